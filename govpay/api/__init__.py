@@ -1,0 +1,1 @@
+"""Plumbing that every API view shares: parsing, problem details, pages, idempotency."""

@@ -1,0 +1,84 @@
+"""Makes a POST safe to repeat: the key is claimed, the work done and the answer stored in one database transaction."""
+
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from govpay.errors import GovPayError
+from govpay.models import IdempotencyRecord
+
+
+class IdempotencyKeyInvalid(GovPayError):
+    """The header is not 1 to 255 printable ASCII characters."""
+
+    code = "idempotency_key_invalid"
+
+
+class IdempotencyKeyReused(GovPayError):
+    """The key was used before with another request."""
+
+    code = "idempotency_key_reused"
+    http_status = 422
+
+
+class Idempotent:
+    """A view mixin: every POST runs in one database transaction and honors ``Idempotency-Key``.
+
+    A refused request stores nothing, so the same key may carry the corrected attempt. Two at once: the second
+    waits on the unique index and then gets the stored answer.
+    """
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)  # type: ignore[misc]
+        if request.method == "POST":
+            handler = self.post  # type: ignore[has-type]
+            self.post = functools.partial(_answer_once, handler)
+
+
+def _answer_once(handler: Callable[..., Response], request: Request, *args: Any, **kwargs: Any) -> Response:
+    key = request.headers.get("Idempotency-Key")
+    with transaction.atomic():
+        if key is None:
+            return handler(request, *args, **kwargs)
+        if not re.fullmatch(r"[\x21-\x7e]{1,255}", key):
+            raise IdempotencyKeyInvalid("Idempotency-Key must be 1 to 255 printable ASCII characters.")
+        digest = _fingerprint(request)
+        record, is_new = IdempotencyRecord.objects.get_or_create(
+            user=request.user, key=key, defaults={"request_hash": digest}
+        )
+        if not is_new:
+            if bytes(record.request_hash) != digest:
+                raise IdempotencyKeyReused("This Idempotency-Key was used before with another request.")
+            return Response(record.body, record.status, headers={"Idempotency-Replayed": "true"})
+        response = handler(request, *args, **kwargs)
+        record.status = response.status_code
+        record.body = json.loads(JSONRenderer().render(response.data)) if response.data is not None else None
+        record.save(update_fields=["status", "body"])
+        return response
+
+
+def _fingerprint(request: Request) -> bytes:
+    """Hash the method, address and content; files are read in chunks and rewound."""
+    digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
+    if request.FILES:
+        for name in sorted(request.data):
+            for value in request.data.getlist(name):
+                digest.update(f"{len(name)}:{name}=".encode())
+                if isinstance(value, UploadedFile):
+                    for chunk in value.chunks():
+                        digest.update(hashlib.sha256(chunk).digest())
+                    value.seek(0)
+                else:
+                    digest.update(hashlib.sha256(str(value).encode()).digest())
+    else:
+        digest.update(json.dumps(request.data, sort_keys=True, default=str).encode())
+    return digest.digest()

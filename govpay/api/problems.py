@@ -1,0 +1,103 @@
+"""Turns every error into problem details (RFC 9457) with a stable code; the only place that maps them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, JsonResponse
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from govpay.errors import GovPayError
+
+CONTENT_TYPE = "application/problem+json"
+TITLES = {
+    400: "The request is not valid",
+    401: "Sign in first",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict with the present state",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "The content breaks a rule",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "A part that govpay needs does not answer",
+}
+
+
+def problem(code: str, http_status: int, detail: str, **members: Any) -> dict[str, Any]:
+    """Return the body of a problem: type, title, status, detail, code and extension members."""
+    return {
+        "type": f"urn:govpay:problem:{code}",
+        "title": TITLES.get(http_status, "Error"),
+        "status": http_status,
+        "detail": detail,
+        "code": code,
+        **members,
+    }
+
+
+def handle(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Return the problem for an error a person can cause, or None so that a bug becomes a logged 500."""
+    if isinstance(error, GovPayError):
+        body = problem(error.code, error.http_status, error.message, **error.details)
+        headers = {"Retry-After": "5"} if error.is_transient else None
+        return Response(body, error.http_status, headers=headers, content_type=CONTENT_TYPE)
+    response = exception_handler(error, context)
+    if response is None:
+        return None
+    if isinstance(error, exceptions.ValidationError):
+        rows = list(_rows(error.get_full_details()))
+        detail = "; ".join(f"{row['field']}: {row['message']}" for row in rows[:5])
+        body = problem("validation_error", response.status_code, detail, errors=rows)
+    else:
+        body = problem(_code(error), response.status_code, _detail(error))
+    response.data = body
+    response.content_type = CONTENT_TYPE
+    return response
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, Http404):
+        return "not_found"
+    if isinstance(error, PermissionDenied):
+        return "forbidden"
+    if isinstance(error, exceptions.PermissionDenied):
+        return "forbidden"
+    codes = error.get_codes() if isinstance(error, exceptions.APIException) else "error"
+    return codes if isinstance(codes, str) else "error"
+
+
+def _detail(error: Exception) -> str:
+    if isinstance(error, exceptions.APIException):
+        return str(error.detail)
+    return "Not found." if isinstance(error, Http404) else "Not allowed."
+
+
+def _rows(details: Any, field: str = "") -> Iterator[dict[str, str]]:
+    """Yield field, code and message for each leaf of DRF's nested details."""
+    if isinstance(details, dict) and set(details) == {"message", "code"}:
+        yield {"field": field or "body", "code": str(details["code"]), "message": str(details["message"])}
+    elif isinstance(details, dict):
+        for name, value in details.items():
+            label = "" if name == "non_field_errors" else str(name)
+            yield from _rows(value, ".".join(part for part in (field, label) if part))
+    elif isinstance(details, list):
+        is_leaf = all(isinstance(value, dict) and set(value) == {"message", "code"} for value in details)
+        for index, value in enumerate(details):
+            yield from _rows(value, field if is_leaf else f"{field}[{index}]")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    """Answer an unknown API address with a problem."""
+    body = problem("not_found", status.HTTP_404_NOT_FOUND, "There is nothing at this address.")
+    return JsonResponse(body, status=404, content_type=CONTENT_TYPE)
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    """Answer a bug with a problem that reveals nothing."""
+    body = problem("internal_error", 500, "govpay failed on this request; the failure has been logged.")
+    return JsonResponse(body, status=500, content_type=CONTENT_TYPE)

@@ -1,0 +1,29 @@
+"""The Celery application: tasks are doorbells, so a lost or doubled message costs nothing but time."""
+
+import os
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "govpay.settings")
+
+app = Celery("govpay")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)
+
+
+@signals.setup_logging.connect
+def keep_django_logging(**_: Any) -> None:
+    """Stop Celery from replacing the logging that settings.py configured."""
+    structlog.contextvars.clear_contextvars()
+
+
+@signals.worker_init.connect
+def refuse_wrong_chain(**_: Any) -> None:
+    """Refuse to start a worker whose node follows another chain than the settings name."""
+    from payments.payout import guard
+
+    guard.check_at_start()

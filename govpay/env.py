@@ -1,0 +1,61 @@
+"""Reads settings from the environment: one reader per kind, each naming the variable that is wrong."""
+
+import re
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+read = environ.Env()
+
+NETWORKS = ("regtest", "signet", "testnet3", "testnet4")
+
+
+def text(name: str, default: str | None = None) -> str:
+    """Return the variable's text; raise ImproperlyConfigured when it is missing and has no default."""
+    value = read.str(name, default=default)
+    if value is None:
+        raise ImproperlyConfigured(f"{name} is not set.")
+    return str(value)
+
+
+def whole(name: str, default: int, *, least: int, most: int) -> int:
+    """Return the variable as an integer within [least, most]."""
+    raw = read.str(name, default=str(default))
+    if not re.fullmatch(r"[0-9]{1,9}", raw) or not least <= int(raw) <= most:
+        raise ImproperlyConfigured(f"{name} must be a whole number from {least} to {most}, not {raw!r}.")
+    return int(raw)
+
+
+def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Return the variable if it is one of the choices."""
+    value = text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def network(name: str) -> str:
+    """Return a test network's name; the main network is refused here first (R-21)."""
+    value = text(name, "regtest").lower()
+    if value in ("main", "mainnet", "bitcoin", "livenet"):
+        raise ImproperlyConfigured(f"{name} names the main network; govpay pays on test networks only.")
+    return choice(name, "regtest", NETWORKS)
+
+
+def key(name: str) -> bytes:
+    """Return 32 secret bytes given as 64 hex digits."""
+    raw = text(name)
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", raw):
+        raise ImproperlyConfigured(f"{name} must be 64 hex digits (32 bytes).")
+    return bytes.fromhex(raw)
+
+
+def keys(name: str) -> dict[str, bytes]:
+    """Return ``id:hex`` pairs, comma separated, in order; the first encrypts, all decrypt."""
+    found: dict[str, bytes] = {}
+    for pair in text(name).split(","):
+        match = re.fullmatch(r"([a-z0-9]{1,8}):([0-9a-fA-F]{64})", pair.strip())
+        if match is None:
+            raise ImproperlyConfigured(f"{name} must be ID:64-hex-digits[,ID:64-hex-digits].")
+        found[match[1]] = bytes.fromhex(match[2])
+    return found

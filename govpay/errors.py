@@ -1,0 +1,52 @@
+"""The base of every error govpay raises: a stable code, a message for a person, details for a program."""
+
+from typing import Any, ClassVar
+
+
+class GovPayError(Exception):
+    """A refusal or failure with a stable ``code``; ``http_status`` is where the API maps it, once."""
+
+    code: ClassVar[str] = "error"
+    http_status: ClassVar[int] = 400
+    is_transient: ClassVar[bool] = False
+
+    def __init__(self, message: str, **details: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class NotFound(GovPayError):
+    """The thing does not exist, or the caller may not know that it does."""
+
+    code = "not_found"
+    http_status = 404
+
+
+class Forbidden(GovPayError):
+    """The caller may see the thing but not do this to it."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class Conflict(GovPayError):
+    """The thing is not in a state that allows this."""
+
+    code = "conflict"
+    http_status = 409
+
+
+class InvalidInput(GovPayError):
+    """What was sent breaks a rule; ``details['errors']`` lists row, column, code and message."""
+
+    code = "invalid_input"
+    http_status = 422
+
+
+class Unavailable(GovPayError):
+    """A part that govpay needs does not answer; the same call may succeed later."""
+
+    code = "unavailable"
+    http_status = 503
+    is_transient = True
