@@ -1,0 +1,60 @@
+"""Reads raw blocks and believes nothing that their header does not commit to."""
+
+from dataclasses import dataclass
+
+from bitcoin.core import CBlock
+from bitcoin.core.serialize import SerializationError
+
+from govpay import errors
+from payments.onchain import tx
+
+
+class MalformedBlock(errors.GovPayError):
+    """The bytes are not a block, not the block asked for, or its txs are not those its header commits to."""
+
+    code = "malformed_block"
+    http_status = 502
+    is_transient = True
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block as it was read: hashes in display hex, time in Unix seconds, txs in order."""
+
+    hash: str
+    prev_hash: str
+    time: int
+    txs: tuple[tx.Tx, ...]
+
+
+def parse(raw: bytes, *, block_hash: str | None = None) -> Block:
+    """Read a block and check its txids against its merkle root, and its hash against the one asked for.
+
+    Witness data is not covered by the merkle root of txids and is not checked. Raises MalformedBlock.
+    """
+    found_hash = tx.double_sha256(raw[:80])[::-1].hex()
+    if block_hash is not None and block_hash != found_hash:
+        raise MalformedBlock("This is another block than was asked for.", block_hash=found_hash)
+    try:
+        found = CBlock.deserialize(raw)
+    except (SerializationError, ValueError, OverflowError) as error:
+        raise MalformedBlock("These bytes are not a block.", block_hash=found_hash) from error
+    txs = tuple(
+        tx.describe(t, raw=t.serialize(), stripped=t.serialize(params={"include_witness": False}))
+        for t in found.vtx
+    )
+    _check_merkle_root([bytes.fromhex(t.txid)[::-1] for t in txs], found.hashMerkleRoot, found_hash)
+    return Block(hash=found_hash, prev_hash=found.hashPrevBlock[::-1].hex(), time=found.nTime, txs=txs)
+
+
+def _check_merkle_root(txids: list[bytes], root: bytes, block_hash: str) -> None:
+    # A list with its tail repeated has the same root (CVE-2012-2459), so a repeated txid is refused.
+    if not txids or len(set(txids)) != len(txids):
+        raise MalformedBlock("The block has no tx, or one twice.", block_hash=block_hash)
+    level = txids
+    while len(level) > 1:
+        if len(level) % 2:
+            level = [*level, level[-1]]
+        level = [tx.double_sha256(level[i] + level[i + 1]) for i in range(0, len(level), 2)]
+    if level[0] != root:
+        raise MalformedBlock("The block's txs are not those its header commits to.", block_hash=block_hash)

@@ -1,0 +1,318 @@
+"""Asks the node for what govpay needs of it, one typed verb each: the only way to chain and signer."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
+
+from django.conf import settings
+
+from payments.onchain import amount, fee, rpc, send, tx
+from payments.onchain.rpc import (
+    NodeBusy,
+    NodeError,
+    NodeMisconfigured,
+    NodeReplyInvalid,
+    NodeTimeout,
+    NodeUnauthorized,
+    NodeUnreachable,
+    RpcError,
+    WalletUnavailable,
+)
+
+__all__ = [
+    "BlockHeader",
+    "BlockUnknown",
+    "ChainInfo",
+    "NetworkInfo",
+    "Node",
+    "NodeBusy",
+    "NodeError",
+    "NodeMisconfigured",
+    "NodeReplyInvalid",
+    "NodeTimeout",
+    "NodeUnauthorized",
+    "NodeUnreachable",
+    "RpcError",
+    "SignReply",
+    "UtxoScan",
+    "WalletUnavailable",
+    "connect",
+]
+
+_NOT_FOUND = -5
+_INVALID_PARAMETER = -8
+_WALLET_ERROR = -4
+_ALREADY_LOADED = -35
+_NO_PREVIOUS_BLOCK = "0" * 64
+
+
+class BlockUnknown(rpc.NodeError):
+    """The node does not have the block: it is on another chain, or has pruned it."""
+
+    code = "block_unknown"
+
+
+class ChainInfo(NamedTuple):
+    """The node's view of its chain; times in Unix seconds."""
+
+    chain: str
+    height: int
+    best_block_hash: str
+    median_time: int
+    tip_time: int
+    pruned: bool
+    initial_download: bool
+
+
+class BlockHeader(NamedTuple):
+    """A block by its place; ``confirmations`` is -1 off the best chain, ``prev_hash`` zeros for genesis."""
+
+    hash: str
+    height: int
+    prev_hash: str
+    time: int
+    confirmations: int
+
+
+class NetworkInfo(NamedTuple):
+    """Which software the node is, and the least feerate it relays."""
+
+    version: int
+    subversion: str
+    connections: int
+    relay_feerate_sat_kvb: int
+
+
+class SignReply(NamedTuple):
+    """A PSBT after signing; ``raw`` is the final tx once every input is signed."""
+
+    psbt: str
+    is_complete: bool
+    raw: bytes | None
+
+
+class UtxoScan(NamedTuple):
+    """All unspent outputs to some scripts at one block: outpoint, output, height it was mined at."""
+
+    block_hash: str
+    height: int
+    unspents: list[tuple[tx.OutPoint, tx.Output, int]]
+
+
+def connect() -> "Node":
+    """Return the node that the settings name; nothing is sent yet."""
+    return Node(settings.GOVPAY_NODE_URL, timeout_s=settings.GOVPAY_NODE_TIMEOUT_S)
+
+
+class Node:
+    """A node, or one wallet of it. Every verb raises rpc.NodeError; hashes are display hex."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        wallet: str | None = None,
+        timeout_s: float = 30,
+        transport: rpc.Transport | None = None,
+    ) -> None:
+        self._transport = transport or rpc.Transport(url, timeout_s=timeout_s)
+        self.wallet = wallet
+        self._path = "/" if wallet is None else "/wallet/" + quote(wallet, safe="")
+
+    def __repr__(self) -> str:
+        return f"Node({self._transport.host}:{self._transport.port}, wallet={self.wallet!r})"
+
+    def for_wallet(self, name: str) -> "Node":
+        """Return the same node, on the same connection, speaking to the wallet of this name."""
+        return Node("", wallet=name, transport=self._transport)
+
+    def call(self, method: str, *params: object) -> Any:
+        """Call any method of the node; raise a NodeError. Decimals stay exact, floats are refused."""
+        return self._transport.call(self._path, method, params)
+
+    def close(self) -> None:
+        """Close this thread's connection; the next call opens another."""
+        self._transport.close()
+
+    # The chain
+
+    def chain_info(self) -> ChainInfo:
+        """Return the chain's name and tip."""
+        found = self.call("getblockchaininfo")
+        return ChainInfo(
+            chain=found["chain"],
+            height=found["blocks"],
+            best_block_hash=found["bestblockhash"],
+            median_time=found["mediantime"],
+            tip_time=found["time"],
+            pruned=found["pruned"],
+            initial_download=found["initialblockdownload"],
+        )
+
+    def network_info(self) -> NetworkInfo:
+        """Return the node's software and its relay feerate."""
+        found = self.call("getnetworkinfo")
+        return NetworkInfo(
+            version=found["version"],
+            subversion=found["subversion"],
+            connections=found["connections"],
+            relay_feerate_sat_kvb=fee.feerate_from_btc_kvb(found["relayfee"]),
+        )
+
+    def block_hash(self, height: int) -> str | None:
+        """Return the hash of the best chain's block at the height, None above the tip."""
+        if height < 0:
+            raise ValueError("There is no block below zero.")
+        try:
+            return str(self.call("getblockhash", height))
+        except rpc.RpcError as error:
+            if error.rpc_code == _INVALID_PARAMETER:
+                return None
+            raise
+
+    def block_header(self, block_hash: str) -> BlockHeader:
+        """Return a block's place; raise BlockUnknown."""
+        found = self._block("getblockheader", block_hash, True)
+        return BlockHeader(
+            hash=found["hash"],
+            height=found["height"],
+            prev_hash=found.get("previousblockhash", _NO_PREVIOUS_BLOCK),
+            time=found["time"],
+            confirmations=found["confirmations"],
+        )
+
+    def raw_block(self, block_hash: str) -> bytes:
+        """Return a block's bytes; raise BlockUnknown."""
+        return bytes.fromhex(self._block("getblock", block_hash, 0))
+
+    def _block(self, method: str, block_hash: str, verbosity: object) -> Any:
+        try:
+            return self.call(method, block_hash, verbosity)
+        except rpc.RpcError as error:
+            # -5 is a hash it never saw; -1 a block whose bytes it pruned or has yet to download.
+            if error.rpc_code not in (_NOT_FOUND, -1):
+                raise
+            raise BlockUnknown(
+                f"The node does not have block {block_hash}: {error.reason}", block_hash=block_hash
+            ) from error
+
+    def utxo(self, outpoint: tx.OutPoint, *, include_mempool: bool) -> tx.Output | None:
+        """Return an output if it is unspent (in the mempool's view too, if asked), else None."""
+        found = self.call("gettxout", outpoint.txid, outpoint.vout, include_mempool)
+        return None if found is None else _output(found["value"], found["scriptPubKey"]["hex"])
+
+    def scan_utxos(self, scripts: Sequence[bytes]) -> UtxoScan:
+        """Return what is unspent to the scripts, all at one block, from the node's own set.
+
+        Raises NodeBusy while another scan runs.
+        """
+        descriptors = [f"raw({script_pubkey.hex()})" for script_pubkey in scripts]
+        try:
+            found = self.call("scantxoutset", "start", descriptors)
+        except rpc.RpcError as error:
+            if error.rpc_code == _INVALID_PARAMETER and "in progress" in error.reason:
+                raise rpc.NodeBusy("The node is scanning for somebody else.") from error
+            raise
+        if not found["success"]:
+            raise rpc.NodeBusy("The node broke the scan off.")
+        unspents = [
+            (tx.OutPoint(u["txid"], u["vout"]), _output(u["amount"], u["scriptPubKey"]), int(u["height"]))
+            for u in found["unspents"]
+        ]
+        return UtxoScan(found["bestblock"], found["height"], unspents)
+
+    # The mempool
+
+    def send_raw(self, raw: bytes, *, max_feerate_sat_kvb: int) -> send.SendReply:
+        """Broadcast a tx, any number of times, and return what the answer means (send.classify).
+
+        Raises tx.MalformedTx, and NodeUnreachable and NodeUnauthorized, after which nothing was sent. All
+        else is an outcome: an answer that may hide an acceptance is UNKNOWN.
+        """
+        txid = tx.parse(raw).txid
+        try:
+            answer = self.call("sendrawtransaction", raw.hex(), fee.btc_kvb(max_feerate_sat_kvb))
+        except (rpc.NodeUnreachable, rpc.NodeUnauthorized):
+            raise
+        except rpc.NodeError as error:
+            return send.classify(error)
+        if answer != txid:
+            return send.classify(rpc.NodeReplyInvalid("The node answered a send with another txid."))
+        return send.classify(txid)
+
+    def mempool_has(self, txid: str) -> bool:
+        """Tell whether the tx waits in the node's mempool."""
+        try:
+            self.call("getmempoolentry", txid)
+        except rpc.RpcError as error:
+            if error.rpc_code == _NOT_FOUND:
+                return False
+            raise
+        return True
+
+    def mempool_spender(self, outpoint: tx.OutPoint) -> str | None:
+        """Return the txid of the mempool's tx that spends the outpoint, or None."""
+        asked = {"txid": outpoint.txid, "vout": outpoint.vout}
+        found = self.call("gettxspendingprevout", [asked])
+        txid: str | None = found[0].get("spendingtxid")
+        return txid
+
+    def mempool_min_feerate_sat_kvb(self) -> int:
+        """Return the least feerate that this node's mempool takes now."""
+        found = self.call("getmempoolinfo")
+        return fee.feerate_from_btc_kvb(max(found["mempoolminfee"], found["minrelaytxfee"]))
+
+    def estimate_feerate_sat_kvb(self, target_blocks: int) -> int | None:
+        """Return the feerate expected to confirm within the blocks, None while the node has no estimate."""
+        feerate = self.call("estimatesmartfee", target_blocks).get("feerate")
+        return None if feerate is None else fee.feerate_from_btc_kvb(feerate)
+
+    # The wallet
+
+    def ensure_wallet(self, name: str) -> None:
+        """Load the wallet, and create it only if the node has none of this name; it stays over restarts.
+
+        Raises WalletUnavailable when it exists and cannot be loaded.
+        """
+        if name in self.call("listwallets"):
+            return
+        try:
+            if any(entry["name"] == name for entry in self.call("listwalletdir")["wallets"]):
+                self.call("loadwallet", name, True)
+            else:
+                # Positions: private keys, blank, passphrase, avoid reuse, descriptors, load on start-up.
+                self.call("createwallet", name, False, False, "", False, True, True)
+        except rpc.RpcError as error:
+            # Another worker was faster: the wallet is there, which is all that was wanted.
+            if error.rpc_code == _ALREADY_LOADED or name in self.call("listwallets"):
+                return
+            if error.rpc_code == _WALLET_ERROR:
+                raise rpc.WalletUnavailable(
+                    method=error.method, rpc_code=error.rpc_code, reason=error.reason
+                ) from error
+            raise
+
+    def new_script(self, kind: Literal["receive", "change"]) -> bytes:
+        """Return the script of a fresh P2WPKH address of this wallet."""
+        # The type is always said: some nodes give legacy addresses by default.
+        params = ("", "bech32") if kind == "receive" else ("bech32",)
+        address = self.call("getnewaddress" if kind == "receive" else "getrawchangeaddress", *params)
+        found = self.call("getaddressinfo", address)
+        if not found["ismine"]:
+            raise rpc.NodeReplyInvalid("The node's wallet gave an address that is not its own.")
+        return bytes.fromhex(found["scriptPubKey"])
+
+    def sign_psbt(self, psbt: str) -> SignReply:
+        """Sign a PSBT with this wallet (SIGHASH_ALL) and finalize it; nothing is sent.
+
+        The caller checks what comes back with tx.check_signed.
+        """
+        signed = self.call("walletprocesspsbt", psbt, True, "ALL", False, True)
+        if not signed["complete"]:
+            return SignReply(signed["psbt"], False, None)
+        final = signed if "hex" in signed else self.call("finalizepsbt", signed["psbt"], True)
+        return SignReply(signed["psbt"], True, bytes.fromhex(final["hex"]))
+
+
+def _output(btc: Any, script_hex: str) -> tx.Output:
+    return tx.Output(amount.sat_from_node(btc), bytes.fromhex(script_hex))
