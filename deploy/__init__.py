@@ -1,0 +1,1 @@
+"""Everything that runs govpay: the local stack, the demo, images."""

@@ -1,0 +1,41 @@
+"""Finds a bitcoind: the one named, the one on PATH, or Debian's with its own libraries, unpacked without root."""
+
+import os
+import shutil
+from pathlib import Path
+
+from deploy.local import debian
+from deploy.local.errors import LocalStackError
+
+ADVICE = "install Bitcoin Core so that bitcoind is on PATH, or name it in GOVPAY_BITCOIND"
+
+
+def find(cache: Path) -> list[str]:
+    """Return the words that start bitcoind; raise LocalStackError in one sentence when none can be had."""
+    named = os.environ.get("GOVPAY_BITCOIND")
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise LocalStackError(f"GOVPAY_BITCOIND names {named}, which is not a program: {ADVICE}.")
+        return [found]
+    on_path = shutil.which("bitcoind")
+    if on_path:
+        return [on_path]
+    try:
+        root = debian.unpack("bitcoin-knots", suite="unstable", depends=True, cache=cache)
+    except LocalStackError as error:
+        raise LocalStackError(f"No bitcoind: {ADVICE}. {error}") from error
+    return beside_libraries(root)
+
+
+def beside_libraries(root: Path) -> list[str]:
+    """Return the words that run ``usr/bin/bitcoind`` under ``root`` with the loader and libraries beside it."""
+    # The machine's own C library is older than the one this program was linked with.
+    loaders = sorted(path for path in root.glob("usr/lib*/**/ld-linux*.so.*") if path.is_file())
+    program = root / "usr/bin/bitcoind"
+    if not loaders or not program.is_file():
+        raise LocalStackError(
+            f"The unpacked bitcoind is not complete: delete {root} and run again, or {ADVICE}."
+        )
+    folders = sorted({str(path.parent) for path in root.glob("usr/lib/**/*.so*")})
+    return [str(loaders[0]), "--library-path", ":".join(folders), str(program)]
