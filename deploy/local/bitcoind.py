@@ -1,4 +1,4 @@
-"""Finds a bitcoind: the one named, the one on PATH, or Debian's with its own libraries, unpacked without root."""
+"""Finds a bitcoind: the one named, the one on PATH, or Debian's beside its own libraries, without root."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def find(cache: Path) -> list[str]:
 
 
 def beside_libraries(root: Path) -> list[str]:
-    """Return the words that run ``usr/bin/bitcoind`` under ``root`` with the loader and libraries beside it."""
+    """Return the words that run the bitcoind under ``root`` with the loader and libraries beside it."""
     # The machine's own C library is older than the one this program was linked with.
     loaders = sorted(path for path in root.glob("usr/lib*/**/ld-linux*.so.*") if path.is_file())
     program = root / "usr/bin/bitcoind"
@@ -37,5 +37,5 @@ def beside_libraries(root: Path) -> list[str]:
         raise LocalStackError(
             f"The unpacked bitcoind is not complete: delete {root} and run again, or {ADVICE}."
         )
-    folders = sorted({str(path.parent) for path in root.glob("usr/lib/**/*.so*")})
+    folders = sorted({str(path.parent) for path in root.glob("usr/lib/*/libc.so.6")})
     return [str(loaders[0]), "--library-path", ":".join(folders), str(program)]

@@ -185,6 +185,7 @@ def _fetch(name: str, *, suite: str, depends: bool, home: Path, target: Path) ->
 def _apt(arguments: list[str], directory: Path, name: str) -> None:
     done = subprocess.run(
         ["apt-get", "-q", *arguments],
+        check=False,
         cwd=directory,
         env={**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"},
         stdin=subprocess.DEVNULL,
@@ -192,7 +193,7 @@ def _apt(arguments: list[str], directory: Path, name: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    # `update` answers 0 with a warning when a list could not be fetched; the next step then names the package.
+    # `update` answers 0 with a warning when a list could not be fetched; the next step then fails.
     if done.returncode != 0:
         lines = [line for line in done.stdout.splitlines() if line.startswith(("E:", "Err:", "W:"))]
         reason = lines[-1] if lines else f"apt-get answered {done.returncode}"

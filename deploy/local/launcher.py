@@ -16,7 +16,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def read_start(pid: int) -> int | None:
-    """Return the process's start in clock ticks since boot, or None when there is no such (living) process."""
+    """Return the process's start in clock ticks since boot, or None when no such process lives."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):

@@ -95,7 +95,7 @@ class Postgres:
         self._file.write(ready="yes")
 
     def stop(self, number: int = signal.SIGINT) -> None:
-        """Stop: SIGINT rolls back and closes (fast), SIGQUIT leaves recovery to the next start (immediate)."""
+        """Stop: SIGINT rolls back and closes (fast), SIGQUIT leaves recovery to the next start."""
         if self.process is not None:
             self.process.stop(number, timeout_s=15)
 
@@ -155,6 +155,7 @@ class Postgres:
     def _run(self, words: list[str]) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             words,
+            check=False,
             cwd="/",
             env=self._environment(),
             stdin=subprocess.DEVNULL,
@@ -185,7 +186,7 @@ class Postgres:
             raise LocalStackError(f"PostgreSQL's data directory could not be made: {done.stderr.strip()}")
 
     def _wait_for_orphans(self, data: Path) -> None:
-        """Wait for the children of a killed server, then drop its lock, which another process's id may revive."""
+        """Wait for the children of a killed server, then drop its lock, which a reused id revives."""
         if not process.wait_until(lambda: not _list_living_in(data), timeout_s=20, pause_s=0.05):
             raise LocalStackError(
                 f"Another PostgreSQL (process {_list_living_in(data)[0]}) still uses {data}."

@@ -1,4 +1,4 @@
-"""Starts, watches and ends the stack's programs, each in a process group of its own that no crash leaves behind."""
+"""Starts, watches and ends the stack's programs, each in a group of its own that no crash leaves behind."""
 
 import json
 import os
@@ -19,7 +19,7 @@ LOG_MAX_BYTES = 20_000_000
 
 
 class Process:
-    """A running program, with its log at ``log`` and the record by which a later run finds it at ``record``."""
+    """A program that was started, with its id and its log."""
 
     def __init__(self, name: str, popen: subprocess.Popen[bytes], pid: int, log: Path) -> None:
         self.name = name
@@ -29,7 +29,7 @@ class Process:
         self._is_swept = False
 
     def poll(self) -> int | None:
-        """Return None while it runs, else its exit code (128 + the signal's number when a signal ended it)."""
+        """Return None while it runs, else its exit code (128 + number when a signal ended it)."""
         return self._popen.poll()
 
     @property
@@ -172,7 +172,7 @@ def wait_until(condition: Callable[[], bool], *, timeout_s: float, pause_s: floa
 
 
 def wait_ready(process: Process, is_ready: Callable[[], bool], *, timeout_s: float = 30) -> None:
-    """Wait till the program answers; raise LocalStackError with the end of its log when it ends or does not."""
+    """Wait till the program answers; raise LocalStackError with the end of its log when it does not."""
     wait_until(lambda: not process.is_running or is_ready(), timeout_s=timeout_s)
     if process.is_running and is_ready():
         return

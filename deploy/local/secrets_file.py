@@ -1,4 +1,4 @@
-"""Keeps what a state directory must remember between runs (passwords, keys, ports) in one file of mode 600."""
+"""Keeps what a state directory must remember between runs (passwords, keys, ports), in mode 600."""
 
 import json
 import os
