@@ -91,7 +91,7 @@ def _run_pip(words: list[str], root: Path, extra: dict[str, str]) -> None:
         assert pip.stdout is not None
         for line in pip.stdout:
             output.write(line)
-            if line.startswith("Collecting "):
+            if line.startswith(("Collecting ", "Processing ")):
                 seen += 1
                 if seen % 10 == 0 or seen == total:
                     print(f"  {seen} of {total} fetched", flush=True)

@@ -21,10 +21,13 @@ LOG_MAX_BYTES = 20_000_000
 class Process:
     """A program that was started, with its id and its log."""
 
-    def __init__(self, name: str, popen: subprocess.Popen[bytes], pid: int, log: Path) -> None:
+    def __init__(
+        self, name: str, popen: subprocess.Popen[bytes], pid: int, log: Path, log_offset: int
+    ) -> None:
         self.name = name
         self.pid = pid
         self.log = log
+        self.log_offset = log_offset
         self._popen = popen
         self._is_swept = False
 
@@ -70,8 +73,9 @@ class Process:
         return self._popen.wait()
 
     def tail(self, lines: int = 12) -> str:
-        """Return the end of the log."""
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        """Return the end of what this run wrote to its log."""
+        written = self.log.read_bytes()[self.log_offset :].decode(errors="replace")
+        return "\n".join(written.splitlines()[-lines:])
 
 
 def start(
@@ -106,6 +110,7 @@ def start(
         *argv,
     ]
     with log.open("ab") as output:
+        log_offset = output.tell()
         popen = subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
@@ -115,7 +120,7 @@ def start(
             env=environment,
             start_new_session=True,
         )
-    return Process(name, popen, _read_pid(name, popen, record, log), log)
+    return Process(name, popen, _read_pid(name, popen, record, log), log, log_offset)
 
 
 def _read_pid(name: str, popen: subprocess.Popen[bytes], record: Path, log: Path) -> int:

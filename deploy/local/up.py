@@ -1,0 +1,109 @@
+"""Runs the whole stack in the foreground till Ctrl-C: `make up`."""
+
+import os
+import re
+import signal
+import sys
+import time
+from types import FrameType
+from urllib.parse import urlsplit
+
+from deploy.local.errors import LocalStackError
+from deploy.local.logs import Stream
+from deploy.local.process import Process
+from deploy.local.stack import ROOT, Stack
+
+STATE_DIR = ROOT / "var" / "up"
+WORKERS = ("worker1", "worker2")
+
+
+def read_block_s() -> float:
+    """Return the seconds between blocks from GOVPAY_BLOCK_S; 0 makes none."""
+    raw = os.environ.get("GOVPAY_BLOCK_S", "5")
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", raw):
+        raise LocalStackError(f"GOVPAY_BLOCK_S must be seconds, as 5 or 0.5, not {raw!r}.")
+    return float(raw)
+
+
+def run(stack: Stack) -> int:
+    """Start every part, show the logs, and return 1 when a part ends by itself."""
+    block_s = read_block_s()
+    stream = Stream()
+    say("Starting PostgreSQL, Redis and bitcoind.")
+    stack.start_services()
+    say("Migrating the database.")
+    stack.migrate()
+    logins = stack.manage("demo_accounts")
+    say("Starting the web process, two workers, the scheduler and the miner.")
+    parts = [stack.start_web(), *(stack.start_worker(name) for name in WORKERS), stack.start_beat()]
+    if stack.environment()["GOVPAY_NETWORK"] == "regtest" and block_s > 0:
+        parts.append(start_miner(stack, block_s))
+    for service in (stack.postgres, stack.redis, stack.node):
+        if service is not None and service.process is not None:
+            parts.append(service.process)
+    for part in parts:
+        stream.follow(part)
+    say(describe(stack, logins))
+    while (ended := stack.find_ended()) is None:
+        stream.show()
+        time.sleep(0.1)
+    stream.show()
+    print(f"{ended.name} ended with code {ended.poll()}, so everything is stopped.", file=sys.stderr)
+    return 1
+
+
+def start_miner(stack: Stack, block_s: float) -> Process:
+    """Start the process that makes a block every few seconds."""
+    words = ["deploy.local.regtest", "--every", str(block_s)]
+    return stack.start_process("miner", [sys.executable, "-m", *words])
+
+
+def describe(stack: Stack, logins: str) -> str:
+    """Return what a person needs to begin: addresses and logins; the node's password is not among them."""
+    node = urlsplit(stack.environment()["GOVPAY_NODE_URL"])
+    where = f" (login in {stack.node.data_dir / 'bitcoin.conf'})" if stack.node is not None else ""
+    rows = [
+        "",
+        f"  Web        {stack.web_url}/",
+        f"  Admin      {stack.web_url}/admin/",
+        f"  API docs   {stack.web_url}/api/docs/",
+        f"  Node RPC   http://{node.hostname}:{node.port}{where}",
+        "",
+        *(f"  {line}" for line in logins.strip().splitlines()),
+        "",
+        "Ctrl-C stops everything.",
+    ]
+    return "\n".join(rows)
+
+
+def say(text: str) -> None:
+    """Print at once, also into a pipe."""
+    print(text, flush=True)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> int:
+    """Run till interrupted; a second interruption does not disturb the stopping."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with Stack(STATE_DIR) as stack:
+            try:
+                return run(stack)
+            except KeyboardInterrupt:
+                return 0
+            finally:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                say("Stopping.")
+    except LocalStackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
