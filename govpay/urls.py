@@ -1,0 +1,21 @@
+"""All addresses: the API, its documentation, the admin."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from govpay.api import problems, views
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("health/", views.Health.as_view(), name="health"),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("api/v1/", include("govpay.api.urls")),
+    path("api/v1/", include("ledger.api.urls")),
+    path("api/v1/", include("payments.api.urls")),
+]
+
+handler500 = problems.server_error

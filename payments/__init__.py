@@ -1,0 +1,1 @@
+"""Programs, people, disbursements, payouts and the chain."""

@@ -1,0 +1,83 @@
+"""Disbursements: one cycle's list with control totals, as officers make, approve and release it."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from payments.models.history import Tracked
+from payments.models.intake import Intake
+from payments.models.program import Program
+from payments.states import DisbursementStatus
+
+USER = settings.AUTH_USER_MODEL
+
+
+class Cycle(models.Model):
+    """A program's period and purpose; a person is paid at most once in it, whatever lists are made (R-05)."""
+
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="cycles", db_index=False)
+    period = models.CharField(max_length=20)
+    purpose = models.CharField(max_length=40)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["program", "period", "purpose"], name="cycle_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.period} {self.purpose}"
+
+
+class Disbursement(Tracked):
+    """A list. ``manifest_hash`` is what the approver agrees to and what is checked again at release.
+
+    ``fee_reserved_sat`` is the most that network fees may cost; it and ``total_sat`` are set aside at approval.
+    ``problem`` says why the engine waits with it.
+    """
+
+    status_subject = "disbursement"
+
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="disbursements")
+    cycle = models.ForeignKey(Cycle, on_delete=models.PROTECT, related_name="disbursements")
+    intake = models.OneToOneField(Intake, on_delete=models.PROTECT, related_name="disbursement")
+    status = models.CharField(
+        max_length=10, choices=DisbursementStatus, default=DisbursementStatus.DRAFT, editable=False
+    )
+    payment_count = models.PositiveIntegerField()
+    total_sat = models.BigIntegerField()
+    manifest_hash = models.BinaryField(max_length=32, null=True)
+    fee_reserved_sat = models.BigIntegerField(null=True)
+    problem = models.CharField(max_length=300, blank=True)
+    made_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField(auto_now_add=True)
+    submitted_at = models.DateTimeField(null=True)
+    approved_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    approved_at = models.DateTimeField(null=True)
+    released_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    released_at = models.DateTimeField(null=True)
+    completed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(approved_by=F("made_by"))
+                & ~Q(released_by=F("made_by"))
+                & ~Q(released_by=F("approved_by")),
+                name="disbursement_three_people",
+            ),
+            models.CheckConstraint(
+                condition=Q(approved_by__isnull=False, manifest_hash__isnull=False, fee_reserved_sat__isnull=False)
+                | ~Q(status__in=["approved", "released", "completed"]),
+                name="disbursement_approved_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(released_by__isnull=False) | ~Q(status__in=["released", "completed"]),
+                name="disbursement_released_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(payment_count__gt=0, total_sat__gt=0), name="disbursement_not_empty"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.program_id}/{self.pk}"

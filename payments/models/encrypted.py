@@ -1,0 +1,70 @@
+"""A JSON field that the database only ever sees encrypted."""
+
+import json
+import secrets
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+from django.db import models
+
+from govpay.errors import GovPayError
+
+NONCE_BYTES = 12
+_ciphers: dict[bytes, AESGCM] = {}
+
+
+class FieldUnreadable(GovPayError):
+    """The ciphertext was changed, or its key is missing from GOVPAY_FIELD_KEYS."""
+
+    code = "field_unreadable"
+    http_status = 500
+
+
+def encrypt(value: dict[str, str], context: str) -> bytes:
+    """Return ``key id`` NUL ``nonce`` ``ciphertext`` (AES-256-GCM) of compact JSON; ``context`` is authenticated."""
+    key_id, key = next(iter(settings.GOVPAY_FIELD_KEYS.items()))
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return key_id.encode() + b"\0" + nonce + _cipher(key).encrypt(nonce, plain, context.encode())
+
+
+def decrypt(stored: bytes, context: str) -> dict[str, str]:
+    """Return what ``encrypt`` was given; raise FieldUnreadable rather than anything that looks like data."""
+    key_id, _, rest = stored.partition(b"\0")
+    key = settings.GOVPAY_FIELD_KEYS.get(key_id.decode("ascii", "replace"))
+    if key is None:
+        raise FieldUnreadable("A field was encrypted with a key that GOVPAY_FIELD_KEYS does not hold.")
+    try:
+        plain = _cipher(key).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], context.encode())
+    except InvalidTag as error:
+        raise FieldUnreadable("An encrypted field was changed outside govpay.") from error
+    value: dict[str, str] = json.loads(plain)
+    return value
+
+
+def _cipher(key: bytes) -> AESGCM:
+    cipher = _ciphers.get(key)
+    if cipher is None:
+        cipher = _ciphers[key] = AESGCM(key)
+    return cipher
+
+
+class EncryptedJSONField(models.BinaryField):
+    """A flat dict of texts, encrypted under ``context``, so that a value cannot be moved to another column."""
+
+    def __init__(self, *args: Any, context: str, **kwargs: Any) -> None:
+        self.context = context
+        super().__init__(*args, **kwargs)
+
+    def deconstruct(self) -> Any:
+        name, path, args, kwargs = super().deconstruct()
+        return name, path, args, {**kwargs, "context": self.context}
+
+    def get_db_prep_value(self, value: Any, connection: Any, prepared: bool = False) -> Any:
+        stored = encrypt(value, self.context) if isinstance(value, dict) else value
+        return super().get_db_prep_value(stored, connection, prepared)
+
+    def from_db_value(self, value: Any, expression: Any, connection: Any) -> dict[str, str] | None:
+        return None if value is None else decrypt(bytes(value), self.context)

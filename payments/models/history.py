@@ -1,0 +1,73 @@
+"""The history of every status, and ``move``, the only function that changes one."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from payments import states
+
+
+class Tracked(models.Model):
+    """A row whose ``status`` changes only by ``move``; ``status_subject`` is its key in TRANSITIONS."""
+
+    status_subject: ClassVar[str]
+    status: Any
+
+    class Meta:
+        abstract = True
+
+
+class StatusChange(models.Model):
+    """One change of one row's status: from, to, why, by whom (nobody: the engine) and when."""
+
+    subject = models.CharField(max_length=20)
+    subject_id = models.BigIntegerField()
+    old = models.CharField(max_length=20)
+    new = models.CharField(max_length=20)
+    reason = models.CharField(max_length=200)
+    note = models.TextField(blank=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["subject", "subject_id", "id"], name="statuschange_subject")]
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.subject_id}: {self.old} → {self.new}"
+
+
+def move(
+    rows: models.QuerySet[Any],
+    *,
+    old: str,
+    new: str,
+    actor_id: int | None = None,
+    note: str = "",
+    expected: int = 1,
+    **changes: Any,
+) -> None:
+    """Move ``expected`` rows from ``old`` to ``new``, with other column changes, and write a history row each.
+
+    Call it inside a database transaction. Raises StatusConflict, and changes nothing, when the arrow is not in the
+    table, or when not exactly ``expected`` of ``rows`` (the caller's filter may hold a fencing token) are in ``old``.
+    """
+    subject = rows.model.status_subject
+    reason = states.reason_of(subject, old, new)
+    ids = list(rows.filter(status=old).order_by("pk").select_for_update().values_list("pk", flat=True))
+    if len(ids) != expected:
+        raise states.StatusConflict(
+            f"The {subject} is not {old} any more.",
+            subject=subject,
+            old=old,
+            new=new,
+            found=len(ids),
+            expected=expected,
+        )
+    rows.model._default_manager.filter(pk__in=ids).update(status=new, **changes)
+    StatusChange.objects.bulk_create(
+        StatusChange(
+            subject=subject, subject_id=pk, old=old, new=new, reason=reason, note=note, actor_id=actor_id
+        )
+        for pk in ids
+    )

@@ -1,0 +1,70 @@
+"""Payments: one line of a disbursement."""
+
+from django.db import models
+from django.db.models import Q
+
+from payments.models.beneficiary import Beneficiary, Destination
+from payments.models.disbursement import Cycle, Disbursement
+from payments.models.history import Tracked
+from payments.models.payout import Payout
+from payments.states import PaymentStatus
+
+
+class Payment(Tracked):
+    """This person, this amount, this destination snapshot. What the chain says of it is its payout's status.
+
+    ``vout`` is its output in every tx of its payout. ``script_pubkey`` is copied when the list is submitted.
+    """
+
+    status_subject = "payment"
+
+    disbursement = models.ForeignKey(
+        Disbursement, on_delete=models.PROTECT, related_name="payments", db_index=False
+    )
+    cycle = models.ForeignKey(Cycle, on_delete=models.PROTECT, related_name="+", db_index=False)
+    line = models.PositiveIntegerField()
+    beneficiary = models.ForeignKey(Beneficiary, on_delete=models.PROTECT, related_name="payments")
+    amount_sat = models.BigIntegerField()
+    status = models.CharField(
+        max_length=10, choices=PaymentStatus, default=PaymentStatus.PENDING, editable=False
+    )
+    destination = models.ForeignKey(
+        Destination, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    script_pubkey = models.BinaryField(max_length=34, null=True)
+    payout = models.ForeignKey(
+        Payout, null=True, on_delete=models.PROTECT, related_name="payments", db_index=False
+    )
+    vout = models.PositiveIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["disbursement", "line"], name="payment_line_once"),
+            models.UniqueConstraint(
+                fields=["cycle", "beneficiary"],
+                condition=~Q(status=PaymentStatus.CANCELLED),
+                name="payment_person_once_a_cycle",
+            ),
+            models.UniqueConstraint(
+                fields=["payout", "vout"], condition=Q(payout__isnull=False), name="payment_output_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_sat__gt=0, amount_sat__lte=2_100_000_000_000_000),
+                name="payment_amount_in_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(payout__isnull=True, vout__isnull=True)
+                | Q(payout__isnull=False, vout__isnull=False, script_pubkey__isnull=False, status="pending"),
+                name="payment_sealed_whole",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["disbursement", "id"],
+                condition=Q(payout__isnull=True, status="pending"),
+                name="payment_unsealed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"payment {self.pk}"

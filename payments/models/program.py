@@ -1,0 +1,89 @@
+"""Programs: a scheme with its rules, its officers and one funding wallet."""
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from payments.onchain.network import Network
+
+
+class Role(models.TextChoices):
+    """What a member may do in a program."""
+
+    OFFICER = "officer", "Program officer"  # Enrolls people, makes and submits lists, holds payments.
+    APPROVER = "approver", "Approver"  # Approves or rejects lists made by somebody else.
+    RELEASER = "releaser", "Releaser"  # Lets the engine pay an approved list.
+    AUDITOR = "auditor", "Auditor"  # Reads everything, changes nothing.
+
+
+class Program(models.Model):
+    """A scheme. Fee rates are satoshis per 1,000 virtual bytes; a first version pays in satoshis only."""
+
+    code = models.CharField(
+        max_length=20,
+        unique=True,
+        validators=[RegexValidator(r"^[A-Z][A-Z0-9-]{1,19}\Z", "Use 2 to 20 capitals, digits and hyphens.")],
+    )
+    name = models.CharField(max_length=200)
+    currency = models.CharField(max_length=3, choices=[("sat", "satoshi")], default="sat")
+    network = models.CharField(max_length=10, choices=[(n.value, n.value) for n in Network])
+    target_blocks = models.PositiveSmallIntegerField(
+        default=6, validators=[MinValueValidator(1), MaxValueValidator(1008)]
+    )
+    feerate_floor_sat_kvb = models.PositiveIntegerField(
+        default=1_000, validators=[MinValueValidator(100), MaxValueValidator(1_000_000)]
+    )
+    feerate_fallback_sat_kvb = models.PositiveIntegerField(
+        default=2_000, validators=[MinValueValidator(100), MaxValueValidator(1_000_000)]
+    )
+    feerate_ceiling_sat_kvb = models.PositiveIntegerField(
+        default=50_000, validators=[MinValueValidator(100), MaxValueValidator(1_000_000)]
+    )
+    confirmations_settled = models.PositiveSmallIntegerField(
+        default=6, validators=[MinValueValidator(1), MaxValueValidator(100)]
+    )
+    group_max_payments = models.PositiveSmallIntegerField(
+        default=500, validators=[MinValueValidator(1), MaxValueValidator(3_000)]
+    )
+    group_max_vsize_vb = models.PositiveIntegerField(
+        default=25_000, validators=[MinValueValidator(500), MaxValueValidator(99_000)]
+    )
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(feerate_floor_sat_kvb__lte=F("feerate_fallback_sat_kvb"))
+                & Q(feerate_fallback_sat_kvb__lte=F("feerate_ceiling_sat_kvb")),
+                name="program_feerates_ordered",
+                violation_error_message="The fee rates must be ordered: floor, fallback, ceiling.",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+    @property
+    def scope(self) -> str:
+        """The scope of the program's accounts in the books."""
+        return f"program:{self.pk}"
+
+
+class Membership(models.Model):
+    """One role of one user in one program."""
+
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="memberships", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role)
+    granted_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["program", "user", "role"], name="membership_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} is {self.role} of {self.program}"

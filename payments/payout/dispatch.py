@@ -1,0 +1,121 @@
+"""What each doorbell does: connect store and node to a step, and note what the world lacks instead of failing."""
+
+from collections.abc import Callable
+
+import structlog
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from govpay.errors import GovPayError
+from payments import doorbell
+from payments.models import Disbursement, Payment, Payout, ScriptPurpose, Wallet, WalletScript
+from payments.onchain import node
+from payments.payout import chain, engine, failpoint, guard, store
+from payments.payout import follow as follower
+from payments.payout import seal as sealing
+from payments.states import PAYOUT_ACTIVE, DisbursementStatus, PaymentStatus, PayoutStatus
+
+log = structlog.get_logger(__name__)
+
+SWEEP_AT_ONCE = 500
+
+
+def provision(*, wallet_id: int) -> None:
+    """Make or load the wallet in the node, give it a funding script, and mark it ready; harmless to repeat."""
+
+    def work(client: node.Node) -> None:
+        wallet = Wallet.objects.get(pk=wallet_id)
+        client.ensure_wallet(wallet.name)
+        if wallet.ready_at is not None:
+            return
+        script = client.for_wallet(wallet.name).new_script("receive")
+        height = client.chain_info().height
+        WalletScript.objects.create(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.FUNDING)
+        Wallet.objects.filter(pk=wallet_id, ready_at=None).update(
+            ready_at=timezone.now(), birth_height=height
+        )
+
+    _with_node("provision", work, wallet_id=wallet_id)
+
+
+def seal(*, disbursement_id: int) -> None:
+    """Seal group after group until nothing is left, coins run out, or the node asks too much."""
+    disbursement = Disbursement.objects.select_related("program__wallet").get(pk=disbursement_id)
+
+    def work(client: node.Node) -> None:
+        wallet = disbursement.program.wallet
+        client.ensure_wallet(wallet.name)
+        feerate = sealing.choose_feerate(disbursement.program, client)
+        while True:
+            sealing.refill_change(wallet, client)
+            if sealing.seal_next(disbursement, feerate_sat_kvb=feerate) is None:
+                break
+        Disbursement.objects.filter(pk=disbursement_id).exclude(problem="").update(problem="")
+
+    def waits(error: GovPayError) -> None:
+        Disbursement.objects.filter(pk=disbursement_id).update(problem=error.message[:300])
+
+    _with_node("seal", work, waits, disbursement_id=disbursement_id)
+
+
+def advance(*, payout_id: int) -> None:
+    """Visit one payout."""
+
+    def work(client: node.Node) -> None:
+        wallet = Wallet.objects.get(payouts=payout_id)
+        client.ensure_wallet(wallet.name)
+        engine.advance(
+            payout_id, store=store.PostgresStore(), chain=chain.NodeChain(client), failpoint=failpoint.hit
+        )
+
+    def waits(error: GovPayError) -> None:
+        Payout.objects.filter(pk=payout_id).update(problem=error.message[:300])
+
+    _with_node("advance", work, waits, payout_id=payout_id)
+
+
+def follow() -> None:
+    """Read new blocks and derive states."""
+    _with_node("follow", lambda client: follower.follow(client, failpoint=failpoint.hit))
+
+
+def sweep() -> None:
+    """Ring for every row that has work and no worker; what is rung twice does nothing the second time."""
+    for pk in Wallet.objects.filter(ready_at=None).values_list("pk", flat=True):
+        doorbell.ring("provision", wallet_id=pk)
+    free = Q(lease_until=None) | Q(lease_until__lt=Now())
+    due = Q(due_at=None) | Q(due_at__lte=Now())
+    waiting = Payout.objects.filter(free, due, status__in=[*PAYOUT_ACTIVE, PayoutStatus.SENT])
+    for pk in waiting.order_by("pk").values_list("pk", flat=True)[:SWEEP_AT_ONCE]:
+        doorbell.ring("advance", payout_id=pk)
+    unsealed = Payment.objects.filter(
+        disbursement=OuterRef("pk"), payout__isnull=True, status=PaymentStatus.PENDING
+    )
+    released = Disbursement.objects.filter(Exists(unsealed), status=DisbursementStatus.RELEASED)
+    for pk in released.order_by("pk").values_list("pk", flat=True):
+        doorbell.ring("seal", disbursement_id=pk)
+
+
+def _with_node(
+    task: str,
+    work: Callable[[node.Node], None],
+    waits: Callable[[GovPayError], None] | None = None,
+    **ids: int,
+) -> None:
+    """Do the work with the right node; what a person or the world can cause is noted and waits for the sweep.
+
+    Anything else is a bug and fails the task loudly.
+    """
+    client = node.connect()
+    try:
+        guard.require_chain(client)
+        work(client)
+    except GovPayError as error:
+        log.warning("work_waits", task=task, code=error.code, reason=error.message, **ids)
+        if waits is not None:
+            waits(error)
+        if isinstance(error, node.NodeError):
+            guard.record(is_ok=False, code=error.code, message=error.message)
+    finally:
+        client.close()

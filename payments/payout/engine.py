@@ -1,0 +1,61 @@
+"""The loop around the pure core: lease, read, decide, act, until the payout has nothing more to do now."""
+
+from payments.payout import core
+from payments.payout.ports import Chain, FailPoint, LeaseLost, Store
+
+
+def advance(payout_id: int, *, store: Store, chain: Chain, failpoint: FailPoint) -> None:
+    """Take one payout as far as it goes now. Safe to call any number of times, by any worker, in any order.
+
+    Returns at once when another worker has the lease, and silently gives way when it is lost on the way: the worker
+    that took over does the rest. Errors of the node pass through; the sweep comes back.
+    """
+    token = store.lease(payout_id)
+    if token is None:
+        return
+    try:
+        seen: core.Observation = core.Nothing()
+        while True:
+            command = core.decide(store.snapshot(payout_id, token), seen)
+            seen = act(command, payout_id, token, store=store, chain=chain, failpoint=failpoint)
+            if isinstance(command, core.FINAL):
+                break
+    except LeaseLost:
+        return
+    finally:
+        store.unlease(payout_id, token)
+
+
+def act(
+    command: core.Command, payout_id: int, token: int, *, store: Store, chain: Chain, failpoint: FailPoint
+) -> core.Observation:
+    """Carry out one command and return what was observed; Nothing after a write."""
+    match command:
+        case core.CheckCoins():
+            return chain.check_coins(payout_id)
+        case core.Commit():
+            store.commit(payout_id, token)
+            failpoint("K8")
+        case core.Sign():
+            signed = chain.sign(payout_id)
+            failpoint("K9")
+            return signed
+        case core.Persist(raw):
+            store.persist(payout_id, token, raw)
+            failpoint("K10")
+        case core.Send(raw):
+            reply = chain.send(payout_id, raw)
+            failpoint("K11")
+            return reply
+        case core.FindSpender():
+            return core.Spender(chain.spender(payout_id) or store.spender(payout_id))
+        case core.RecordSent():
+            failpoint("K12")
+            store.record_sent(payout_id, token)
+        case core.Unseal(reason):
+            store.unseal(payout_id, token, reason)
+        case core.Freeze(reason):
+            store.freeze(payout_id, token, reason)
+        case core.Retry(reason, delay_s):
+            store.retry(payout_id, token, reason, delay_s)
+    return core.Nothing()

@@ -1,0 +1,242 @@
+"""Follows the chain by hash: connects and disconnects blocks one database transaction each, then derives states."""
+
+from datetime import UTC, datetime
+
+import structlog
+from django.db import connection, transaction
+from django.utils import timezone
+
+from govpay.errors import GovPayError
+from ledger import books, events
+from payments.models import Block, ChainFact, Coin, Payout, Wallet, WalletScript
+from payments.models.chain import ChainFactKind
+from payments.onchain import block as blocks
+from payments.onchain import network, node, scan, tx
+from payments.payout import derive, guard
+from payments.payout.ports import FailPoint
+
+log = structlog.get_logger(__name__)
+
+# One advisory lock for the follower: PostgreSQL ends it with the session, so a dead follower holds nothing.
+FOLLOWER_LOCK = 0x676F7670
+
+
+class ForkTooDeep(GovPayError):
+    """The node's chain left ours before the first block we read: it is another chain."""
+
+    code = "fork_too_deep"
+    http_status = 503
+
+
+def follow(client: node.Node, *, failpoint: FailPoint) -> None:
+    """Bring our view to the node's tip and derive what that means for payouts; one follower at a time.
+
+    Raises WrongChain, NodeError, ForkTooDeep; whatever was read until then stays read.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [FOLLOWER_LOCK])
+        if not cursor.fetchone()[0]:
+            return
+        try:
+            guard.require_chain(client)
+            read_blocks(client)
+            failpoint("K13")
+            derive.derive()
+            tip = Block.objects.filter(is_active=True).latest("height")
+            guard.record(
+                is_ok=True,
+                subversion=client.network_info().subversion,
+                block_hash=tip.block_hash,
+                block_height=tip.height,
+            )
+        except node.NodeError as error:
+            guard.record(is_ok=False, code=error.code, message=error.message)
+            raise
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [FOLLOWER_LOCK])
+
+
+def read_blocks(client: node.Node) -> None:
+    """Walk back to the fork and forward to the node's tip, one block a database transaction."""
+    while True:
+        tip = Block.objects.filter(is_active=True).order_by("-height").first()
+        if tip is None:
+            info = client.chain_info()
+            header = client.block_header(info.best_block_hash)
+            _insert_block(header.hash, header.prev_hash, header.height, header.time)
+            continue
+        if client.block_hash(tip.height) != tip.block_hash:
+            _disconnect(tip)
+            continue
+        next_hash = client.block_hash(tip.height + 1)
+        if next_hash is None:
+            return
+        block = blocks.parse(client.raw_block(next_hash), block_hash=next_hash)
+        # Another branch may have won between two calls; the next round sees it.
+        if block.prev_hash == tip.block_hash:
+            _connect(block, tip.height + 1)
+
+
+@transaction.atomic
+def _connect(block: blocks.Block, height: int) -> None:
+    """Record the block, what it did to our coins, and which of our txs it holds; book deposits."""
+    _insert_block(block.hash, block.prev_hash, height, block.time)
+    scripts = _our_scripts(block)
+    movements = list(scan.movements(block, scripts, _our_outpoints(block)))
+    if not movements:
+        return
+    coins = [
+        Coin(
+            wallet_id=scripts[output.script_pubkey],
+            txid=outpoint.txid,
+            vout=outpoint.vout,
+            amount_sat=output.amount_sat,
+            script_pubkey=output.script_pubkey,
+            is_coinbase=outpoint.txid == block.txs[0].txid,
+            block_hash=block.hash,
+            block_height=height,
+        )
+        for movement in movements
+        for outpoint, output in movement.received
+    ]
+    facts = _record_facts(movements, scripts, block.hash, height)
+    ours = _mark_mined([movement.tx.txid for movement in movements], block.hash, height)
+    strange = {m.tx.txid for m in movements if m.spent and m.tx.txid not in ours}
+    for txid in strange:
+        # Nobody but the engine may spend our coins: it is not booked, so that reconciliation shows a break.
+        log.error("stranger_spent_our_coin", txid=txid, block_hash=block.hash)
+    _book_deposits([coin for coin in coins if coin.txid not in ours | strange], facts)
+    Coin.objects.bulk_create(coins)
+    for movement in movements:
+        _mark_spent(movement, block.hash)
+
+
+def _record_facts(
+    movements: list[scan.Movement], scripts: dict[bytes, int], block_hash: str, height: int
+) -> dict[str, int]:
+    """Write a mined fact for each tx and return their ids by txid."""
+    facts = ChainFact.objects.bulk_create(
+        ChainFact(
+            wallet_id=_wallet_of(movement, scripts),
+            kind=ChainFactKind.MINED,
+            txid=movement.tx.txid,
+            block_hash=block_hash,
+            block_height=height,
+        )
+        for movement in movements
+    )
+    return {fact.txid: fact.pk for fact in facts}
+
+
+def _mark_mined(txids: list[str], block_hash: str, height: int) -> set[str]:
+    """Note on our payouts which of their txs this block holds, and return those txids."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE payments_payout p SET mined_txid = t.txid, mined_block_hash = %s, mined_height = %s"
+            " FROM payments_payouttx t WHERE t.payout_id = p.id AND t.txid = ANY(%s) RETURNING t.txid",
+            [block_hash, height, txids],
+        )
+        return {txid for (txid,) in cursor.fetchall()}
+
+
+def _book_deposits(coins: list[Coin], facts: dict[str, int]) -> None:
+    """Book what others paid to our scripts, each under the fact that showed it, and note the entry on the coin."""
+    programs = dict(Wallet.objects.values_list("pk", "program_id"))
+    now = timezone.now()
+    entry_ids = books.post(
+        events.funding(
+            program_id=programs[coin.wallet_id],
+            txid=coin.txid,
+            vout=coin.vout,
+            amount_sat=coin.amount_sat,
+            occurrence=facts[coin.txid],
+            effective_at=now,
+            block_hash=coin.block_hash,
+            block_height=coin.block_height,
+        )
+        for coin in coins
+    )
+    for coin, entry_id in zip(coins, entry_ids, strict=True):
+        coin.funding_entry_id = entry_id
+
+
+@transaction.atomic
+def _disconnect(tip: Block) -> None:
+    """Take the tip back: coins, spends and deposits of it are undone, and unmined facts say so."""
+    if not Block.objects.filter(block_hash=tip.prev_hash, is_active=True).exists():
+        raise ForkTooDeep(
+            f"The node's chain has no block {tip.block_hash}, the first that was read; it is another chain.",
+            block_hash=tip.block_hash,
+        )
+    log.warning("block_disconnected", block_hash=tip.block_hash, height=tip.height)
+    Block.objects.filter(pk=tip.pk).update(is_active=False)
+    Payout.objects.filter(mined_block_hash=tip.block_hash).update(
+        mined_txid=None, mined_block_hash=None, mined_height=None
+    )
+    Coin.objects.filter(spent_block_hash=tip.block_hash).update(spent_by_txid=None, spent_block_hash=None)
+    gone = Coin.objects.filter(block_hash=tip.block_hash)
+    for entry_id in gone.exclude(funding_entry_id=None).values_list("funding_entry_id", flat=True):
+        books.reverse(
+            entry_id,
+            idempotency_key=f"funding-reversed:{entry_id}",
+            effective_at=timezone.now(),
+            memo=f"The deposit's block {tip.block_hash} left the chain.",
+            actor="engine",
+        )
+    gone.delete()
+    mined = ChainFact.objects.filter(kind=ChainFactKind.MINED, block_hash=tip.block_hash)
+    ChainFact.objects.bulk_create(
+        ChainFact(
+            wallet_id=fact.wallet_id,
+            kind=ChainFactKind.UNMINED,
+            txid=fact.txid,
+            block_hash=tip.block_hash,
+            block_height=tip.height,
+        )
+        for fact in mined.order_by("txid", "-pk").distinct("txid")
+    )
+
+
+def _insert_block(block_hash: str, prev_hash: str, height: int, time_s: int) -> None:
+    Block.objects.update_or_create(
+        block_hash=block_hash,
+        defaults={
+            "prev_hash": prev_hash,
+            "height": height,
+            "time": datetime.fromtimestamp(time_s, tz=UTC),
+            "is_active": True,
+        },
+    )
+
+
+def _our_scripts(block: blocks.Block) -> dict[bytes, int]:
+    """Return the wallet of each of the block's scripts that is ours."""
+    paid = list({output.script_pubkey for found in block.txs for output in found.outputs})
+    rows = WalletScript.objects.filter(script_pubkey__in=paid).values_list("script_pubkey", "wallet_id")
+    return {bytes(script): wallet_id for script, wallet_id in rows}
+
+
+def _our_outpoints(block: blocks.Block) -> set[tx.OutPoint]:
+    """Return those of the outpoints that the block spends which are coins of ours."""
+    spent = [outpoint for found in block.txs for outpoint in found.inputs]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.txid, c.vout FROM payments_coin c"
+            " JOIN unnest(%s::text[], %s::bigint[]) AS s(txid, vout) ON (c.txid, c.vout) = (s.txid, s.vout)",
+            [[outpoint.txid for outpoint in spent], [outpoint.vout for outpoint in spent]],
+        )
+        return {tx.OutPoint(txid, vout) for txid, vout in cursor.fetchall()}
+
+
+def _mark_spent(movement: scan.Movement, block_hash: str) -> None:
+    for outpoint in movement.spent:
+        Coin.objects.filter(txid=outpoint.txid, vout=outpoint.vout).update(
+            spent_by_txid=movement.tx.txid, spent_block_hash=block_hash
+        )
+
+
+def _wallet_of(movement: scan.Movement, scripts: dict[bytes, int]) -> int:
+    if movement.received:
+        return scripts[movement.received[0][1].script_pubkey]
+    outpoint = movement.spent[0]
+    return int(Coin.objects.values_list("wallet_id", flat=True).get(txid=outpoint.txid, vout=outpoint.vout))

@@ -1,0 +1,63 @@
+"""What the engine needs from the world: a store, a node with its signer, and points where a test may crash it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from payments.payout import core
+
+# Called with a kill point's id (K8 to K13 of the fault list); does nothing outside tests.
+FailPoint = Callable[[str], None]
+
+
+class LeaseLost(Exception):
+    """Another worker took the payout over; whatever this one was about to write is refused."""
+
+
+class Store(Protocol):
+    """The stored truth. Every write is one database transaction that compares the fencing token."""
+
+    def lease(self, payout_id: int) -> int | None:
+        """Take the payout for a while and return the token; None while another worker has it."""
+
+    def unlease(self, payout_id: int, token: int) -> None:
+        """Give it back early; do nothing when it is lost already."""
+
+    def snapshot(self, payout_id: int, token: int) -> core.Snapshot:
+        """Return the payout as stored; raise LeaseLost when the token is old."""
+
+    def commit(self, payout_id: int, token: int) -> None:
+        """Move it from sealed to committed."""
+
+    def unseal(self, payout_id: int, token: int, reason: str) -> None:
+        """Free its payments and outpoints."""
+
+    def persist(self, payout_id: int, token: int, raw: bytes) -> None:
+        """Store the signed bytes with their journal entry and move it to signed."""
+
+    def record_sent(self, payout_id: int, token: int) -> None:
+        """Move it to sent unless it is there, and set the next rebroadcast."""
+
+    def freeze(self, payout_id: int, token: int, reason: str) -> None:
+        """Move it to frozen with the reason."""
+
+    def retry(self, payout_id: int, token: int, reason: str, delay_s: int) -> None:
+        """Note why it waits and until when."""
+
+    def spender(self, payout_id: int) -> str | None:
+        """Return the txid that spends the anchor in the blocks that were read, if one does."""
+
+
+class Chain(Protocol):
+    """The node and the signer, seen from one payout. None of it runs inside a database transaction."""
+
+    def check_coins(self, payout_id: int) -> core.CoinsThere | core.CoinGone:
+        """Ask for every reserved outpoint."""
+
+    def sign(self, payout_id: int) -> core.Signed | core.SignerContradicts:
+        """Have the sealed tx signed and check the result."""
+
+    def send(self, payout_id: int, raw: bytes) -> core.SendReply:
+        """Offer the bytes; never raises for what a node can answer."""
+
+    def spender(self, payout_id: int) -> str | None:
+        """Return the txid in the memory pool that spends the anchor, if one does."""

@@ -1,0 +1,215 @@
+"""Seals groups of released payments: payments, outpoints, output order and manifest fixed in one database transaction."""
+
+import hashlib
+from typing import Any
+
+from django.db import connection, transaction
+
+from govpay.errors import Conflict
+from payments import doorbell
+from payments.models import (
+    Disbursement,
+    Payment,
+    Payout,
+    Program,
+    Reservation,
+    ScriptPurpose,
+    StatusChange,
+    Wallet,
+    WalletScript,
+)
+from payments.onchain import fee, node, tx
+from payments.payout import plan
+from payments.states import DisbursementStatus, PayoutStatus
+
+COINBASE_MATURITY = 100
+CHANGE_SCRIPTS_AT_ONCE = 10
+
+# Confirmed, mature, reserved by nobody: a few that suffice alone, smallest first, and the largest.
+FREE_COINS = """
+WITH free AS MATERIALIZED (
+    SELECT c.txid, c.vout, c.amount_sat, c.script_pubkey FROM payments_coin c
+    WHERE c.wallet_id = %(wallet)s AND c.spent_by_txid IS NULL
+    AND (NOT c.is_coinbase OR c.block_height + %(maturity)s <=
+        (SELECT max(height) FROM payments_block WHERE is_active))
+    AND NOT EXISTS (
+        SELECT FROM payments_reservation r WHERE r.txid = c.txid AND r.vout = c.vout AND r.is_live)
+)
+(SELECT * FROM free WHERE amount_sat >= %(need)s ORDER BY amount_sat LIMIT 5)
+UNION (SELECT * FROM free ORDER BY amount_sat DESC LIMIT %(most)s)
+"""
+
+
+class WalletNotReady(Conflict):
+    """The engine has not made the program's wallet in the node yet."""
+
+    code = "wallet_not_ready"
+    is_transient = True
+
+
+def choose_feerate(program: Program, client: node.Node) -> int:
+    """Return the sat/kvB to pay now: the node's estimate within the program's bounds and above the node's minimum.
+
+    Raises fee.FeerateOutOfBounds when the node wants more than the program's ceiling.
+    """
+    estimate = client.estimate_feerate_sat_kvb(program.target_blocks)
+    floor = max(program.feerate_floor_sat_kvb, client.mempool_min_feerate_sat_kvb())
+    return fee.bounded(
+        estimate,
+        floor=floor,
+        ceiling=program.feerate_ceiling_sat_kvb,
+        fallback=program.feerate_fallback_sat_kvb,
+    )
+
+
+def refill_change(wallet: Wallet, client: node.Node) -> None:
+    """Keep change scripts in store, because asking the node is not allowed inside the sealing transaction."""
+    if wallet.ready_at is None:
+        raise WalletNotReady("The program's wallet is not ready in the node yet.")
+    free = WalletScript.objects.filter(wallet=wallet, purpose=ScriptPurpose.CHANGE, is_claimed=False).count()
+    if free >= CHANGE_SCRIPTS_AT_ONCE // 2:
+        return
+    of_wallet = client.for_wallet(wallet.name)
+    scripts = [of_wallet.new_script("change") for _ in range(CHANGE_SCRIPTS_AT_ONCE)]
+    WalletScript.objects.bulk_create(
+        WalletScript(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.CHANGE) for script in scripts
+    )
+
+
+@transaction.atomic
+def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None:
+    """Seal the next group of a released disbursement and return the payout's id; None when no payment is left.
+
+    Raises plan.InsufficientCoins and plan.FeeOverReserve; nothing is sealed then.
+    """
+    program = disbursement.program
+    wallet = Wallet.objects.select_for_update().get(program=program)
+    lines = _claim(disbursement, program)
+    if not lines:
+        return None
+    need_sat = sum(line.amount_sat for line in lines)
+    planned = plan.fund(lines, _free_coins(wallet, need_sat), feerate_sat_kvb=feerate_sat_kvb)
+    _check_reserve(disbursement, planned)
+    change = _claim_change(wallet) if planned.change_sat else None
+    outputs = [tx.Output(line.amount_sat, line.script_pubkey) for line in planned.lines]
+    if change is not None:
+        outputs.append(tx.Output(planned.change_sat, change))
+    unsigned = tx.build_unsigned([coin.outpoint for coin in planned.coins], outputs)
+    payout = Payout.objects.create(
+        disbursement=disbursement,
+        wallet=wallet,
+        payment_count=len(planned.lines),
+        payments_sat=planned.payments_sat,
+        manifest_hash=manifest_hash(planned.lines),
+        anchor_txid=planned.anchor.txid,
+        anchor_vout=planned.anchor.vout,
+        unsigned_tx=unsigned,
+        txid=tx.double_sha256(unsigned)[::-1].hex(),
+        fee_sat=planned.fee_sat,
+        change_sat=planned.change_sat,
+        change_vout=len(planned.lines) if change is not None else None,
+        change_script_pubkey=change,
+        vsize_vb=fee.vsize(planned.weight),
+        feerate_sat_kvb=feerate_sat_kvb,
+    )
+    StatusChange.objects.create(
+        subject="payout", subject_id=payout.pk, old="", new=PayoutStatus.SEALED, reason="payments were grouped"
+    )
+    Reservation.objects.bulk_create(
+        Reservation(
+            payout=payout,
+            position=position,
+            txid=coin.outpoint.txid,
+            vout=coin.outpoint.vout,
+            amount_sat=coin.amount_sat,
+            script_pubkey=coin.script_pubkey,
+        )
+        for position, coin in enumerate(planned.coins)
+    )
+    _assign(payout, planned)
+    doorbell.ring("advance", payout_id=payout.pk)
+    return int(payout.pk)
+
+
+def manifest_hash(lines: tuple[plan.Line, ...]) -> bytes:
+    """Return the SHA-256 of ``payment id|script_pubkey hex|satoshis`` lines in output order."""
+    text = "".join(f"{line.payment_id}|{line.script_pubkey.hex()}|{line.amount_sat}\n" for line in lines)
+    return hashlib.sha256(b"govpay-payout-1\n" + text.encode()).digest()
+
+
+def _claim(disbursement: Disbursement, program: Program) -> tuple[plan.Line, ...]:
+    """Lock the next unsealed payments, skipping what another worker is sealing."""
+    rows = (
+        Payment.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(
+            disbursement=disbursement,
+            disbursement__status=DisbursementStatus.RELEASED,
+            payout__isnull=True,
+            status="pending",
+        )
+        .order_by("pk")
+        .values_list("pk", "script_pubkey", "amount_sat")[: program.group_max_payments]
+    )
+    lines = [plan.Line(pk, bytes(script), amount) for pk, script, amount in rows]
+    return plan.group(
+        lines, max_payments=program.group_max_payments, max_vsize_vb=program.group_max_vsize_vb
+    )
+
+
+def _free_coins(wallet: Wallet, need_sat: int) -> list[plan.FreeCoin]:
+    values: dict[str, Any] = {
+        "wallet": wallet.pk,
+        "maturity": COINBASE_MATURITY,
+        "need": need_sat,
+        "most": plan.MAX_INPUTS,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(FREE_COINS, values)
+        return [
+            plan.FreeCoin(tx.OutPoint(txid, vout), amount, bytes(script))
+            for txid, vout, amount, script in cursor.fetchall()
+        ]
+
+
+def _check_reserve(disbursement: Disbursement, planned: plan.Plan) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(fee_sat), 0) FROM payments_payout"
+            " WHERE disbursement_id = %s AND status <> 'unsealed'",
+            [disbursement.pk],
+        )
+        spent_sat = int(cursor.fetchone()[0])
+    reserved_sat = disbursement.fee_reserved_sat or 0
+    if spent_sat + planned.fee_sat > reserved_sat:
+        raise plan.FeeOverReserve(
+            f"A fee of {planned.fee_sat} sat after {spent_sat} sat exceeds the {reserved_sat} sat approved.",
+            fee_sat=planned.fee_sat,
+            spent_sat=spent_sat,
+            reserved_sat=reserved_sat,
+        )
+
+
+def _claim_change(wallet: Wallet) -> bytes:
+    script = (
+        WalletScript.objects.select_for_update(skip_locked=True)
+        .filter(wallet=wallet, purpose=ScriptPurpose.CHANGE, is_claimed=False)
+        .order_by("pk")
+        .first()
+    )
+    if script is None:
+        raise WalletNotReady("No change script is in store; the next visit asks the node for more.")
+    WalletScript.objects.filter(pk=script.pk).update(is_claimed=True)
+    return bytes(script.script_pubkey)
+
+
+def _assign(payout: Payout, planned: plan.Plan) -> None:
+    """Give every payment its output in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE payments_payment p SET payout_id = %s, vout = g.position - 1"
+            " FROM unnest(%s::bigint[]) WITH ORDINALITY AS g(id, position)"
+            " WHERE p.id = g.id AND p.payout_id IS NULL AND p.status = 'pending'",
+            [payout.pk, [line.payment_id for line in planned.lines]],
+        )
+        # They are locked by this transaction, so that only a bug could make the counts differ.
+        assert cursor.rowcount == len(planned.lines), cursor.rowcount

@@ -1,0 +1,149 @@
+"""The engine's store in PostgreSQL: every write is one database transaction under the payout's fencing token."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from ledger import books, events
+from payments import doorbell
+from payments.models import Coin, Payment, Payout, PayoutTx, Reservation
+from payments.models.history import move
+from payments.onchain import tx
+from payments.payout import core
+from payments.payout.ports import LeaseLost
+from payments.states import PayoutStatus
+
+
+class PostgresStore:
+    """Implements ``ports.Store``. Leases run on the database's clock, the only one all workers share."""
+
+    def lease(self, payout_id: int) -> int | None:
+        """Take the payout unless another worker has it; return the new token."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE payments_payout SET lease_token = lease_token + 1,"
+                " lease_until = clock_timestamp() + %s"
+                " WHERE id = %s AND (lease_until IS NULL OR lease_until < clock_timestamp())"
+                " RETURNING lease_token",
+                [timedelta(seconds=settings.GOVPAY_LEASE_S), payout_id],
+            )
+            row = cursor.fetchone()
+        return int(row[0]) if row else None
+
+    def unlease(self, payout_id: int, token: int) -> None:
+        """Give the payout back if it is still ours."""
+        Payout.objects.filter(pk=payout_id, lease_token=token).update(lease_until=None)
+
+    def snapshot(self, payout_id: int, token: int) -> core.Snapshot:
+        """Read status, txid and stored bytes in one query."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT p.status, p.txid, coalesce(p.due_at <= clock_timestamp(), true),"
+                " (SELECT t.raw FROM payments_payouttx t WHERE t.payout_id = p.id ORDER BY t.id DESC LIMIT 1)"
+                " FROM payments_payout p WHERE p.id = %s AND p.lease_token = %s",
+                [payout_id, token],
+            )
+            row = cursor.fetchone()
+        if row is None:
+            raise LeaseLost(payout_id)
+        status, txid, is_due, raw = row
+        return core.Snapshot(payout_id, status, txid, None if raw is None else bytes(raw), is_due)
+
+    def commit(self, payout_id: int, token: int) -> None:
+        """Pass the point of no return."""
+        with self._fenced(payout_id, token) as payout:
+            self._move(payout, PayoutStatus.COMMITTED)
+
+    def unseal(self, payout_id: int, token: int, reason: str) -> None:
+        """Free payments and outpoints of a payout that no signer can have seen, and seal them anew."""
+        with self._fenced(payout_id, token) as payout:
+            self._move(payout, PayoutStatus.UNSEALED, note=reason, problem=reason)
+            Reservation.objects.filter(payout=payout).update(is_live=False)
+            Payment.objects.filter(payout=payout).update(payout=None, vout=None)
+            doorbell.ring("seal", disbursement_id=payout.disbursement_id)
+
+    def persist(self, payout_id: int, token: int, raw: bytes) -> None:
+        """Store the bytes and book them: each payment in transit, the fee, the coins out of the wallet."""
+        signed = tx.parse(raw)
+        with self._fenced(payout_id, token) as payout:
+            PayoutTx.objects.create(
+                payout=payout,
+                txid=signed.txid,
+                raw=raw,
+                fee_sat=payout.fee_sat,
+                vsize_vb=signed.vsize,
+            )
+            lines = Payment.objects.filter(payout=payout).order_by("vout").values_list("pk", "amount_sat")
+            payment_ids, amounts = zip(*lines, strict=True)
+            books.post(
+                [
+                    events.payout_sent(
+                        program_id=payout.wallet.program_id,
+                        payout_id=payout.pk,
+                        payment_ids=payment_ids,
+                        amounts_sat=amounts,
+                        fee_sat=payout.fee_sat,
+                        effective_at=timezone.now(),
+                    )
+                ]
+            )
+            self._move(payout, PayoutStatus.SIGNED, note=signed.txid, problem="")
+
+    def record_sent(self, payout_id: int, token: int) -> None:
+        """Note that a node has the bytes; they are offered again after a while."""
+        rest = {
+            "due_at": Now() + timedelta(seconds=core.REBROADCAST_S),
+            "problem": "",
+            "attempts": 0,
+        }
+        with self._fenced(payout_id, token) as payout:
+            if payout.status == PayoutStatus.SIGNED:
+                self._move(payout, PayoutStatus.SENT, **rest)
+            else:
+                Payout.objects.filter(pk=payout_id).update(**rest)
+
+    def freeze(self, payout_id: int, token: int, reason: str) -> None:
+        """Stop the payout for a person to look at."""
+        with self._fenced(payout_id, token) as payout:
+            self._move(payout, PayoutStatus.FROZEN, note=reason, problem=reason[:300])
+
+    def retry(self, payout_id: int, token: int, reason: str, delay_s: int) -> None:
+        """Note why the payout waits and until when; the status stays."""
+        with self._fenced(payout_id, token):
+            Payout.objects.filter(pk=payout_id).update(
+                due_at=Now() + timedelta(seconds=delay_s), problem=reason[:300], attempts=F("attempts") + 1
+            )
+
+    def spender(self, payout_id: int) -> str | None:
+        """Return the txid that spends the anchor in a block that was read."""
+        anchor = Payout.objects.filter(pk=payout_id).values_list("anchor_txid", "anchor_vout").get()
+        return (
+            Coin.objects.filter(Q(txid=anchor[0], vout=anchor[1]))
+            .values_list("spent_by_txid", flat=True)
+            .first()
+        )
+
+    @contextmanager
+    def _fenced(self, payout_id: int, token: int) -> Iterator[Payout]:
+        """Open a database transaction that holds the payout's row, if the token is still the newest."""
+        with transaction.atomic():
+            payout = (
+                Payout.objects.select_for_update(of=("self",))
+                .select_related("wallet")
+                .filter(pk=payout_id, lease_token=token)
+                .first()
+            )
+            if payout is None:
+                raise LeaseLost(payout_id)
+            yield payout
+
+    def _move(self, payout: Payout, new: str, note: str = "", **changes: Any) -> None:
+        rows = Payout.objects.filter(pk=payout.pk, lease_token=payout.lease_token)
+        move(rows, old=payout.status, new=new, note=note, **changes)

@@ -1,0 +1,1 @@
+"""All writes, one module a noun, verbs inside; each call is one database transaction."""

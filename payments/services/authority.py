@@ -1,0 +1,45 @@
+"""Who may do what in which program."""
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+from govpay.errors import Forbidden, NotFound
+from payments.models import Membership, Program, Role
+
+User = AbstractBaseUser | AnonymousUser
+
+
+class RoleMissing(Forbidden):
+    """The user belongs to the program but lacks the role."""
+
+    code = "role_missing"
+
+
+class SamePersonTwice(Forbidden):
+    """Maker, approver and releaser must be different people (R-06)."""
+
+    code = "same_person_twice"
+
+
+def require(*, user: User, program_id: int, roles: tuple[str, ...]) -> None:
+    """Raise NotFound unless the user belongs to the program, RoleMissing unless with one of the roles."""
+    held = set(
+        Membership.objects.filter(user_id=user.pk, program_id=program_id).values_list("role", flat=True)
+    )
+    if not held:
+        raise NotFound("There is no such program, or you are not one of its officers.")
+    if not user.is_active or held.isdisjoint(roles):
+        names = " or ".join(Role(role).label.lower() for role in roles)
+        raise RoleMissing(f"This needs the role of {names} in the program.", roles=list(roles))
+
+
+def visible_programs(user: User) -> "list[int]":
+    """Return the ids of the programs that the user belongs to."""
+    return list(Membership.objects.filter(user_id=user.pk).values_list("program_id", flat=True).distinct())
+
+
+def get_program(*, user: User, program_id: int) -> Program:
+    """Return a program the user belongs to; raise NotFound otherwise, whether or not it exists."""
+    program = Program.objects.filter(pk=program_id, memberships__user_id=user.pk).distinct().first()
+    if program is None:
+        raise NotFound("There is no such program, or you are not one of its officers.")
+    return program

@@ -1,0 +1,277 @@
+"""Submits, approves, rejects, releases and cancels disbursements; ``lists`` makes them."""
+
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.db.models import QuerySet, Sum
+from django.utils import timezone
+
+from govpay.errors import Conflict, InvalidInput, NotFound
+from ledger import books, events
+from payments import doorbell
+from payments.models import Disbursement, Payment, Role, Wallet
+from payments.models.history import move
+from payments.payout import plan
+from payments.services import authority, funds, manifest
+from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
+
+MAX_ERRORS = 100
+
+
+class InsufficientFunds(Conflict):
+    """The wallet cannot carry the list and its fee ceiling."""
+
+    code = "insufficient_funds"
+
+
+class ManifestChanged(Conflict):
+    """The list is not the one that was agreed to."""
+
+    code = "manifest_changed"
+
+
+def get(*, user: User, disbursement_id: int) -> Disbursement:
+    """Return a disbursement of a program the user belongs to; raise NotFound otherwise."""
+    found = (
+        Disbursement.objects.filter(pk=disbursement_id, program__memberships__user_id=user.pk)
+        .select_related("program", "cycle")
+        .distinct()
+        .first()
+    )
+    if found is None:
+        raise NotFound("There is no such disbursement in your programs.")
+    return found
+
+
+@transaction.atomic
+def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Disbursement:
+    """Copy each person's current destination into the list, fix its manifest and fee ceiling.
+
+    Raises InvalidInput with one error a line whose person has no destination or whose amount is dust there;
+    nothing is submitted then. Only the officer who made the list may submit it.
+    """
+    disbursement = _lock(by, disbursement_id, (Role.OFFICER,))
+    if disbursement.made_by_id != by.pk:
+        raise authority.RoleMissing("Only the officer who made the list may submit it.", roles=["officer"])
+    if disbursement.status == DisbursementStatus.DRAFT:
+        _copy_destinations(disbursement)
+        disbursement.fee_reserved_sat = _fee_ceiling(disbursement)
+        disbursement.manifest_hash = manifest.compute(disbursement)
+    move(
+        _row(disbursement),
+        old=DisbursementStatus.DRAFT,
+        new=DisbursementStatus.SUBMITTED,
+        actor_id=by.pk,
+        submitted_at=now or timezone.now(),
+        fee_reserved_sat=disbursement.fee_reserved_sat,
+        manifest_hash=disbursement.manifest_hash,
+    )
+    return get(user=by, disbursement_id=disbursement_id)
+
+
+@transaction.atomic
+def approve(
+    *, by: User, disbursement_id: int, manifest_hash: bytes, now: datetime | None = None
+) -> Disbursement:
+    """Agree to exactly the list with this manifest hash (32 bytes), reserve its funds and book the commitment.
+
+    Raises SamePersonTwice, ManifestChanged, InsufficientFunds with the figures, StatusConflict.
+    """
+    disbursement = _lock(by, disbursement_id, (Role.APPROVER,))
+    if by.pk == disbursement.made_by_id:
+        raise authority.SamePersonTwice("The officer who made a list cannot approve it.")
+    _require_status(disbursement, DisbursementStatus.SUBMITTED)
+    _require_manifest(disbursement, manifest_hash)
+    Wallet.objects.select_for_update().get(program_id=disbursement.program_id)
+    held = funds.of_program(disbursement.program_id)
+    need_sat = disbursement.total_sat + (disbursement.fee_reserved_sat or 0)
+    if need_sat > held.available_sat:
+        raise InsufficientFunds(
+            f"The list needs {need_sat} sat (payments {disbursement.total_sat}, fees at most "
+            f"{disbursement.fee_reserved_sat}); {held.available_sat} sat are free.",
+            needed_sat=need_sat,
+            available_sat=held.available_sat,
+            booked_sat=held.booked_sat,
+            reserved_sat=held.reserved_sat,
+        )
+    now = now or timezone.now()
+    move(
+        _row(disbursement),
+        old=DisbursementStatus.SUBMITTED,
+        new=DisbursementStatus.APPROVED,
+        actor_id=by.pk,
+        approved_by_id=by.pk,
+        approved_at=now,
+    )
+    books.post(
+        [
+            events.commitment(
+                program_id=disbursement.program_id,
+                disbursement_id=disbursement.pk,
+                amount_sat=disbursement.total_sat,
+                effective_at=now,
+                actor=disbursement.made_by.get_username(),
+                approver=by.get_username(),
+            )
+        ]
+    )
+    return get(user=by, disbursement_id=disbursement_id)
+
+
+@transaction.atomic
+def reject(*, by: User, disbursement_id: int, note: str) -> Disbursement:
+    """Refuse a submitted list for a reason; its people can be listed again."""
+    disbursement = _lock(by, disbursement_id, (Role.APPROVER,))
+    if by.pk == disbursement.made_by_id:
+        raise authority.SamePersonTwice("The officer who made a list cannot reject it; withdraw it instead.")
+    _close(disbursement, by, DisbursementStatus.REJECTED, note)
+    return get(user=by, disbursement_id=disbursement_id)
+
+
+@transaction.atomic
+def release(
+    *, by: User, disbursement_id: int, manifest_hash: bytes, now: datetime | None = None
+) -> Disbursement:
+    """Let the engine pay an approved list, after checking that it still hashes to what was approved."""
+    disbursement = _lock(by, disbursement_id, (Role.RELEASER,))
+    if by.pk in (disbursement.made_by_id, disbursement.approved_by_id):
+        raise authority.SamePersonTwice("Maker, approver and releaser must be three different people.")
+    _require_status(disbursement, DisbursementStatus.APPROVED)
+    _require_manifest(disbursement, manifest_hash)
+    move(
+        _row(disbursement),
+        old=DisbursementStatus.APPROVED,
+        new=DisbursementStatus.RELEASED,
+        actor_id=by.pk,
+        released_by_id=by.pk,
+        released_at=now or timezone.now(),
+    )
+    doorbell.ring("seal", disbursement_id=disbursement.pk)
+    return get(user=by, disbursement_id=disbursement_id)
+
+
+@transaction.atomic
+def cancel(*, by: User, disbursement_id: int, note: str, now: datetime | None = None) -> Disbursement:
+    """Withdraw a list that was not released; an approved list's commitment is reversed in the books."""
+    disbursement = _lock(by, disbursement_id, (Role.OFFICER, Role.APPROVER, Role.RELEASER))
+    was_approved = disbursement.status == DisbursementStatus.APPROVED
+    if not was_approved and disbursement.made_by_id != by.pk:
+        raise authority.RoleMissing("Only the officer who made the list may withdraw it.", roles=["officer"])
+    left_sat = disbursement.total_sat - _cancelled_sat(disbursement)
+    _close(disbursement, by, DisbursementStatus.CANCELLED, note)
+    if was_approved and left_sat:
+        books.post(
+            [
+                events.decommitment(
+                    program_id=disbursement.program_id,
+                    key=f"decommitment:disbursement:{disbursement.pk}",
+                    source_ref=f"disbursement:{disbursement.pk}",
+                    amount_sat=left_sat,
+                    effective_at=now or timezone.now(),
+                    actor=by.get_username(),
+                )
+            ]
+        )
+    return get(user=by, disbursement_id=disbursement_id)
+
+
+def _row(disbursement: Disbursement) -> QuerySet[Disbursement]:
+    return Disbursement.objects.filter(pk=disbursement.pk)
+
+
+def _lock(by: User, disbursement_id: int, roles: tuple[str, ...]) -> Disbursement:
+    disbursement = get(user=by, disbursement_id=disbursement_id)
+    authority.require(user=by, program_id=disbursement.program_id, roles=roles)
+    return (
+        Disbursement.objects.select_for_update(of=("self",))
+        .select_related("program", "cycle", "made_by")
+        .get(pk=disbursement_id)
+    )
+
+
+def _require_status(disbursement: Disbursement, status: str) -> None:
+    if disbursement.status != status:
+        raise StatusConflict(
+            f"The disbursement is {disbursement.status}, not {status}.",
+            subject="disbursement",
+            status=disbursement.status,
+            needed=status,
+        )
+
+
+def _require_manifest(disbursement: Disbursement, agreed: bytes) -> None:
+    computed = manifest.compute(disbursement)
+    if not (agreed == computed == bytes(disbursement.manifest_hash or b"")):
+        raise ManifestChanged(
+            "The list is not the one you looked at; open it again and compare.",
+            given=agreed.hex(),
+            computed=computed.hex(),
+        )
+
+
+def _close(disbursement: Disbursement, by: User, status: str, note: str) -> None:
+    if not note.strip():
+        raise InvalidInput(
+            "Say why.", errors=[{"row": 0, "column": "note", "code": "missing", "message": "Say why."}]
+        )
+    old = disbursement.status
+    move(_row(disbursement), old=old, new=status, actor_id=by.pk, note=note)
+    for line_status in (PaymentStatus.PENDING, PaymentStatus.HELD):
+        lines = Payment.objects.filter(disbursement=disbursement, status=line_status)
+        count = lines.count()
+        if count:
+            move(
+                lines, old=line_status, new=PaymentStatus.CANCELLED, actor_id=by.pk, note=note, expected=count
+            )
+
+
+def _cancelled_sat(disbursement: Disbursement) -> int:
+    lines = Payment.objects.filter(disbursement=disbursement, status=PaymentStatus.CANCELLED)
+    return lines.aggregate(total=Sum("amount_sat"))["total"] or 0
+
+
+def _copy_destinations(disbursement: Disbursement) -> None:
+    """Copy every person's current destination in one statement; refuse people without one and dust."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE payments_payment p SET destination_id = d.id, script_pubkey = d.script_pubkey"
+            " FROM payments_destination d"
+            " WHERE p.disbursement_id = %s AND d.beneficiary_id = p.beneficiary_id AND d.is_current",
+            [disbursement.pk],
+        )
+        cursor.execute(
+            "SELECT line, CASE WHEN script_pubkey IS NULL THEN 'destination_missing' ELSE 'amount_dust' END"
+            " FROM payments_payment WHERE disbursement_id = %s AND (script_pubkey IS NULL OR amount_sat <"
+            " CASE length(script_pubkey) WHEN 22 THEN 294 WHEN 34 THEN 330 WHEN 23 THEN 540 ELSE 546 END)"
+            " ORDER BY line LIMIT %s",
+            [disbursement.pk, MAX_ERRORS],
+        )
+        wrong = cursor.fetchall()
+    if wrong:
+        messages = {
+            "destination_missing": "This person has no address to be paid at.",
+            "amount_dust": "The amount is below what the network relays to this kind of address.",
+        }
+        raise InvalidInput(
+            f"{len(wrong)} lines or more cannot be paid as they are; nothing was submitted.",
+            errors=[{"row": r, "column": "", "code": c, "message": messages[c]} for r, c in wrong],
+        )
+
+
+def _fee_ceiling(disbursement: Disbursement) -> int:
+    """Return the most satoshis that fees may cost: every output and group at the ceiling rate."""
+    program = disbursement.program
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT coalesce(sum(9 + length(script_pubkey)), 0) FROM payments_payment WHERE disbursement_id = %s",
+            [disbursement.pk],
+        )
+        (output_vb,) = cursor.fetchone()
+    return plan.fee_ceiling_sat(
+        payment_count=disbursement.payment_count,
+        output_vb=int(output_vb),
+        group_max_payments=program.group_max_payments,
+        group_max_vsize_vb=program.group_max_vsize_vb,
+        feerate_sat_kvb=program.feerate_ceiling_sat_kvb,
+    )

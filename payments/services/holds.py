@@ -1,0 +1,99 @@
+"""Stops, resumes and withdraws single payments of a list, while the rest goes on."""
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+
+from govpay.errors import Conflict, InvalidInput, NotFound
+from ledger import books, events
+from payments import doorbell
+from payments.models import Disbursement, Payment, Role, StatusChange
+from payments.models.history import move
+from payments.services import authority
+from payments.states import DisbursementStatus, PaymentStatus
+
+OFFICERS = (Role.OFFICER, Role.APPROVER, Role.RELEASER)
+
+
+class PaymentSealed(Conflict):
+    """The payment is in a payout; a signer may have seen it, so it cannot be stopped any more."""
+
+    code = "payment_sealed"
+
+
+@transaction.atomic
+def hold(*, by: User, payment_id: int, note: str) -> Payment:
+    """Stop one payment for a stated reason; raise PaymentSealed once it is in a payout."""
+    payment = _lock(by, payment_id)
+    if payment.payout_id is not None:
+        raise PaymentSealed(f"Payment {payment.pk} is in payout {payment.payout_id} already.")
+    _move(payment, by, PaymentStatus.PENDING, PaymentStatus.HELD, note)
+    return Payment.objects.get(pk=payment_id)
+
+
+@transaction.atomic
+def resume(*, by: User, payment_id: int, note: str) -> Payment:
+    """Let a held payment go on; a second person must say so."""
+    payment = _lock(by, payment_id)
+    _require_second_person(payment, by)
+    _move(payment, by, PaymentStatus.HELD, PaymentStatus.PENDING, note)
+    if payment.disbursement.status == DisbursementStatus.RELEASED:
+        doorbell.ring("seal", disbursement_id=payment.disbursement_id)
+    return Payment.objects.get(pk=payment_id)
+
+
+@transaction.atomic
+def withdraw(*, by: User, payment_id: int, note: str) -> Payment:
+    """Take a held payment out of its list for good, and give its commitment back; a second person must say so."""
+    payment = _lock(by, payment_id)
+    _require_second_person(payment, by)
+    _move(payment, by, PaymentStatus.HELD, PaymentStatus.CANCELLED, note)
+    if payment.disbursement.status in (DisbursementStatus.APPROVED, DisbursementStatus.RELEASED):
+        books.post(
+            [
+                events.decommitment(
+                    program_id=payment.disbursement.program_id,
+                    key=f"decommitment:payment:{payment.pk}",
+                    source_ref=f"payment:{payment.pk}",
+                    amount_sat=payment.amount_sat,
+                    effective_at=timezone.now(),
+                    actor=by.get_username(),
+                )
+            ]
+        )
+        doorbell.ring("follow")
+    return Payment.objects.get(pk=payment_id)
+
+
+def _lock(by: User, payment_id: int) -> Payment:
+    """Lock the payment and, before it, its disbursement, so that it cannot be released or closed meanwhile."""
+    found = Payment.objects.filter(
+        pk=payment_id, disbursement__program__memberships__user_id=by.pk
+    ).values_list("disbursement_id", "disbursement__program_id")
+    row = found.first()
+    if row is None:
+        raise NotFound("There is no such payment in your programs.")
+    disbursement_id, program_id = row
+    authority.require(user=by, program_id=program_id, roles=OFFICERS)
+    Disbursement.objects.select_for_update().get(pk=disbursement_id)
+    return (
+        Payment.objects.select_for_update(of=("self",)).select_related("disbursement").get(pk=payment_id)
+    )
+
+
+def _require_second_person(payment: Payment, by: User) -> None:
+    last = (
+        StatusChange.objects.filter(subject="payment", subject_id=payment.pk, new=PaymentStatus.HELD)
+        .order_by("-id")
+        .first()
+    )
+    if last is not None and last.actor_id == by.pk:
+        raise authority.SamePersonTwice("Somebody else than the person who held the payment must decide.")
+
+
+def _move(payment: Payment, by: User, old: str, new: str, note: str) -> None:
+    if not note.strip():
+        raise InvalidInput(
+            "Say why.", errors=[{"row": 0, "column": "note", "code": "missing", "message": "Say why."}]
+        )
+    move(Payment.objects.filter(pk=payment.pk), old=old, new=new, actor_id=by.pk, note=note)

@@ -1,0 +1,109 @@
+"""Every status, what it means, and the table of the changes that are allowed."""
+
+from dataclasses import dataclass
+
+from django.db import models
+
+from govpay.errors import Conflict
+
+
+class DisbursementStatus(models.TextChoices):
+    """Where an officers' list stands."""
+
+    DRAFT = "draft", "Draft"  # Lines are loaded; only the maker works on it.
+    SUBMITTED = "submitted", "Submitted"  # Destinations are copied, the manifest is fixed; waits for an approver.
+    APPROVED = "approved", "Approved"  # Funds are reserved and the commitment is booked; waits for a releaser.
+    RELEASED = "released", "Released"  # The engine may pay it.
+    COMPLETED = "completed", "Completed"  # Every payment is settled or cancelled.
+    REJECTED = "rejected", "Rejected"  # An approver said no.
+    CANCELLED = "cancelled", "Cancelled"  # Withdrawn before release.
+
+
+class PaymentStatus(models.TextChoices):
+    """A line's own status; what the chain says of it is its payout's status, never copied here."""
+
+    PENDING = "pending", "Pending"  # To be paid once its disbursement is released.
+    HELD = "held", "Held"  # An officer stopped this line; the rest is paid.
+    CANCELLED = "cancelled", "Cancelled"  # Never to be paid in this disbursement.
+
+
+class PayoutStatus(models.TextChoices):
+    """Where a sealed group of payments stands."""
+
+    SEALED = "sealed", "Sealed"  # Payments and outpoints are claimed; nothing has left the database.
+    UNSEALED = "unsealed", "Unsealed"  # Given up before commitment; its payments are free again.
+    COMMITTED = "committed", "Committed"  # A signer may have seen it; never again unpaid and re-payable.
+    SIGNED = "signed", "Signed"  # Raw bytes and journal entry are stored.
+    SENT = "sent", "Sent"  # A node accepted the bytes.
+    MINED = "mined", "Mined"  # In a block of the active chain.
+    SETTLED = "settled", "Settled"  # Buried as deep as the program asks.
+    FROZEN = "frozen", "Frozen"  # Something is wrong that only a person can judge; an alarm is open.
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """One allowed change and why it happens."""
+
+    old: str
+    new: str
+    reason: str
+
+
+D = DisbursementStatus
+P = PaymentStatus
+PO = PayoutStatus
+
+TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
+    "disbursement": (
+        Arrow(D.DRAFT, D.SUBMITTED, "the maker fixed the list"),
+        Arrow(D.DRAFT, D.CANCELLED, "the maker withdrew the list"),
+        Arrow(D.SUBMITTED, D.APPROVED, "an approver agreed to the manifest"),
+        Arrow(D.SUBMITTED, D.REJECTED, "an approver refused"),
+        Arrow(D.SUBMITTED, D.CANCELLED, "the maker withdrew the list"),
+        Arrow(D.APPROVED, D.RELEASED, "a releaser let the engine pay"),
+        Arrow(D.APPROVED, D.CANCELLED, "withdrawn; the commitment is reversed"),
+        Arrow(D.RELEASED, D.COMPLETED, "every payment is settled or cancelled"),
+        Arrow(D.COMPLETED, D.RELEASED, "a reorganization unsettled a payout"),
+    ),
+    "payment": (
+        Arrow(P.PENDING, P.HELD, "an officer stopped the line"),
+        Arrow(P.HELD, P.PENDING, "a second officer let the line go on"),
+        Arrow(P.PENDING, P.CANCELLED, "its disbursement was withdrawn"),
+        Arrow(P.HELD, P.CANCELLED, "the line or its disbursement was withdrawn"),
+    ),
+    "payout": (
+        Arrow(PO.SEALED, PO.COMMITTED, "its coins are there; the signer may see it"),
+        Arrow(PO.SEALED, PO.UNSEALED, "a coin was gone before anybody could sign"),
+        Arrow(PO.COMMITTED, PO.SIGNED, "the signed bytes are stored"),
+        Arrow(PO.COMMITTED, PO.FROZEN, "the signer or the chain contradicts the seal"),
+        Arrow(PO.SIGNED, PO.SENT, "a node accepted the bytes"),
+        Arrow(PO.SIGNED, PO.MINED, "a block holds it before a reply was read"),
+        Arrow(PO.SIGNED, PO.FROZEN, "the node refuses the bytes or a stranger spent its coin"),
+        Arrow(PO.SENT, PO.MINED, "a block holds it"),
+        Arrow(PO.SENT, PO.FROZEN, "a stranger spent its coin"),
+        Arrow(PO.MINED, PO.SENT, "a reorganization took its block away"),
+        Arrow(PO.MINED, PO.SETTLED, "buried deep enough"),
+        Arrow(PO.SETTLED, PO.MINED, "a reorganization made it shallow again"),
+        Arrow(PO.SETTLED, PO.SENT, "a deep reorganization took its block away"),
+        Arrow(PO.FROZEN, PO.MINED, "a block holds it after all"),
+    ),
+}
+
+# Payouts that the engine still has to move by itself.
+PAYOUT_ACTIVE = (PO.SEALED, PO.COMMITTED, PO.SIGNED)
+# Payouts whose signed bytes exist.
+PAYOUT_SIGNED = (PO.SIGNED, PO.SENT, PO.MINED, PO.SETTLED, PO.FROZEN)
+
+
+class StatusConflict(Conflict):
+    """The row is not in the status that the change starts from."""
+
+    code = "status_conflict"
+
+
+def reason_of(subject: str, old: str, new: str) -> str:
+    """Return why this change may happen; raise StatusConflict when the table has no such arrow."""
+    for arrow in TRANSITIONS[subject]:
+        if (arrow.old, arrow.new) == (old, new):
+            return arrow.reason
+    raise StatusConflict(f"A {subject} cannot go from {old} to {new}.", subject=subject, old=old, new=new)
