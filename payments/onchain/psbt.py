@@ -27,6 +27,9 @@ def from_unsigned(unsigned: bytes, prevouts: Sequence[tx.Output]) -> str:
         raise tx.MalformedTx("A PSBT is made of a tx without signatures.") from error
     if wallycore.tx_get_num_inputs(parsed) != len(prevouts):
         raise ValueError("A PSBT needs one spent output for each input.")
+    # The library drops signatures without a word; what it did not keep was not an unsigned tx.
+    if bytes(wallycore.tx_to_bytes(wallycore.psbt_get_global_tx(psbt), 0)) != unsigned:
+        raise tx.MalformedTx("A PSBT is made of a tx without signatures.")
     for index, prevout in enumerate(prevouts):
         output = wallycore.tx_output_init(prevout.amount_sat, prevout.script_pubkey)
         wallycore.psbt_set_input_witness_utxo(psbt, index, output)

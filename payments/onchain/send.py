@@ -1,4 +1,4 @@
-"""Says what a node's answer to a send means for the payout, because -25 may be success and -26 may be patience."""
+"""Says what a node's answer to a send means for the payout, because a refusal may be a success."""
 
 from enum import StrEnum
 from typing import NamedTuple
