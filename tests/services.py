@@ -1,4 +1,4 @@
-"""Real services for a test run: PostgreSQL and Redis before Django reads its settings, a regtest node on demand.
+"""Real services for a test run: PostgreSQL and Redis before Django reads its settings, a node on demand.
 
 A pytest plugin (`-p tests.services`). Their state is ``var/test/<process>``, gone at the end; DATABASE_URL,
 REDIS_URL and GOVPAY_NODE_URL replace them.
