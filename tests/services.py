@@ -8,6 +8,7 @@ import atexit
 import os
 import secrets
 import shutil
+import signal
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -113,10 +114,11 @@ def stop_all(owner_pid: int | None = None) -> None:
     """Stop what was started and delete its state; a forked child, which shares the list, does nothing."""
     if owner_pid is not None and owner_pid != os.getpid():
         return
-    for service in (_session.node, _session.redis, _session.postgres):
+    for service in (_session.node, _session.redis):
         if service is not None:
             service.kill()
     if _session.postgres is not None:
+        _session.postgres.stop(signal.SIGQUIT)
         _session.postgres.remove()
     if _session.state_dir is not None:
         _delete(_session.state_dir)

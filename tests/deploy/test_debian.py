@@ -90,7 +90,7 @@ class TestUnpack:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
-        with pytest.raises(LocalStackError, match="^apt-get is missing .*: install hello yourself"):
+        with pytest.raises(LocalStackError, match=r"^apt-get is missing: .*; install hello yourself\.$"):
             debian.unpack("hello", suite="bookworm", depends=False, cache=tmp_path)
         assert not (tmp_path / "hello-bookworm").exists()
 

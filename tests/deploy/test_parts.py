@@ -8,6 +8,8 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis as redis_client
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from deploy.local import launcher, ports
 from deploy.local.errors import LocalStackError
@@ -131,7 +133,7 @@ class TestRedis:
 
     def test_refuses_without_the_password(self, redis: Redis) -> None:
         with (
-            redis_client.Redis(host=ports.HOST, port=redis.port) as client,
+            redis_client.Redis(host=ports.HOST, port=redis.port, retry=Retry(NoBackoff(), 0)) as client,
             pytest.raises(redis_client.AuthenticationError),
         ):
             client.ping()
