@@ -48,11 +48,6 @@ def raw(data: bytes) -> Reply:
     return reply
 
 
-def kept_open(data: bytes) -> Reply:
-    """Answer with these bytes and keep the connection open."""
-    return lambda _node, peer, _request: peer.sendall(data)
-
-
 def close(_: "FakeNode", peer: socket.socket, _request: dict[str, Any]) -> None:
     """Swallow the request and close."""
     peer.close()

@@ -1,4 +1,4 @@
-"""Addresses: five kinds on four networks, the vectors of BIP173 and BIP350, and the bad ones of the B list."""
+"""Addresses: five kinds on four networks, the vectors of BIP173 and BIP350, the bad ones of the B list."""
 
 import hashlib
 

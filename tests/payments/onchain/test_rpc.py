@@ -1,6 +1,7 @@
 """The RPC client against a node that times out, lies, hangs up, drips and confuses its replies."""
 
 import socket
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -42,12 +43,11 @@ FAILURES: list[tuple[Reply, type[rpc.NodeError]]] = [
 
 class TestCall:
     def test_keeps_the_connection_and_the_digits(self) -> None:
-        with FakeNode(fake_node.result(1), fake_node.kept_open(b"")) as peer:
-            peer.replies[1] = lambda _n, sock, request: sock.sendall(
-                fake_node.http(
-                    "200 OK", b'{"result": 0.10000001, "error": null, "id": "%s"}' % request["id"].encode()
-                )
-            )
+        def exact(_node: FakeNode, sock: socket.socket, request: dict[str, str]) -> None:
+            body = b'{"result": 0.10000001, "error": null, "id": "%s"}' % request["id"].encode()
+            sock.sendall(fake_node.http("200 OK", body))
+
+        with FakeNode(fake_node.result(1), exact) as peer:
             asked = node.Node(peer.url)
             assert asked.call("getblockcount") == 1
             assert asked.call(
@@ -122,6 +122,26 @@ class TestCall:
             assert asked.call("sendrawtransaction", "00") == 2
             assert (peer.connections, len(peer.requests)) == (2, 2)
 
+    def test_gives_each_thread_its_own_connection(self) -> None:
+        with FakeNode(*[fake_node.result(n) for n in range(4)]) as peer:
+            asked = node.Node(peer.url)
+            asked.call("getblockcount")
+            other = threading.Thread(target=lambda: (asked.call("getblockcount"), asked.close()))
+            other.start()
+            other.join()
+            asked.call("getblockcount")
+            assert (peer.connections, len(peer.requests)) == (2, 3)
+
+    def test_leaves_a_connection_inherited_through_fork_to_its_parent(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with FakeNode(fake_node.result(1), fake_node.result(2)) as peer:
+            asked = node.Node(peer.url)
+            asked.call("getblockcount")
+            monkeypatch.setattr(rpc.os, "getpid", lambda: -1)
+            asked.call("getblockcount")
+            assert peer.connections == 2
+
     @pytest.mark.parametrize("value", [0.1, float("nan"), b"00", {1}, object()])
     def test_sends_nothing_inexact(self, value: object) -> None:
         with FakeNode() as peer:
@@ -132,9 +152,9 @@ class TestCall:
     @pytest.mark.parametrize("constant", [b"NaN", b"Infinity", b"-Infinity"])
     def test_takes_no_number_that_is_none(self, constant: bytes) -> None:
         body = b'{"result": %s, "error": null, "id": "x"}' % constant
-        with FakeNode(fake_node.raw(fake_node.http("200 OK", body))) as peer:
-            with pytest.raises(rpc.NodeReplyInvalid, match="not JSON"):
-                node.Node(peer.url).call("getmempoolinfo")
+        reply = fake_node.raw(fake_node.http("200 OK", body))
+        with FakeNode(reply) as peer, pytest.raises(rpc.NodeReplyInvalid, match="not JSON"):
+            node.Node(peer.url).call("getmempoolinfo")
 
     @pytest.mark.parametrize(("reply", "_expected"), FAILURES)
     def test_never_shows_the_password(self, reply: Reply, _expected: type[rpc.NodeError]) -> None:

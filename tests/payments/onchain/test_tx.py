@@ -67,6 +67,9 @@ def good() -> list[list[bytes]]:
     return [[ecdsa(index, SIGHASH_ALL), PUBLIC_KEY] for index in (0, 1)]
 
 
+SIGNED = with_witness(good())
+
+
 class TestBuildUnsigned:
     def test_keeps_the_order_and_signals_replacement(self) -> None:
         found = CTransaction.deserialize(UNSIGNED)
@@ -132,6 +135,23 @@ class TestParse:
     def test_never_fails_otherwise_than_by_refusing(self, raw: bytes) -> None:
         with pytest.raises(tx.MalformedTx):
             tx.parse(raw)
+
+
+class TestParseSpoiled:
+    @given(st.integers(0, len(SIGNED) - 1), st.integers(0, 255))
+    def test_reads_or_refuses_every_spoiled_byte(self, position: int, value: int) -> None:
+        spoiled = SIGNED[:position] + bytes([value]) + SIGNED[position + 1 :]
+        try:
+            found = tx.parse(spoiled)
+        except tx.MalformedTx:
+            return
+        assert (found.raw, found.wtxid) == (spoiled, tx.double_sha256(spoiled)[::-1].hex())
+
+    @given(st.integers(0, len(SIGNED) - 1), st.integers(1, 255))
+    def test_never_passes_as_signed(self, position: int, flip: int) -> None:
+        spoiled = SIGNED[:position] + bytes([SIGNED[position] ^ flip]) + SIGNED[position + 1 :]
+        with pytest.raises(tx.SignatureRefused):
+            tx.check_signed(spoiled, UNSIGNED, PREVOUTS)
 
 
 class TestUnsignedForm:
