@@ -98,9 +98,10 @@ def _run_pip(words: list[str], root: Path, extra: dict[str, str]) -> None:
             elif line.startswith("Installing collected packages"):
                 print("  unpacking", flush=True)
     if pip.returncode != 0:
-        errors = [line for line in log.read_text().splitlines() if line.startswith("ERROR")]
-        reason = errors[-1] if errors else f"pip answered {pip.returncode}"
-        raise LocalStackError(f"The packages could not be installed ({reason}); all of pip's words: {log}.")
+        reason = log.read_text().rpartition("ERROR: ")[2].strip() or f"pip answered {pip.returncode}"
+        raise LocalStackError(
+            f"The packages could not be installed ({' '.join(reason.split())}); all of pip's words: {log}."
+        )
 
 
 def main() -> int:
