@@ -11,8 +11,14 @@ class DisbursementStatus(models.TextChoices):
     """Where an officers' list stands."""
 
     DRAFT = "draft", "Draft"  # Lines are loaded; only the maker works on it.
-    SUBMITTED = "submitted", "Submitted"  # Destinations are copied, the manifest is fixed; waits for an approver.
-    APPROVED = "approved", "Approved"  # Funds are reserved and the commitment is booked; waits for a releaser.
+    SUBMITTED = (
+        "submitted",
+        "Submitted",
+    )  # Destinations are copied, the manifest is fixed; waits for an approver.
+    APPROVED = (
+        "approved",
+        "Approved",
+    )  # Funds are reserved and the commitment is booked; waits for a releaser.
     RELEASED = "released", "Released"  # The engine may pay it.
     COMPLETED = "completed", "Completed"  # Every payment is settled or cancelled.
     REJECTED = "rejected", "Rejected"  # An approver said no.

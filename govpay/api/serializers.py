@@ -14,7 +14,9 @@ class StrictSerializer(serializers.Serializer[Any]):
             if unknown:
                 raise serializers.ValidationError(
                     {
-                        name: serializers.ErrorDetail("This field is not accepted here.", code="unknown_field")
+                        name: serializers.ErrorDetail(
+                            "This field is not accepted here.", code="unknown_field"
+                        )
                         for name in unknown
                     }
                 )

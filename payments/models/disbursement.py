@@ -66,7 +66,9 @@ class Disbursement(Tracked):
                 name="disbursement_three_people",
             ),
             models.CheckConstraint(
-                condition=Q(approved_by__isnull=False, manifest_hash__isnull=False, fee_reserved_sat__isnull=False)
+                condition=Q(
+                    approved_by__isnull=False, manifest_hash__isnull=False, fee_reserved_sat__isnull=False
+                )
                 | ~Q(status__in=["approved", "released", "completed"]),
                 name="disbursement_approved_by_somebody",
             ),

@@ -141,7 +141,9 @@ class Rest:
     """There is nothing to do now."""
 
 
-Command = CheckCoins | Commit | Unseal | Sign | Persist | Send | RecordSent | FindSpender | Freeze | Retry | Rest
+Command = (
+    CheckCoins | Commit | Unseal | Sign | Persist | Send | RecordSent | FindSpender | Freeze | Retry | Rest
+)
 
 FINAL = (Unseal, RecordSent, Freeze, Retry, Rest)
 

@@ -98,9 +98,7 @@ def _close_disbursements() -> None:
     unpaid = Payment.objects.filter(
         Q(payout__isnull=True) & ~Q(status=PaymentStatus.CANCELLED), disbursement=OuterRef("pk")
     )
-    unsettled = Payout.objects.filter(disbursement=OuterRef("pk")).exclude(
-        status__in=[S.SETTLED, S.UNSEALED]
-    )
+    unsettled = Payout.objects.filter(disbursement=OuterRef("pk")).exclude(status__in=[S.SETTLED, S.UNSEALED])
     released = Disbursement.objects.filter(status=DisbursementStatus.RELEASED)
     for pk in released.exclude(Exists(unsettled)).exclude(Exists(unpaid)).values_list("pk", flat=True):
         move(

@@ -11,7 +11,7 @@ from ledger import books, events
 from payments.models import Block, ChainFact, Coin, Payout, Wallet, WalletScript
 from payments.models.chain import ChainFactKind
 from payments.onchain import block as blocks
-from payments.onchain import network, node, scan, tx
+from payments.onchain import node, scan, tx
 from payments.payout import derive, guard
 from payments.payout.ports import FailPoint
 

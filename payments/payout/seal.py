@@ -113,7 +113,11 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
         feerate_sat_kvb=feerate_sat_kvb,
     )
     StatusChange.objects.create(
-        subject="payout", subject_id=payout.pk, old="", new=PayoutStatus.SEALED, reason="payments were grouped"
+        subject="payout",
+        subject_id=payout.pk,
+        old="",
+        new=PayoutStatus.SEALED,
+        reason="payments were grouped",
     )
     Reservation.objects.bulk_create(
         Reservation(
@@ -151,9 +155,7 @@ def _claim(disbursement: Disbursement, program: Program) -> tuple[plan.Line, ...
         .values_list("pk", "script_pubkey", "amount_sat")[: program.group_max_payments]
     )
     lines = [plan.Line(pk, bytes(script), amount) for pk, script, amount in rows]
-    return plan.group(
-        lines, max_payments=program.group_max_payments, max_vsize_vb=program.group_max_vsize_vb
-    )
+    return plan.group(lines, max_payments=program.group_max_payments, max_vsize_vb=program.group_max_vsize_vb)
 
 
 def _free_coins(wallet: Wallet, need_sat: int) -> list[plan.FreeCoin]:

@@ -31,16 +31,14 @@ def of_program(program_id: int) -> Funds:
     promised = open_lists.aggregate(
         total=Coalesce(Sum("total_sat"), 0), fees=Coalesce(Sum("fee_reserved_sat"), 0)
     )
-    cancelled = Payment.objects.filter(
-        disbursement__in=open_lists, status=PaymentStatus.CANCELLED
-    ).aggregate(total=Coalesce(Sum("amount_sat"), 0))
+    cancelled = Payment.objects.filter(disbursement__in=open_lists, status=PaymentStatus.CANCELLED).aggregate(
+        total=Coalesce(Sum("amount_sat"), 0)
+    )
     # What is signed has left the wallet in the books, so it is no promise any more.
     spent = Payout.objects.filter(
         Q(status__in=PAYOUT_SIGNED, txs__isnull=False), disbursement__in=open_lists
     ).aggregate(payments=Coalesce(Sum("payments_sat"), 0), fees=Coalesce(Sum("fee_sat"), 0))
-    reserved = (
-        promised["total"] + promised["fees"] - cancelled["total"] - spent["payments"] - spent["fees"]
-    )
+    reserved = promised["total"] + promised["fees"] - cancelled["total"] - spent["payments"] - spent["fees"]
     return Funds(
         booked_sat=books.balance(chart.program_accounts(program_id).hot_wallet), reserved_sat=reserved
     )

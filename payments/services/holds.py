@@ -76,9 +76,7 @@ def _lock(by: User, payment_id: int) -> Payment:
     disbursement_id, program_id = row
     authority.require(user=by, program_id=program_id, roles=OFFICERS)
     Disbursement.objects.select_for_update().get(pk=disbursement_id)
-    return (
-        Payment.objects.select_for_update(of=("self",)).select_related("disbursement").get(pk=payment_id)
-    )
+    return Payment.objects.select_for_update(of=("self",)).select_related("disbursement").get(pk=payment_id)
 
 
 def _require_second_person(payment: Payment, by: User) -> None:

@@ -51,7 +51,9 @@ def check_paid(owed: Iterable[Owed], live: Iterable[SignedTx], *, exactly: bool)
     for payment in owed:
         right = outputs[(payment.script_pubkey, payment.amount_sat)]
         if scripts[payment.script_pubkey] > 1:
-            raise Violation(f"I1b: payment {payment.payment_id} was paid {scripts[payment.script_pubkey]} times")
+            raise Violation(
+                f"I1b: payment {payment.payment_id} was paid {scripts[payment.script_pubkey]} times"
+            )
         if scripts[payment.script_pubkey] != right:
             raise Violation(f"I1b: payment {payment.payment_id} was paid another amount")
         if exactly and right != 1:

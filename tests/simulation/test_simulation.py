@@ -36,7 +36,11 @@ class TestTheMachineItself:
     )
     def test_catches(self, mistake: type[PayoutMachine], invariant: str) -> None:
         hunting = settings(
-            SETTINGS, max_examples=2_000, phases=[Phase.generate], report_multiple_bugs=False, derandomize=True
+            SETTINGS,
+            max_examples=2_000,
+            phases=[Phase.generate],
+            report_multiple_bugs=False,
+            derandomize=True,
         )
         with pytest.raises(checks.Violation, match=f"^{invariant}"):
             run_state_machine_as_test(mistake, settings=hunting)

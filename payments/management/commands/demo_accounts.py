@@ -1,0 +1,77 @@
+"""Makes the demo program and its officers, and prints their logins; on regtest only."""
+
+import secrets
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group, Permission, User
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from payments.models import Membership, Program, Role
+from payments.services import programs
+
+CAST = [
+    ("ayesha", "Ayesha Khan", Role.OFFICER),
+    ("bruno", "Bruno Díaz", Role.APPROVER),
+    ("carmen", "Carmen Solís", Role.RELEASER),
+]
+PROGRAM = ("PENSIONS", "Old-age pensions (pilot)")
+ADMINISTRATOR_RIGHTS = ["add_program", "add_membership"]
+READER_RIGHTS = [
+    "view_account",
+    "view_entry",
+    "view_posting",
+    "view_reconciliationrun",
+    "add_reconciliationrun",
+]
+
+
+class Command(BaseCommand):
+    """``manage.py demo_accounts``: safe to repeat; each run sets and prints new passwords unless one is given."""
+
+    help = "Create the demo program PENSIONS with an officer, an approver and a releaser (regtest only)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--password", help="one password for all three, instead of made ones")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if settings.GOVPAY_NETWORK != "regtest":
+            raise CommandError("Demo accounts exist on regtest only.")
+        logins = []
+        with transaction.atomic():
+            administrator = self._administrator()
+            program = Program.objects.filter(code=PROGRAM[0]).first()
+            if program is None:
+                program = programs.create(by=administrator, code=PROGRAM[0], name=PROGRAM[1])
+            for username, full_name, role in CAST:
+                password = options["password"] or secrets.token_urlsafe(9)
+                user = self._user(username, full_name, password)
+                Membership.objects.get_or_create(
+                    program=program, user=user, role=role, defaults={"granted_by": administrator}
+                )
+                logins.append((role.label, username, password))
+        self.stdout.write(f"Program {program.code} (id {program.pk}); staff of the demo:")
+        for label, username, password in logins:
+            self.stdout.write(f"  {label:<16} {username:<10} {password}")
+
+    def _administrator(self) -> User:
+        """Whoever sets the demo up; nobody can sign in as this user."""
+        user, is_new = User.objects.get_or_create(username="demo-setup")
+        if is_new:
+            user.set_unusable_password()
+            user.save()
+            user.user_permissions.set(Permission.objects.filter(codename__in=ADMINISTRATOR_RIGHTS))
+        return User.objects.get(pk=user.pk)
+
+    def _user(self, username: str, full_name: str, password: str) -> User:
+        first, last = full_name.split(" ", 1)
+        user, _ = User.objects.get_or_create(username=username)
+        user.first_name, user.last_name, user.is_staff = first, last, True
+        user.set_password(password)
+        user.save()
+        readers, _ = Group.objects.get_or_create(name="book readers")
+        readers.permissions.set(Permission.objects.filter(codename__in=READER_RIGHTS))
+        user.groups.add(readers)
+        return user

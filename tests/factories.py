@@ -1,0 +1,157 @@
+"""Builders of the things that tests need, each with honest defaults."""
+
+import hashlib
+import itertools
+from typing import Any
+
+from django.contrib.auth.models import Permission, User
+from django.utils import timezone
+
+from ledger import books, events
+from payments.models import (
+    Beneficiary,
+    Block,
+    Coin,
+    Cycle,
+    Destination,
+    Disbursement,
+    Enrollment,
+    Intake,
+    Membership,
+    Payment,
+    Program,
+    ScriptPurpose,
+    Wallet,
+    WalletScript,
+)
+from payments.models.intake import IntakeKind, IntakeStatus
+from payments.services import programs
+
+PASSWORD = "a long enough password"
+_serial = itertools.count(1)
+
+
+def make_user(name: str, *permissions: str, **columns: Any) -> User:
+    """A staff user with permissions such as ``payments.add_program``."""
+    user = User.objects.create_user(name, password=PASSWORD, is_staff=True, **columns)
+    for permission in permissions:
+        app, codename = permission.split(".")
+        user.user_permissions.add(Permission.objects.get(content_type__app_label=app, codename=codename))
+    return User.objects.get(pk=user.pk)
+
+
+def make_administrator() -> User:
+    """Whoever sets up programs and roles."""
+    found = User.objects.filter(username="administrator").first()
+    return found or make_user("administrator", "payments.add_program", "payments.add_membership")
+
+
+def make_program(code: str = "PENSIONS", *, is_ready: bool = True, **rules: Any) -> Program:
+    """A program; its wallet looks ready unless a test wants the engine to make it."""
+    program = programs.create(
+        by=make_administrator(), code=code, name=f"{code.title()} of the state", **rules
+    )
+    if is_ready:
+        Wallet.objects.filter(program=program).update(ready_at=timezone.now(), birth_height=0)
+        WalletScript.objects.create(
+            wallet=program.wallet, script_pubkey=make_script(), purpose=ScriptPurpose.FUNDING
+        )
+    return program
+
+
+def make_member(program: Program, role: str, name: str = "") -> User:
+    """A staff user with one role in the program."""
+    user = make_user(name or f"{role}-{program.code.lower()}")
+    Membership.objects.create(program=program, user=user, role=role, granted_by=make_administrator())
+    return user
+
+
+def make_script() -> bytes:
+    """A P2WPKH script that nobody else has."""
+    return b"\x00\x14" + hashlib.sha256(f"script {next(_serial)}".encode()).digest()[:20]
+
+
+def make_enrollment(program: Program, *, script_pubkey: bytes | None = None, **columns: Any) -> Enrollment:
+    """A person with a current destination, enrolled in the program."""
+    serial = next(_serial)
+    person = Beneficiary.objects.create(
+        identity_hash=hashlib.sha256(f"person {serial}".encode()).digest(),
+        personal={"full_name": f"Person {serial}", "phone": ""},
+    )
+    by = make_administrator()
+    Destination.objects.create(
+        beneficiary=person, script_pubkey=script_pubkey or make_script(), created_by=by
+    )
+    columns = {"reference": f"REF-{serial:06}", "created_by": by} | columns
+    return Enrollment.objects.create(program=program, beneficiary=person, **columns)
+
+
+def make_disbursement(
+    program: Program, made_by: User, *, amounts_sat: list[int] | None = None, period: str = "2026-11"
+) -> Disbursement:
+    """A draft that pays each of some new people one of the amounts."""
+    amounts = [50_000, 60_000, 70_000] if amounts_sat is None else amounts_sat
+    cycle, _ = Cycle.objects.get_or_create(program=program, period=period, purpose="pension")
+    intake = Intake.objects.create(
+        program=program,
+        kind=IntakeKind.LINES,
+        status=IntakeStatus.LOADED,
+        sha256=hashlib.sha256(f"file {next(_serial)}".encode()).digest(),
+        rows_total=len(amounts),
+        rows_loaded=len(amounts),
+        rows_refused=0,
+        created_by=made_by,
+    )
+    disbursement = Disbursement.objects.create(
+        program=program,
+        cycle=cycle,
+        intake=intake,
+        payment_count=len(amounts),
+        total_sat=sum(amounts),
+        made_by=made_by,
+    )
+    Payment.objects.bulk_create(
+        Payment(
+            disbursement=disbursement,
+            cycle=cycle,
+            line=line,
+            beneficiary=make_enrollment(program).beneficiary,
+            amount_sat=amount_sat,
+        )
+        for line, amount_sat in enumerate(amounts, start=1)
+    )
+    return disbursement
+
+
+def fund(program: Program, amount_sat: int = 1_000_000) -> Coin:
+    """A confirmed, booked deposit, as the follower would have recorded it, without a node."""
+    tip = Block.objects.filter(is_active=True).order_by("-height").first()
+    if tip is None:
+        tip = Block.objects.create(block_hash="b0" * 32, prev_hash="00" * 32, height=1, time=timezone.now())
+    script = program.wallet.scripts.filter(purpose=ScriptPurpose.FUNDING).get()
+    txid = hashlib.sha256(f"deposit {next(_serial)}".encode()).hexdigest()
+    (entry_id,) = books.post(
+        [
+            events.funding(
+                program_id=program.pk,
+                txid=txid,
+                vout=0,
+                amount_sat=amount_sat,
+                occurrence=1,
+                effective_at=timezone.now(),
+                block_hash=tip.block_hash,
+                block_height=tip.height,
+            )
+        ]
+    )
+    return Coin.objects.create(
+        wallet=program.wallet,
+        txid=txid,
+        vout=0,
+        amount_sat=amount_sat,
+        script_pubkey=bytes(script.script_pubkey),
+        is_coinbase=False,
+        block_hash=tip.block_hash,
+        block_height=tip.height,
+        funding_entry_id=entry_id,
+    )
