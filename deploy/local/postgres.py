@@ -228,15 +228,20 @@ def find_binaries() -> Path:
 
 
 def _copy_programs(binaries: Path, folder: Path) -> Path:
-    target = folder / "programs"
+    """Copy the programs, and the wheel's libraries that they look for beside them; open them to all."""
+    wheel, target = binaries.parent.parent, folder / "programs"
+    copied = target / wheel.name / binaries.parent.name
     if not (target / ".complete").exists():
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(binaries.parent, target, symlinks=True)
+        shutil.copytree(binaries.parent, copied, symlinks=True)
+        libraries = wheel.with_name(f"{wheel.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, target / libraries.name, symlinks=True)
         for path in [target, *target.rglob("*")]:
             if not path.is_symlink():
                 path.chmod(0o755)
         (target / ".complete").touch()
-    return target / "bin"
+    return copied / "bin"
 
 
 def _list_living_in(folder: Path) -> list[int]:

@@ -1,6 +1,7 @@
 """Each service comes back after SIGKILL on the same address, keeps what it must, and leaves no process."""
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from deploy.local import launcher, ports
+from deploy.local import postgres as postgres_module
 from deploy.local.errors import LocalStackError
 from deploy.local.node import Node
 from deploy.local.postgres import Postgres
@@ -105,9 +107,16 @@ class TestPostgres:
         taken.stop()
 
     @pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it as another user")
-    def test_runs_where_its_user_cannot_enter(self, tmp_path: Path) -> None:
+    def test_runs_where_its_user_cannot_enter(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o700)
+        wheel = postgres_module.find_binaries().parent.parent
+        packages = closed / "site-packages"
+        for name in (f"{wheel.name}/pginstall18", f"{wheel.name}.libs"):
+            shutil.copytree(wheel.parent / name, packages / name, symlinks=True)
+        monkeypatch.setattr(
+            postgres_module, "find_binaries", lambda: packages / wheel.name / "pginstall18" / "bin"
+        )
         server = Postgres(closed / "state", fsync=False)
         try:
             server.start()
