@@ -21,10 +21,10 @@ class Stream:
         self._offsets: dict[Path, int] = {}
         self._rest: dict[Path, bytes] = {}
 
-    def follow(self, started: Process) -> None:
-        """Show what this process writes from its start on."""
+    def follow(self, started: Process, *, from_now: bool = False) -> None:
+        """Show what this process writes from its start on, or from now."""
         self._followed.append((started.name, started.log))
-        self._offsets[started.log] = started.log_offset
+        self._offsets[started.log] = started.log.stat().st_size if from_now else started.log_offset
 
     def show(self) -> None:
         """Print the lines that came since the last call."""

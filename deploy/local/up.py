@@ -1,10 +1,12 @@
 """Runs the whole stack in the foreground till Ctrl-C: `make up`."""
 
+import argparse
 import os
 import re
 import signal
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
@@ -38,11 +40,12 @@ def run(stack: Stack) -> int:
     parts = [stack.start_web(), *(stack.start_worker(name) for name in WORKERS), stack.start_beat()]
     if stack.environment()["GOVPAY_NETWORK"] == "regtest" and block_s > 0:
         parts.append(start_miner(stack, block_s))
-    for service in (stack.postgres, stack.redis, stack.node):
-        if service is not None and service.process is not None:
-            parts.append(service.process)
     for part in parts:
         stream.follow(part)
+    for service in (stack.postgres, stack.redis, stack.node):
+        if service is not None and service.process is not None:
+            # Pages of start-up notes would push the addresses off the screen.
+            stream.follow(service.process, from_now=True)
     say(describe(stack, logins))
     while (ended := stack.find_ended()) is None:
         stream.show()
@@ -87,9 +90,12 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def main() -> int:
     """Run till interrupted; a second interruption does not disturb the stopping."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--state", type=Path, default=STATE_DIR, help="the directory that keeps everything")
+    state_dir = parser.parse_args().state
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with Stack(STATE_DIR) as stack:
+        with Stack(state_dir) as stack:
             try:
                 return run(stack)
             except KeyboardInterrupt:

@@ -140,6 +140,18 @@ class TestWaitReady:
 
 
 class TestShow:
+    def test_leaves_out_what_came_before_when_asked(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        started = process.start("web", ["echo", "one"], state_dir=tmp_path, environment=ENVIRONMENT)
+        started.wait(10)
+        stream = Stream(sys.stdout)
+        stream.follow(started, from_now=True)
+        with started.log.open("a") as log:
+            log.write("two\n")
+        stream.show()
+        assert capsys.readouterr().out == "web      | two\n"
+
     def test_puts_the_name_before_each_whole_line(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

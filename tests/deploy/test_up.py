@@ -1,0 +1,85 @@
+"""`make up` as a technician meets it: addresses and logins, an answer in the browser, Ctrl-C, nothing left."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.local import launcher
+from deploy.local.stack import ROOT
+from tests import services
+
+pytestmark = pytest.mark.real
+
+
+def list_recorded(state_dir: Path) -> list[int]:
+    """Return the ids of every program of the stack."""
+    return [json.loads(path.read_text())["program"][0] for path in (state_dir / "run").glob("*.json")]
+
+
+@pytest.fixture
+def running(state_dir: Path) -> Iterator["subprocess.Popen[str]"]:
+    started = subprocess.Popen(
+        [sys.executable, "-m", "deploy.local.up", "--state", str(state_dir)],
+        cwd=ROOT,
+        env=services.outside_environment() | {"GOVPAY_BLOCK_S": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    yield started
+    started.kill()
+    started.wait()
+    assert started.stdout is not None
+    started.stdout.close()
+
+
+def read_until(running: "subprocess.Popen[str]", pattern: str) -> str:
+    """Return what was printed up to and with the line that matches; fail when the run ended before."""
+    assert running.stdout is not None
+    seen = ""
+    for line in running.stdout:
+        seen += line
+        if re.search(pattern, line):
+            return seen
+    raise AssertionError(f"ended before {pattern!r}:\n{seen}")
+
+
+class TestUp:
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_serves_mines_and_stops_without_leaving_a_process(
+        self, running: "subprocess.Popen[str]", state_dir: Path, number: int
+    ) -> None:
+        seen = read_until(running, r"^Ctrl-C stops everything")
+        web = re.search(r"Web +(\S+)", seen)
+        assert web is not None
+        with urllib.request.urlopen(web[1] + "admin/login/", timeout=20) as response:
+            assert response.status == 200
+        for login in ("ayesha", "bruno", "carmen"):
+            assert login in seen
+        read_until(running, r"^miner +\| block [0-9]+ [0-9a-f]{64}$")
+        programs = list_recorded(state_dir)
+        assert len(programs) == 8
+        running.send_signal(number)
+        assert running.wait(60) == 0
+        assert [launcher.read_start(pid) for pid in programs] == [None] * 8
+        assert not list((state_dir / "run").iterdir())
+
+    def test_stops_everything_when_a_part_dies(
+        self, running: "subprocess.Popen[str]", state_dir: Path
+    ) -> None:
+        read_until(running, r"^Ctrl-C stops everything")
+        programs = list_recorded(state_dir)
+        beat = json.loads((state_dir / "run" / "beat.json").read_text())["program"][0]
+        os.kill(beat, signal.SIGKILL)
+        seen = read_until(running, "^Stopping")
+        assert "beat ended with code 137, so everything is stopped." in seen
+        assert running.wait(60) == 1
+        assert [launcher.read_start(pid) for pid in programs] == [None] * 8
