@@ -1,0 +1,129 @@
+"""The entries of a payment program, each built in one place: what is debited, what is credited, under which key."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from ledger.books import Draft, Line
+from ledger.chart import program_accounts, program_scope
+
+ENGINE = "engine"
+
+
+def funding(
+    *,
+    program_id: int,
+    txid: str,
+    vout: int,
+    amount_sat: int,
+    occurrence: int,
+    effective_at: datetime,
+    block_hash: str,
+    block_height: int,
+) -> Draft:
+    """A deposit in a block: Dr wallet, Cr appropriation. ``occurrence`` tells a deposit mined again from itself."""
+    accounts = program_accounts(program_id)
+    return Draft(
+        kind="funding",
+        scope=program_scope(program_id),
+        idempotency_key=f"funding:{txid}:{vout}:{occurrence}",
+        lines=[Line(accounts.hot_wallet, amount_sat), Line(accounts.appropriation, -amount_sat)],
+        effective_at=effective_at,
+        source_ref=f"outpoint:{txid[:40]}:{vout}",
+        actor=ENGINE,
+        block_hash=block_hash,
+        block_height=block_height,
+    )
+
+
+def commitment(
+    *,
+    program_id: int,
+    disbursement_id: int,
+    amount_sat: int,
+    effective_at: datetime,
+    actor: str,
+    approver: str,
+) -> Draft:
+    """An approved list is owed: Dr transfers, Cr beneficiaries payable."""
+    accounts = program_accounts(program_id)
+    return Draft(
+        kind="commitment",
+        scope=program_scope(program_id),
+        idempotency_key=f"commitment:disbursement:{disbursement_id}",
+        lines=[Line(accounts.transfers, amount_sat), Line(accounts.payable, -amount_sat)],
+        effective_at=effective_at,
+        source_ref=f"disbursement:{disbursement_id}",
+        actor=actor,
+        approver=approver,
+    )
+
+
+def decommitment(
+    *, program_id: int, key: str, source_ref: str, amount_sat: int, effective_at: datetime, actor: str
+) -> Draft:
+    """What will not be paid is owed no more: Dr beneficiaries payable, Cr transfers."""
+    accounts = program_accounts(program_id)
+    return Draft(
+        kind="decommitment",
+        scope=program_scope(program_id),
+        idempotency_key=key,
+        lines=[Line(accounts.payable, amount_sat), Line(accounts.transfers, -amount_sat)],
+        effective_at=effective_at,
+        source_ref=source_ref,
+        actor=actor,
+    )
+
+
+def payout_sent(
+    *,
+    program_id: int,
+    payout_id: int,
+    payment_ids: Sequence[int],
+    amounts_sat: Sequence[int],
+    fee_sat: int,
+    effective_at: datetime,
+) -> Draft:
+    """Signed and stored: Dr in transit, one line a payment; Dr network fees; Cr wallet."""
+    accounts = program_accounts(program_id)
+    lines = [
+        Line(accounts.in_transit, amount_sat, payment_id)
+        for payment_id, amount_sat in zip(payment_ids, amounts_sat, strict=True)
+    ]
+    lines += [
+        Line(accounts.network_fees, fee_sat),
+        Line(accounts.hot_wallet, -sum(amounts_sat) - fee_sat),
+    ]
+    return Draft(
+        kind="payout_sent",
+        scope=program_scope(program_id),
+        idempotency_key=f"payout_sent:payout:{payout_id}",
+        lines=lines,
+        effective_at=effective_at,
+        source_ref=f"payout:{payout_id}",
+        actor=ENGINE,
+    )
+
+
+def settlement(
+    *,
+    program_id: int,
+    payout_id: int,
+    amount_sat: int,
+    occurrence: int,
+    effective_at: datetime,
+    block_hash: str,
+    block_height: int,
+) -> Draft:
+    """Buried deep enough: Dr beneficiaries payable, Cr in transit. ``occurrence`` counts the times it settled."""
+    accounts = program_accounts(program_id)
+    return Draft(
+        kind="settlement",
+        scope=program_scope(program_id),
+        idempotency_key=f"settlement:payout:{payout_id}:{occurrence}",
+        lines=[Line(accounts.payable, amount_sat), Line(accounts.in_transit, -amount_sat)],
+        effective_at=effective_at,
+        source_ref=f"payout:{payout_id}",
+        actor=ENGINE,
+        block_hash=block_hash,
+        block_height=block_height,
+    )

@@ -1,0 +1,77 @@
+"""Journal entries and their postings; nothing here is ever changed or deleted."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+from ledger.models.account import Account
+
+
+class TransactionId(models.BigIntegerField):
+    """The database transaction that wrote the row (xid8), for the sealer that reads only finished ones."""
+
+    def db_type(self, connection: object) -> str:
+        return "xid8"
+
+
+class CurrentTransactionId(models.Func):
+    """PostgreSQL's pg_current_xact_id()."""
+
+    function = "pg_current_xact_id"
+    output_field = TransactionId()
+
+
+class Entry(models.Model):
+    """A journal entry. ``input_hash`` is the SHA-256 of what was posted under its idempotency key."""
+
+    kind = models.CharField(max_length=30)
+    scope = models.CharField(max_length=40)
+    idempotency_key = models.CharField(max_length=200, unique=True)
+    input_hash = models.BinaryField(max_length=32)
+    effective_at = models.DateTimeField()
+    recorded_at = models.DateTimeField(db_default=Now())
+    memo = models.CharField(max_length=300, blank=True)
+    reversal_of = models.OneToOneField(
+        "self", null=True, on_delete=models.PROTECT, related_name="reversed_by"
+    )
+    source_ref = models.CharField(max_length=60, blank=True)
+    actor = models.CharField(max_length=150, blank=True)
+    approver = models.CharField(max_length=150, blank=True)
+    block_hash = models.CharField(max_length=64, blank=True)
+    block_height = models.PositiveIntegerField(null=True)
+    insert_xid = TransactionId(db_default=CurrentTransactionId(), editable=False)
+
+    class Meta:
+        verbose_name_plural = "entries"
+        indexes = [
+            models.Index(fields=["scope", "id"], name="entry_scope"),
+            models.Index(fields=["source_ref"], name="entry_source"),
+        ]
+
+    def __str__(self) -> str:
+        return f"entry {self.pk} ({self.kind})"
+
+
+class Posting(models.Model):
+    """A line of an entry: signed whole units of the account's currency, never zero. Debits are positive.
+
+    ``reference`` is the payment that the line is about, where it is about one.
+    """
+
+    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="postings")
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, related_name="postings", db_index=False)
+    amount = models.BigIntegerField()
+    reference = models.BigIntegerField(null=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(amount=0), name="posting_not_zero"),
+        ]
+        indexes = [
+            models.Index(fields=["account", "entry"], include=["amount"], name="posting_account"),
+            models.Index(
+                fields=["reference"], condition=models.Q(reference__isnull=False), name="posting_reference"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account_id} {self.amount}"

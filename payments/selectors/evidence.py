@@ -1,0 +1,1 @@
+"""What payments testify to the ledger: claims, and what blocks say."""
