@@ -164,8 +164,8 @@ def _fetch(name: str, *, suite: str, depends: bool, home: Path, target: Path) ->
     mirror = choose_mirror(read_sources(), read_codename())
     for folder in (home, target):
         shutil.rmtree(folder, ignore_errors=True)
-    for folder in ("lists/partial", "archives/partial", "nothing"):
-        (home / folder).mkdir(parents=True)
+    for part in ("lists/partial", "archives/partial", "nothing"):
+        (home / part).mkdir(parents=True)
     # An empty status file makes apt's resolver bring every library, even those this machine has.
     (home / "status").touch()
     signed = f"[signed-by={KEYRING}] " if KEYRING.is_file() else ""

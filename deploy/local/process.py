@@ -67,6 +67,10 @@ class Process:
         self.send(number)
         # A stopped process does not see the request before it is continued.
         self.send(signal.SIGCONT)
+        return self.finish(timeout_s)
+
+    def finish(self, timeout_s: float = GRACE_S) -> int:
+        """Wait for an end that was asked for, insist with SIGKILL after the timeout; return the exit code."""
         with suppress(subprocess.TimeoutExpired):
             self._popen.wait(timeout_s)
         self.kill()

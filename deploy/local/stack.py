@@ -189,8 +189,10 @@ class Stack:
         """End everything in order: first what works, then what it works on."""
         for running in self.processes:
             running.send(signal.SIGTERM)
+            running.send(signal.SIGCONT)
+        # Not asked twice: some programs take a second request as leave to drop what they do.
         while self.processes:
-            self.processes.pop().stop()
+            self.processes.pop().finish()
         for service in (self.node, self.redis, self.postgres):
             if service is not None:
                 service.stop()

@@ -93,7 +93,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--state", type=Path, default=STATE_DIR, help="the directory that keeps everything")
     state_dir = parser.parse_args().state
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Both named: a shell starts background jobs with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         with Stack(state_dir) as stack:
             try:

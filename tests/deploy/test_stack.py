@@ -26,8 +26,9 @@ with Stack(Path(sys.argv[1]), durable=False) as stack:
 """
 
 
-def make_stack(state_dir: Path, *, fresh: bool = False, **outside: str) -> Stack:
-    return Stack(state_dir, durable=False, fresh=fresh, outside=services.outside_environment() | outside)
+def make_stack(state_dir: Path, outside: dict[str, str] | None = None, *, fresh: bool = False) -> Stack:
+    environment = services.outside_environment() | (outside or {})
+    return Stack(state_dir, durable=False, fresh=fresh, outside=environment)
 
 
 class TestStack:
@@ -90,7 +91,7 @@ class TestStack:
             "REDIS_URL": "redis://broker.example/0",
             "GOVPAY_NODE_URL": "http://node.example:18443",
         }
-        with make_stack(state_dir, **outside) as stack:
+        with make_stack(state_dir, outside) as stack:
             stack.start_services()
             assert (stack.postgres, stack.redis, stack.node) == (None, None, None)
             environment = stack.environment(owner=True)
@@ -99,13 +100,13 @@ class TestStack:
     def test_migrates_as_the_owner_where_that_one_is_named(self, state_dir: Path) -> None:
         owner = "postgres://owner@db.example/govpay"
         outside = {"DATABASE_URL": "postgres://app@db.example/govpay", "GOVPAY_OWNER_DATABASE_URL": owner}
-        with make_stack(state_dir, **outside) as stack:
+        with make_stack(state_dir, outside) as stack:
             assert stack.environment()["DATABASE_URL"] == outside["DATABASE_URL"]
             assert stack.environment(owner=True)["DATABASE_URL"] == owner
 
     def test_refuses_to_stand_in_for_another_network(self, state_dir: Path) -> None:
         with (
-            make_stack(state_dir, GOVPAY_NETWORK="signet") as stack,
+            make_stack(state_dir, {"GOVPAY_NETWORK": "signet"}) as stack,
             pytest.raises(LocalStackError, match="name a signet node in GOVPAY_NODE_URL"),
         ):
             stack.start_services()
