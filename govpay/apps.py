@@ -8,3 +8,9 @@ class GovPayConfig(AppConfig):
 
     name = "govpay"
     verbose_name = "govpay"
+
+    def ready(self) -> None:
+        """Make the Celery application the one that every thread's tasks are sent by."""
+        from govpay import celery
+
+        celery.app.set_default()

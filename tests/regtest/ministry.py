@@ -1,0 +1,85 @@
+"""A ministry on a real node: a funded program, its officers, and lists on their way."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection
+
+from deploy.local.regtest import Miner
+from payments.models import Disbursement, Payout, Program, ScriptPurpose
+from payments.onchain import address, network
+from payments.payout import dispatch
+from payments.services import disbursements
+from tests import factories, services
+from tests.invariants import installation
+
+
+@dataclass
+class Ministry:
+    """The doors that tests use: everything is done by the product's own services and doorbells."""
+
+    program: Program
+    miner: Miner
+    officer: User
+    approver: User
+    releaser: User
+
+    @classmethod
+    def open(cls, *, deposits_sat: list[int], code: str = "PENSIONS", **rules: int) -> "Ministry":
+        """Make a program with a wallet in the node, and confirm these deposits."""
+        miner = Miner(settings.GOVPAY_NODE_URL)
+        program = factories.make_program(code, is_ready=False, **rules)
+        dispatch.follow()
+        dispatch.provision(wallet_id=program.wallet.pk)
+        ministry = cls(
+            program,
+            miner,
+            *(factories.make_member(program, role) for role in ("officer", "approver", "releaser")),
+        )
+        for amount_sat in deposits_sat:
+            miner.fund([ministry.funding_address()], amount_sat)
+        ministry.mine(1)
+        return ministry
+
+    def funding_address(self) -> str:
+        """Where the treasury sends coins."""
+        script = self.program.wallet.scripts.get(purpose=ScriptPurpose.FUNDING)
+        return address.address_from_script(bytes(script.script_pubkey), network.current())
+
+    def release(self, amounts_sat: list[int], period: str = "2026-11") -> Disbursement:
+        """Make, submit, approve and release a list of new people."""
+        made = factories.make_disbursement(self.program, self.officer, amounts_sat=amounts_sat, period=period)
+        made = disbursements.submit(by=self.officer, disbursement_id=made.pk)
+        agreed = bytes(made.manifest_hash or b"")
+        disbursements.approve(by=self.approver, disbursement_id=made.pk, manifest_hash=agreed)
+        return disbursements.release(by=self.releaser, disbursement_id=made.pk, manifest_hash=agreed)
+
+    def pay(self, disbursement: Disbursement) -> list[Payout]:
+        """Ring the doorbells that workers would answer."""
+        dispatch.seal(disbursement_id=disbursement.pk)
+        for pk in self.payouts(disbursement).values_list("pk", flat=True):
+            dispatch.advance(payout_id=pk)
+        return list(self.payouts(disbursement))
+
+    def payouts(self, disbursement: Disbursement):  # type: ignore[no-untyped-def]
+        """Return its payouts in order."""
+        return Payout.objects.filter(disbursement=disbursement).order_by("pk")
+
+    def mine(self, blocks: int) -> None:
+        """Mine and follow."""
+        self.miner.mine(blocks)
+        dispatch.follow()
+
+    def judge(self, *, exactly: bool) -> None:
+        """Let the independent checker look at database and node."""
+        parts = connection.get_connection_params()
+        url = f"host={parts['host']} port={parts['port']} user={parts['user']} dbname={parts['dbname']}"
+        if parts.get("password"):
+            url += f" password={parts['password']}"
+        installation.judge(url, settings.GOVPAY_NODE_URL, exactly=exactly)
+
+
+def use_node(settings_fixture: object) -> None:
+    """Point the settings at the real node of the test run."""
+    settings_fixture.GOVPAY_NODE_URL = services.ensure_node().url  # type: ignore[attr-defined]

@@ -1,0 +1,146 @@
+"""A list from release to settlement on a real node, step by step, with the books after each."""
+
+import pytest
+
+from ledger import books
+from payments.models import NodeStatus, Payment, PayoutTx, StatusChange
+from payments.onchain import tx
+from payments.payout import dispatch
+from payments.services import funds
+from payments.states import DisbursementStatus, PayoutStatus
+from tests.regtest.ministry import Ministry, use_node
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ministry(settings: object) -> Ministry:
+    use_node(settings)
+    return Ministry.open(deposits_sat=[1_000_000, 2_000_000])
+
+
+def balances(ministry: Ministry) -> dict[str, int]:
+    """The program's accounts by their noun."""
+    trial = books.trial_balance(scope=ministry.program.scope)
+    assert trial.is_balanced
+    return {account.code.split(":")[1]: account.balance for account in trial.accounts}
+
+
+class TestFunding:
+    def test_books_confirmed_deposits_once(self, ministry: Ministry) -> None:
+        dispatch.follow()
+        assert balances(ministry)["HotWallet"] == 3_000_000
+        assert balances(ministry)["Appropriation"] == -3_000_000
+        assert funds.of_program(ministry.program.pk).available_sat == 3_000_000
+
+    def test_does_not_credit_an_unconfirmed_deposit(self, ministry: Ministry) -> None:
+        ministry.miner.fund([ministry.funding_address()], 500_000)
+        dispatch.follow()
+        assert balances(ministry)["HotWallet"] == 3_000_000
+        ministry.mine(1)
+        assert balances(ministry)["HotWallet"] == 3_500_000
+
+
+class TestPayout:
+    def test_pays_each_person_once_and_books_it(self, ministry: Ministry) -> None:
+        amounts = [10_000 + n for n in range(7)]
+        disbursement = ministry.release(amounts)
+        (payout,) = ministry.pay(disbursement)
+        assert payout.status == PayoutStatus.SENT
+        assert payout.payment_count == 7
+        stored = tx.parse(bytes(PayoutTx.objects.get(payout=payout).raw))
+        assert stored.txid == payout.txid
+        lines = Payment.objects.filter(payout=payout).order_by("vout")
+        assert [(o.script_pubkey, o.amount_sat) for o in stored.outputs[:7]] == [
+            (bytes(p.script_pubkey or b""), p.amount_sat) for p in lines
+        ]
+        sent = balances(ministry)
+        assert sent["InTransit"] == sum(amounts)
+        assert sent["BeneficiariesPayable"] == -sum(amounts)
+        assert sent["HotWallet"] == 3_000_000 - sum(amounts) - payout.fee_sat
+        ministry.mine(1)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.MINED
+        ministry.mine(5)
+        payout.refresh_from_db()
+        disbursement.refresh_from_db()
+        assert payout.status == PayoutStatus.SETTLED
+        assert disbursement.status == DisbursementStatus.COMPLETED
+        settled = balances(ministry)
+        assert settled["InTransit"] == settled["BeneficiariesPayable"] == 0
+        assert settled["Transfers"] == sum(amounts)
+        assert settled["NetworkFees"] == payout.fee_sat
+        ministry.judge(exactly=True)
+        history = StatusChange.objects.filter(subject="payout", subject_id=payout.pk).order_by("pk")
+        assert list(history.values_list("new", flat=True)) == [
+            "sealed",
+            "committed",
+            "signed",
+            "sent",
+            "mined",
+            "settled",
+        ]
+
+    def test_groups_by_the_programs_limit_and_waits_for_coins(self, settings: object) -> None:
+        use_node(settings)
+        small = Ministry.open(deposits_sat=[400_000, 400_000], code="SMALL", group_max_payments=2)
+        disbursement = small.release([50_000] * 5)
+        first = small.pay(disbursement)
+        assert [payout.payment_count for payout in first] == [2, 2]
+        disbursement.refresh_from_db()
+        assert "confirmed coins" in disbursement.problem
+        small.mine(1)
+        last = small.pay(disbursement)[-1]
+        assert (last.payment_count, last.status) == (1, PayoutStatus.SENT)
+        disbursement.refresh_from_db()
+        assert disbursement.problem == ""
+        small.mine(6)
+        small.judge(exactly=True)
+
+    def test_ringing_again_does_nothing(self, ministry: Ministry) -> None:
+        disbursement = ministry.release([20_000, 30_000])
+        ministry.pay(disbursement)
+        before = StatusChange.objects.count()
+        ministry.pay(disbursement)
+        dispatch.sweep()
+        assert ministry.payouts(disbursement).count() == 1
+        assert StatusChange.objects.count() == before
+
+    def test_costs_at_most_the_virtual_bytes_that_were_promised(self, settings: object) -> None:
+        use_node(settings)
+        big = Ministry.open(deposits_sat=[20_000_000], code="BIG")
+        (payout,) = big.pay(big.release([10_000] * 500))
+        # A signature is a byte shorter than the plan's bound half of the time.
+        assert payout.vsize_vb - PayoutTx.objects.get(payout=payout).vsize_vb in (0, 1)
+        assert payout.vsize_vb / payout.payment_count <= 31.3
+
+
+class TestNode:
+    def test_that_is_down_is_noted_and_the_work_goes_on_later(
+        self, ministry: Ministry, settings: object
+    ) -> None:
+        disbursement = ministry.release([25_000])
+        right = settings.GOVPAY_NODE_URL  # type: ignore[attr-defined]
+        settings.GOVPAY_NODE_URL = "http://user:secret@127.0.0.1:9"  # type: ignore[attr-defined]
+        assert ministry.pay(disbursement) == []
+        disbursement.refresh_from_db()
+        assert disbursement.problem == "No connection to the node at 127.0.0.1:9."
+        assert NodeStatus.objects.get().is_ok is False
+        settings.GOVPAY_NODE_URL = right  # type: ignore[attr-defined]
+        (payout,) = ministry.pay(disbursement)
+        assert payout.status == PayoutStatus.SENT
+        dispatch.follow()
+        assert NodeStatus.objects.get().is_ok is True
+
+    def test_of_another_chain_is_refused(self, ministry: Ministry, settings: object) -> None:
+        disbursement = ministry.release([25_000])
+        settings.GOVPAY_NETWORK = "signet"  # type: ignore[attr-defined]
+        assert ministry.pay(disbursement) == []
+        disbursement.refresh_from_db()
+        assert "not signet" in disbursement.problem
+
+    def test_that_lost_the_wallet_gets_it_loaded_again(self, ministry: Ministry) -> None:
+        disbursement = ministry.release([25_000])
+        ministry.miner.node.call("unloadwallet", ministry.program.wallet.name)
+        (payout,) = ministry.pay(disbursement)
+        assert payout.status == PayoutStatus.SENT
