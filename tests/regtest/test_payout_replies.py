@@ -1,0 +1,127 @@
+"""Replies that get lost: between a real node and the engine stands a proxy that swallows, drops and refuses."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from payments.models import Payout, PayoutTx
+from payments.payout import dispatch
+from payments.states import PayoutStatus
+from tests.faults.proxy import NodeProxy
+from tests.regtest.ministry import Ministry, use_node
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def proxy(settings: object) -> Iterator[NodeProxy]:
+    use_node(settings)
+    with NodeProxy(settings.GOVPAY_NODE_URL) as between:  # type: ignore[attr-defined]
+        yield between
+
+
+@pytest.fixture
+def ministry(proxy: NodeProxy) -> Ministry:
+    return Ministry.open(deposits_sat=[1_000_000])
+
+
+def pay_through(proxy: NodeProxy, ministry: Ministry, settings: object) -> Payout:
+    """Release one list and let the engine pay it through the proxy."""
+    settings.GOVPAY_NODE_URL = proxy.url  # type: ignore[attr-defined]
+    (payout,) = ministry.pay(ministry.release([40_000, 50_000]))
+    return payout
+
+
+def come_back_later(payout: Payout) -> Payout:
+    """The retry has come due; the sweep would ring."""
+    Payout.objects.filter(pk=payout.pk).update(due_at=None)
+    dispatch.advance(payout_id=payout.pk)
+    return Payout.objects.get(pk=payout.pk)
+
+
+class TestReplyToSend:
+    def test_lost_after_the_node_accepted_leads_to_the_same_bytes_again(
+        self, proxy: NodeProxy, ministry: Ministry, settings: object
+    ) -> None:
+        proxy.fail("sendrawtransaction", "swallow")
+        payout = pay_through(proxy, ministry, settings)
+        assert payout.status == PayoutStatus.SIGNED
+        assert "same bytes" in payout.problem
+        assert ministry.miner.node.call("getrawmempool") == [payout.txid]
+        payout = come_back_later(payout)
+        assert payout.status == PayoutStatus.SENT
+        assert proxy.seen["sendrawtransaction"] == 2
+        assert PayoutTx.objects.filter(payout=payout).count() == 1
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+
+    def test_lost_and_the_tx_mined_meanwhile_is_success(
+        self, proxy: NodeProxy, ministry: Ministry, settings: object
+    ) -> None:
+        proxy.fail("sendrawtransaction", "swallow")
+        payout = pay_through(proxy, ministry, settings)
+        ministry.miner.mine(1)
+        payout = come_back_later(payout)
+        assert payout.status == PayoutStatus.SENT
+        ministry.mine(5)
+        assert Payout.objects.get().status == PayoutStatus.SETTLED
+        ministry.judge(exactly=True)
+
+    @pytest.mark.parametrize("how", ["drop", "busy"])
+    def test_that_never_reached_the_node_is_sent_again(
+        self, how: str, proxy: NodeProxy, ministry: Ministry, settings: object
+    ) -> None:
+        proxy.fail("sendrawtransaction", how)
+        payout = pay_through(proxy, ministry, settings)
+        assert payout.status == PayoutStatus.SIGNED
+        assert ministry.miner.node.call("getrawmempool") == []
+        assert come_back_later(payout).status == PayoutStatus.SENT
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+
+
+class TestReplyToSign:
+    @pytest.mark.parametrize("how", ["swallow", "drop", "busy"])
+    def test_lost_leads_to_signing_the_same_tx_again(
+        self, how: str, proxy: NodeProxy, ministry: Ministry, settings: object
+    ) -> None:
+        proxy.fail("walletprocesspsbt", how)
+        payout = pay_through(proxy, ministry, settings)
+        assert payout.status == PayoutStatus.COMMITTED
+        assert payout.problem != ""
+        txid = payout.txid
+        payout = come_back_later(payout)
+        assert (payout.status, payout.txid) == (PayoutStatus.SENT, txid)
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+
+
+class TestStranger:
+    def test_who_spends_the_anchor_freezes_the_payout(self, ministry: Ministry, settings: object) -> None:
+        use_node(settings)
+        disbursement = ministry.release([40_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        payout = Payout.objects.get()
+        Payout.objects.update(status=PayoutStatus.COMMITTED)
+        wallet = ministry.miner.wallet.__class__(
+            settings.GOVPAY_NODE_URL,  # type: ignore[attr-defined]
+            wallet=ministry.program.wallet.name,
+        )
+        stolen = wallet.call(
+            "walletcreatefundedpsbt",
+            [{"txid": payout.anchor_txid, "vout": payout.anchor_vout}],
+            [{ministry.miner.make_address(): "0.00500000"}],
+            0,
+            {"fee_rate": "5", "change_type": "bech32"},
+        )
+        final = ministry.miner.node.call(
+            "finalizepsbt", wallet.call("walletprocesspsbt", stolen["psbt"])["psbt"]
+        )
+        thief = ministry.miner.node.call("sendrawtransaction", final["hex"])
+        dispatch.advance(payout_id=payout.pk)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.FROZEN
+        assert thief in payout.problem
+        ministry.mine(6)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.FROZEN

@@ -1,0 +1,89 @@
+"""Real Celery workers on the real stack: one is killed with SIGKILL at each kill point, another finishes the work."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from deploy.local.regtest import Miner
+from deploy.local.stack import Stack
+from tests import services
+from tests.invariants import installation
+
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """PostgreSQL, Redis and bitcoind of its own, with short leases; workers come and go with each test."""
+    outside = services.outside_environment() | {
+        "GOVPAY_LEASE_S": "3",
+        "GOVPAY_SWEEP_S": "1",
+        "GOVPAY_FOLLOW_S": "1",
+    }
+    for name in ("DATABASE_URL", "REDIS_URL", "GOVPAY_NODE_URL"):
+        outside.pop(name, None)
+    state = services.ensure_state_dir() / f"workers-{os.getpid()}"
+    with Stack(state, fresh=True, durable=False, outside=outside) as running:
+        running.start_services()
+        running.migrate()
+        running.start_beat()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def miner(stack: Stack) -> Miner:
+    """Who makes blocks."""
+    return Miner(stack.environment()["GOVPAY_NODE_URL"])
+
+
+def wait_for(what: str, condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    """Poll till the condition holds; fail with what was waited for."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not happen in {timeout_s} s")
+        time.sleep(0.1)
+
+
+def ask(stack: Stack, query: str) -> list[tuple[object, ...]]:
+    """Own SQL as the owner."""
+    assert stack.postgres is not None
+    with psycopg.connect(stack.postgres.owner_url, autocommit=True) as database:
+        return database.execute(query).fetchall()  # type: ignore[arg-type]
+
+
+def settle(stack: Stack, miner: Miner) -> None:
+    """Mine until the newest list is completed, then let the checker judge database and node."""
+
+    def is_completed() -> bool:
+        miner.mine(1)
+        (row,) = ask(stack, "SELECT status FROM payments_disbursement ORDER BY id DESC LIMIT 1")
+        return row == ("completed",)
+
+    wait_for("settlement", is_completed)
+    assert stack.postgres is not None
+    installation.judge(stack.postgres.owner_url, stack.environment()["GOVPAY_NODE_URL"], exactly=True)
+
+
+class TestKilledWorker:
+    @pytest.mark.parametrize("point", ["K8", "K9", "K10", "K11", "K12", "K13"])
+    def test_leaves_nothing_unpaid_and_pays_nobody_twice(
+        self, point: str, stack: Stack, miner: Miner, tmp_path: Path
+    ) -> None:
+        marker = tmp_path / "killed"
+        victim = stack.start_worker(f"victim-{point}", GOVPAY_FAILPOINT=f"{point}:halt:{marker}")
+        stack.manage("shell", "-c", f"from tests.regtest import stage; stage.release({point!r})", owner=True)
+        if point == "K13":
+            wait_for(
+                "the payouts", lambda: bool(ask(stack, "SELECT 1 FROM payments_payout WHERE status = 'sent'"))
+            )
+            miner.mine(1)
+        wait_for(f"the worker's arrival at {point}", marker.exists)
+        stack.kill(victim)
+        rescuer = stack.start_worker(f"rescuer-{point}")
+        settle(stack, miner)
+        stack.kill(rescuer)
