@@ -3,6 +3,7 @@
 Started as a plain file by process.py, so it imports the standard library only.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -40,12 +41,13 @@ def _become(uid: int) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
-def _run_program(gate: int, uid: int, argv: list[str]) -> None:
+def _run_program(ready: int, gate: int, uid: int, argv: list[str]) -> None:
     try:
         os.setsid()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         _become(uid)
+        os.write(ready, b"r")
         # The record of this process is on disk before the program begins: a crash leaves no unknown process.
         if os.read(gate, 1) != b"g":
             os._exit(125)
@@ -85,14 +87,22 @@ def main() -> int:
     parent, record, uid, grace_s = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gate, opener = os.pipe()
+    readied, ready = os.pipe()
     program = os.fork()
     if program == 0:
         os.close(opener)
-        _run_program(gate, uid, sys.argv[5:])
+        os.close(readied)
+        _run_program(ready, gate, uid, sys.argv[5:])
     os.close(gate)
+    os.close(ready)
+    # Whoever reads the record may signal the group at once, so the group must exist by then.
+    os.read(readied, 1)
+    os.close(readied)
     _write_record(record, program)
     watch = os.pidfd_open(program)
-    os.write(opener, b"g")
+    # The program may have been killed already, between its record and its beginning.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(opener, b"g")
     os.close(opener)
     while os.getppid() == parent:
         if select.select([watch], [], [], 0.5)[0]:

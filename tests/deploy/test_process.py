@@ -107,6 +107,15 @@ class TestEndLeftover:
         survivor.stop()
 
 
+class TestKill:
+    def test_ends_a_program_within_its_first_moments(self, tmp_path: Path) -> None:
+        for _ in range(20):
+            newborn = start_sleep(tmp_path)
+            newborn.kill()
+            assert newborn.poll() == 128 + signal.SIGKILL
+        assert not list((tmp_path / "run").iterdir())
+
+
 class TestStop:
     def test_insists_when_the_program_does_not_listen(self, tmp_path: Path) -> None:
         words = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.1; done"]
