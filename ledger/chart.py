@@ -1,9 +1,13 @@
 """The chart of accounts of a program."""
 
+import re
 from typing import NamedTuple
 
+from govpay.errors import NotFound
 from ledger import books
 from ledger.models import AccountKind
+
+PROGRAM_SCOPE = re.compile(r"program:([1-9][0-9]{0,17})")
 
 
 class ProgramAccounts(NamedTuple):
@@ -42,6 +46,14 @@ def program_accounts(program_id: int) -> ProgramAccounts:
         transfers=f"Expenses:Transfers:P{program_id}",
         network_fees=f"Expenses:NetworkFees:P{program_id}",
     )
+
+
+def scope_accounts(scope: str) -> ProgramAccounts:
+    """Return the codes of the accounts behind a program's scope; raise NotFound for any other text."""
+    found = PROGRAM_SCOPE.fullmatch(scope)
+    if found is None:
+        raise NotFound(f"{scope!r} is not the scope of a program.", scope=scope)
+    return program_accounts(int(found[1]))
 
 
 def open_program(program_id: int) -> None:

@@ -28,7 +28,7 @@ def funding(
         idempotency_key=f"funding:{txid}:{vout}:{occurrence}",
         lines=[Line(accounts.hot_wallet, amount_sat), Line(accounts.appropriation, -amount_sat)],
         effective_at=effective_at,
-        source_ref=f"outpoint:{txid[:40]}:{vout}",
+        source_ref=f"outpoint:{txid}:{vout}",
         actor=ENGINE,
         block_hash=block_hash,
         block_height=block_height,

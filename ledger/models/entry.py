@@ -33,7 +33,7 @@ class Entry(models.Model):
     reversal_of = models.OneToOneField(
         "self", null=True, on_delete=models.PROTECT, related_name="reversed_by"
     )
-    source_ref = models.CharField(max_length=60, blank=True)
+    source_ref = models.CharField(max_length=100, blank=True)
     actor = models.CharField(max_length=150, blank=True)
     approver = models.CharField(max_length=150, blank=True)
     block_hash = models.CharField(max_length=64, blank=True)
