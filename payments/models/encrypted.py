@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -24,10 +25,19 @@ class FieldUnreadable(GovPayError):
 
 def encrypt(value: dict[str, str], context: str) -> bytes:
     """Return ``key id`` NUL ``nonce`` ``ciphertext`` (AES-256-GCM) of compact JSON; ``context`` is authenticated."""
+    return encryptor(context)(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def encryptor(context: str) -> Callable[[bytes], bytes]:
+    """Return what ``encrypt`` does to JSON that is text already, for many values under the first key."""
     key_id, key = next(iter(settings.GOVPAY_FIELD_KEYS.items()))
-    nonce = secrets.token_bytes(NONCE_BYTES)
-    plain = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-    return key_id.encode() + b"\0" + nonce + _cipher(key).encrypt(nonce, plain, context.encode())
+    start, associated, seal = key_id.encode() + b"\0", context.encode(), _cipher(key).encrypt
+
+    def encrypt_json(plain: bytes) -> bytes:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return start + nonce + seal(nonce, plain, associated)
+
+    return encrypt_json
 
 
 def decrypt(stored: bytes, context: str) -> dict[str, str]:

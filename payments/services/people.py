@@ -1,0 +1,222 @@
+"""Enrolls people in a program, one or a file of them, and changes where they are paid."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from json.encoder import encode_basestring
+from typing import BinaryIO
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from govpay.errors import InvalidInput, NotFound
+from payments.models import Destination, Enrollment, Intake, Role
+from payments.models.beneficiary import PERSONAL_CONTEXT
+from payments.models.encrypted import encryptor
+from payments.models.intake import IntakeKind, IntakeStatus
+from payments.onchain import address as address_module
+from payments.onchain import network
+from payments.services import authority, identity, intake, registry
+
+COLUMNS = ("reference", "national_id", "full_name", "phone", "address")
+MAX_NAME = 200
+# It starts with a letter or digit, so that no spreadsheet takes it for a formula.
+REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,39}")
+REFERENCE_RULE = "A reference has 1 to 40 plain letters, digits, dots, slashes, hyphens or underscores."
+_PHONE = re.compile(r"\+?[0-9]{7,15}")
+_PHONE_PUNCTUATION = str.maketrans("", "", " -.()")
+
+
+def import_csv(
+    *,
+    by: User,
+    program_id: int,
+    file: BinaryIO,
+    filename: str,
+    accept_partial: bool = False,
+    progress: intake.Progress | None = None,
+) -> Intake:
+    """Enroll the people of a UTF-8 CSV file with the columns COLUMNS, and return what became of the file.
+
+    One bad row refuses the file, unless ``accept_partial``: then the good rows are enrolled. Of rows that claim
+    the same thing the first counts. Raises NotFound and RoleMissing; what is wrong with the file is in the Intake.
+    """
+    authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
+    faults = intake.Faults()
+    source = intake.CsvSource(file, COLUMNS, faults)
+    with transaction.atomic():
+        _stage(source, faults, progress)
+        if not faults.is_whole_file and _is_seen(program_id, source.digest()):
+            faults.add_file("", "file_seen_before", "This very file was loaded into the program before.")
+        if not faults.is_whole_file:
+            registry.check(program_id, faults)
+        refused = intake.count_bad(registry.STAGE)
+        loaded = 0
+        if not faults.is_whole_file and (accept_partial or not refused):
+            loaded = registry.enroll_staged(program_id, by.pk)
+        return intake.record(
+            by=by,
+            program_id=program_id,
+            kind=IntakeKind.PEOPLE,
+            filename=filename,
+            source=source,
+            refused=refused,
+            loaded=loaded,
+            faults=faults,
+        )
+
+
+def read_reference(row: int, text: object, faults: intake.Faults) -> str | None:
+    """Return the ministry's own reference for a person, or None after noting what is wrong with it."""
+    if isinstance(text, str) and REFERENCE.fullmatch(text):
+        return text
+    if text is None or text == "":
+        faults.add(row, "reference", "reference_missing", "There is no reference.")
+    else:
+        faults.add(row, "reference", "reference_malformed", REFERENCE_RULE)
+    return None
+
+
+@transaction.atomic
+def enroll(
+    *, by: User, program_id: int, reference: str, national_id: str, full_name: str, phone: str, address: str
+) -> Enrollment:
+    """Enroll one person by the rules of a file; raise InvalidInput with every rule that is broken."""
+    authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
+    faults = intake.Faults()
+    values = (reference, national_id, full_name, phone, address)
+    _require_text(values)
+    _stage([(0, values)], faults)
+    registry.check(program_id, faults)
+    if faults.kept:
+        raise InvalidInput(faults.kept[0].message, errors=faults.as_errors())
+    registry.enroll_staged(program_id, by.pk)
+    return Enrollment.objects.select_related("beneficiary").get(program_id=program_id, reference=reference)
+
+
+@transaction.atomic
+def change_destination(*, by: User, enrollment_id: int, address: str) -> Destination:
+    """Pay a person at another address from the next list on; the old destination is kept as history.
+
+    Lists that were submitted keep the address that they were submitted with. Raises NotFound, RoleMissing and
+    InvalidInput: the address is bad, one of our own, or somebody else's.
+    """
+    found = Enrollment.objects.filter(pk=enrollment_id, program__memberships__user_id=by.pk).first()
+    if found is None:
+        raise NotFound("There is no such enrollment in your programs.")
+    authority.require(user=by, program_id=found.program_id, roles=(Role.OFFICER,))
+    registry.lock()
+    faults = intake.Faults()
+    script_pubkey = _Reader(faults).script(0, address)
+    if script_pubkey is not None:
+        registry.check_script(script_pubkey, found.beneficiary_id, faults)
+    if script_pubkey is None or faults.kept:
+        raise InvalidInput(faults.kept[0].message, errors=faults.as_errors())
+    current = Destination.objects.filter(beneficiary_id=found.beneficiary_id, is_current=True)
+    same = current.filter(script_pubkey=script_pubkey).first()
+    if same is not None:
+        return same
+    current.update(is_current=False)
+    return Destination.objects.create(
+        beneficiary_id=found.beneficiary_id, script_pubkey=script_pubkey, created_by=by
+    )
+
+
+def _require_text(values: tuple[object, ...]) -> None:
+    """Refuse what JSON may hold where text belongs: numbers, lists, nothing."""
+    errors = [
+        {"row": 0, "column": column, "code": f"{column}_malformed", "message": "This must be text."}
+        for column, value in zip(COLUMNS, values, strict=True)
+        if not isinstance(value, str)
+    ]
+    if errors:
+        raise InvalidInput("Every field must be text.", errors=errors)
+
+
+def _is_seen(program_id: int, sha256: bytes) -> bool:
+    return Intake.objects.filter(
+        program_id=program_id, kind=IntakeKind.PEOPLE, status=IntakeStatus.LOADED, sha256=sha256
+    ).exists()
+
+
+def _stage(
+    rows: Iterable[tuple[int, Sequence[str]]],
+    faults: intake.Faults,
+    progress: intake.Progress | None = None,
+) -> None:
+    registry.open_stage()
+    intake.stage(registry.STAGE, registry.STAGE_COLUMNS, _Reader(faults).lines(rows), progress)
+    registry.close_stage()
+
+
+class _Reader:
+    """Turns rows into lines for COPY, noting what is wrong; a bad row is staged too, to find its duplicates."""
+
+    def __init__(self, faults: intake.Faults) -> None:
+        self._faults = faults
+        self._add = faults.add
+        self._network = network.current()
+        self._encrypt = encryptor(PERSONAL_CONTEXT)
+
+    def lines(self, rows: Iterable[tuple[int, Sequence[str]]]) -> Iterator[str]:
+        """Yield ``row, reference, identity_hash, personal, script_pubkey, is_bad`` in COPY's text format."""
+        for row, values in rows:
+            if not values:
+                yield f"{row}\t\\N\t\\N\t\\N\t\\N\tt\n"
+                continue
+            reference = read_reference(row, values[0], self._faults)
+            identity_hash = self.identity(row, values[1])
+            personal = self.personal(row, values[2], values[3])
+            script = self.script(row, values[4])
+            if reference and identity_hash and personal and script:
+                yield (
+                    f"{row}\t{reference}\t\\\\x{identity_hash.hex()}\t\\\\x{personal.hex()}"
+                    f"\t\\\\x{script.hex()}\tf\n"
+                )
+            else:
+                yield f"{row}\t{reference or _NULL}\t{_bytea(identity_hash)}\t\\N\t{_bytea(script)}\tt\n"
+
+    def identity(self, row: int, text: str) -> bytes | None:
+        try:
+            return identity.identity_hash(identity.normalize(text))
+        except InvalidInput as error:
+            self._add(row, "national_id", error.details["rule"], error.message)
+        return None
+
+    def personal(self, row: int, full_name: str, phone: str) -> bytes | None:
+        name = full_name.strip()
+        number = phone if phone == "" or _PHONE.fullmatch(phone) else self._phone(row, phone)
+        if not name:
+            self._add(row, "full_name", "full_name_missing", "There is no name.")
+        elif len(name) > MAX_NAME:
+            self._add(
+                row, "full_name", "full_name_too_long", f"The name is longer than {MAX_NAME} characters."
+            )
+        elif not name.isprintable():
+            self._add(row, "full_name", "full_name_malformed", "The name has characters that cannot be seen.")
+        elif number is not None:
+            json = f'{{"full_name":{encode_basestring(name)},"phone":"{number}"}}'
+            return self._encrypt(json.encode())
+        return None
+
+    def _phone(self, row: int, phone: str) -> str | None:
+        number = phone.translate(_PHONE_PUNCTUATION)
+        if _PHONE.fullmatch(number):
+            return number
+        self._add(
+            row, "phone", "phone_malformed", "A phone number has 7 to 15 digits, with or without a plus."
+        )
+        return None
+
+    def script(self, row: int, text: str) -> bytes | None:
+        try:
+            return address_module.script_from_address(text, self._network)
+        except address_module.InvalidAddress as error:
+            self._add(row, "address", error.details["rule"], error.message)
+        return None
+
+
+_NULL = "\\N"
+
+
+def _bytea(value: bytes | None) -> str:
+    return _NULL if value is None else f"\\\\x{value.hex()}"

@@ -1,0 +1,171 @@
+"""Checks staged people against each other and the registry, and enrolls them, set by set in the database."""
+
+from django.db import connection
+from django.utils import timezone
+
+from payments.services import intake
+
+STAGE = "staged_person"
+STAGE_COLUMNS = "row, reference, identity_hash, personal, script_pubkey, is_bad"
+# Two officers' files may hold the same people: from the checks to the commit only one may write the registry.
+_LOCK_KEY = 0x67_6F_76_70_61_79_01
+
+# Each finds rows that break a rule: code, column, message, and a SELECT of the row and, where there is one, the
+# row that came first. The parameter ``program`` is the program's id.
+_TWICE: str = """
+    WITH firsts AS (
+        SELECT {0} AS value, min(row) AS first FROM staged_person WHERE {0} IS NOT NULL
+        GROUP BY {0} HAVING count(*) > 1
+    )
+    SELECT s.row, firsts.first FROM staged_person s JOIN firsts ON firsts.value = s.{0} WHERE s.row > firsts.first
+"""
+_CHECKS: list[tuple[str, str, str, str]] = [
+    ("reference_duplicate", "reference", "The reference is in the file twice", _TWICE.format("reference")),
+    (
+        "national_id_duplicate",
+        "national_id",
+        "The person is in the file twice",
+        _TWICE.format("identity_hash"),
+    ),
+    (
+        "destination_shared",
+        "address",
+        "Two people would be paid at this address",
+        """
+        WITH firsts AS (
+            SELECT script_pubkey, min(row) AS first FROM staged_person WHERE script_pubkey IS NOT NULL
+            GROUP BY script_pubkey HAVING count(*) > 1
+        )
+        SELECT s.row, firsts.first FROM staged_person s JOIN firsts USING (script_pubkey)
+        JOIN staged_person f ON f.row = firsts.first
+        WHERE s.row > firsts.first AND s.identity_hash IS DISTINCT FROM f.identity_hash
+        """,
+    ),
+    (
+        "reference_taken",
+        "reference",
+        "Somebody is enrolled in the program under this reference",
+        """
+        SELECT s.row, NULL::int FROM staged_person s JOIN payments_enrollment e
+            ON e.program_id = %(program)s AND e.reference = s.reference
+        """,
+    ),
+    (
+        "person_enrolled",
+        "national_id",
+        "The person is enrolled in the program already",
+        """
+        SELECT s.row, NULL::int FROM staged_person s
+        JOIN payments_beneficiary b ON b.identity_hash = s.identity_hash
+        JOIN payments_enrollment e ON e.beneficiary_id = b.id AND e.program_id = %(program)s
+        """,
+    ),
+    (
+        "destination_shared",
+        "address",
+        "Somebody else is paid at this address",
+        """
+        SELECT s.row, NULL::int FROM staged_person s
+        JOIN payments_destination d ON d.script_pubkey = s.script_pubkey AND d.is_current
+        JOIN payments_beneficiary b ON b.id = d.beneficiary_id
+        WHERE b.identity_hash IS DISTINCT FROM s.identity_hash
+        """,
+    ),
+    (
+        "destination_differs",
+        "address",
+        "Another program pays this person at another address; it has to be changed there first",
+        """
+        SELECT s.row, NULL::int FROM staged_person s
+        JOIN payments_beneficiary b ON b.identity_hash = s.identity_hash
+        JOIN payments_destination d ON d.beneficiary_id = b.id AND d.is_current
+        WHERE d.script_pubkey <> s.script_pubkey AND NOT EXISTS (
+            SELECT FROM payments_enrollment e WHERE e.beneficiary_id = b.id AND e.program_id = %(program)s)
+        """,
+    ),
+    (
+        "address_is_ours",
+        "address",
+        "The address belongs to a funding wallet",
+        """
+        SELECT s.row, NULL::int FROM staged_person s
+        JOIN payments_walletscript w ON w.script_pubkey = s.script_pubkey
+        """,
+    ),
+]
+
+
+def lock() -> None:
+    """Let one database transaction at a time write the registry; the lock ends with it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+
+
+def open_stage() -> None:
+    """Make the empty staging table, which only this database transaction sees."""
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS pg_temp.staged_person")
+        cursor.execute(
+            "CREATE TEMP TABLE staged_person (row int NOT NULL, reference text, identity_hash bytea,"
+            " personal bytea, script_pubkey bytea, is_bad boolean NOT NULL) ON COMMIT DROP"
+        )
+
+
+def close_stage() -> None:
+    """Let the planner know how much was staged, and give its sorts and joins room."""
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE staged_person")
+        cursor.execute("SET LOCAL work_mem = '64MB'")
+
+
+def check(program_id: int, faults: intake.Faults) -> None:
+    """Take the registry's lock, note every staged row that clashes with another or with the registry, mark it bad."""
+    lock()
+    intake.check(STAGE, _CHECKS, {"program": program_id}, faults)
+
+
+def check_script(script_pubkey: bytes, beneficiary_id: int, faults: intake.Faults) -> None:
+    """Note when a script is one of our own, or where somebody else is paid."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM payments_destination WHERE script_pubkey = %s AND is_current"
+            " AND beneficiary_id <> %s), EXISTS (SELECT FROM payments_walletscript WHERE script_pubkey = %s)",
+            [script_pubkey, beneficiary_id, script_pubkey],
+        )
+        is_shared, is_ours = cursor.fetchone()
+    if is_shared:
+        faults.add(0, "address", "destination_shared", "Somebody else is paid at this address.")
+    if is_ours:
+        faults.add(0, "address", "address_is_ours", "The address belongs to a funding wallet.")
+
+
+def enroll_staged(program_id: int, user_id: int) -> int:
+    """Enroll every staged row that is not bad, and return how many.
+
+    A person whom another program enrolled is the same person: no second one is made, and personal data stays.
+    """
+    with connection.cursor() as cursor:
+        # In the order of the hash, so that the unique index is filled from left to right.
+        cursor.execute(
+            "INSERT INTO payments_beneficiary (identity_hash, personal, created_at)"
+            " SELECT identity_hash, personal, %s FROM staged_person s WHERE NOT is_bad AND NOT EXISTS"
+            " (SELECT FROM payments_beneficiary b WHERE b.identity_hash = s.identity_hash)"
+            " ORDER BY identity_hash",
+            [timezone.now()],
+        )
+        cursor.execute(
+            "INSERT INTO payments_enrollment (program_id, beneficiary_id, reference, created_by_id, created_at)"
+            " SELECT %s, b.id, s.reference, %s, %s FROM staged_person s"
+            " JOIN payments_beneficiary b USING (identity_hash) WHERE NOT s.is_bad ORDER BY s.row",
+            [program_id, user_id, timezone.now()],
+        )
+        count = cursor.rowcount
+        cursor.execute(
+            "INSERT INTO payments_destination (beneficiary_id, script_pubkey, is_current, created_by_id, created_at)"
+            " SELECT b.id, s.script_pubkey, true, %s, %s FROM staged_person s"
+            " JOIN payments_beneficiary b USING (identity_hash) WHERE NOT s.is_bad AND NOT EXISTS"
+            " (SELECT FROM payments_destination d WHERE d.beneficiary_id = b.id AND d.is_current)"
+            " ORDER BY s.row",
+            [user_id, timezone.now()],
+        )
+    return int(count)
