@@ -2,13 +2,16 @@
 PYTHON := .venv/bin/python
 N ?= 10000
 
-.PHONY: demo test up bench lint install clean
+.PHONY: demo test up fund bench lint install clean
 
 demo: install
 	$(PYTHON) -m deploy.demo
 
 test: install lint
 	$(PYTHON) -m pytest
+
+fund: install
+	@. var/up/environment.sh && $(PYTHON) -m deploy.local.fund "$(ADDRESS)" "$(SAT)" --times $(or $(TIMES),1)
 
 up: install
 	$(PYTHON) -m deploy.local.up

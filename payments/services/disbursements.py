@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound
 from ledger import books, events
-from payments import doorbell
+from payments import doorbell, states
 from payments.models import Disbursement, Payment, Role, Wallet
 from payments.models.history import move
 from payments.payout import plan
@@ -155,6 +155,7 @@ def release(
 def cancel(*, by: User, disbursement_id: int, note: str, now: datetime | None = None) -> Disbursement:
     """Withdraw a list that was not released; an approved list's commitment is reversed in the books."""
     disbursement = _lock(by, disbursement_id, (Role.OFFICER, Role.APPROVER, Role.RELEASER))
+    states.reason_of("disbursement", disbursement.status, DisbursementStatus.CANCELLED)
     was_approved = disbursement.status == DisbursementStatus.APPROVED
     if not was_approved and disbursement.made_by_id != by.pk:
         raise authority.RoleMissing("Only the officer who made the list may withdraw it.", roles=["officer"])

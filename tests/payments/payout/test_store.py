@@ -1,0 +1,168 @@
+"""Leases and fencing in PostgreSQL: who was overtaken writes nothing any more."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.utils import timezone
+
+from ledger.models import Entry
+from payments.models import Block, Disbursement, Payment, Payout, Program, Reservation, WalletScript
+from payments.payout import seal
+from payments.payout.ports import LeaseLost
+from payments.payout.store import PostgresStore
+from payments.services import disbursements
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def released(program: Program, officer: User, approver: User, releaser: User) -> Disbursement:
+    factories.fund(program, 600_000)
+    factories.fund(program, 700_000)
+    for _ in range(3):
+        WalletScript.objects.create(
+            wallet=program.wallet, script_pubkey=factories.make_script(), purpose="change"
+        )
+    made = factories.make_disbursement(program, officer)
+    made = disbursements.submit(by=officer, disbursement_id=made.pk)
+    agreed = bytes(made.manifest_hash or b"")
+    disbursements.approve(by=approver, disbursement_id=made.pk, manifest_hash=agreed)
+    return disbursements.release(by=releaser, disbursement_id=made.pk, manifest_hash=agreed)
+
+
+@pytest.fixture
+def payout(released: Disbursement) -> Payout:
+    pk = seal.seal_next(released, feerate_sat_kvb=1_000)
+    return Payout.objects.get(pk=pk)
+
+
+def expire(payout: Payout) -> None:
+    """Let the lease run out."""
+    Payout.objects.filter(pk=payout.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+class TestLease:
+    def test_is_for_one_worker_at_a_time(self, payout: Payout) -> None:
+        store = PostgresStore()
+        assert store.lease(payout.pk) == 1
+        assert store.lease(payout.pk) is None
+
+    def test_can_be_taken_over_when_it_ran_out(self, payout: Payout) -> None:
+        store = PostgresStore()
+        assert store.lease(payout.pk) == 1
+        expire(payout)
+        assert store.lease(payout.pk) == 2
+
+    def test_given_back_is_free_at_once(self, payout: Payout) -> None:
+        store = PostgresStore()
+        token = store.lease(payout.pk)
+        assert token is not None
+        store.unlease(payout.pk, token)
+        assert store.lease(payout.pk) == 2
+
+
+class TestFencing:
+    @pytest.mark.parametrize(
+        "write",
+        [
+            lambda store, pk: store.snapshot(pk, 1),
+            lambda store, pk: store.commit(pk, 1),
+            lambda store, pk: store.unseal(pk, 1, "late"),
+            lambda store, pk: store.persist(pk, 1, bytes(Payout.objects.get(pk=pk).unsigned_tx)),
+            lambda store, pk: store.record_sent(pk, 1),
+            lambda store, pk: store.freeze(pk, 1, "late"),
+            lambda store, pk: store.retry(pk, 1, "late", 5),
+        ],
+    )
+    def test_refuses_every_write_of_an_overtaken_worker(self, write: object, payout: Payout) -> None:
+        store = PostgresStore()
+        store.lease(payout.pk)
+        expire(payout)
+        store.lease(payout.pk)
+        before = Payout.objects.values().get(pk=payout.pk)
+        with pytest.raises(LeaseLost):
+            write(store, payout.pk)  # type: ignore[operator]
+        assert Payout.objects.values().get(pk=payout.pk) == before
+        assert Entry.objects.filter(kind="payout_sent").count() == 0
+
+    def test_does_not_let_a_late_worker_free_the_lease_of_another(self, payout: Payout) -> None:
+        store = PostgresStore()
+        store.lease(payout.pk)
+        expire(payout)
+        store.lease(payout.pk)
+        store.unlease(payout.pk, 1)
+        assert store.lease(payout.pk) is None
+
+
+class TestUnseal:
+    def test_frees_payments_and_coins_for_another_payout(
+        self, payout: Payout, released: Disbursement
+    ) -> None:
+        store = PostgresStore()
+        token = store.lease(payout.pk)
+        assert token is not None
+        store.unseal(payout.pk, token, "a coin is gone")
+        payout.refresh_from_db()
+        assert payout.status == "unsealed"
+        assert Payment.objects.filter(payout=payout).count() == 0
+        assert Reservation.objects.filter(payout=payout, is_live=True).count() == 0
+        again = seal.seal_next(released, feerate_sat_kvb=1_000)
+        assert again not in (None, payout.pk)
+
+    def test_is_refused_after_the_commit(self, payout: Payout) -> None:
+        store = PostgresStore()
+        token = store.lease(payout.pk)
+        assert token is not None
+        store.commit(payout.pk, token)
+        with pytest.raises(Exception, match="cannot go from committed to unsealed"):
+            store.unseal(payout.pk, token, "too late")
+        assert Payment.objects.filter(payout=payout).count() == 3
+
+
+class TestPersist:
+    def test_stores_bytes_and_entry_together_or_not_at_all(
+        self, payout: Payout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = PostgresStore()
+        token = store.lease(payout.pk)
+        assert token is not None
+        store.commit(payout.pk, token)
+
+        def fail(*_: object) -> None:
+            raise ConnectionError("the database went away")
+
+        monkeypatch.setattr("ledger.books.post", fail)
+        with pytest.raises(ConnectionError):
+            store.persist(payout.pk, token, bytes(payout.unsigned_tx))
+        payout.refresh_from_db()
+        assert payout.status == "committed"
+        assert payout.txs.count() == 0
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTwoSealers:
+    def test_never_claim_the_same_payment_or_coin(self, program: Program, released: Disbursement) -> None:
+        Program.objects.filter(pk=program.pk).update(group_max_payments=1)
+        released = Disbursement.objects.select_related("program__wallet").get(pk=released.pk)
+        sealed: list[int | None] = []
+
+        def work() -> None:
+            try:
+                sealed.append(seal.seal_next(released, feerate_sat_kvb=1_000))
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(set(sealed)) == 2
+        assert None not in sealed
+        assert Reservation.objects.filter(is_live=True).count() == 2
+        assert Payment.objects.filter(payout__isnull=False).count() == 2
+        assert Block.objects.count() == 1

@@ -1,0 +1,94 @@
+"""Single payments that are stopped, resumed and withdrawn while their list goes on."""
+
+import pytest
+from django.contrib.auth.models import User
+
+from govpay.errors import InvalidInput, NotFound
+from ledger import books, chart
+from payments.models import Disbursement, Payment, Payout, Program
+from payments.services import authority, disbursements, funds, holds
+from payments.states import StatusConflict
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def approved(program: Program, officer: User, approver: User) -> Disbursement:
+    factories.fund(program)
+    made = factories.make_disbursement(program, officer)
+    made = disbursements.submit(by=officer, disbursement_id=made.pk)
+    return disbursements.approve(
+        by=approver, disbursement_id=made.pk, manifest_hash=bytes(made.manifest_hash or b"")
+    )
+
+
+@pytest.fixture
+def payment(approved: Disbursement) -> Payment:
+    return approved.payments.get(line=2)
+
+
+class TestHold:
+    def test_stops_one_payment_for_a_reason(self, payment: Payment, officer: User) -> None:
+        assert holds.hold(by=officer, payment_id=payment.pk, note="address disputed").status == "held"
+
+    def test_needs_a_reason(self, payment: Payment, officer: User) -> None:
+        with pytest.raises(InvalidInput):
+            holds.hold(by=officer, payment_id=payment.pk, note="")
+        payment.refresh_from_db()
+        assert payment.status == "pending"
+
+    def test_is_too_late_once_the_payment_is_sealed(self, payment: Payment, officer: User) -> None:
+        payout = Payout.objects.create(
+            disbursement=payment.disbursement,
+            wallet=payment.disbursement.program.wallet,
+            payment_count=1,
+            payments_sat=payment.amount_sat,
+            manifest_hash=b"\0" * 32,
+            anchor_txid="aa" * 32,
+            anchor_vout=0,
+            unsigned_tx=b"\0",
+            txid="bb" * 32,
+            fee_sat=1,
+            change_sat=0,
+            vsize_vb=1,
+            feerate_sat_kvb=1,
+        )
+        Payment.objects.filter(pk=payment.pk).update(payout=payout, vout=0)
+        with pytest.raises(holds.PaymentSealed):
+            holds.hold(by=officer, payment_id=payment.pk, note="too late")
+        payment.refresh_from_db()
+        assert payment.status == "pending"
+
+    def test_is_hidden_from_outsiders(self, payment: Payment, outsider: User) -> None:
+        with pytest.raises(NotFound):
+            holds.hold(by=outsider, payment_id=payment.pk, note="not mine")
+
+    def test_is_not_for_auditors(self, payment: Payment, auditor: User) -> None:
+        with pytest.raises(authority.RoleMissing):
+            holds.hold(by=auditor, payment_id=payment.pk, note="I only read")
+
+
+class TestResume:
+    def test_needs_a_second_person(self, payment: Payment, officer: User, approver: User) -> None:
+        holds.hold(by=officer, payment_id=payment.pk, note="address disputed")
+        with pytest.raises(authority.SamePersonTwice):
+            holds.resume(by=officer, payment_id=payment.pk, note="fine after all")
+        assert holds.resume(by=approver, payment_id=payment.pk, note="checked").status == "pending"
+
+
+class TestWithdraw:
+    def test_gives_the_commitment_of_one_payment_back(
+        self, payment: Payment, officer: User, approver: User, program: Program
+    ) -> None:
+        before = funds.of_program(program.pk)
+        holds.hold(by=officer, payment_id=payment.pk, note="deceased")
+        assert holds.withdraw(by=approver, payment_id=payment.pk, note="confirmed").status == "cancelled"
+        accounts = chart.program_accounts(program.pk)
+        assert books.balance(accounts.payable) == -120_000
+        assert books.balance(accounts.transfers) == 120_000
+        assert before.reserved_sat - funds.of_program(program.pk).reserved_sat == 60_000
+
+    def test_needs_a_hold_first(self, payment: Payment, approver: User) -> None:
+        with pytest.raises(StatusConflict):
+            holds.withdraw(by=approver, payment_id=payment.pk, note="never held")
