@@ -1,0 +1,1 @@
+"""The demo: its people, and the run that pays them."""
