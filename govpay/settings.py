@@ -193,7 +193,12 @@ UNFOLD = {
     "SITE_SYMBOL": "account_balance",
     "SHOW_HISTORY": True,
     "ENVIRONMENT": "govpay.admin.network_badge",
-    "SIDEBAR": {"show_search": True, "show_all_applications": False},
+    "DASHBOARD_CALLBACK": "payments.admin.home.fill",
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": "payments.admin.menu.sidebar",
+    },
 }
 
 LOGGING = {

@@ -1,0 +1,35 @@
+"""The admin of payments, by noun: the same services as the API, behind buttons."""
+
+from django.contrib import admin
+
+from payments.admin import (
+    beneficiary,
+    chain,
+    cycle,
+    destination,
+    disbursement,
+    enrollment,
+    history,
+    intake,
+    payment,
+    payout,
+    program,
+    wallet,
+)
+
+admin.site.index_template = "payments/admin/index.html"
+
+__all__ = [
+    "beneficiary",
+    "chain",
+    "cycle",
+    "destination",
+    "disbursement",
+    "enrollment",
+    "history",
+    "intake",
+    "payment",
+    "payout",
+    "program",
+    "wallet",
+]

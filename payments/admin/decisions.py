@@ -1,0 +1,143 @@
+"""The pages on which an officer decides about a list: what is agreed to, and the hash of exactly that."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from payments.admin import cells, forms, home, pages
+from payments.admin.tables import Notice
+from payments.models import Disbursement
+from payments.services import disbursements, funds
+
+
+def submit(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
+    """Fix the list: destinations are copied, the manifest is hashed."""
+    return _ask(
+        model_admin,
+        request,
+        row,
+        title=f"Submit list {row.pk}",
+        form_class=forms.AgreeForm,
+        service=disbursements.submit,
+        done="is submitted; somebody else approves it next",
+        submit="Submit for approval",
+        facts=_totals(row),
+        help_text="Each person's current address is copied into the list. From here the list cannot be edited.",
+    )
+
+
+def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
+    """Agree to the list with the hash on the page, and set its funds aside."""
+    held = funds.of_program(row.program_id)
+    need_sat = row.total_sat + (row.fee_reserved_sat or 0)
+    notices = []
+    if need_sat > held.available_sat:
+        text = f"{need_sat - held.available_sat:,} sat are missing: fund the program's wallet first."
+        notices.append(Notice(text, cells.BAD, "The free funds do not carry this list"))
+    return _ask(
+        model_admin,
+        request,
+        row,
+        title=f"Approve list {row.pk}",
+        form_class=forms.ManifestForm,
+        service=disbursements.approve,
+        done="is approved and its funds are set aside; somebody else releases it next",
+        submit=f"Approve {row.payment_count:,} payments of {row.total_sat:,} sat",
+        initial={"manifest_hash": cells.hexadecimal(row.manifest_hash)},
+        facts=[
+            *_totals(row),
+            ("Needed in all", cells.sat(need_sat)),
+            ("Free in the wallet", cells.sat(held.available_sat)),
+        ],
+        notices=notices,
+        help_text="You agree to exactly the list with this manifest hash.",
+    )
+
+
+def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
+    """Let the engine pay the list with the hash on the page."""
+    held = funds.of_program(row.program_id)
+    return _ask(
+        model_admin,
+        request,
+        row,
+        title=f"Release list {row.pk}",
+        form_class=forms.ManifestForm,
+        service=disbursements.release,
+        done="is released; the engine pays it now",
+        submit=f"Release {row.total_sat:,} sat",
+        initial={"manifest_hash": cells.hexadecimal(row.manifest_hash)},
+        facts=[
+            *_totals(row),
+            ("Approved by", cells.join(cells.person(row.approved_by), cells.moment(row.approved_at))),
+            ("In the wallet", cells.sat(held.booked_sat)),
+            ("Free after all approved lists", cells.sat(held.available_sat)),
+        ],
+        notices=home.node_notices(),
+        help_text="Payment starts at once and cannot be called back.",
+    )
+
+
+def reject(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
+    """Refuse the list for a reason."""
+    return _ask(
+        model_admin,
+        request,
+        row,
+        title=f"Reject list {row.pk}",
+        form_class=forms.NoteForm,
+        service=disbursements.reject,
+        done="is rejected; its people can be listed again",
+        submit="Reject the list",
+        facts=_totals(row),
+        is_dangerous=True,
+    )
+
+
+def cancel(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
+    """Take the list back for a reason."""
+    return _ask(
+        model_admin,
+        request,
+        row,
+        title=f"Withdraw list {row.pk}",
+        form_class=forms.NoteForm,
+        service=disbursements.cancel,
+        done="is withdrawn; its people can be listed again",
+        submit="Withdraw the list",
+        facts=_totals(row),
+        is_dangerous=True,
+        help_text="The commitment of an approved list is reversed in the books.",
+    )
+
+
+def _ask(
+    model_admin: Any,
+    request: HttpRequest,
+    row: Disbursement,
+    *,
+    service: Callable[..., Disbursement],
+    done: str,
+    **page: Any,
+) -> HttpResponse:
+    def call(cleaned: dict[str, Any]) -> HttpResponse:
+        service(by=request.user, disbursement_id=row.pk, **cleaned)
+        messages.success(request, f"List {row.pk} {done}.")
+        return HttpResponseRedirect(cells.page_of(row))
+
+    return pages.answer(model_admin, request, pages.Page(call=call, back=cells.page_of(row), **page))
+
+
+def _totals(row: Disbursement) -> list[tuple[str, Any]]:
+    return [
+        ("Program", cells.join(str(row.program), cells.long(row.program.name))),
+        ("Cycle", str(row.cycle)),
+        ("Status", cells.status_of(row)),
+        ("Payments", cells.number(row.payment_count)),
+        ("Total", cells.sat(row.total_sat)),
+        ("Network fees, at most", cells.sat(row.fee_reserved_sat)),
+        ("Manifest hash", cells.whole(row.manifest_hash)),
+        ("Made by", cells.join(cells.person(row.made_by), cells.moment(row.made_at))),
+    ]

@@ -1,0 +1,263 @@
+"""Lists in the admin: upload, submit, approve, reject, release, withdraw, and how far their payment has come."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from payments.admin import cells, decisions, scope, uploads, verbs
+from payments.admin.base import ProgramScopedAdmin, is_hash
+from payments.admin.filters import ProblemFilter, ProgramFilter
+from payments.admin.tables import Notice, Table, history
+from payments.models import Disbursement, Enrollment, Payment, Payout, Role
+from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
+
+NEXT = {
+    DisbursementStatus.DRAFT: "The officer who made the list checks it and submits it.",
+    DisbursementStatus.SUBMITTED: "An approver, who did not make the list, approves or rejects it.",
+    DisbursementStatus.APPROVED: "A releaser, who neither made nor approved the list, releases it.",
+    DisbursementStatus.RELEASED: "The engine pays it and follows the payments until they are settled.",
+}
+
+
+@admin.register(Disbursement)
+class DisbursementAdmin(ProgramScopedAdmin):
+    """Lists with their control totals; every button is one service call."""
+
+    list_display = ("number", "program", "cycle_name", "state", "count", "total", "maker", "made", "waits")
+    list_filter = (ProgramFilter, ("status", ChoicesDropdownFilter), ProblemFilter)
+    date_hierarchy = "made_at"
+    search_fields = ("pk",)
+    search_help_text = "Search by list number, period, reference of a person, or manifest hash"
+    actions_list = ("upload",)
+    actions_detail = ("submit", "approve", "release", "reject", "cancel")
+    when_empty = "No list yet. An officer uploads one with New list; the people must be enrolled first."
+    fieldsets = (
+        (None, {"fields": ("state", "program", "cycle_name", "waits")}),
+        ("Control totals", {"fields": ("count", "total", "fee_ceiling", "manifest", "file")}),
+        (
+            "Who did what",
+            {"fields": ("maker_and_time", "submitted", "approver", "releaser", "completed")},
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Disbursement]:
+        """Return the lists of the user's programs with what their rows show."""
+        rows: QuerySet[Disbursement] = super().get_queryset(request)
+        return rows.select_related("program", "cycle", "intake", "made_by", "approved_by", "released_by")
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by number, period, manifest hash, or a person on the list."""
+        if is_hash(term):
+            return Q(manifest_hash=bytes.fromhex(term))
+        people = scope.limit(request, Enrollment.objects.filter(reference=term), "program")
+        listed = Payment.objects.filter(beneficiary__in=people.values("beneficiary"))
+        return super().find(request, term) | Q(cycle__period=term) | Q(pk__in=listed.values("disbursement"))
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        """Offer a new list to officers."""
+        offered = super().get_actions_list(request)
+        return offered if scope.programs_as(request, Role.OFFICER).exists() else []
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer what the list's status and the user's role allow."""
+        row = self.get_object(request, str(object_id))
+        names = [] if row is None else verbs.of_disbursement(request, row)
+        return [self.get_unfold_action(name) for name in self.actions_detail if name in names]
+
+    @action(description="New list", url_path="upload", icon="upload_file", variant=ActionVariant.PRIMARY)
+    def upload(self, request: HttpRequest) -> HttpResponse:
+        """Make a list from a file."""
+        return uploads.payment_list(self, request)
+
+    @action(description="Submit", url_path="submit", icon="send", variant=ActionVariant.PRIMARY)
+    def submit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Fix the list for approval."""
+        return decisions.submit(self, request, self.get_row(request, object_id))
+
+    @action(description="Approve", url_path="approve", icon="check", variant=ActionVariant.PRIMARY)
+    def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Agree to the list."""
+        return decisions.approve(self, request, self.get_row(request, object_id))
+
+    @action(description="Release", url_path="release", icon="lock_open", variant=ActionVariant.PRIMARY)
+    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let the engine pay the list."""
+        return decisions.release(self, request, self.get_row(request, object_id))
+
+    @action(description="Reject", url_path="reject", icon="block", variant=ActionVariant.DANGER)
+    def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Refuse the list for a reason."""
+        return decisions.reject(self, request, self.get_row(request, object_id))
+
+    @action(description="Withdraw", url_path="cancel", icon="undo", variant=ActionVariant.DANGER)
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take the list back for a reason."""
+        return decisions.cancel(self, request, self.get_row(request, object_id))
+
+    def notices(self, request: HttpRequest, obj: Disbursement) -> list[Notice]:
+        """Say what happens next, and what the engine waits for."""
+        found = []
+        if obj.problem:
+            text = f"{obj.problem} The engine goes on by itself as soon as it can."
+            found.append(Notice(text, cells.BAD, "The payment of this list waits"))
+        if obj.status in NEXT:
+            found.append(Notice(NEXT[DisbursementStatus(obj.status)], cells.INFO, "Next"))
+        return found
+
+    def tables(self, request: HttpRequest, obj: Disbursement) -> list[Table]:
+        """Show the progress by status, what is stuck, and the history."""
+        return [_payments(obj), _payouts(obj), *_stuck(obj), history("disbursement", obj.pk)]
+
+    @display(description="list")
+    def number(self, row: Disbursement) -> str:
+        """The list's number."""
+        return f"List {row.pk}"
+
+    @display(description="cycle")
+    def cycle_name(self, row: Disbursement) -> str:
+        """Period and purpose."""
+        return cells.long(str(row.cycle))
+
+    @display(description="status")
+    def state(self, row: Disbursement) -> str:
+        """Where it stands."""
+        return cells.status_of(row)
+
+    @display(description="payments")
+    def count(self, row: Disbursement) -> str:
+        """How many payments it has."""
+        return cells.number(row.payment_count)
+
+    @display(description="total")
+    def total(self, row: Disbursement) -> str:
+        """What it pays."""
+        return cells.sat(row.total_sat)
+
+    @display(description="network fees, at most")
+    def fee_ceiling(self, row: Disbursement) -> str:
+        """What is set aside for fees."""
+        return cells.sat(row.fee_reserved_sat)
+
+    @display(description="manifest hash")
+    def manifest(self, row: Disbursement) -> str:
+        """The hash that is approved."""
+        return cells.whole(row.manifest_hash)
+
+    @display(description="file")
+    def file(self, row: Disbursement) -> str:
+        """Where it came from."""
+        return cells.link(row.intake, row.intake.filename or f"File {row.intake_id}")
+
+    @display(description="made by")
+    def maker(self, row: Disbursement) -> str:
+        """Who made it."""
+        return cells.person(row.made_by)
+
+    @display(description="made")
+    def made(self, row: Disbursement) -> str:
+        """When it was made."""
+        return cells.moment(row.made_at)
+
+    @display(description="made")
+    def maker_and_time(self, row: Disbursement) -> str:
+        """Who made it when."""
+        return cells.join(cells.person(row.made_by), cells.moment(row.made_at))
+
+    @display(description="submitted")
+    def submitted(self, row: Disbursement) -> str:
+        """When it was submitted."""
+        return cells.moment(row.submitted_at)
+
+    @display(description="approved")
+    def approver(self, row: Disbursement) -> str:
+        """Who approved it when."""
+        if row.approved_by is None:
+            return cells.EMPTY
+        return cells.join(cells.person(row.approved_by), cells.moment(row.approved_at))
+
+    @display(description="released")
+    def releaser(self, row: Disbursement) -> str:
+        """Who released it when."""
+        if row.released_by is None:
+            return cells.EMPTY
+        return cells.join(cells.person(row.released_by), cells.moment(row.released_at))
+
+    @display(description="completed")
+    def completed(self, row: Disbursement) -> str:
+        """When the last payment was settled."""
+        return cells.moment(row.completed_at)
+
+    @display(description="waits for")
+    def waits(self, row: Disbursement) -> str:
+        """Why the engine waits."""
+        return cells.problem(row.problem) or cells.EMPTY
+
+
+def _payments(disbursement: Disbursement) -> Table:
+    """Count the lines by status in one query."""
+    rows = (
+        Payment.objects.filter(disbursement=disbursement)
+        .values("status")
+        .annotate(
+            lines=Count("id"), sealed=Count("id", filter=Q(payout__isnull=False)), sat=Sum("amount_sat")
+        )
+        .order_by("status")
+    )
+    return Table(
+        "Payments",
+        ("Status", "Lines", "In a payout", "Amount"),
+        [
+            (
+                cells.label(row["status"], PaymentStatus(row["status"]).label),
+                cells.number(row["lines"]),
+                cells.number(row["sealed"]),
+                cells.sat(row["sat"]),
+            )
+            for row in rows
+        ],
+        more_url=cells.list_of(Payment, disbursement=disbursement.pk),
+        more_text="Show the payments",
+    )
+
+
+def _payouts(disbursement: Disbursement) -> Table:
+    """Count the payouts by status in one query."""
+    rows = (
+        Payout.objects.filter(disbursement=disbursement)
+        .values("status")
+        .annotate(groups=Count("id"), lines=Sum("payment_count"), sat=Sum("payments_sat"), fee=Sum("fee_sat"))
+        .order_by("status")
+    )
+    return Table(
+        "Payouts",
+        ("Status", "Payouts", "Payments", "Amount", "Fees"),
+        [
+            (
+                cells.label(row["status"], PayoutStatus(row["status"]).label),
+                cells.number(row["groups"]),
+                cells.number(row["lines"]),
+                cells.sat(row["sat"]),
+                cells.sat(row["fee"]),
+            )
+            for row in rows
+        ],
+        "The engine seals groups of payments once the list is released.",
+        cells.list_of(Payout, disbursement=disbursement.pk),
+        "Show the payouts",
+    )
+
+
+def _stuck(disbursement: Disbursement) -> list[Table]:
+    """List the payouts that wait or are frozen, each with its reason."""
+    rows = Payout.objects.filter(disbursement=disbursement).exclude(problem="").order_by("pk")[:20]
+    table = Table(
+        "Payouts that wait or are frozen",
+        ("Payout", "Status", "Why"),
+        [(cells.link(p, f"Payout {p.pk}"), cells.status_of(p), cells.problem(p.problem)) for p in rows],
+    )
+    return [table] if table.rows else []

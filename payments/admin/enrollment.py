@@ -1,0 +1,138 @@
+"""Enrollments in the admin: the way in for files of people and for single persons."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Prefetch, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from payments.admin import beneficiary, cells, forms, pages, scope, uploads
+from payments.admin.base import ProgramScopedAdmin, script_of
+from payments.admin.filters import ProgramFilter
+from payments.admin.tables import Table
+from payments.models import Destination, Enrollment, Role
+from payments.services import people
+
+
+@admin.register(Enrollment)
+class EnrollmentAdmin(ProgramScopedAdmin):
+    """Who is enrolled in the user's programs; the way in for files of people and for single persons."""
+
+    list_display = ("reference", "program", "masked_name", "paid_at", "enrolled")
+    list_select_related = ("program", "beneficiary")
+    list_filter = (ProgramFilter,)
+    date_hierarchy = "created_at"
+    search_fields = ("reference",)
+    search_help_text = "Search by reference or exact address"
+    fields = ("reference", "program", "person", "paid_at_whole", "enrolled", "enrolled_by")
+    actions_list = ("import_people", "enroll_person")
+    actions_detail = ("change_address",)
+    when_empty = "Nobody is enrolled yet. An officer uploads a file of people, or enrolls one person."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
+        """Return the enrollments of the user's programs, each with the current destination."""
+        current = Prefetch(
+            "beneficiary__destinations", Destination.objects.filter(is_current=True), to_attr="current"
+        )
+        rows: QuerySet[Enrollment] = super().get_queryset(request)
+        return rows.select_related("program", "beneficiary", "created_by").prefetch_related(current)
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by reference, or by the address that somebody is paid at now."""
+        script = script_of(term)
+        if script is not None:
+            holders = Destination.objects.filter(script_pubkey=script, is_current=True)
+            return Q(beneficiary__in=holders.values("beneficiary"))
+        return Q(reference=term)
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        """Offer the ways in to officers."""
+        offered = super().get_actions_list(request)
+        return offered if scope.programs_as(request, Role.OFFICER).exists() else []
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer a change of address to officers of the program."""
+        row = self.get_object(request, str(object_id))
+        is_offered = row is not None and scope.holds(request, row.program_id, Role.OFFICER)
+        return super().get_actions_detail(request, object_id) if is_offered else []
+
+    @action(description="Upload people", url_path="import", icon="upload_file", variant=ActionVariant.PRIMARY)
+    def import_people(self, request: HttpRequest) -> HttpResponse:
+        """Enroll a file of people."""
+        return uploads.people_file(self, request)
+
+    @action(description="Enroll one person", url_path="enroll", icon="person_add")
+    def enroll_person(self, request: HttpRequest) -> HttpResponse:
+        """Enroll one person."""
+        return uploads.one_person(self, request)
+
+    @action(description="Change address", url_path="change-address", icon="swap_horiz")
+    def change_address(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Pay the person somewhere else from now on."""
+        row = self.get_row(request, object_id)
+
+        def call(cleaned: dict[str, Any]) -> HttpResponse:
+            people.change_destination(
+                by=request.user,  # type: ignore[arg-type]
+                enrollment_id=row.pk,
+                address=cleaned["address"],
+            )
+            messages.success(request, f"{row.reference} is paid at the new address from the next list on.")
+            return HttpResponseRedirect(cells.page_of(row))
+
+        return pages.answer(
+            self,
+            request,
+            pages.Page(
+                title=f"Change the address of {row.reference}",
+                form_class=forms.AddressForm,
+                call=call,
+                submit="Change address",
+                back=cells.page_of(row),
+                facts=[("Program", str(row.program)), ("Now paid at", self.paid_at_whole(row))],
+                help_text="Lists that were submitted already keep the address they were submitted with.",
+            ),
+        )
+
+    def tables(self, request: HttpRequest, obj: Enrollment) -> list[Table]:
+        """Show what the program paid this person, and where it paid before."""
+        return [
+            beneficiary.payments_table(request, obj.beneficiary_id, program_id=obj.program_id),
+            beneficiary.destinations_table(obj.beneficiary_id),
+        ]
+
+    @display(description="name")
+    def masked_name(self, enrollment: Enrollment) -> str:
+        """The initials."""
+        return cells.long(cells.masked(enrollment.beneficiary.personal.get("full_name", "")))
+
+    @display(description="person")
+    def person(self, enrollment: Enrollment) -> str:
+        """The initials, and the way to the person's page."""
+        return cells.link(
+            enrollment.beneficiary, cells.masked(enrollment.beneficiary.personal.get("full_name", ""))
+        )
+
+    @display(description="paid at")
+    def paid_at(self, enrollment: Enrollment) -> str:
+        """The current address, shortened."""
+        current = enrollment.beneficiary.current  # type: ignore[attr-defined]
+        return cells.address_short(current[0].script_pubkey) if current else cells.EMPTY
+
+    @display(description="paid at")
+    def paid_at_whole(self, enrollment: Enrollment) -> str:
+        """The current address."""
+        current = enrollment.beneficiary.current  # type: ignore[attr-defined]
+        return cells.address(current[0].script_pubkey) if current else cells.EMPTY
+
+    @display(description="enrolled")
+    def enrolled(self, enrollment: Enrollment) -> str:
+        """Since when."""
+        return cells.moment(enrollment.created_at)
+
+    @display(description="enrolled by")
+    def enrolled_by(self, enrollment: Enrollment) -> str:
+        """By whom."""
+        return cells.person(enrollment.created_by)

@@ -1,0 +1,206 @@
+"""The forms of the admin; they only carry text to the services, which hold the rules."""
+
+import re
+from typing import Any
+
+from django import forms
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from unfold import widgets
+
+from payments.models import Program, Role
+from payments.onchain import amount
+
+RULES = (
+    "target_blocks",
+    "feerate_floor_sat_kvb",
+    "feerate_fallback_sat_kvb",
+    "feerate_ceiling_sat_kvb",
+    "confirmations_settled",
+    "group_max_payments",
+    "group_max_vsize_vb",
+)
+
+
+class AgreeForm(forms.Form):
+    """Nothing to fill in: a button."""
+
+
+class NoteForm(forms.Form):
+    """Why somebody does it; kept in the history."""
+
+    note = forms.CharField(
+        label="Reason",
+        max_length=2_000,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Kept in the history, for the auditor.",
+    )
+
+
+class ManifestForm(forms.Form):
+    """Carries the hash of the list that the person looked at."""
+
+    manifest_hash = forms.CharField(max_length=64, widget=forms.HiddenInput, required=False)
+
+    def clean_manifest_hash(self) -> bytes:
+        """Return the hash; garbage is the hash of no list, which the service refuses."""
+        try:
+            return bytes.fromhex(self.cleaned_data["manifest_hash"])
+        except ValueError:
+            return b""
+
+
+class InProgramForm(forms.Form):
+    """A form that first asks for one of the programs where the user may do this."""
+
+    program = forms.ModelChoiceField(
+        queryset=Program.objects.none(), empty_label=None, widget=widgets.UnfoldAdminSelectWidget()
+    )
+
+    def __init__(self, *args: Any, programs: QuerySet[Program], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["program"].queryset = programs  # type: ignore[attr-defined]
+
+
+class PeopleForm(InProgramForm):
+    """A file of people to enroll."""
+
+    file = forms.FileField(
+        label="CSV file",
+        allow_empty_file=True,
+        widget=widgets.UnfoldAdminFileFieldWidget(),
+        help_text="UTF-8, with the columns reference, national_id, full_name, phone, address.",
+    )
+    accept_partial = forms.BooleanField(
+        label="Enroll the good rows even if others are wrong",
+        required=False,
+        widget=widgets.UnfoldBooleanWidget(),
+        help_text="Otherwise one wrong row refuses the whole file.",
+    )
+
+
+class PersonForm(InProgramForm):
+    """One person to enroll."""
+
+    reference = forms.CharField(
+        max_length=200,
+        strip=False,
+        widget=widgets.UnfoldAdminTextInputWidget(),
+        help_text="The ministry's own number for this person in the program.",
+    )
+    national_id = forms.CharField(
+        label="National id",
+        max_length=200,
+        strip=False,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+        help_text="Used to find the same person twice.",
+    )
+    full_name = forms.CharField(max_length=1_000, strip=False, widget=widgets.UnfoldAdminTextInputWidget())
+    phone = forms.CharField(
+        max_length=200, strip=False, required=False, widget=widgets.UnfoldAdminTextInputWidget()
+    )
+    address = forms.CharField(
+        label="Bitcoin address",
+        max_length=1_000,
+        strip=False,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+class AddressForm(forms.Form):
+    """Where a person is paid from now on."""
+
+    address = forms.CharField(
+        label="New Bitcoin address",
+        max_length=1_000,
+        strip=False,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+class ListForm(InProgramForm):
+    """A file of payments with its control totals."""
+
+    period = forms.CharField(
+        max_length=200,
+        strip=False,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "2026-11"}),
+        help_text="A person is paid at most once in a period for a purpose.",
+    )
+    purpose = forms.CharField(
+        max_length=200,
+        strip=False,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "pension"}),
+    )
+    file = forms.FileField(
+        label="CSV file",
+        allow_empty_file=True,
+        widget=widgets.UnfoldAdminFileFieldWidget(),
+        help_text="UTF-8, with the columns reference and amount_sat.",
+    )
+    expected_count = forms.CharField(
+        label="Number of payments",
+        max_length=200,
+        strip=False,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
+        help_text="Control total from whoever made the file: a file that disagrees is refused whole.",
+    )
+    expected_total_sat = forms.CharField(
+        label="Total in satoshis",
+        max_length=200,
+        strip=False,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
+        help_text="Plain digits, without separators.",
+    )
+
+    def clean_expected_count(self) -> int:
+        """Return the count from plain ASCII digits."""
+        text: str = self.cleaned_data["expected_count"]
+        if not re.fullmatch(r"[1-9][0-9]{0,8}", text):
+            raise forms.ValidationError("The count must be plain ASCII digits.", code="count_malformed")
+        return int(text)
+
+    def clean_expected_total_sat(self) -> int:
+        """Return the total by the grammar of all amounts."""
+        try:
+            return amount.parse_sat(self.cleaned_data["expected_total_sat"])
+        except amount.InvalidAmount as error:
+            raise forms.ValidationError(error.message, code=error.details["rule"]) from error
+
+
+class ProgramForm(forms.ModelForm):
+    """A new program; the rules are fixed from then on. Validation is the service's."""
+
+    class Meta:
+        """The columns that an administrator chooses."""
+
+        model = Program
+        fields = ("code", "name", *RULES)
+        widgets = {
+            "code": widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "PENSIONS"}),
+            "name": widgets.UnfoldAdminTextInputWidget(),
+            **{rule: widgets.UnfoldAdminIntegerFieldWidget() for rule in RULES},
+        }
+        labels = {
+            "target_blocks": "Blocks that a fee should suffice for",
+            "feerate_floor_sat_kvb": "Fee rate floor (sat per 1,000 vB)",
+            "feerate_fallback_sat_kvb": "Fee rate without an estimate (sat per 1,000 vB)",
+            "feerate_ceiling_sat_kvb": "Fee rate ceiling (sat per 1,000 vB)",
+            "confirmations_settled": "Confirmations until settled",
+            "group_max_payments": "Payments in one tx, at most",
+            "group_max_vsize_vb": "Size of one tx, at most (vB)",
+        }
+
+
+class MemberForm(forms.Form):
+    """Gives a user a role in a program."""
+
+    program = forms.ModelChoiceField(
+        queryset=Program.objects.order_by("code"), empty_label=None, widget=widgets.UnfoldAdminSelectWidget()
+    )
+    user = forms.ModelChoiceField(
+        queryset=User.objects.filter(is_active=True).order_by("username"),
+        empty_label=None,
+        widget=widgets.UnfoldAdminSelectWidget(),
+    )
+    role = forms.ChoiceField(choices=Role.choices, widget=widgets.UnfoldAdminSelectWidget())

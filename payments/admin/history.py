@@ -1,0 +1,97 @@
+"""The history of every status in the admin."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import DropdownFilter
+from unfold.decorators import display
+
+from payments.admin import cells, scope
+from payments.admin.base import ProgramScopedAdmin
+from payments.admin.filters import by_number
+from payments.models import Disbursement, Payment, Payout, StatusChange
+
+SUBJECTS = {"disbursement": Disbursement, "payment": Payment, "payout": Payout}
+PROGRAM_PATHS = {
+    "disbursement": "program",
+    "payment": "disbursement__program",
+    "payout": "disbursement__program",
+}
+
+
+class SubjectFilter(DropdownFilter):
+    """Lists, payments or payouts."""
+
+    title = "what changed"
+    parameter_name = "subject"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the three."""
+        return [(name, name.capitalize()) for name in SUBJECTS]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep one of them."""
+        return queryset.filter(subject=self.value()) if self.value() else queryset
+
+
+@admin.register(StatusChange)
+class StatusChangeAdmin(ProgramScopedAdmin):
+    """Who changed what, when and why."""
+
+    list_display = ("when", "what", "before", "after", "reason", "who")
+    list_select_related = ("actor",)
+    list_filter = (SubjectFilter, by_number("subject_id", "subject_id"))
+    date_hierarchy = "at"
+    search_fields = ("pk",)
+    search_help_text = "Search by the person's user name, or by number"
+    fields = ("when", "what", "before", "after", "reason", "note_text", "who")
+    when_empty = "Nothing has happened yet."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StatusChange]:
+        """Return the changes of lists, payments and payouts of the user's programs."""
+        rows = StatusChange.objects.select_related("actor")
+        if scope.sees_everything(request):
+            return rows
+        mine = Q(pk__in=[])
+        for subject, model in SUBJECTS.items():
+            ids = scope.limit(request, model._default_manager.all(), PROGRAM_PATHS[subject]).values("pk")
+            mine |= Q(subject=subject, subject_id__in=ids)
+        return rows.filter(mine)
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by who did it, or by number."""
+        return Q(actor__username=term) | super().find(request, term)
+
+    @display(description="when")
+    def when(self, change: StatusChange) -> str:
+        """When it happened."""
+        return cells.moment(change.at)
+
+    @display(description="what")
+    def what(self, change: StatusChange) -> str:
+        """The list, payment or payout."""
+        model = SUBJECTS[change.subject]
+        noun = "List" if change.subject == "disbursement" else change.subject.capitalize()
+        return cells.link(model(pk=change.subject_id), f"{noun} {change.subject_id}")
+
+    @display(description="from")
+    def before(self, change: StatusChange) -> str:
+        """The old status."""
+        return cells.label(change.old)
+
+    @display(description="to")
+    def after(self, change: StatusChange) -> str:
+        """The new status."""
+        return cells.label(change.new)
+
+    @display(description="note")
+    def note_text(self, change: StatusChange) -> str:
+        """What the person wrote."""
+        return cells.long(change.note)
+
+    @display(description="who")
+    def who(self, change: StatusChange) -> str:
+        """The person, or the engine."""
+        return cells.person(change.actor) if change.actor else "the engine"

@@ -1,0 +1,144 @@
+"""The first page of the admin: the node's state, what waits for whom, and what is stuck."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.http import HttpRequest
+from django.utils import timezone
+
+from payments.admin import cells, scope
+from payments.admin.tables import Notice, Table
+from payments.models import Disbursement, NodeStatus, Payout, Program, Role, Wallet
+from payments.states import DisbursementStatus, PayoutStatus
+
+# Beat looks at the node every GOVPAY_FOLLOW_S; this many missed looks mean that nobody works.
+MISSED_LOOKS = 30
+SHOWN = 20
+
+
+def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Add what the first page shows to somebody who works in a program."""
+    if not scope.may_look(request):
+        return context
+    context["notices"] = node_notices() + _wallet_notices(request)
+    context["tables"] = [_your_turn(request), _stuck(request), _programs(request)]
+    return context
+
+
+def node_notices() -> list[Notice]:
+    """Say what is wrong with the node, from the last stored look at it; no call is made."""
+    status = NodeStatus.objects.filter(network=settings.GOVPAY_NETWORK).first()
+    goes_on = "What is released waits and goes on by itself; nothing has to be sent again."
+    if status is None:
+        text = f"No worker has looked at the node yet. {goes_on}"
+        return [Notice(text, cells.BUSY, "The node's state is not known")]
+    silence = timezone.now() - status.checked_at
+    if silence > timedelta(seconds=MISSED_LOOKS * max(settings.GOVPAY_FOLLOW_S, 1)):
+        text = f"The workers last looked at the node {_ago(silence)} ago: are they running? {goes_on}"
+        return [Notice(text, cells.BAD, "The engine stands still")]
+    if not status.is_ok:
+        return [Notice(f"{status.message} {goes_on}", cells.BAD, f"The {status.network} node cannot be used")]
+    return []
+
+
+def _wallet_notices(request: HttpRequest) -> list[Notice]:
+    missing = scope.limit(request, Wallet.objects.filter(ready_at=None), "program")
+    names = list(missing.order_by("name").values_list("name", flat=True)[:SHOWN])
+    if not names:
+        return []
+    text = f"{', '.join(names)}: the engine makes a wallet as soon as the node answers."
+    return [Notice(text, cells.BUSY, "Wallets that the node does not have yet")]
+
+
+def _your_turn(request: HttpRequest) -> Table:
+    """List what the user's own role can move on, and what the user did not make."""
+    user_id = request.user.pk
+    held = scope.roles(request)
+    turn = Q(pk__in=[])
+    for role, mine in (
+        (Role.OFFICER, Q(status=DisbursementStatus.DRAFT, made_by=user_id)),
+        (Role.APPROVER, Q(status=DisbursementStatus.SUBMITTED) & ~Q(made_by=user_id)),
+        (
+            Role.RELEASER,
+            Q(status=DisbursementStatus.APPROVED) & ~Q(made_by=user_id) & ~Q(approved_by=user_id),
+        ),
+    ):
+        turn |= mine & Q(program__in=[program_id for program_id, roles in held.items() if role in roles])
+    rows = Disbursement.objects.filter(turn).select_related("program", "cycle", "made_by").order_by("pk")
+    return Table(
+        "Waits for you",
+        ("List", "Program", "Cycle", "Status", "Payments", "Total", "Made by"),
+        [
+            (
+                cells.link(d, f"List {d.pk}"),
+                str(d.program),
+                str(d.cycle),
+                cells.status_of(d),
+                cells.number(d.payment_count),
+                cells.sat(d.total_sat),
+                cells.person(d.made_by),
+            )
+            for d in rows[:SHOWN]
+        ],
+        "Nothing waits for you.",
+        cells.list_of(Disbursement),
+        "Show all lists",
+    )
+
+
+def _stuck(request: HttpRequest) -> Table:
+    lists = scope.limit(request, Disbursement.objects.exclude(problem=""), "program")
+    payouts = scope.limit(
+        request,
+        Payout.objects.filter(~Q(problem="") | Q(status=PayoutStatus.FROZEN)),
+        "disbursement__program",
+    )
+    rows: list[tuple[Any, ...]] = [
+        (cells.link(d, f"List {d.pk}"), str(d.program), cells.status_of(d), cells.problem(d.problem))
+        for d in lists.select_related("program").order_by("pk")[:SHOWN]
+    ]
+    rows += [
+        (
+            cells.link(p, f"Payout {p.pk}"),
+            str(p.disbursement.program),
+            cells.status_of(p),
+            cells.problem(p.problem),
+        )
+        for p in payouts.select_related("disbursement__program").defer("unsigned_tx").order_by("pk")[:SHOWN]
+    ]
+    return Table(
+        "Waits or is frozen",
+        ("What", "Program", "Status", "Why"),
+        rows,
+        "Nothing is stuck.",
+    )
+
+
+def _programs(request: HttpRequest) -> Table:
+    programs = scope.limit(request, Program.objects.order_by("code"), "pk")
+    return Table(
+        "Your programs",
+        ("Program", "Name", "Your roles"),
+        [
+            (
+                cells.link(program),
+                cells.long(program.name),
+                cells.join(
+                    *(
+                        cells.label(role, Role(role).label, cells.INFO)
+                        for role in sorted(scope.roles(request).get(program.pk, ()))
+                    )
+                ),
+            )
+            for program in programs[:SHOWN]
+        ],
+        "You belong to no program yet. An administrator gives you a role in one.",
+        cells.list_of(Program),
+    )
+
+
+def _ago(silence: timedelta) -> str:
+    seconds = int(silence.total_seconds())
+    return f"{seconds} seconds" if seconds < 120 else f"{seconds // 60:,} minutes"

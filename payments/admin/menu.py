@@ -1,0 +1,98 @@
+"""The side menu: the day's work first, then people, money and the chain, then the other applications."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import reverse
+
+from payments.models import (
+    Beneficiary,
+    Block,
+    ChainFact,
+    Coin,
+    Cycle,
+    Destination,
+    Disbursement,
+    Enrollment,
+    Intake,
+    Membership,
+    NodeStatus,
+    Payment,
+    Payout,
+    PayoutTx,
+    Program,
+    Reservation,
+    StatusChange,
+    Wallet,
+)
+
+GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
+    (
+        "Payments",
+        [
+            (Disbursement, "Lists", "receipt_long"),
+            (Payment, "Payments", "payments"),
+            (Payout, "Payouts", "send_money"),
+            (StatusChange, "History", "history"),
+        ],
+    ),
+    (
+        "People",
+        [
+            (Enrollment, "Enrollments", "how_to_reg"),
+            (Beneficiary, "People", "groups"),
+            (Destination, "Addresses", "pin_drop"),
+            (Intake, "Files", "upload_file"),
+        ],
+    ),
+    (
+        "Programs",
+        [
+            (Program, "Programs", "account_balance"),
+            (Membership, "Members", "badge"),
+            (Cycle, "Cycles", "calendar_month"),
+            (Wallet, "Wallets", "account_balance_wallet"),
+        ],
+    ),
+    (
+        "Chain",
+        [
+            (NodeStatus, "Node", "dns"),
+            (Coin, "Coins", "toll"),
+            (Reservation, "Reserved coins", "lock"),
+            (PayoutTx, "Signed txs", "draw"),
+            (ChainFact, "Facts", "fact_check"),
+            (Block, "Blocks", "deployed_code"),
+        ],
+    ),
+]
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the groups of the menu with the entries that the user may open."""
+    groups: list[dict[str, Any]] = [
+        {"items": [{"title": "Home", "icon": "home", "link": reverse("admin:index")}]}
+    ]
+    for title, entries in GROUPS:
+        items = [
+            {"title": name, "icon": icon, "link": _list_of(model)}
+            for model, name, icon in entries
+            if admin.site.get_model_admin(model).has_view_permission(request)
+        ]
+        if items:
+            groups.append({"title": title, "separator": True, "items": items})
+    for app in admin.site.get_app_list(request):
+        if app["app_label"] != "payments":
+            items = [
+                {"title": model["name"], "icon": "menu_book", "link": model["admin_url"]}
+                for model in app["models"]
+                if model["admin_url"]
+            ]
+            groups.append({"title": app["name"], "separator": True, "items": items})
+    return groups
+
+
+def _list_of(model: type[Model]) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")

@@ -1,0 +1,246 @@
+"""Payments in the admin: find one by reference, txid or address; hold, resume, withdraw it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from payments.admin import cells, forms, pages, scope, verbs
+from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
+from payments.admin.filters import ProgramFilter, by_number
+from payments.admin.tables import Notice, Table, history
+from payments.models import Block, Enrollment, Payment, PayoutTx, StatusChange
+from payments.services import holds
+from payments.states import PaymentStatus, PayoutStatus
+
+
+class ChainFilter(DropdownFilter):
+    """What the chain says: the status of the payment's payout."""
+
+    title = "status on chain"
+    parameter_name = "chain"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return the payout's statuses and the lack of one."""
+        return [("none", "In no payout"), *PayoutStatus.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep the payments of payouts in that status."""
+        value = self.value()
+        if not value:
+            return queryset
+        return (
+            queryset.filter(payout__isnull=True) if value == "none" else queryset.filter(payout__status=value)
+        )
+
+
+@admin.register(Payment)
+class PaymentAdmin(ProgramScopedAdmin):
+    """The lines of the lists."""
+
+    program_path = "disbursement__program"
+    list_display = ("number", "reference", "program", "list_link", "amount", "state", "on_chain", "paid_to")
+    list_filter = (
+        ProgramFilter,
+        ("status", ChoicesDropdownFilter),
+        ChainFilter,
+        by_number("disbursement", "disbursement"),
+        by_number("payout", "payout"),
+    )
+    search_fields = ("pk",)
+    search_help_text = "Search by reference, txid, exact address, or payment number"
+    actions_detail = ("hold", "resume", "withdraw")
+    when_empty = "No payment yet: payments are the lines of a list."
+    fieldsets = (
+        (None, {"fields": ("state", "on_chain", "amount", "reference", "person")}),
+        ("List", {"fields": ("program", "list_link", "cycle_name", "line")}),
+        ("Chain", {"fields": ("paid_to_whole", "payout_link", "outpoint", "confirmations")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
+        """Return the payments of the user's programs with what their rows show, without personal data."""
+        reference = Enrollment.objects.filter(
+            program=OuterRef("disbursement__program"), beneficiary=OuterRef("beneficiary")
+        ).values("reference")
+        rows: QuerySet[Payment] = super().get_queryset(request)
+        return (
+            rows.select_related("disbursement__program", "disbursement__cycle", "payout", "beneficiary")
+            .defer("beneficiary__personal", "payout__unsigned_tx")
+            .annotate(found_reference=Subquery(reference[:1]))
+        )
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by txid, address, reference or number."""
+        if is_hash(term):
+            return Q(payout__in=PayoutTx.objects.filter(txid=term.lower()).values("payout"))
+        script = script_of(term)
+        if script is not None:
+            return Q(script_pubkey=script)
+        people = scope.limit(request, Enrollment.objects.filter(reference=term), "program")
+        return Q(beneficiary__in=people.values("beneficiary")) | super().find(request, term)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer what the line's status and the user's role allow."""
+        row = self.get_object(request, str(object_id))
+        names = [] if row is None else verbs.of_payment(request, row, _held_by(row))
+        return [self.get_unfold_action(name) for name in self.actions_detail if name in names]
+
+    @action(description="Hold", url_path="hold", icon="pause", variant=ActionVariant.WARNING)
+    def hold(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Stop the line."""
+        text = "The rest of the list is paid; this line waits until a second person lets it go on."
+        return self._ask(request, object_id, holds.hold, "Hold", "is held", text)
+
+    @action(description="Resume", url_path="resume", icon="play_arrow", variant=ActionVariant.PRIMARY)
+    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let the line go on."""
+        text = "Somebody else than the person who held it decides."
+        return self._ask(request, object_id, holds.resume, "Resume", "goes on", text)
+
+    @action(description="Withdraw", url_path="withdraw", icon="block", variant=ActionVariant.DANGER)
+    def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take the line out for good."""
+        text = "The person is not paid by this list; what was set aside for the line is free again."
+        return self._ask(request, object_id, holds.withdraw, "Withdraw", "is withdrawn", text)
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        service: Callable[..., Payment],
+        verb: str,
+        done: str,
+        help_text: str,
+    ) -> HttpResponse:
+        row = self.get_row(request, object_id)
+
+        def call(cleaned: dict[str, Any]) -> HttpResponse:
+            service(by=request.user, payment_id=row.pk, note=cleaned["note"])
+            messages.success(request, f"Payment {row.pk} {done}.")
+            return HttpResponseRedirect(cells.page_of(row))
+
+        return pages.answer(
+            self,
+            request,
+            pages.Page(
+                title=f"{verb} payment {row.pk}",
+                form_class=forms.NoteForm,
+                call=call,
+                submit=f"{verb} the payment",
+                back=cells.page_of(row),
+                is_dangerous=verb == "Withdraw",
+                facts=[
+                    ("Reference", row.found_reference or cells.EMPTY),
+                    ("List", f"List {row.disbursement_id}, {row.disbursement.cycle}"),
+                    ("Amount", cells.sat(row.amount_sat)),
+                    ("Status", cells.status_of(row)),
+                ],
+                help_text=help_text,
+            ),
+        )
+
+    def notices(self, request: HttpRequest, obj: Payment) -> list[Notice]:
+        """Say why its payout waits."""
+        if obj.payout is not None and obj.payout.problem:
+            return [Notice(obj.payout.problem, cells.BAD, f"Payout {obj.payout_id} waits or is frozen")]
+        return []
+
+    def tables(self, request: HttpRequest, obj: Payment) -> list[Table]:
+        """Show the line's history, and its payout's."""
+        found = [history("payment", obj.pk)]
+        if obj.payout_id is not None:
+            found.append(history("payout", obj.payout_id))
+        return found
+
+    @display(description="payment")
+    def number(self, payment: Payment) -> str:
+        """The payment's number."""
+        return f"Payment {payment.pk}"
+
+    @display(description="reference")
+    def reference(self, payment: Any) -> str:
+        """The person's reference in the program."""
+        return cells.long(payment.found_reference or "")
+
+    @display(description="person")
+    def person(self, payment: Payment) -> str:
+        """The way to the person's page."""
+        return cells.link(payment.beneficiary, f"Person {payment.beneficiary_id}")
+
+    @display(description="program")
+    def program(self, payment: Payment) -> str:
+        """The program."""
+        return str(payment.disbursement.program)
+
+    @display(description="list")
+    def list_link(self, payment: Payment) -> str:
+        """The list."""
+        return cells.link(payment.disbursement, f"List {payment.disbursement_id}")
+
+    @display(description="cycle")
+    def cycle_name(self, payment: Payment) -> str:
+        """Period and purpose."""
+        return cells.long(str(payment.disbursement.cycle))
+
+    @display(description="amount")
+    def amount(self, payment: Payment) -> str:
+        """What the person gets."""
+        return cells.sat(payment.amount_sat)
+
+    @display(description="status")
+    def state(self, payment: Payment) -> str:
+        """The line's own status."""
+        return cells.status_of(payment)
+
+    @display(description="on chain")
+    def on_chain(self, payment: Payment) -> str:
+        """Its payout's status, which is what the chain says."""
+        return cells.EMPTY if payment.payout is None else cells.status_of(payment.payout)
+
+    @display(description="paid to")
+    def paid_to(self, payment: Payment) -> str:
+        """The address of the list, shortened."""
+        return cells.address_short(payment.script_pubkey)
+
+    @display(description="paid to")
+    def paid_to_whole(self, payment: Payment) -> str:
+        """The address that was copied into the list."""
+        return cells.address(payment.script_pubkey)
+
+    @display(description="payout")
+    def payout_link(self, payment: Payment) -> str:
+        """The payout."""
+        return cells.link(payment.payout, f"Payout {payment.payout_id}")
+
+    @display(description="outpoint")
+    def outpoint(self, payment: Payment) -> str:
+        """The output that pays the person."""
+        if payment.payout is None:
+            return cells.EMPTY
+        return cells.whole(f"{payment.payout.mined_txid or payment.payout.txid}:{payment.vout}")
+
+    @display(description="confirmations")
+    def confirmations(self, payment: Payment) -> str:
+        """How deep it is, by the blocks that were read."""
+        return cells.number(depth(payment.payout.mined_height if payment.payout else None))
+
+
+def depth(mined_height: int | None) -> int | None:
+    """Return the confirmations at a height by the stored blocks, 0 for a tx that no block holds."""
+    if mined_height is None:
+        return 0
+    tip = Block.objects.filter(is_active=True).order_by("-height").values_list("height", flat=True).first()
+    return None if tip is None else tip - mined_height + 1
+
+
+def _held_by(payment: Payment) -> int | None:
+    """Return who held the line last."""
+    if payment.status != PaymentStatus.HELD:
+        return None
+    changes = StatusChange.objects.filter(subject="payment", subject_id=payment.pk, new=PaymentStatus.HELD)
+    return changes.order_by("-id").values_list("actor_id", flat=True).first()

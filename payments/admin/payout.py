@@ -1,0 +1,294 @@
+"""Payouts, the signed versions of their txs, and what they reserve, in the admin."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+
+from payments.admin import cells
+from payments.admin.base import ProgramScopedAdmin, is_hash
+from payments.admin.filters import ProblemFilter, ProgramFilter, by_number
+from payments.admin.payment import depth
+from payments.admin.tables import Notice, Table, history
+from payments.models import Payment, Payout, PayoutTx, Reservation
+from payments.states import PayoutStatus
+
+
+@admin.register(Payout)
+class PayoutAdmin(ProgramScopedAdmin):
+    """Groups of payments that one tx pays; the engine alone moves them."""
+
+    program_path = "disbursement__program"
+    list_display = ("number", "program", "list_link", "state", "count", "amount", "fee", "tx", "waits")
+    list_filter = (
+        ProgramFilter,
+        ("status", ChoicesDropdownFilter),
+        ProblemFilter,
+        by_number("disbursement", "disbursement"),
+    )
+    date_hierarchy = "created_at"
+    search_fields = ("txid",)
+    search_help_text = "Search by txid or payout number"
+    when_empty = "No payout yet: the engine seals payments into payouts once a list is released."
+    fieldsets = (
+        (None, {"fields": ("state", "program", "list_link", "waits", "created")}),
+        ("Amounts", {"fields": ("count", "amount", "fee", "change", "size", "rate")}),
+        ("Chain", {"fields": ("tx_whole", "anchor", "mined_in", "confirmations", "manifest")}),
+        ("Engine", {"fields": ("lease_until", "due_at", "attempts")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Payout]:
+        """Return the payouts of the user's programs without their bytes."""
+        rows: QuerySet[Payout] = super().get_queryset(request)
+        return rows.select_related("disbursement__program").defer("unsigned_tx")
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by the txid of any signed version, or by number."""
+        if is_hash(term):
+            signed = PayoutTx.objects.filter(txid=term.lower()).values("payout")
+            return Q(txid=term.lower()) | Q(pk__in=signed)
+        return super().find(request, term)
+
+    def notices(self, request: HttpRequest, obj: Payout) -> list[Notice]:
+        """Say why it waits, and whether somebody must judge."""
+        if obj.status == PayoutStatus.FROZEN:
+            text = f"{obj.problem} The engine does nothing more with it until a person has judged it."
+            return [Notice(text, cells.BAD, "This payout is frozen")]
+        if obj.problem:
+            text = f"{obj.problem} The engine goes on by itself as soon as it can."
+            return [Notice(text, cells.BUSY, "This payout waits")]
+        return []
+
+    def tables(self, request: HttpRequest, obj: Payout) -> list[Table]:
+        """Show signed versions, inputs, the way to its payments, and the history."""
+        txs = obj.txs.defer("raw").order_by("pk")
+        return [
+            Table(
+                "Signed versions",
+                ("Txid", "Fee", "Size", "Signed"),
+                [
+                    (
+                        cells.short(tx.txid, url=cells.page_of(tx)),
+                        cells.sat(tx.fee_sat),
+                        cells.number(tx.vsize_vb),
+                        cells.moment(tx.signed_at),
+                    )
+                    for tx in txs[:20]
+                ],
+                "Not signed yet.",
+            ),
+            Table(
+                "Coins it spends",
+                ("Outpoint", "Amount", "Reserved"),
+                [
+                    (
+                        cells.join(cells.short(r.txid), f":{r.vout}"),
+                        cells.sat(r.amount_sat),
+                        _liveness(r),
+                    )
+                    for r in obj.reservations.order_by("position")[:50]
+                ],
+                more_url=cells.list_of(Payment, payout=obj.pk),
+                more_text="Show its payments",
+            ),
+            history("payout", obj.pk),
+        ]
+
+    @display(description="payout")
+    def number(self, payout: Payout) -> str:
+        """The payout's number."""
+        return f"Payout {payout.pk}"
+
+    @display(description="program")
+    def program(self, payout: Payout) -> str:
+        """The program."""
+        return str(payout.disbursement.program)
+
+    @display(description="list")
+    def list_link(self, payout: Payout) -> str:
+        """The list."""
+        return cells.link(payout.disbursement, f"List {payout.disbursement_id}")
+
+    @display(description="status")
+    def state(self, payout: Payout) -> str:
+        """Where it stands."""
+        return cells.status_of(payout)
+
+    @display(description="payments")
+    def count(self, payout: Payout) -> str:
+        """How many payments it has."""
+        return cells.number(payout.payment_count)
+
+    @display(description="amount")
+    def amount(self, payout: Payout) -> str:
+        """What it pays."""
+        return cells.sat(payout.payments_sat)
+
+    @display(description="fee")
+    def fee(self, payout: Payout) -> str:
+        """What the network gets."""
+        return cells.sat(payout.fee_sat)
+
+    @display(description="change")
+    def change(self, payout: Payout) -> str:
+        """What comes back to the wallet."""
+        return cells.sat(payout.change_sat)
+
+    @display(description="size")
+    def size(self, payout: Payout) -> str:
+        """The tx's virtual size."""
+        return f"{payout.vsize_vb:,} vB"
+
+    @display(description="fee rate")
+    def rate(self, payout: Payout) -> str:
+        """The fee rate."""
+        return cells.feerate(payout.feerate_sat_kvb)
+
+    @display(description="tx")
+    def tx(self, payout: Payout) -> str:
+        """The txid, shortened."""
+        return cells.short(payout.mined_txid or payout.txid)
+
+    @display(description="txid")
+    def tx_whole(self, payout: Payout) -> str:
+        """The txid."""
+        return cells.whole(payout.mined_txid or payout.txid)
+
+    @display(description="anchor outpoint")
+    def anchor(self, payout: Payout) -> str:
+        """The coin that every version spends."""
+        return cells.whole(f"{payout.anchor_txid}:{payout.anchor_vout}")
+
+    @display(description="block")
+    def mined_in(self, payout: Payout) -> str:
+        """The block that holds it."""
+        if payout.mined_height is None:
+            return cells.EMPTY
+        return cells.join(f"{payout.mined_height:,}", cells.whole(payout.mined_block_hash))
+
+    @display(description="confirmations")
+    def confirmations(self, payout: Payout) -> str:
+        """How deep it is, by the blocks that were read."""
+        return cells.number(depth(payout.mined_height))
+
+    @display(description="manifest hash")
+    def manifest(self, payout: Payout) -> str:
+        """The hash of what it pays to whom."""
+        return cells.whole(payout.manifest_hash)
+
+    @display(description="sealed")
+    def created(self, payout: Payout) -> str:
+        """When it was sealed."""
+        return cells.moment(payout.created_at)
+
+    @display(description="waits for")
+    def waits(self, payout: Payout) -> str:
+        """Why it waits or is frozen."""
+        return cells.problem(payout.problem) or cells.EMPTY
+
+
+@admin.register(PayoutTx)
+class PayoutTxAdmin(ProgramScopedAdmin):
+    """The signed txs, byte for byte."""
+
+    program_path = "payout__disbursement__program"
+    list_display = ("name", "payout_link", "fee", "vsize_vb", "signed")
+    list_filter = (ProgramFilter,)
+    date_hierarchy = "signed_at"
+    search_fields = ("txid",)
+    search_help_text = "Search by txid"
+    fields = ("name_whole", "payout_link", "fee", "vsize_vb", "signed", "bytes_hex")
+    when_empty = "Nothing is signed yet."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PayoutTx]:
+        """Return the signed txs of the user's programs; their bytes are read on the page alone."""
+        rows: QuerySet[PayoutTx] = super().get_queryset(request)
+        return rows.select_related("payout").defer("raw", "payout__unsigned_tx")
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by txid."""
+        return Q(txid=term.lower())
+
+    @display(description="txid")
+    def name(self, tx: PayoutTx) -> str:
+        """The txid, shortened."""
+        return cells.short(tx.txid)
+
+    @display(description="txid")
+    def name_whole(self, tx: PayoutTx) -> str:
+        """The txid."""
+        return cells.whole(tx.txid)
+
+    @display(description="payout")
+    def payout_link(self, tx: PayoutTx) -> str:
+        """The payout."""
+        return cells.link(tx.payout, f"Payout {tx.payout_id}")
+
+    @display(description="fee")
+    def fee(self, tx: PayoutTx) -> str:
+        """What the network gets."""
+        return cells.sat(tx.fee_sat)
+
+    @display(description="signed")
+    def signed(self, tx: PayoutTx) -> str:
+        """When it was signed."""
+        return cells.moment(tx.signed_at)
+
+    @display(description="raw tx")
+    def bytes_hex(self, tx: PayoutTx) -> str:
+        """The bytes that were and will be sent."""
+        return cells.whole(tx.raw)
+
+
+@admin.register(Reservation)
+class ReservationAdmin(ProgramScopedAdmin):
+    """The outpoints that payouts spend."""
+
+    program_path = "payout__disbursement__program"
+    list_display = ("outpoint", "payout_link", "amount", "state")
+    list_filter = (ProgramFilter, by_number("payout", "payout"))
+    search_fields = ("txid",)
+    search_help_text = "Search by txid"
+    fields = ("outpoint_whole", "payout_link", "amount", "state")
+    when_empty = "No coin is reserved: payouts reserve them when they are sealed."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
+        """Return the reservations of the user's programs."""
+        rows: QuerySet[Reservation] = super().get_queryset(request)
+        return rows.select_related("payout").defer("payout__unsigned_tx")
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by the txid of the coin."""
+        return Q(txid=term.lower())
+
+    @display(description="outpoint")
+    def outpoint(self, row: Reservation) -> str:
+        """The coin, shortened."""
+        return cells.join(cells.short(row.txid), f":{row.vout}")
+
+    @display(description="outpoint")
+    def outpoint_whole(self, row: Reservation) -> str:
+        """The coin."""
+        return cells.whole(f"{row.txid}:{row.vout}")
+
+    @display(description="payout")
+    def payout_link(self, row: Reservation) -> str:
+        """The payout."""
+        return cells.link(row.payout, f"Payout {row.payout_id}")
+
+    @display(description="amount")
+    def amount(self, row: Reservation) -> str:
+        """What the coin is worth."""
+        return cells.sat(row.amount_sat)
+
+    @display(description="state")
+    def state(self, row: Reservation) -> str:
+        """Whether the coin is still reserved."""
+        return _liveness(row)
+
+
+def _liveness(row: Any) -> str:
+    return cells.label("", "live", cells.INFO) if row.is_live else cells.label("", "given back")

@@ -1,0 +1,329 @@
+"""Programs and their members in the admin."""
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from payments.admin import cells, forms, pages, scope
+from payments.admin.base import ProgramScopedAdmin, is_number
+from payments.admin.filters import ProgramFilter
+from payments.admin.tables import Notice, Table
+from payments.models import Disbursement, Enrollment, Membership, Program, Role, ScriptPurpose
+from payments.services import funds, programs
+
+ADD_PROGRAM = "payments.add_program"
+ADD_MEMBER = "payments.add_membership"
+
+
+def administers(request: HttpRequest) -> bool:
+    """Say whether the user sets up programs or members: sees programs, but no people, lists or funds."""
+    user = request.user
+    return bool(
+        user.is_active and user.is_staff and (user.has_perm(ADD_PROGRAM) or user.has_perm(ADD_MEMBER))
+    )
+
+
+@admin.register(Program)
+class ProgramAdmin(ProgramScopedAdmin):
+    """Programs with their rules, wallet, funds and members."""
+
+    program_path = "pk"
+    list_display = ("code", "full_name", "network", "wallet_state", "confirmations_settled", "made")
+    list_select_related = ("wallet", "created_by")
+    search_fields = ("code",)
+    search_help_text = "Search by code"
+    ordering = ("code",)
+    actions_list = ("new_program",)
+    actions_detail = ("enroll_people", "new_list", "add_member")
+    when_empty = "You belong to no program yet. An administrator gives you a role in one."
+    fieldsets = (
+        (None, {"fields": ("code", "full_name", "currency", "network", "creator", "made")}),
+        ("Wallet", {"fields": ("wallet_state", "funding_address", "booked", "reserved", "free")}),
+        (
+            "Rules",
+            {
+                "fields": (
+                    "target_blocks",
+                    "floor",
+                    "fallback",
+                    "ceiling",
+                    "confirmations_settled",
+                    "group_max_payments",
+                    "group_size",
+                )
+            },
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Program]:
+        """Return the user's programs; all of them to somebody who sets up programs or members."""
+        if administers(request):
+            return Program.objects.select_related("wallet", "created_by")
+        return super().get_queryset(request).select_related("wallet", "created_by")
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show programs to members and to those who set them up."""
+        return scope.may_look(request) or administers(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Let members, and those who set programs up, read."""
+        return self.has_module_permission(request)
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by code or number."""
+        return Q(code=term.upper()) | (Q(pk=int(term)) if is_number(term) else Q())
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        """Offer a new program to those who may make one."""
+        return super().get_actions_list(request) if request.user.has_perm(ADD_PROGRAM) else []
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer what the user's role in this program allows."""
+        program_id = int(object_id) if is_number(str(object_id)) else 0
+        is_officer = scope.holds(request, program_id, Role.OFFICER)
+        offered = {"enroll_people": is_officer, "new_list": is_officer}
+        offered["add_member"] = request.user.has_perm(ADD_MEMBER)
+        return [self.get_unfold_action(name) for name, is_offered in offered.items() if is_offered]
+
+    @action(description="New program", url_path="new", icon="add", variant=ActionVariant.PRIMARY)
+    def new_program(self, request: HttpRequest) -> HttpResponse:
+        """Make a program through the service."""
+
+        def call(cleaned: dict[str, Any]) -> HttpResponse:
+            program = programs.create(by=request.user, **cleaned)  # type: ignore[arg-type]
+            messages.success(request, f"Program {program.code} exists; its wallet is being made in the node.")
+            return HttpResponseRedirect(cells.page_of(program))
+
+        return pages.answer(
+            self,
+            request,
+            pages.Page(
+                title="New program",
+                form_class=forms.ProgramForm,
+                call=call,
+                submit="Create program",
+                back=cells.list_of(Program),
+                help_text="The rules are fixed once the program exists. Give its officers their roles next.",
+            ),
+        )
+
+    @action(description="Enroll people", url_path="enroll-people", icon="group_add")
+    def enroll_people(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go on to the upload of people, with the program chosen."""
+        program = self.get_row(request, object_id)
+        return HttpResponseRedirect(f"{cells.list_of(Enrollment)}import/?program={program.pk}")
+
+    @action(description="New list", url_path="new-list", icon="playlist_add", variant=ActionVariant.PRIMARY)
+    def new_list(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go on to the upload of a list, with the program chosen."""
+        program = self.get_row(request, object_id)
+        return HttpResponseRedirect(f"{cells.list_of(Disbursement)}upload/?program={program.pk}")
+
+    @action(description="Add member", url_path="add-member", icon="person_add")
+    def add_member(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give somebody a role in this program through the service."""
+        # The form names every user, which is more than a member may know.
+        if not request.user.has_perm(ADD_MEMBER):
+            raise PermissionDenied
+        program = self.get_row(request, object_id)
+
+        def call(cleaned: dict[str, Any]) -> HttpResponse:
+            programs.grant(
+                by=request.user,  # type: ignore[arg-type]
+                program_id=cleaned["program"].pk,
+                user=cleaned["user"],
+                role=cleaned["role"],
+            )
+            messages.success(
+                request, f"{cleaned['user']} is {cleaned['role']} of {cleaned['program'].code} now."
+            )
+            return HttpResponseRedirect(cells.page_of(cleaned["program"]))
+
+        return pages.answer(
+            self,
+            request,
+            pages.Page(
+                title=f"Add a member to {program.code}",
+                form_class=forms.MemberForm,
+                call=call,
+                submit="Give the role",
+                back=cells.page_of(program),
+                initial={"program": program.pk},
+            ),
+        )
+
+    def notices(self, request: HttpRequest, obj: Program) -> list[Notice]:
+        """Say what is missing before the program can pay."""
+        if obj.wallet.ready_at is None:
+            text = "The engine makes the wallet in the node as soon as the node answers. Nothing to do here."
+            return [Notice(text, cells.BUSY, "The funding wallet is not ready")]
+        return []
+
+    def tables(self, request: HttpRequest, obj: Program) -> list[Table]:
+        """Show the members, and to members the last lists."""
+        members = Membership.objects.filter(program=obj).select_related("user", "granted_by")
+        found = [
+            Table(
+                "Members",
+                ("Who", "User name", "Role", "Since", "Given by"),
+                [
+                    (
+                        cells.person(m.user),
+                        m.user.get_username(),
+                        cells.label(m.role, m.get_role_display(), cells.INFO),
+                        cells.moment(m.created_at),
+                        cells.person(m.granted_by),
+                    )
+                    for m in members.order_by("role", "user__username")[:100]
+                ],
+                "Nobody works in this program yet.",
+            )
+        ]
+        if self._shows_money(request, obj):
+            lists = Disbursement.objects.filter(program=obj).select_related("cycle", "made_by")
+            found.append(
+                Table(
+                    "Last lists",
+                    ("List", "Cycle", "Status", "Payments", "Total", "Made by", "Made"),
+                    [
+                        (
+                            cells.link(d, f"List {d.pk}"),
+                            str(d.cycle),
+                            cells.status_of(d),
+                            cells.number(d.payment_count),
+                            cells.sat(d.total_sat),
+                            cells.person(d.made_by),
+                            cells.moment(d.made_at),
+                        )
+                        for d in lists.order_by("-pk")[:10]
+                    ],
+                    "No list yet: an officer uploads one with New list.",
+                    cells.list_of(Disbursement, program=obj.pk),
+                )
+            )
+        return found
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave the wallet out for somebody who only sets programs up."""
+        if obj is not None and not self._shows_money(request, obj):
+            return tuple(fieldset for fieldset in self.fieldsets if fieldset[0] != "Wallet")
+        return self.fieldsets
+
+    def _shows_money(self, request: HttpRequest, program: Program) -> bool:
+        return scope.sees_everything(request) or program.pk in scope.roles(request)
+
+    @display(description="name")
+    def full_name(self, program: Program) -> str:
+        """The whole name."""
+        return cells.long(program.name)
+
+    @display(description="wallet")
+    def wallet_state(self, program: Program) -> str:
+        """Whether the wallet is in the node yet."""
+        if program.wallet.ready_at is None:
+            return cells.label("", "being made", cells.BUSY)
+        return cells.label("", "ready", cells.GOOD)
+
+    @display(description="made by")
+    def creator(self, program: Program) -> str:
+        """Who made the program."""
+        return cells.person(program.created_by)
+
+    @display(description="made")
+    def made(self, program: Program) -> str:
+        """When the program was made."""
+        return cells.moment(program.created_at)
+
+    @display(description="funding address")
+    def funding_address(self, program: Program) -> str:
+        """Where to send test coins to fund the program."""
+        script = program.wallet.scripts.filter(purpose=ScriptPurpose.FUNDING).order_by("pk").first()
+        if script is None:
+            return cells.EMPTY
+        return cells.address(script.script_pubkey)
+
+    @display(description="in the books")
+    def booked(self, program: Program) -> str:
+        """What the books say the wallet holds."""
+        return cells.sat(_funds(program).booked_sat)
+
+    @display(description="set aside")
+    def reserved(self, program: Program) -> str:
+        """What approved lists still need."""
+        return format_html("{} for approved lists and their fees", cells.sat(_funds(program).reserved_sat))
+
+    @display(description="free")
+    def free(self, program: Program) -> str:
+        """What a new approval may use."""
+        return cells.sat(_funds(program).available_sat)
+
+    @display(description="fee rate floor")
+    def floor(self, program: Program) -> str:
+        """The least fee rate."""
+        return cells.feerate(program.feerate_floor_sat_kvb)
+
+    @display(description="fee rate without an estimate")
+    def fallback(self, program: Program) -> str:
+        """The fee rate when the node knows none."""
+        return cells.feerate(program.feerate_fallback_sat_kvb)
+
+    @display(description="fee rate ceiling")
+    def ceiling(self, program: Program) -> str:
+        """The highest fee rate, which also fixes what is set aside for fees."""
+        return cells.feerate(program.feerate_ceiling_sat_kvb)
+
+    @display(description="size of one tx, at most")
+    def group_size(self, program: Program) -> str:
+        """The largest tx."""
+        return f"{program.group_max_vsize_vb:,} vB"
+
+
+def _funds(program: Program) -> funds.Funds:
+    """Return the funds, read once for the three figures of a page."""
+    found: funds.Funds | None = getattr(program, "funds_seen", None)
+    if found is None:
+        found = program.funds_seen = funds.of_program(program.pk)  # type: ignore[attr-defined]
+    return found
+
+
+@admin.register(Membership)
+class MembershipAdmin(ProgramScopedAdmin):
+    """Who works in the user's programs."""
+
+    list_display = ("who", "role_held", "program", "since", "giver")
+    list_select_related = ("user", "program", "granted_by")
+    list_filter = (ProgramFilter,)
+    fields = ("who", "role_held", "program", "since", "giver")
+    search_fields = ("user",)
+    search_help_text = "Search by user name"
+    when_empty = "Nobody works here yet. Open the program and add a member."
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by user name."""
+        return Q(user__username=term)
+
+    @display(description="who")
+    def who(self, membership: Membership) -> str:
+        """The member."""
+        return cells.person(membership.user)
+
+    @display(description="role")
+    def role_held(self, membership: Membership) -> str:
+        """What the member may do."""
+        return cells.label(membership.role, membership.get_role_display(), cells.INFO)
+
+    @display(description="since")
+    def since(self, membership: Membership) -> str:
+        """When the role was given."""
+        return cells.moment(membership.created_at)
+
+    @display(description="given by")
+    def giver(self, membership: Membership) -> str:
+        """Who gave it."""
+        return cells.person(membership.granted_by)

@@ -1,0 +1,58 @@
+"""Small tables under a row's page: what belongs to it, and the history of its status."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from payments.admin import cells
+from payments.models import StatusChange
+
+SHOWN = 50
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, headers and rows of cells; ``empty`` says what it means that there is nothing."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    empty: str = "Nothing yet."
+    more_url: str = ""
+    more_text: str = "Show all"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence above a page: ``tone`` is one of the tones of cells."""
+
+    text: str
+    tone: str = cells.BUSY
+    title: str = ""
+
+
+def history(subject: str, subject_id: int) -> Table:
+    """Return the last changes of a row's status, latest first."""
+    changes: Iterable[StatusChange] = (
+        StatusChange.objects.filter(subject=subject, subject_id=subject_id)
+        .select_related("actor")
+        .order_by("-id")[:SHOWN]
+    )
+    return Table(
+        title="History",
+        headers=("When", "From", "To", "Why", "Note", "Who"),
+        rows=[
+            (
+                cells.moment(change.at),
+                cells.label(change.old),
+                cells.label(change.new),
+                change.reason,
+                cells.long(change.note),
+                cells.person(change.actor) if change.actor else "the engine",
+            )
+            for change in changes
+        ],
+        empty="Its status has never changed.",
+        more_url=cells.list_of(StatusChange, subject=subject, subject_id=subject_id),
+        more_text="Open in the history",
+    )
