@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import os
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
@@ -28,7 +29,8 @@ from payments.models.intake import IntakeKind, IntakeStatus
 from payments.services import programs
 
 PASSWORD = "a long enough password"
-_serial = itertools.count(1)
+# Begins elsewhere in each process, because several may build in one database.
+_serial = itertools.count(int.from_bytes(os.urandom(4), "big") * 1_000)
 
 
 def make_user(name: str, *permissions: str, **columns: Any) -> User:

@@ -39,8 +39,8 @@ def follow(client: node.Node, *, failpoint: FailPoint) -> None:
             return
         try:
             guard.require_chain(client)
-            read_blocks(client)
-            failpoint("K13")
+            if read_blocks(client):
+                failpoint("K13")
             derive.derive()
             tip = Block.objects.filter(is_active=True).latest("height")
             guard.record(
@@ -56,8 +56,12 @@ def follow(client: node.Node, *, failpoint: FailPoint) -> None:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [FOLLOWER_LOCK])
 
 
-def read_blocks(client: node.Node) -> None:
-    """Walk back to the fork and forward to the node's tip, one block a database transaction."""
+def read_blocks(client: node.Node) -> bool:
+    """Walk back to the fork and forward to the node's tip, one block a database transaction.
+
+    Returns whether a tx of ours was in a new block.
+    """
+    has_ours = False
     while True:
         tip = Block.objects.filter(is_active=True).order_by("-height").first()
         if tip is None:
@@ -70,21 +74,24 @@ def read_blocks(client: node.Node) -> None:
             continue
         next_hash = client.block_hash(tip.height + 1)
         if next_hash is None:
-            return
+            return has_ours
         block = blocks.parse(client.raw_block(next_hash), block_hash=next_hash)
         # Another branch may have won between two calls; the next round sees it.
         if block.prev_hash == tip.block_hash:
-            _connect(block, tip.height + 1)
+            has_ours |= _connect(block, tip.height + 1)
 
 
 @transaction.atomic
-def _connect(block: blocks.Block, height: int) -> None:
-    """Record the block, what it did to our coins, and which of our txs it holds; book deposits."""
+def _connect(block: blocks.Block, height: int) -> bool:
+    """Record the block, what it did to our coins, and which of our txs it holds; book deposits.
+
+    Returns whether it holds a tx of ours.
+    """
     _insert_block(block.hash, block.prev_hash, height, block.time)
     scripts = _our_scripts(block)
     movements = list(scan.movements(block, scripts, _our_outpoints(block)))
     if not movements:
-        return
+        return False
     coins = [
         Coin(
             wallet_id=scripts[output.script_pubkey],
@@ -109,6 +116,7 @@ def _connect(block: blocks.Block, height: int) -> None:
     Coin.objects.bulk_create(coins)
     for movement in movements:
         _mark_spent(movement, block.hash)
+    return bool(ours)
 
 
 def _record_facts(

@@ -1,5 +1,6 @@
 """A ministry on a real node: a funded program, its officers, and lists on their way."""
 
+import time
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -7,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from deploy.local.regtest import Miner
-from payments.models import Disbursement, Payout, Program, ScriptPurpose
+from payments.models import Disbursement, NodeStatus, Payout, Program, ScriptPurpose
 from payments.onchain import address, network
 from payments.payout import dispatch
 from payments.services import disbursements
@@ -30,7 +31,7 @@ class Ministry:
         """Make a program with a wallet in the node, and confirm these deposits."""
         miner = Miner(settings.GOVPAY_NODE_URL)
         program = factories.make_program(code, is_ready=False, **rules)
-        dispatch.follow()
+        follow(miner)
         dispatch.provision(wallet_id=program.wallet.pk)
         ministry = cls(
             program,
@@ -69,7 +70,7 @@ class Ministry:
     def mine(self, blocks: int) -> None:
         """Mine and follow."""
         self.miner.mine(blocks)
-        dispatch.follow()
+        follow(self.miner)
 
     def judge(self, *, exactly: bool) -> None:
         """Let the independent checker look at database and node."""
@@ -78,6 +79,15 @@ class Ministry:
         if parts.get("password"):
             url += f" password={parts['password']}"
         installation.judge(url, settings.GOVPAY_NODE_URL, exactly=exactly)
+
+
+def follow(miner: Miner) -> None:
+    """Follow until the node's tip is read and derived, perhaps by a worker that holds the follower's lock now."""
+    best = miner.node.call("getbestblockhash")
+    deadline = time.monotonic() + 30
+    while NodeStatus.objects.filter(block_hash=best).count() == 0:
+        assert time.monotonic() < deadline, "the follower did not reach the tip in 30 s"
+        dispatch.follow()
 
 
 def use_node(settings_fixture: object) -> None:

@@ -1,0 +1,310 @@
+"""A paid list on a real node, reconciled: clean while all agree, and the exact break once somebody tampers."""
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from deploy.local.regtest import to_btc
+from deploy.local.rpc import Rpc
+from ledger import books, chart
+from ledger.models import Entry, ReconciliationRun, RunStatus
+from ledger.reconciliation import service
+from payments.models import Coin, Payment, Payout
+from payments.payout import dispatch
+from tests.regtest.ministry import Ministry, use_node
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DEPOSITS_SAT = [1_000_000, 2_000_000]
+AMOUNTS_SAT = [10_000, 20_000, 30_000]
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "WAIT_S", 0)
+
+
+@pytest.fixture
+def ministry(settings: object) -> Ministry:
+    use_node(settings)
+    return Ministry.open(deposits_sat=DEPOSITS_SAT)
+
+
+@pytest.fixture
+def payout(ministry: Ministry) -> Payout:
+    """A payout of three payments in a block."""
+    (payout,) = ministry.pay(ministry.release(AMOUNTS_SAT))
+    ministry.mine(1)
+    payout.refresh_from_db()
+    return payout
+
+
+def reconcile(ministry: Ministry) -> ReconciliationRun:
+    (run,) = service.reconcile(scope=ministry.program.scope, now=timezone.now())
+    return run
+
+
+def outcomes(run: ReconciliationRun) -> dict[str, int]:
+    """What occurred at all."""
+    return {outcome: count for outcome, count in run.counts.items() if count}
+
+
+def tamper(statement: str, *values: object) -> None:
+    """Change a row behind the product's back."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        assert cursor.rowcount == 1
+
+
+def post(ministry: Ministry, debit: str, credit: str, reference: int | None = None, ref: str = "") -> None:
+    """Book 500 sat that nothing on the chain explains."""
+    accounts = chart.program_accounts(ministry.program.pk)._asdict()
+    books.post(
+        [
+            books.Draft(
+                kind="tampered",
+                scope=ministry.program.scope,
+                idempotency_key="tampered",
+                lines=[books.Line(accounts[debit], 500, reference), books.Line(accounts[credit], -500)],
+                effective_at=timezone.now(),
+                source_ref=ref,
+            )
+        ]
+    )
+
+
+def reverse(**which: object) -> None:
+    entry = Entry.objects.filter(**which).latest("pk")
+    books.reverse(
+        entry.pk,
+        idempotency_key="tampered",
+        effective_at=timezone.now(),
+        memo="Tampered with.",
+        actor="intruder",
+    )
+
+
+class TestAgreement:
+    def test_is_clean_before_anything_was_paid(self, ministry: Ministry) -> None:
+        run = reconcile(ministry)
+        assert (run.status, outcomes(run)) == (RunStatus.CLEAN, {})
+        assert run.totals["wallet_booked_sat"] == run.totals["wallet_unspent_sat"] == 3_000_000
+        assert run.totals["wallet_unspent_count"] == 2
+        assert run.block_hash == ministry.miner.node.call("getbestblockhash")
+
+    def test_counts_what_is_in_no_block_as_in_flight(self, ministry: Ministry) -> None:
+        (payout,) = ministry.pay(ministry.release(AMOUNTS_SAT))
+        run = reconcile(ministry)
+        assert (run.status, outcomes(run)) == (RunStatus.CLEAN, {"claims": 3, "in_flight": 3})
+        assert run.totals["in_flight_sat"] == 60_000
+        assert run.totals["wallet_leaving_sat"] == 60_000 + payout.fee_sat
+        assert run.totals["wallet_booked_sat"] == 3_000_000 - 60_000 - payout.fee_sat
+        assert run.totals["wallet_unspent_sat"] == 3_000_000
+
+    @pytest.mark.parametrize("blocks", [0, 5])
+    def test_is_clean_while_mined_and_once_settled(
+        self, ministry: Ministry, payout: Payout, blocks: int
+    ) -> None:
+        ministry.mine(blocks)
+        run = reconcile(ministry)
+        assert (run.status, outcomes(run)) == (RunStatus.CLEAN, {"claims": 3, "matched": 3})
+        assert run.totals["matched_sat"] == 60_000
+        assert run.totals["wallet_unspent_sat"] == 3_000_000 - 60_000 - payout.fee_sat
+
+    def test_is_clean_after_a_reorganization_that_mined_all_again(
+        self, ministry: Ministry, payout: Payout
+    ) -> None:
+        old = reconcile(ministry)
+        ministry.miner.reorg(2, 3)
+        dispatch.follow()
+        run = reconcile(ministry)
+        assert (run.status, outcomes(run)) == (RunStatus.CLEAN, {"claims": 3, "matched": 3})
+        assert run.block_hash != old.block_hash
+
+    def test_is_in_flight_again_after_a_reorganization_that_forgot_it(
+        self, ministry: Ministry, payout: Payout
+    ) -> None:
+        ministry.miner.reorg(1, 2, with_mempool=False)
+        dispatch.follow()
+        run = reconcile(ministry)
+        assert (run.status, outcomes(run)) == (RunStatus.CLEAN, {"claims": 3, "in_flight": 3})
+
+    def test_gives_the_same_digest_for_the_same_facts(self, ministry: Ministry, payout: Payout) -> None:
+        first, second = reconcile(ministry), reconcile(ministry)
+        assert bytes(first.digest) == bytes(second.digest)
+        assert first.pk != second.pk
+
+
+def change_amount(ministry: Ministry, payout: Payout) -> None:
+    tamper("UPDATE payments_payment SET amount_sat = 10001 WHERE payout_id = %s AND vout = 0", payout.pk)
+
+
+def change_payee(ministry: Ministry, payout: Payout) -> None:
+    tamper(
+        "UPDATE payments_payment SET script_pubkey = %s WHERE payout_id = %s AND vout = 1",
+        b"\x00\x14" + b"\x07" * 20,
+        payout.pk,
+    )
+
+
+def drop_claim(ministry: Ministry, payout: Payout) -> None:
+    tamper(
+        "UPDATE payments_payment SET payout_id = NULL, vout = NULL WHERE payout_id = %s AND vout = 2",
+        payout.pk,
+    )
+
+
+def move_claim(ministry: Ministry, payout: Payout) -> None:
+    """Claim an output that the tx does not have."""
+    tamper("UPDATE payments_payment SET vout = 99 WHERE payout_id = %s AND vout = 2", payout.pk)
+
+
+def change_change(ministry: Ministry, payout: Payout) -> None:
+    tamper("UPDATE payments_payout SET change_sat = change_sat - 1 WHERE id = %s", payout.pk)
+
+
+def book_a_ghost(ministry: Ministry, payout: Payout) -> None:
+    post(ministry, "in_transit", "appropriation", reference=987_654_321)
+
+
+def book_twice(ministry: Ministry, payout: Payout) -> None:
+    payment = Payment.objects.get(payout=payout, vout=0)
+    post(ministry, "in_transit", "appropriation", reference=payment.pk)
+
+
+def book_a_fee(ministry: Ministry, payout: Payout) -> None:
+    post(ministry, "network_fees", "appropriation", ref=f"payout:{payout.pk}")
+
+
+def book_money_from_nowhere(ministry: Ministry, payout: Payout) -> None:
+    post(ministry, "hot_wallet", "appropriation")
+
+
+def book_a_deposit_that_never_came(ministry: Ministry, payout: Payout) -> None:
+    post(ministry, "hot_wallet", "appropriation", ref=f"outpoint:{'ab' * 32}:1")
+
+
+def unbook_the_payout(ministry: Ministry, payout: Payout) -> None:
+    reverse(kind="payout_sent")
+
+
+def unbook_a_deposit(ministry: Ministry, payout: Payout) -> None:
+    reverse(kind="funding")
+
+
+def spend_a_coin_elsewhere(ministry: Ministry, payout: Payout) -> None:
+    """Whoever has the node's wallet sends a deposit to the miner, past the product."""
+    coin = Coin.objects.filter(spent_by_txid=None, funding_entry_id__isnull=False).get()
+    wallet = Rpc(ministry.miner.node.url, wallet=ministry.program.wallet.name)
+    funded = wallet.call(
+        "walletcreatefundedpsbt",
+        inputs=[{"txid": coin.txid, "vout": coin.vout}],
+        outputs=[{ministry.miner.make_address(): to_btc(coin.amount_sat)}],
+        options={"add_inputs": False, "subtractFeeFromOutputs": [0], "fee_rate": "2"},
+    )
+    final = wallet.call("finalizepsbt", wallet.call("walletprocesspsbt", funded["psbt"])["psbt"])
+    wallet.call("sendrawtransaction", final["hex"])
+    ministry.mine(1)
+
+
+def spend_a_coin_and_keep_the_rest(ministry: Ministry, payout: Payout) -> None:
+    """The same, with change to the funding address: both the spend and what came back are unknown."""
+    coin = Coin.objects.filter(spent_by_txid=None, funding_entry_id__isnull=False).get()
+    wallet = Rpc(ministry.miner.node.url, wallet=ministry.program.wallet.name)
+    funded = wallet.call(
+        "walletcreatefundedpsbt",
+        inputs=[{"txid": coin.txid, "vout": coin.vout}],
+        outputs=[{ministry.funding_address(): to_btc(coin.amount_sat)}],
+        options={"add_inputs": False, "subtractFeeFromOutputs": [0], "fee_rate": "2"},
+    )
+    final = wallet.call("finalizepsbt", wallet.call("walletprocesspsbt", funded["psbt"])["psbt"])
+    wallet.call("sendrawtransaction", final["hex"])
+    ministry.mine(1)
+
+
+CASES: list[tuple[Callable[[Ministry, Payout], None], dict[str, int]]] = [
+    (change_amount, {"claims": 3, "matched": 2, "amount": 1}),
+    (change_payee, {"claims": 3, "matched": 2, "payee": 1}),
+    (drop_claim, {"claims": 2, "matched": 2, "extra": 1, "ledger_only": 1}),
+    (move_claim, {"claims": 3, "matched": 2, "extra": 1, "missing": 1}),
+    (change_change, {"claims": 3, "matched": 3, "extra": 1}),
+    (book_a_ghost, {"claims": 3, "matched": 3, "ledger_only": 1}),
+    (book_twice, {"claims": 3, "matched": 2, "unbooked": 1}),
+    (book_a_fee, {"claims": 3, "matched": 3, "fee": 1}),
+    (book_money_from_nowhere, {"claims": 3, "matched": 3, "balance": 1}),
+    (book_a_deposit_that_never_came, {"claims": 3, "matched": 3, "ledger_only": 1, "balance": 1}),
+    (unbook_the_payout, {"claims": 3, "unbooked": 3, "fee": 1, "balance": 1}),
+    (unbook_a_deposit, {"claims": 3, "matched": 3, "unknown_in": 1, "balance": 1}),
+    (spend_a_coin_elsewhere, {"claims": 3, "matched": 3, "unknown_out": 1, "balance": 1}),
+    (
+        spend_a_coin_and_keep_the_rest,
+        {"claims": 3, "matched": 3, "unknown_out": 1, "unknown_in": 1, "balance": 1},
+    ),
+]
+
+
+class TestTampering:
+    @pytest.mark.parametrize(("act", "expected"), CASES, ids=[act.__name__ for act, _ in CASES])
+    def test_is_found_exactly(
+        self,
+        ministry: Ministry,
+        payout: Payout,
+        act: Callable[[Ministry, Payout], None],
+        expected: dict[str, int],
+    ) -> None:
+        act(ministry, payout)
+        run = reconcile(ministry)
+        assert (run.status, outcomes(run)) == (RunStatus.BREAKS, expected)
+        kinds = [kind for kind in expected if kind not in ("claims", "matched")]
+        assert sorted(run.breaks.values_list("kind", flat=True)) == sorted(
+            kind for kind in kinds for _ in range(expected[kind])
+        )
+
+    def test_with_the_record_of_a_block_shows_every_payment_missing(self, ministry: Ministry) -> None:
+        (payout,) = ministry.pay(ministry.release(AMOUNTS_SAT))
+        tamper("UPDATE payments_payout SET mined_txid = txid, mined_height = 1 WHERE id = %s", payout.pk)
+        run = reconcile(ministry)
+        assert (run.status, outcomes(run)) == (RunStatus.BREAKS, {"claims": 3, "missing": 3})
+
+    def test_names_the_place_and_both_sides(self, ministry: Ministry, payout: Payout) -> None:
+        change_amount(ministry, payout)
+        (found,) = reconcile(ministry).breaks.all()
+        payment = Payment.objects.get(payout=payout, vout=0)
+        assert (found.payment_id, found.payout_id) == (payment.pk, payout.pk)
+        assert (found.txid, found.vout) == (payout.txid, 0)
+        assert (found.expected, found.found) == ("10001", "10000")
+        assert found.message == f"Payment {payment.pk} is paid 10000 sat instead of 10001."
+
+    def test_with_one_program_leaves_the_others_clean(self, ministry: Ministry, payout: Payout) -> None:
+        other = Ministry.open(deposits_sat=[500_000], code="OTHER")
+        change_amount(ministry, payout)
+        runs = service.reconcile(scope=None, now=timezone.now())
+        assert {run.scope: run.status for run in runs} == {
+            ministry.program.scope: RunStatus.BREAKS,
+            other.program.scope: RunStatus.CLEAN,
+        }
+
+
+class TestSources:
+    def assert_inconclusive(self, ministry: Ministry, reason: str) -> None:
+        run = reconcile(ministry)
+        assert run.status == RunStatus.INCONCLUSIVE
+        assert reason in run.reason
+        assert (run.counts, run.totals, run.block_hash, run.breaks.count()) == ({}, {}, "", 0)
+
+    def test_is_inconclusive_while_the_follower_is_behind(self, ministry: Ministry, payout: Payout) -> None:
+        ministry.miner.mine(1)
+        self.assert_inconclusive(ministry, "The follower has not read the node's best block")
+        dispatch.follow()
+        assert reconcile(ministry).status == RunStatus.CLEAN
+
+    def test_is_inconclusive_while_the_node_is_down(self, ministry: Ministry, settings: object) -> None:
+        settings.GOVPAY_NODE_URL = "http://user:secret@127.0.0.1:9"  # type: ignore[attr-defined]
+        self.assert_inconclusive(ministry, "No connection to the node at 127.0.0.1:9.")
+
+    def test_is_inconclusive_on_another_chain(self, ministry: Ministry, settings: object) -> None:
+        type(ministry.program).objects.update(network="signet")
+        settings.GOVPAY_NETWORK = "signet"  # type: ignore[attr-defined]
+        self.assert_inconclusive(ministry, "not signet")
