@@ -81,9 +81,8 @@ def show(intake: Intake, loaded: str) -> None:
         if left:
             console.print(f"... and {left} more errors, kept with intake {intake.pk}.")
     if intake.status == IntakeStatus.REFUSED:
-        raise CommandError(
-            f"Refused: {intake.rows_refused} of {intake.rows_total} rows are bad; nothing was loaded."
-        )
+        bad = f"{intake.rows_refused} of {intake.rows_total} rows are bad"
+        raise CommandError(f"Refused: {bad if intake.rows_refused else 'see above'}; nothing was loaded.")
     console.print(
         f"{intake.rows_loaded} {loaded}, {intake.rows_refused} of {intake.rows_total} rows refused."
     )

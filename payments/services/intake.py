@@ -15,9 +15,9 @@ from django.db import connection
 from payments.models import Intake, IntakeError
 from payments.models.intake import IntakeStatus
 
-BLOCK_BYTES = 256 * 1024
+BLOCK_BYTES = 64 * 1024
 MAX_LINE = 64 * 1024
-ROWS_A_WRITE = 2_000
+ROWS_A_WRITE = 500
 # A file of a million bad rows keeps this many errors; ``rows_refused`` has the true number.
 MAX_KEPT = 10_000
 MAX_FILENAME = 200
