@@ -1,0 +1,186 @@
+"""What payments testify: claims from the database alone, and a node that must be alive, right and read."""
+
+import hashlib
+import time
+from typing import Any
+
+import pytest
+from django.conf import settings as project
+from django.utils import timezone
+
+from ledger.reconciliation.evidence import ChainFacts, Claim, PayoutClaim, SourceStale, SourceTooOld
+from payments.models import Block, Payment, Payout, PayoutTx, Program
+from payments.onchain import network, node
+from payments.onchain.network import Network, WrongChain
+from payments.selectors import evidence
+from payments.states import PayoutStatus
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+TIP = "ab" * 32
+
+
+def txid_of(*words: object) -> str:
+    return hashlib.sha256("|".join(map(str, words)).encode()).hexdigest()
+
+
+@pytest.fixture
+def sealed(program: Program, officer: Any) -> Payout:
+    """A payout of two payments that nobody has signed."""
+    disbursement = factories.make_disbursement(program, officer, amounts_sat=[1_000, 2_000])
+    payout = Payout.objects.create(
+        disbursement=disbursement,
+        wallet=program.wallet,
+        payment_count=2,
+        payments_sat=3_000,
+        manifest_hash=b"\x01" * 32,
+        anchor_txid=txid_of("anchor"),
+        anchor_vout=0,
+        unsigned_tx=b"\x02",
+        txid=txid_of("first"),
+        fee_sat=150,
+        change_sat=77,
+        change_vout=2,
+        change_script_pubkey=b"\x00\x14" + b"\x03" * 20,
+        vsize_vb=200,
+        feerate_sat_kvb=1_000,
+    )
+    for vout, payment in enumerate(Payment.objects.filter(disbursement=disbursement).order_by("line")):
+        script = b"\x00\x14" + bytes([vout + 10]) * 20
+        Payment.objects.filter(pk=payment.pk).update(payout=payout, vout=vout, script_pubkey=script)
+    return payout
+
+
+def sign(payout: Payout, *, name: str = "first", fee_sat: int = 150) -> None:
+    """Store a signed version."""
+    PayoutTx.objects.create(payout=payout, txid=txid_of(name), raw=b"\x04", fee_sat=fee_sat, vsize_vb=200)
+    Payout.objects.filter(pk=payout.pk).update(status=PayoutStatus.SENT)
+
+
+def claims(program: Program) -> list[Claim]:
+    return list(evidence.backend().claims(program.scope))
+
+
+def payouts(program: Program) -> list[PayoutClaim]:
+    return list(evidence.backend().payouts(program.scope))
+
+
+class TestClaims:
+    def test_are_none_before_anything_is_signed(self, program: Program, sealed: Payout) -> None:
+        assert claims(program) == []
+        assert payouts(program) == []
+
+    def test_are_the_payments_of_signed_payouts_in_order(self, program: Program, sealed: Payout) -> None:
+        sign(sealed)
+        pks = list(Payment.objects.filter(payout=sealed).order_by("vout").values_list("pk", flat=True))
+        assert claims(program) == [
+            Claim(pks[0], sealed.pk, txid_of("first"), 0, b"\x00\x14" + b"\x0a" * 20, 1_000, False),
+            Claim(pks[1], sealed.pk, txid_of("first"), 1, b"\x00\x14" + b"\x0b" * 20, 2_000, False),
+        ]
+        change = b"\x00\x14" + b"\x03" * 20
+        assert payouts(program) == [
+            PayoutClaim(sealed.pk, txid_of("first"), 150, 3_000, 2, 77, change, False)
+        ]
+
+    def test_name_the_newest_version_until_a_block_holds_another(
+        self, program: Program, sealed: Payout
+    ) -> None:
+        sign(sealed)
+        sign(sealed, name="bump", fee_sat=250)
+        assert {claim.txid for claim in claims(program)} == {txid_of("bump")}
+        assert [(p.txid, p.fee_sat, p.is_mined) for p in payouts(program)] == [(txid_of("bump"), 250, False)]
+        Payout.objects.filter(pk=sealed.pk).update(mined_txid=txid_of("first"), mined_height=5)
+        assert {(claim.txid, claim.is_mined) for claim in claims(program)} == {(txid_of("first"), True)}
+        assert [(p.txid, p.fee_sat, p.is_mined) for p in payouts(program)] == [(txid_of("first"), 150, True)]
+
+    def test_of_one_program_are_not_anothers(self, program: Program, sealed: Payout) -> None:
+        sign(sealed)
+        assert claims(factories.make_program(code="OTHER")) == []
+
+
+class TestScopes:
+    def test_are_the_programs_of_this_network(self, program: Program) -> None:
+        other = factories.make_program(code="OTHER")
+        Program.objects.filter(pk=other.pk).update(network="signet")
+        assert evidence.backend().scopes() == [program.scope]
+
+
+class TestChain:
+    @pytest.fixture
+    def said(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+        """What the node says of itself."""
+        said = {
+            "chain": "regtest",
+            "height": 5,
+            "best_block_hash": TIP,
+            "median_time": 0,
+            "tip_time": int(time.time()) - 86_400,
+            "pruned": False,
+            "initial_download": False,
+        }
+        monkeypatch.setattr(node.Node, "chain_info", lambda self: node.ChainInfo(**said))
+        monkeypatch.setattr(node.Node, "block_hash", lambda self, height: network.current().genesis_hash)
+        return said
+
+    def read(self, block_hash: str) -> None:
+        Block.objects.create(block_hash=block_hash, prev_hash="00" * 32, height=5, time=timezone.now())
+
+    def test_is_the_nodes_best_block_once_it_was_read(self, program: Program, said: dict[str, Any]) -> None:
+        self.read(TIP)
+        assert evidence.backend().chain(program.scope) == ChainFacts("regtest", TIP, 5)
+
+    @pytest.mark.parametrize("block_hash", ["", "cd" * 32])
+    def test_is_stale_while_the_follower_stands_elsewhere(
+        self, program: Program, said: dict[str, Any], block_hash: str
+    ) -> None:
+        if block_hash:
+            self.read(block_hash)
+        with pytest.raises(SourceStale):
+            evidence.backend().chain(program.scope)
+
+    def test_is_refused_where_the_node_follows_another(self, program: Program, said: dict[str, Any]) -> None:
+        self.read(TIP)
+        said["chain"] = "signet"
+        with pytest.raises(WrongChain):
+            evidence.backend().chain(program.scope)
+
+    @pytest.mark.parametrize("is_old", [True, False])
+    def test_is_too_old_on_a_public_network_whose_blocks_stopped(
+        self, program: Program, said: dict[str, Any], settings: Any, is_old: bool
+    ) -> None:
+        settings.GOVPAY_NETWORK = "signet"
+        said["chain"] = Network.SIGNET.chain
+        self.read(TIP)
+        limit_s = project.GOVPAY_TIP_MAX_AGE_S
+        said["tip_time"] = int(time.time()) - limit_s + (-60 if is_old else 60)
+        if is_old:
+            with pytest.raises(SourceTooOld):
+                evidence.backend().chain(program.scope)
+        else:
+            assert evidence.backend().chain(program.scope).block_hash == TIP
+
+    def test_is_too_old_while_the_node_still_downloads(
+        self, program: Program, said: dict[str, Any], settings: Any
+    ) -> None:
+        settings.GOVPAY_NETWORK = "signet"
+        said |= {
+            "chain": Network.SIGNET.chain,
+            "tip_time": int(time.time()),
+            "initial_download": True,
+        }
+        self.read(TIP)
+        with pytest.raises(SourceTooOld):
+            evidence.backend().chain(program.scope)
+
+
+class TestUtxos:
+    def test_are_stale_while_the_node_scans_for_somebody_else(
+        self, program: Program, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def busy(self: node.Node, scripts: list[bytes]) -> node.UtxoScan:
+            raise node.NodeBusy("The node is scanning for somebody else.")
+
+        monkeypatch.setattr(node.Node, "scan_utxos", busy)
+        with pytest.raises(SourceStale, match="scanning for somebody else"):
+            evidence.backend().utxos(program.scope)

@@ -1,0 +1,89 @@
+"""The walk through raw blocks on a real node: what it sees of the wallet, once each, over reorganizations."""
+
+import pytest
+
+from ledger.reconciliation.evidence import ChainForked
+from payments.models import ChainFact, Coin, WalletScript
+from payments.payout import dispatch
+from payments.selectors import evidence
+from tests.regtest.ministry import Ministry, use_node
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ministry(settings: object) -> Ministry:
+    use_node(settings)
+    return Ministry.open(deposits_sat=[1_000_000])
+
+
+class TestReadTo:
+    def test_sees_deposits_payments_and_change(self, ministry: Ministry) -> None:
+        (payout,) = ministry.pay(ministry.release([10_000, 20_000]))
+        ministry.mine(1)
+        backend = evidence.backend()
+        chain = backend.chain(ministry.program.scope)
+        deposit, paid = backend.walk(ministry.program.scope).read_to(chain)
+        (received,) = [output for output in deposit.outputs if output.is_ours]
+        assert (received.amount_sat, deposit.spends) == (1_000_000, ())
+        assert (paid.txid, paid.block_hash, paid.block_height) == (
+            payout.txid,
+            chain.block_hash,
+            chain.height,
+        )
+        assert (paid.input_count, [tuple(s) for s in paid.spends]) == (
+            1,
+            [(deposit.txid, received.vout, 1_000_000)],
+        )
+        assert [(o.vout, o.amount_sat, o.is_ours) for o in paid.outputs] == [
+            (0, 10_000, False),
+            (1, 20_000, False),
+            (2, payout.change_sat, True),
+        ]
+
+    def test_believes_blocks_and_not_what_the_follower_wrote_down(self, ministry: Ministry) -> None:
+        Coin.objects.all().delete()
+        ChainFact.objects.all().delete()
+        backend = evidence.backend()
+        chain = backend.chain(ministry.program.scope)
+        assert len(list(backend.walk(ministry.program.scope).read_to(chain))) == 1
+
+    def test_reads_each_block_once(self, ministry: Ministry) -> None:
+        backend = evidence.backend()
+        walk = backend.walk(ministry.program.scope)
+        assert len(list(walk.read_to(backend.chain(ministry.program.scope)))) == 1
+        assert list(walk.read_to(backend.chain(ministry.program.scope))) == []
+        ministry.miner.fund([ministry.funding_address()], 5_000)
+        ministry.mine(2)
+        (fresh,) = walk.read_to(backend.chain(ministry.program.scope))
+        assert [output.amount_sat for output in fresh.outputs if output.is_ours] == [5_000]
+
+    def test_says_when_what_it_read_left_the_chain(self, ministry: Ministry) -> None:
+        backend = evidence.backend()
+        walk = backend.walk(ministry.program.scope)
+        list(walk.read_to(backend.chain(ministry.program.scope)))
+        ministry.miner.reorg(1, 2)
+        dispatch.follow()
+        with pytest.raises(ChainForked):
+            list(walk.read_to(backend.chain(ministry.program.scope)))
+
+    def test_says_when_the_chain_left_before_it_was_read(self, ministry: Ministry) -> None:
+        backend = evidence.backend()
+        chain = backend.chain(ministry.program.scope)
+        ministry.miner.reorg(1, 1)
+        with pytest.raises(ChainForked):
+            list(backend.walk(ministry.program.scope).read_to(chain))
+
+
+class TestUtxos:
+    def test_are_what_the_node_has_to_our_scripts(self, ministry: Ministry) -> None:
+        ministry.miner.fund([ministry.funding_address()], 7_000)
+        ministry.mine(1)
+        found = evidence.backend().utxos(ministry.program.scope)
+        assert (found.amount_sat, found.coin_count) == (1_007_000, 2)
+        assert found.block_hash == ministry.miner.node.call("getbestblockhash")
+
+    def test_of_a_wallet_that_is_not_made_yet_are_none(self, ministry: Ministry) -> None:
+        WalletScript.objects.all().delete()
+        found = evidence.backend().utxos(ministry.program.scope)
+        assert (found.amount_sat, found.coin_count) == (0, 0)
