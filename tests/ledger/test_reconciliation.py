@@ -1,15 +1,20 @@
 """The rules of reconciliation over made-up evidence: every kind of break alone, and no proof from bad sources."""
 
+import io
 import tracemalloc
 
 import pytest
+from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
+from psycopg.conninfo import conninfo_to_dict
 
 from govpay.errors import NotFound, Unavailable
 from ledger import books, chart
 from ledger.models import Break, BreakKind, Entry, Posting, ReconciliationRun, RunStatus
 from ledger.reconciliation import evidence, run, service
 from ledger.reconciliation.spool import Spool
+from tests import services
 from tests.ledger import witness
 from tests.ledger.witness import FEE_SAT, SCOPE, World, digest_of, script_of
 
@@ -331,6 +336,27 @@ class TestSources:
         found = reconcile()
         assert (found.status, outcomes(found)) == (RunStatus.CLEAN, TestBreak.HONEST)
         assert world.reads == [2, 2]
+
+
+class TestRole:
+    def test_of_the_application_suffices(self, world: World) -> None:
+        try:
+            parts = conninfo_to_dict(services.get_postgres().app_url)
+        except LookupError:
+            pytest.skip("An outside server's application role is not known here.")
+        call_command("grant_roles", role=parts["user"], stdout=io.StringIO())
+        owner = connection.settings_dict
+        connection.close()
+        connection.settings_dict = owner | {"USER": parts["user"], "PASSWORD": parts.get("password", "")}
+        try:
+            found = reconcile()
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT current_user")
+                assert cursor.fetchone() == (parts["user"],)
+        finally:
+            connection.close()
+            connection.settings_dict = owner
+        assert (found.status, outcomes(found)) == (RunStatus.CLEAN, TestBreak.HONEST)
 
 
 class TestMemory:
