@@ -17,6 +17,7 @@ from payments.admin import (
     wallet,
 )
 
+admin.site.index_title = "Home"
 admin.site.index_template = "payments/admin/index.html"
 
 __all__ = [

@@ -28,6 +28,8 @@ class ProgramScopedAdmin(ModelAdmin):
     program_path: ClassVar[str] = "program"
     search_help_text: str | None = None
     when_empty: ClassVar[str] = "There is nothing here yet."
+    # What a row is called together with its number; the row's own text where this is empty.
+    noun: ClassVar[str] = ""
 
     paginator = BoundedPaginator
     show_full_result_count = False
@@ -118,7 +120,7 @@ class ProgramScopedAdmin(ModelAdmin):
         """Add the notices and tables to a row's page."""
         if obj is not None:
             context |= {
-                "title": f"{self.opts.verbose_name.capitalize()} {obj}",
+                "title": f"{self.noun} {obj.pk}" if self.noun else str(obj),
                 "subtitle": None,
                 "notices": self.notices(request, obj),
                 "tables": self.tables(request, obj),

@@ -22,6 +22,7 @@ def visible_enrollments(request: HttpRequest) -> QuerySet[Enrollment]:
 class BeneficiaryAdmin(ProgramScopedAdmin):
     """The people of the user's programs; names and telephones only on a person's page, to members."""
 
+    noun = "Person"
     list_display = ("number", "masked_name", "places", "since")
     list_filter = ()
     search_fields = ("pk",)

@@ -5,8 +5,7 @@ from typing import Any
 
 from django.db.models import Model
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.html import format_html, format_html_join
 
 from payments.onchain import address as onchain_address
 from payments.onchain import network
@@ -93,10 +92,8 @@ def moment(at: datetime | None) -> str:
     """Write a time to the second with its zone."""
     if at is None:
         return EMPTY
-    at = at.astimezone(UTC)
-    return format_html(
-        '<time class="gp-time" datetime="{}">{:%Y-%m-%d %H:%M:%S} UTC</time>', at.isoformat(), at
-    )
+    text = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return format_html('<time class="gp-time" datetime="{}">{}</time>', at.isoformat(), text)
 
 
 def label(status: str, text: str = "", tone: str = "") -> str:
@@ -157,6 +154,6 @@ def masked(text: str) -> str:
     return " ".join(word[0] + "•" * min(len(word) - 1, 5) for word in text.split()) or EMPTY
 
 
-def join(*parts: str) -> SafeString:
+def join(*parts: str) -> str:
     """Write parts one after the other with a space between."""
-    return SafeString(" ").join(SafeString(format_html("{}", part)) for part in parts if part)
+    return format_html_join(" ", "{}", ((part,) for part in parts if part))

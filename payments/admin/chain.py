@@ -16,6 +16,7 @@ from payments.models import Block, ChainFact, NodeStatus
 class BlockAdmin(ProgramScopedAdmin):
     """The blocks that were read; they belong to no program, so every member sees them."""
 
+    noun = "Block"
     list_display = ("height", "hash", "state", "mined", "read")
     date_hierarchy = "time"
     search_fields = ("block_hash",)
@@ -71,6 +72,7 @@ class BlockAdmin(ProgramScopedAdmin):
 class ChainFactAdmin(ProgramScopedAdmin):
     """What blocks did to the txs of the user's programs."""
 
+    noun = "Fact"
     program_path = "wallet__program"
     list_display = ("tx", "kind_name", "program", "block_height", "hash", "noted")
     list_filter = (ProgramFilter, ("kind", ChoicesDropdownFilter))

@@ -14,6 +14,7 @@ from payments.models import Destination
 class DestinationAdmin(ProgramScopedAdmin):
     """Where the people of the user's programs are and were paid."""
 
+    noun = "Address"
     list_display = ("address", "person", "state", "since", "given_by")
     list_select_related = ("created_by",)
     search_fields = ("script_pubkey",)

@@ -28,6 +28,7 @@ NEXT = {
 class DisbursementAdmin(ProgramScopedAdmin):
     """Lists with their control totals; every button is one service call."""
 
+    noun = "List"
     list_display = ("number", "program", "cycle_name", "state", "count", "total", "maker", "made", "waits")
     list_filter = (ProgramFilter, ("status", ChoicesDropdownFilter), ProblemFilter)
     date_hierarchy = "made_at"

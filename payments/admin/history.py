@@ -40,6 +40,7 @@ class SubjectFilter(DropdownFilter):
 class StatusChangeAdmin(ProgramScopedAdmin):
     """Who changed what, when and why."""
 
+    noun = "Change"
     list_display = ("when", "what", "before", "after", "reason", "who")
     list_select_related = ("actor",)
     list_filter = (SubjectFilter, by_number("subject_id", "subject_id"))

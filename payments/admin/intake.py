@@ -23,6 +23,7 @@ SHOWN = 100
 class IntakeAdmin(ProgramScopedAdmin):
     """Uploads with their counts and errors."""
 
+    noun = "File"
     list_display = ("number", "kind_name", "program", "state", "file", "loaded", "refused", "who", "at")
     list_select_related = ("program", "created_by")
     list_filter = (ProgramFilter, ("status", ChoicesDropdownFilter), ("kind", ChoicesDropdownFilter))

@@ -32,7 +32,7 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
     (
         "Payments",
         [
-            (Disbursement, "Lists", "receipt_long"),
+            (Disbursement, "Disbursements", "receipt_long"),
             (Payment, "Payments", "payments"),
             (Payout, "Payouts", "send_money"),
             (StatusChange, "History", "history"),

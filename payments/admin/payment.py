@@ -43,6 +43,7 @@ class ChainFilter(DropdownFilter):
 class PaymentAdmin(ProgramScopedAdmin):
     """The lines of the lists."""
 
+    noun = "Payment"
     program_path = "disbursement__program"
     list_display = ("number", "reference", "program", "list_link", "amount", "state", "on_chain", "paid_to")
     list_filter = (

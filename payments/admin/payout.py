@@ -21,6 +21,7 @@ from payments.states import PayoutStatus
 class PayoutAdmin(ProgramScopedAdmin):
     """Groups of payments that one tx pays; the engine alone moves them."""
 
+    noun = "Payout"
     program_path = "disbursement__program"
     list_display = ("number", "program", "list_link", "state", "count", "amount", "fee", "tx", "waits")
     list_filter = (
@@ -194,6 +195,7 @@ class PayoutAdmin(ProgramScopedAdmin):
 class PayoutTxAdmin(ProgramScopedAdmin):
     """The signed txs, byte for byte."""
 
+    noun = "Signed tx"
     program_path = "payout__disbursement__program"
     list_display = ("name", "payout_link", "fee", "vsize_vb", "signed")
     list_filter = (ProgramFilter,)
@@ -247,6 +249,7 @@ class PayoutTxAdmin(ProgramScopedAdmin):
 class ReservationAdmin(ProgramScopedAdmin):
     """The outpoints that payouts spend."""
 
+    noun = "Reserved coin"
     program_path = "payout__disbursement__program"
     list_display = ("outpoint", "payout_link", "amount", "state")
     list_filter = (ProgramFilter, by_number("payout", "payout"))

@@ -21,6 +21,15 @@ class Table:
     more_url: str = ""
     more_text: str = "Show all"
 
+    @property
+    def columns(self) -> list[tuple[str, bool]]:
+        """The headers, and whether the cells under each are numbers."""
+        first = self.rows[0] if self.rows else self.headers
+        return [
+            (header, 'class="gp-number"' in str(cell))
+            for header, cell in zip(self.headers, first, strict=True)
+        ]
+
 
 @dataclass(frozen=True)
 class Notice:

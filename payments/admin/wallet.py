@@ -59,6 +59,7 @@ class WalletAdmin(ProgramScopedAdmin):
 class CoinAdmin(ProgramScopedAdmin):
     """The outputs that the wallets of the user's programs own or owned."""
 
+    noun = "Coin"
     program_path = "wallet__program"
     list_display = ("outpoint", "program", "amount", "state", "block_height", "kind")
     list_select_related = ("wallet__program",)

@@ -1,0 +1,147 @@
+"""A program with one row of everything, written directly, as if the engine had been at work."""
+
+import hashlib
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from payments.models import (
+    Block,
+    ChainFact,
+    Disbursement,
+    Enrollment,
+    Intake,
+    IntakeError,
+    Membership,
+    NodeStatus,
+    Payment,
+    Payout,
+    PayoutTx,
+    Program,
+    Reservation,
+    StatusChange,
+)
+from payments.models.intake import IntakeKind, IntakeStatus
+from payments.services import disbursements
+from payments.states import PayoutStatus
+from tests import factories
+
+
+def digest(text: str) -> str:
+    """A hash as display hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def approved(
+    program: Program,
+    officer: User,
+    approver: User,
+    *,
+    amounts_sat: list[int] | None = None,
+    period: str = "2026-11",
+) -> Disbursement:
+    """A list that only waits for its release."""
+    made = factories.make_disbursement(program, officer, amounts_sat=amounts_sat, period=period)
+    submitted = disbursements.submit(by=officer, disbursement_id=made.pk)
+    return disbursements.approve(
+        by=approver, disbursement_id=made.pk, manifest_hash=bytes(submitted.manifest_hash or b"")
+    )
+
+
+def make_payout(disbursement: Disbursement, payments: list[Payment], **columns: Any) -> Payout:
+    """A sent payout of the payments, its signed tx and its reservation."""
+    name = f"payout {disbursement.pk} {payments[0].pk}"
+    values: dict[str, Any] = {
+        "status": PayoutStatus.SENT,
+        "payment_count": len(payments),
+        "payments_sat": sum(p.amount_sat for p in payments),
+        "manifest_hash": bytes.fromhex(digest(f"manifest {name}")),
+        "anchor_txid": digest(f"anchor {name}"),
+        "anchor_vout": 0,
+        "unsigned_tx": b"\x02",
+        "txid": digest(name),
+        "fee_sat": 1_234,
+        "change_sat": 0,
+        "vsize_vb": 617,
+        "feerate_sat_kvb": 2_000,
+    } | columns
+    payout = Payout.objects.create(disbursement=disbursement, wallet=disbursement.program.wallet, **values)
+    for vout, payment in enumerate(payments):
+        Payment.objects.filter(pk=payment.pk).update(payout=payout, vout=vout)
+    PayoutTx.objects.create(
+        payout=payout, txid=payout.txid, raw=b"\x02\x00", fee_sat=payout.fee_sat, vsize_vb=payout.vsize_vb
+    )
+    Reservation.objects.create(
+        payout=payout,
+        position=0,
+        txid=payout.anchor_txid,
+        vout=0,
+        amount_sat=payout.payments_sat + payout.fee_sat,
+        script_pubkey=factories.make_script(),
+    )
+    return payout
+
+
+def refused_intake(program: Program, officer: User, errors: int = 2) -> Intake:
+    """A file of people that was refused."""
+    intake = Intake.objects.create(
+        program=program,
+        kind=IntakeKind.PEOPLE,
+        status=IntakeStatus.REFUSED,
+        filename="people.csv",
+        sha256=bytes.fromhex(digest(f"refused {program.pk} {errors}")),
+        rows_total=errors,
+        rows_loaded=0,
+        rows_refused=errors,
+        created_by=officer,
+    )
+    IntakeError.objects.bulk_create(
+        IntakeError(
+            intake=intake, row=row, column="address", code="address_mainnet", message=f"=Wrong in row {row}."
+        )
+        for row in range(1, errors + 1)
+    )
+    return intake
+
+
+def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:
+    """Fill a program; return one row of every model by its model name."""
+    coin = factories.fund(program, 10_000_000)
+    disbursement = approved(program, officer, approver)
+    disbursement = disbursements.release(
+        by=releaser,
+        disbursement_id=disbursement.pk,
+        manifest_hash=bytes(disbursement.manifest_hash or b""),
+    )
+    payments = list(Payment.objects.filter(disbursement=disbursement).order_by("line"))
+    payout = make_payout(disbursement, payments[:2])
+    fact = ChainFact.objects.create(
+        wallet=program.wallet, kind="mined", txid=payout.txid, block_hash=coin.block_hash, block_height=1
+    )
+    node, _ = NodeStatus.objects.update_or_create(
+        network="regtest", defaults={"is_ok": True, "block_height": 1, "checked_at": timezone.now()}
+    )
+    enrollment = Enrollment.objects.filter(program=program).select_related("beneficiary").order_by("pk")[0]
+    return {
+        "program": program,
+        "membership": Membership.objects.filter(program=program).order_by("pk")[0],
+        "wallet": program.wallet,
+        "coin": coin,
+        "beneficiary": enrollment.beneficiary,
+        "enrollment": enrollment,
+        "destination": enrollment.beneficiary.destinations.get(),
+        "intake": refused_intake(program, officer),
+        "cycle": disbursement.cycle,
+        "disbursement": disbursement,
+        "payment": Payment.objects.get(pk=payments[0].pk),
+        "payout": payout,
+        "payouttx": payout.txs.get(),
+        "reservation": payout.reservations.get(),
+        "chainfact": fact,
+        "statuschange": StatusChange.objects.filter(
+            subject="disbursement", subject_id=disbursement.pk
+        ).order_by("pk")[0],
+        "block": Block.objects.get(block_hash=coin.block_hash),
+        "nodestatus": node,
+    }
