@@ -20,16 +20,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def world(settings: object, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(empty_world: World) -> World:
     """A deposit of 1,000,000 sat and a mined payout of two payments."""
-    settings.LEDGER_EVIDENCE = "tests.ledger.witness.backend"  # type: ignore[attr-defined]
-    monkeypatch.setattr(service, "WAIT_S", 0)
-    world = World()
-    monkeypatch.setattr(witness, "world", world)
-    world.open_books()
-    world.deposit(1, 1_000_000)
-    world.pay(1, 1, [1_000, 2_000])
-    return world
+    empty_world.deposit(1, 1_000_000)
+    empty_world.pay(1, 1, [1_000, 2_000])
+    return empty_world
 
 
 def run(command: str, *arguments: str) -> tuple[int, str]:

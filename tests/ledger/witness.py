@@ -8,6 +8,8 @@ from django.utils import timezone
 
 from govpay.errors import GovPayError
 from ledger import books, chart, events
+from ledger.models import ReconciliationRun
+from ledger.reconciliation import service
 from ledger.reconciliation.evidence import (
     ChainFacts,
     ChainForked,
@@ -37,7 +39,7 @@ def script_of(*words: object) -> bytes:
 
 @dataclass
 class World:
-    """One program's populations; ``tips`` are what the follower and the node say, ask by ask, the last for ever."""
+    """One program's populations, and what its sources do when asked: fail, move on to another block, or fork."""
 
     claims: list[Claim] = field(default_factory=list)
     payouts: list[PayoutClaim] = field(default_factory=list)
@@ -198,3 +200,27 @@ def backend() -> Witness:
 def stale() -> SourceStale:
     """A source that may come round."""
     return SourceStale("The follower is behind.")
+
+
+def reconcile() -> ReconciliationRun:
+    (found,) = service.reconcile(scope=SCOPE, now=timezone.now())
+    return found
+
+
+def outcomes(found: ReconciliationRun) -> dict[str, int]:
+    return {outcome: count for outcome, count in found.counts.items() if count}
+
+
+def book(key: str, lines: list[books.Line], source_ref: str = "") -> None:
+    books.post(
+        [
+            books.Draft(
+                kind="test",
+                scope=SCOPE,
+                idempotency_key=key,
+                lines=lines,
+                effective_at=timezone.now(),
+                source_ref=source_ref,
+            )
+        ]
+    )
