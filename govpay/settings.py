@@ -5,6 +5,7 @@ from pathlib import Path
 
 import structlog
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
+from django.templatetags.static import static
 
 from govpay import env
 
@@ -64,7 +65,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
-    "govpay.middleware.AdminContentPolicy",
+    "govpay.middleware.PathContentPolicy",
 ]
 
 ROOT_URLCONF = "govpay.urls"
@@ -114,15 +115,18 @@ CELERY_BEAT_SCHEDULE = {
 LEDGER_EVIDENCE = "payments.selectors.evidence.backend"
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["knox.auth.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["govpay.api.authentication.BearerToken"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["govpay.api.parsers.StrictJSONParser"],
     "DEFAULT_PAGINATION_CLASS": "govpay.api.pagination.CursorPages",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": ["govpay.api.filters.StrictFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "govpay.api.schema.Schema",
+    "DEFAULT_METADATA_CLASS": None,
     "EXCEPTION_HANDLER": "govpay.api.problems.handle",
     "DEFAULT_THROTTLE_RATES": {"login": "20/min"},
+    # How many proxies in front may be believed about a caller's address; none, unless said so.
+    "NUM_PROXIES": env.whole("GOVPAY_PROXIES", 0, least=0, most=10),
     "COERCE_DECIMAL_TO_STRING": True,
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(hours=10), "TOKEN_LIMIT_PER_USER": 20, "AUTH_HEADER_PREFIX": "Bearer"}
@@ -139,6 +143,22 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
     "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "PATH_CONVERTER_OVERRIDES": {"id": {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}},
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "govpay.api.schema.add_problems",
+    ],
+    "ENUM_NAME_OVERRIDES": {
+        "DisbursementStatus": "payments.states.DisbursementStatus",
+        "PaymentStatus": "payments.states.PaymentStatus",
+        "PayoutStatus": "payments.states.PayoutStatus",
+        "IntakeKind": "payments.models.intake.IntakeKind",
+        "IntakeStatus": "payments.models.intake.IntakeStatus",
+        "Role": "payments.models.program.Role",
+        "AccountKind": "ledger.models.account.AccountKind",
+        "RunStatus": "ledger.models.reconciliation.RunStatus",
+        "BreakKind": "ledger.models.reconciliation.BreakKind",
+    },
 }
 
 AUTH_PASSWORD_VALIDATORS = [
@@ -147,6 +167,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
@@ -162,6 +183,7 @@ WHITENOISE_USE_FINDERS = True
 # Uploads larger than this go to a temporary file, so that memory does not grow with the list.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+GOVPAY_UPLOAD_MAX_BYTES = env.whole("GOVPAY_UPLOAD_MAX_BYTES", 200_000_000, least=1024, most=999_999_999)
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -175,9 +197,12 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
     },
 }
-# The admin's theme evaluates expressions and sets styles from script (docs/adr); only its paths allow that.
-ADMIN_SCRIPT_SRC = [SELF, UNSAFE_EVAL, UNSAFE_INLINE]
-ADMIN_STYLE_SRC = [SELF, UNSAFE_INLINE]
+# The admin's theme evaluates expressions and sets styles from script (docs/adr), the API's documentation sets
+# styles; only their paths allow that.
+CONTENT_SECURITY_POLICY_PATHS = {
+    "/admin/": {"script-src": [SELF, UNSAFE_EVAL, UNSAFE_INLINE], "style-src": [SELF, UNSAFE_INLINE]},
+    "/api/docs/": {"style-src": [SELF, UNSAFE_INLINE]},
+}
 
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -191,6 +216,9 @@ UNFOLD = {
     "SITE_HEADER": "govpay",
     "SITE_SUBHEADER": f"Payments on {GOVPAY_NETWORK}",
     "SITE_SYMBOL": "account_balance",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("payments/favicon.svg")}
+    ],
     "SHOW_HISTORY": True,
     "ENVIRONMENT": "govpay.admin.network_badge",
     "DASHBOARD_CALLBACK": "payments.admin.home.fill",

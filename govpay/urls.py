@@ -18,4 +18,6 @@ urlpatterns = [
     path("api/v1/", include("payments.api.urls")),
 ]
 
+handler400 = problems.bad_request
+handler404 = problems.not_found
 handler500 = problems.server_error

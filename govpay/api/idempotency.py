@@ -13,6 +13,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from govpay.api import problems
 from govpay.errors import GovPayError
 from govpay.models import IdempotencyRecord
 
@@ -39,9 +40,10 @@ class Idempotent:
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
-        if request.method == "POST":
-            handler = self.post  # type: ignore[has-type]
-            self.post = functools.partial(_answer_once, handler)
+        handler = getattr(self, "post", None)
+        if request.method == "POST" and handler is not None:
+            # Dispatch looks the handler up after this, so only this request's view answers through it.
+            setattr(self, "post", functools.partial(_answer_once, handler))  # noqa: B010
 
 
 def _answer_once(handler: Callable[..., Response], request: Request, *args: Any, **kwargs: Any) -> Response:
@@ -58,7 +60,9 @@ def _answer_once(handler: Callable[..., Response], request: Request, *args: Any,
         if not is_new:
             if bytes(record.request_hash) != digest:
                 raise IdempotencyKeyReused("This Idempotency-Key was used before with another request.")
-            return Response(record.body, record.status, headers={"Idempotency-Replayed": "true"})
+            content_type = problems.CONTENT_TYPE if (record.status or 0) >= 400 else None
+            headers = {"Idempotency-Replayed": "true"}
+            return Response(record.body, record.status, headers=headers, content_type=content_type)
         response = handler(request, *args, **kwargs)
         record.status = response.status_code
         record.body = json.loads(JSONRenderer().render(response.data)) if response.data is not None else None
@@ -70,8 +74,9 @@ def _fingerprint(request: Request) -> bytes:
     """Hash the method, address and content; files are read in chunks and rewound."""
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
     if request.FILES:
-        for name in sorted(request.data):
-            for value in request.data.getlist(name):
+        form: Any = request.data
+        for name in sorted(form):
+            for value in form.getlist(name):
                 digest.update(f"{len(name)}:{name}=".encode())
                 if isinstance(value, UploadedFile):
                     for chunk in value.chunks():

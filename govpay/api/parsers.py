@@ -1,13 +1,14 @@
-"""A JSON parser that refuses what two readers could understand differently."""
+"""Parsers that refuse what two readers could understand differently, and what is too large to look at."""
 
 import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import IO, Any
 
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
 from rest_framework import exceptions, status
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import DataAndFiles, JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 
 
@@ -17,6 +18,13 @@ class BodyTooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = "The request body is too large; upload a file instead."
     default_code = "body_too_large"
+
+
+class FileTooLarge(BodyTooLarge):
+    """The upload exceeds GOVPAY_UPLOAD_MAX_BYTES."""
+
+    default_detail = "The upload is larger than govpay accepts; split the file."
+    default_code = "file_too_large"
 
 
 class StrictJSONParser(JSONParser):
@@ -43,8 +51,33 @@ class StrictJSONParser(JSONParser):
             )
         except RecursionError as error:
             raise exceptions.ParseError("The JSON is nested too deeply.") from error
+        except InvalidOperation as error:
+            raise exceptions.ParseError("The JSON has a number that is out of all range.") from error
         except ValueError as error:
             raise exceptions.ParseError(f"The body is not JSON that govpay accepts: {error}") from error
+
+
+class UploadParser(MultiPartParser):
+    """A form with a file of at most GOVPAY_UPLOAD_MAX_BYTES, which goes to disk; no field may come twice."""
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> "DataAndFiles[Any, Any]":
+        request = (parser_context or {})["request"]
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not length.isdigit() or int(length) > settings.GOVPAY_UPLOAD_MAX_BYTES:
+            raise FileTooLarge
+        try:
+            form = super().parse(stream, media_type, parser_context)
+        except SuspiciousOperation as error:
+            raise BodyTooLarge("The form has too many fields, or text that is too long.") from error
+        for name in {*form.data, *form.files}:
+            if len(form.data.getlist(name)) + len(form.files.getlist(name)) > 1:
+                raise exceptions.ParseError("The form has a field twice.")
+        return form
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

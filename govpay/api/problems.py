@@ -1,23 +1,31 @@
 """Turns every error into problem details (RFC 9457) with a stable code; the only place that maps them."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
+import structlog
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, JsonResponse
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from govpay.errors import GovPayError
+from govpay.errors import GovPayError, Unavailable
+
+log = structlog.get_logger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+MAX_ERRORS = 100
 TITLES = {
     400: "The request is not valid",
     401: "Sign in first",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
+    406: "Not acceptable",
     409: "Conflict with the present state",
     413: "Too large",
     415: "Unsupported media type",
@@ -42,15 +50,19 @@ def problem(code: str, http_status: int, detail: str, **members: Any) -> dict[st
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the problem for an error a person can cause, or None so that a bug becomes a logged 500."""
+    if isinstance(error, OperationalError | InterfaceError):
+        # The database is away, or gave up on a lock: nothing was written, and the same request may succeed.
+        log.warning("database_unavailable", error=type(error).__name__)
+        error = Unavailable("The database does not answer; try again.")
     if isinstance(error, GovPayError):
-        body = problem(error.code, error.http_status, error.message, **error.details)
+        body = problem(error.code, error.http_status, error.message, **_members(error))
         headers = {"Retry-After": "5"} if error.is_transient else None
         return Response(body, error.http_status, headers=headers, content_type=CONTENT_TYPE)
     response = exception_handler(error, context)
     if response is None:
         return None
     if isinstance(error, exceptions.ValidationError):
-        rows = list(_rows(error.get_full_details()))
+        rows = list(islice(_rows(error.get_full_details()), MAX_ERRORS))
         detail = "; ".join(f"{row['field']}: {row['message']}" for row in rows[:5])
         body = problem("validation_error", response.status_code, detail, errors=rows)
     else:
@@ -58,6 +70,13 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     response.data = body
     response.content_type = CONTENT_TYPE
     return response
+
+
+def _members(error: GovPayError) -> dict[str, Any]:
+    """Return ``errors`` and, apart from the members that every problem has, the ``details``."""
+    details = dict(error.details)
+    members = {"errors": details.pop("errors")[:MAX_ERRORS]} if "errors" in details else {}
+    return members | ({"details": details} if details else {})
 
 
 def _code(error: Exception) -> str:
@@ -91,13 +110,25 @@ def _rows(details: Any, field: str = "") -> Iterator[dict[str, str]]:
             yield from _rows(value, field if is_leaf else f"{field}[{index}]")
 
 
-def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
-    """Answer an unknown API address with a problem."""
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer an unknown address: with a problem under the API's, with Django's page elsewhere."""
+    if not request.path.startswith("/api/"):
+        return defaults.page_not_found(request, exception)
     body = problem("not_found", status.HTTP_404_NOT_FOUND, "There is nothing at this address.")
     return JsonResponse(body, status=404, content_type=CONTENT_TYPE)
 
 
-def server_error(request: HttpRequest) -> JsonResponse:
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer what Django refused before a view saw it."""
+    if not request.path.startswith("/api/"):
+        return defaults.bad_request(request, exception)
+    body = problem("bad_request", status.HTTP_400_BAD_REQUEST, "The request is malformed.")
+    return JsonResponse(body, status=400, content_type=CONTENT_TYPE)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
     """Answer a bug with a problem that reveals nothing."""
+    if not request.path.startswith("/api/"):
+        return defaults.server_error(request)
     body = problem("internal_error", 500, "govpay failed on this request; the failure has been logged.")
     return JsonResponse(body, status=500, content_type=CONTENT_TYPE)

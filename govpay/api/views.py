@@ -1,0 +1,172 @@
+"""Signs in and out, says who is signed in, and tells whether the installation is healthy."""
+
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.contrib.auth import authenticate
+from django.contrib.auth.signals import user_logged_in, user_logged_out
+from django.db import DatabaseError, connection
+from drf_spectacular.utils import extend_schema
+from knox.models import AuthToken
+from rest_framework import exceptions, serializers, status
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import ScopedRateThrottle
+from rest_framework.views import APIView
+
+from govpay.api.serializers import StrictSerializer, Text
+from payments.models import Role
+from payments.selectors import node, programs
+
+BROKER_TIMEOUT_S = 1
+
+
+class LoginFailed(exceptions.AuthenticationFailed):
+    """The user does not exist, is not active, or has another password: the answer is the same."""
+
+    default_detail = "The user name or the password is wrong."
+    default_code = "login_failed"
+
+
+class Credentials(StrictSerializer):
+    """Who signs in."""
+
+    username = Text(max_length=150)
+    password = Text(max_length=1024, write_only=True, style={"input_type": "password"})
+
+
+class Token(serializers.Serializer[Any]):
+    """A bearer token, shown this once, and when it ends."""
+
+    token = serializers.CharField()
+    expires_at = serializers.DateTimeField()
+
+
+class ProgramRoles(serializers.Serializer[Any]):
+    """What somebody may do in a program."""
+
+    program_id = serializers.IntegerField()
+    program_code = serializers.CharField()
+    roles = serializers.ListField(child=serializers.ChoiceField(choices=Role.choices))
+
+
+class Me(serializers.Serializer[Any]):
+    """The user who asks."""
+
+    id = serializers.IntegerField()
+    username = serializers.CharField()
+    full_name = serializers.CharField()
+    programs = ProgramRoles(many=True)
+
+
+class Login(APIView):
+    """Exchanges a password for a token."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+    throttle_classes = [ScopedRateThrottle]
+    throttle_scope = "login"
+
+    @extend_schema(operation_id="auth_login", tags=["auth"], request=Credentials, responses={200: Token})
+    def post(self, request: Request) -> Response:
+        """Sign in; a wrong name and a wrong password are answered alike."""
+        credentials = Credentials(data=request.data)
+        credentials.is_valid(raise_exception=True)
+        user = authenticate(request, **credentials.validated_data)
+        if user is None:
+            raise LoginFailed
+        _end_oldest_tokens(user)
+        stored, token = AuthToken.objects.create(user=user, expiry=settings.REST_KNOX["TOKEN_TTL"])
+        user_logged_in.send(sender=user.__class__, request=request, user=user)
+        return Response(
+            Token({"token": token, "expires_at": stored.expiry}).data, headers={"Cache-Control": "no-store"}
+        )
+
+    def get_authenticate_header(self, request: Request) -> str:
+        """Name the scheme, so that a failed login is a 401."""
+        return "Bearer"
+
+
+class Logout(APIView):
+    """Takes a token back."""
+
+    @extend_schema(operation_id="auth_logout", tags=["auth"], request=None, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """End the token that this request carries."""
+        token: Any = request.auth
+        token.delete()
+        user_logged_out.send(sender=request.user.__class__, request=request, user=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class WhoAmI(APIView):
+    """Says who is signed in."""
+
+    @extend_schema(operation_id="auth_me", tags=["auth"], responses={200: Me})
+    def get(self, request: Request) -> Response:
+        """Return the user and the roles that they hold, by program."""
+        user: Any = request.user
+        return Response(
+            Me(
+                {
+                    "id": user.pk,
+                    "username": user.get_username(),
+                    "full_name": user.get_full_name(),
+                    "programs": programs.roles_of(user),
+                }
+            ).data
+        )
+
+
+class Health(APIView):
+    """For load balancers and monitors: no authentication, no secrets, no call to the node."""
+
+    authentication_classes = []
+    permission_classes = [AllowAny]
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        """Answer 200 when the database, the broker and the node are well, else 503 and which is not."""
+        checks = {"database": _database(), "broker": _broker()}
+        checks["node"] = _node() if checks["database"] == "ok" else "unknown"
+        is_ok = set(checks.values()) == {"ok"}
+        code = status.HTTP_200_OK if is_ok else status.HTTP_503_SERVICE_UNAVAILABLE
+        body = {"status": "ok" if is_ok else "unavailable", "checks": checks}
+        return Response(body, code, headers={"Cache-Control": "no-store"})
+
+
+def _end_oldest_tokens(user: Any) -> None:
+    """Make room for one more token, so that a forgotten script cannot lock its owner out."""
+    rules: dict[str, Any] = settings.REST_KNOX
+    keep = rules["TOKEN_LIMIT_PER_USER"] - 1
+    old = AuthToken.objects.filter(user=user).order_by("-created").values_list("pk", flat=True)[keep:]
+    AuthToken.objects.filter(pk__in=list(old)).delete()
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return "unavailable"
+    return "ok"
+
+
+def _broker() -> str:
+    client = redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=BROKER_TIMEOUT_S, socket_connect_timeout=BROKER_TIMEOUT_S
+    )
+    try:
+        client.ping()
+    except redis.RedisError:
+        return "unavailable"
+    finally:
+        client.close()
+    return "ok"
+
+
+def _node() -> str:
+    seen = node.last_look()
+    return "ok" if seen.is_ok else seen.code

@@ -1,0 +1,92 @@
+"""The filters of lists."""
+
+from typing import Any
+
+from django.db.models import F, QuerySet
+from django_filters import rest_framework as filters
+
+from govpay.api.filters import IdFilter
+from payments.models import Disbursement, Enrollment, Intake, Payment, Payout
+from payments.models.intake import IntakeKind, IntakeStatus
+from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
+
+
+class Enrollments(filters.FilterSet):  # type: ignore[misc]
+    """By the whole reference, or how it begins."""
+
+    reference = filters.CharFilter(max_length=40)
+    search = filters.CharFilter(
+        field_name="reference", lookup_expr="startswith", max_length=40, help_text="How the reference begins."
+    )
+
+    class Meta:
+        model = Enrollment
+        fields: list[str] = []
+
+
+class Intakes(filters.FilterSet):  # type: ignore[misc]
+    """By what a file lists, and what became of it."""
+
+    kind = filters.ChoiceFilter(choices=IntakeKind.choices)
+    status = filters.ChoiceFilter(choices=IntakeStatus.choices)
+
+    class Meta:
+        model = Intake
+        fields: list[str] = []
+
+
+class Disbursements(filters.FilterSet):  # type: ignore[misc]
+    """By status and cycle."""
+
+    status = filters.ChoiceFilter(choices=DisbursementStatus.choices)
+    period = filters.CharFilter(field_name="cycle__period", max_length=20)
+    purpose = filters.CharFilter(field_name="cycle__purpose", max_length=40)
+
+    class Meta:
+        model = Disbursement
+        fields: list[str] = []
+
+
+class Payments(filters.FilterSet):  # type: ignore[misc]
+    """By the line's own status, its payout's, its payout or its person."""
+
+    status = filters.ChoiceFilter(choices=PaymentStatus.choices)
+    payout_status = filters.ChoiceFilter(field_name="payout__status", choices=PayoutStatus.choices)
+    payout = IdFilter(field_name="payout_id")
+    reference = filters.CharFilter(method="of_person", max_length=40)
+
+    class Meta:
+        model = Payment
+        fields: list[str] = []
+
+    def of_person(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Return the payments of whoever is enrolled under the reference in the payment's own program."""
+        return rows.filter(
+            beneficiary__enrollments__reference=value,
+            beneficiary__enrollments__program_id=F("disbursement__program_id"),
+        )
+
+
+class Payouts(filters.FilterSet):  # type: ignore[misc]
+    """By status, program, list or tx."""
+
+    status = filters.ChoiceFilter(choices=PayoutStatus.choices)
+    program = IdFilter(field_name="disbursement__program_id")
+    disbursement = IdFilter(field_name="disbursement_id")
+    txid = filters.CharFilter(
+        field_name="txs__txid", max_length=64, help_text="Of any signed version of the payout."
+    )
+
+    class Meta:
+        model = Payout
+        fields: list[str] = []
+
+
+class PayoutsOfList(filters.FilterSet):  # type: ignore[misc]
+    """By status."""
+
+    status = filters.ChoiceFilter(choices=PayoutStatus.choices)
+
+    class Meta:
+        model = Payout
+        fields: list[str] = []

@@ -1,0 +1,92 @@
+"""Payments and payouts, with what the chain says of them, and the node."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from govpay.api.serializers import Hex
+from payments.api.serializers.fields import Address
+from payments.onchain.network import Network
+from payments.states import PaymentStatus, PayoutStatus
+
+
+class PaymentOut(serializers.Serializer[Any]):
+    """One line. Where it is on chain is its payout's state; confirmations count blocks that govpay has read."""
+
+    id = serializers.IntegerField()
+    disbursement_id = serializers.IntegerField()
+    line = serializers.IntegerField()
+    reference = serializers.CharField(allow_null=True)
+    amount_sat = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=PaymentStatus.choices)
+    address = Address(source="script_pubkey", allow_null=True)
+    script_pubkey = Hex(allow_null=True)
+    payout_id = serializers.IntegerField(allow_null=True)
+    payout_status = serializers.ChoiceField(choices=PayoutStatus.choices, allow_null=True)
+    txid = serializers.CharField(allow_null=True)
+    vout = serializers.IntegerField(allow_null=True)
+    block_hash = serializers.CharField(allow_null=True)
+    block_height = serializers.IntegerField(allow_null=True)
+    confirmations = serializers.IntegerField()
+
+
+class PayoutOut(serializers.Serializer[Any]):
+    """A group that one tx pays; the rate is in satoshis per 1,000 virtual bytes."""
+
+    id = serializers.IntegerField()
+    program_id = serializers.IntegerField()
+    disbursement_id = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=PayoutStatus.choices)
+    payment_count = serializers.IntegerField()
+    payments_sat = serializers.IntegerField()
+    txid = serializers.CharField(source="current_txid")
+    fee_sat = serializers.IntegerField()
+    change_sat = serializers.IntegerField()
+    vsize_vb = serializers.IntegerField()
+    feerate_sat_kvb = serializers.IntegerField()
+    attempts = serializers.IntegerField()
+    problem = serializers.CharField()
+    block_hash = serializers.CharField(source="mined_block_hash", allow_null=True)
+    block_height = serializers.IntegerField(source="mined_height", allow_null=True)
+    confirmations = serializers.IntegerField()
+    created_at = serializers.DateTimeField()
+
+
+class PayoutTxOut(serializers.Serializer[Any]):
+    """One signed version of a payout; at most one can ever confirm."""
+
+    txid = serializers.CharField()
+    fee_sat = serializers.IntegerField()
+    vsize_vb = serializers.IntegerField()
+    signed_at = serializers.DateTimeField()
+
+
+class PayoutInputOut(serializers.Serializer[Any]):
+    """An outpoint that the payout spends."""
+
+    position = serializers.IntegerField()
+    txid = serializers.CharField()
+    vout = serializers.IntegerField()
+    amount_sat = serializers.IntegerField()
+    is_live = serializers.BooleanField()
+
+
+class PayoutDetail(PayoutOut):
+    """A payout with its signed txs and its inputs."""
+
+    txs = PayoutTxOut(many=True)
+    inputs = PayoutInputOut(many=True)
+
+
+class NodeOut(serializers.Serializer[Any]):
+    """The last look at the node and its age; nothing here asks the node."""
+
+    network = serializers.ChoiceField(choices=[(n.value, n.value) for n in Network])
+    is_ok = serializers.BooleanField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+    subversion = serializers.CharField()
+    block_hash = serializers.CharField()
+    block_height = serializers.IntegerField(allow_null=True)
+    checked_at = serializers.DateTimeField(allow_null=True)
+    age_s = serializers.IntegerField(allow_null=True)

@@ -1,0 +1,82 @@
+"""Programs, their members, funds and wallets."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from govpay.api.serializers import StrictSerializer, Text, Whole
+from payments.api.serializers.fields import Username
+from payments.models import Program, Role
+from payments.onchain.network import Network
+
+RULES = (
+    "target_blocks",
+    "feerate_floor_sat_kvb",
+    "feerate_fallback_sat_kvb",
+    "feerate_ceiling_sat_kvb",
+    "confirmations_settled",
+    "group_max_payments",
+    "group_max_vsize_vb",
+)
+
+
+class NewProgram(StrictSerializer):
+    """A scheme; what is left out gets its default. The service checks the bounds."""
+
+    code = Text(max_length=20)
+    name = Text(max_length=200)
+    target_blocks = Whole(required=False, min_value=1, max_value=1008)
+    feerate_floor_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
+    feerate_fallback_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
+    feerate_ceiling_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
+    confirmations_settled = Whole(required=False, min_value=1, max_value=100)
+    group_max_payments = Whole(required=False, min_value=1, max_value=3_000)
+    group_max_vsize_vb = Whole(required=False, min_value=500, max_value=99_000)
+
+
+class ProgramOut(serializers.ModelSerializer[Program]):
+    """A scheme and its rules; fee rates are satoshis per 1,000 virtual bytes."""
+
+    network = serializers.ChoiceField(choices=[(n.value, n.value) for n in Network])
+    created_by = Username()
+
+    class Meta:
+        model = Program
+        fields = ["id", "code", "name", "currency", "network", *RULES, "created_by", "created_at"]
+        read_only_fields = fields
+
+
+class FundsOut(serializers.Serializer[Any]):
+    """Satoshis: in the books, set aside for approved lists with their fees, and free."""
+
+    booked_sat = serializers.IntegerField()
+    reserved_sat = serializers.IntegerField()
+    available_sat = serializers.IntegerField()
+
+
+class WalletOut(serializers.Serializer[Any]):
+    """Where to fund a program; no address until the engine has made the wallet, and ``reason`` says why."""
+
+    is_ready = serializers.BooleanField()
+    network = serializers.ChoiceField(choices=[(n.value, n.value) for n in Network])
+    name = serializers.CharField()
+    funding_address = serializers.CharField(allow_null=True)
+    ready_at = serializers.DateTimeField(allow_null=True)
+    reason = serializers.CharField()
+
+
+class NewMember(StrictSerializer):
+    """Whom to give which role."""
+
+    username = Text(max_length=150)
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
+class MemberOut(serializers.Serializer[Any]):
+    """One role of one user in the program."""
+
+    id = serializers.IntegerField()
+    username = Username(source="user")
+    role = serializers.ChoiceField(choices=Role.choices)
+    granted_by = Username()
+    created_at = serializers.DateTimeField()

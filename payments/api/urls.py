@@ -1,0 +1,50 @@
+"""Addresses of programs, people, lists and payments."""
+
+from django.urls import path
+
+from govpay.api import converters
+from payments.api.views import disbursements, intakes, payments, people, programs
+
+__all__ = ["converters", "urlpatterns"]
+
+PROGRAM = "programs/<id:program_id>/"
+ENROLLMENT = "enrollments/<id:enrollment_id>/"
+INTAKE = "intakes/<id:intake_id>/"
+LIST = "disbursements/<id:disbursement_id>/"
+PAYMENT = "payments/<id:payment_id>/"
+PAYOUT = "payouts/<id:payout_id>/"
+
+urlpatterns = [
+    path("programs/", programs.ProgramList.as_view(), name="programs"),
+    path(PROGRAM, programs.ProgramDetail.as_view(), name="program"),
+    path(f"{PROGRAM}funds/", programs.ProgramFunds.as_view(), name="program-funds"),
+    path(f"{PROGRAM}wallet/", programs.ProgramWallet.as_view(), name="program-wallet"),
+    path(f"{PROGRAM}members/", programs.ProgramMembers.as_view(), name="program-members"),
+    path(f"{PROGRAM}enrollments/", people.EnrollmentList.as_view(), name="enrollments"),
+    path(f"{PROGRAM}intakes/", intakes.IntakeList.as_view(), name="intakes"),
+    path(f"{PROGRAM}intakes/people/", people.PeopleIntake.as_view(), name="intakes-people"),
+    path(f"{PROGRAM}disbursements/", disbursements.DisbursementList.as_view(), name="disbursements"),
+    path(ENROLLMENT, people.EnrollmentDetail.as_view(), name="enrollment"),
+    path(f"{ENROLLMENT}destination/", people.EnrollmentDestination.as_view(), name="enrollment-destination"),
+    path(INTAKE, intakes.IntakeDetail.as_view(), name="intake"),
+    path(f"{INTAKE}errors/", intakes.IntakeErrors.as_view(), name="intake-errors"),
+    path(f"{INTAKE}errors.csv", intakes.IntakeErrorsFile.as_view(), name="intake-errors-file"),
+    path(LIST, disbursements.DisbursementRead.as_view(), name="disbursement"),
+    path(f"{LIST}submit/", disbursements.Submit.as_view(), name="disbursement-submit"),
+    path(f"{LIST}approve/", disbursements.Approve.as_view(), name="disbursement-approve"),
+    path(f"{LIST}reject/", disbursements.Reject.as_view(), name="disbursement-reject"),
+    path(f"{LIST}release/", disbursements.Release.as_view(), name="disbursement-release"),
+    path(f"{LIST}cancel/", disbursements.Cancel.as_view(), name="disbursement-cancel"),
+    path(f"{LIST}payments/", disbursements.DisbursementPayments.as_view(), name="disbursement-payments"),
+    path(f"{LIST}payouts/", disbursements.DisbursementPayouts.as_view(), name="disbursement-payouts"),
+    path(f"{LIST}history/", disbursements.DisbursementHistory.as_view(), name="disbursement-history"),
+    path(PAYMENT, payments.PaymentRead.as_view(), name="payment"),
+    path(f"{PAYMENT}hold/", payments.Hold.as_view(), name="payment-hold"),
+    path(f"{PAYMENT}resume/", payments.Resume.as_view(), name="payment-resume"),
+    path(f"{PAYMENT}withdraw/", payments.Withdraw.as_view(), name="payment-withdraw"),
+    path(f"{PAYMENT}history/", payments.PaymentHistory.as_view(), name="payment-history"),
+    path("payouts/", payments.PayoutList.as_view(), name="payouts"),
+    path(PAYOUT, payments.PayoutRead.as_view(), name="payout"),
+    path(f"{PAYOUT}history/", payments.PayoutHistory.as_view(), name="payout-history"),
+    path("node/", payments.NodeRead.as_view(), name="node"),
+]

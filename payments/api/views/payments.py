@@ -1,0 +1,148 @@
+"""Payments, payouts and the node; reading them asks the database only."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from govpay.api.idempotency import Idempotent
+from govpay.api.pagination import OldestFirst
+from payments.api import filters
+from payments.api.serializers import payment as serializers
+from payments.api.serializers.disbursement import HistoryOut, Reason
+from payments.api.views.scoped import Scoped, ScopedList
+from payments.models import Payout, StatusChange
+from payments.selectors import disbursements as history_selector
+from payments.selectors import node
+from payments.selectors import payments as selector
+from payments.services import holds as service
+
+PAYMENT = {200: serializers.PaymentOut}
+
+
+def _render(request: Request, payment_id: int) -> Response:
+    row = selector.payments(request.user).get(pk=payment_id)
+    return Response(serializers.PaymentOut(row).data)
+
+
+class PaymentRead(Scoped):
+    """One payment."""
+
+    @extend_schema(operation_id="payments_read", tags=["payments"], responses=PAYMENT)
+    def get(self, request: Request, payment_id: int) -> Response:
+        """Return a payment, with its tx and confirmations from the blocks that govpay has read."""
+        return _render(request, payment_id)
+
+
+class Hold(Idempotent, Scoped):
+    """Stops a payment."""
+
+    @extend_schema(operation_id="payments_hold", tags=["payments"], request=Reason, responses=PAYMENT)
+    def post(self, request: Request, payment_id: int) -> Response:
+        """Stop a payment that is in no payout yet."""
+        body = Reason(data=request.data)
+        body.is_valid(raise_exception=True)
+        by: Any = request.user
+        service.hold(by=by, payment_id=payment_id, **body.validated_data)
+        return _render(request, payment_id)
+
+
+class Resume(Idempotent, Scoped):
+    """Lets a held payment go on."""
+
+    @extend_schema(operation_id="payments_resume", tags=["payments"], request=Reason, responses=PAYMENT)
+    def post(self, request: Request, payment_id: int) -> Response:
+        """Let a held payment go on; not by the person who held it."""
+        body = Reason(data=request.data)
+        body.is_valid(raise_exception=True)
+        by: Any = request.user
+        service.resume(by=by, payment_id=payment_id, **body.validated_data)
+        return _render(request, payment_id)
+
+
+class Withdraw(Idempotent, Scoped):
+    """Takes a held payment out for good."""
+
+    @extend_schema(operation_id="payments_withdraw", tags=["payments"], request=Reason, responses=PAYMENT)
+    def post(self, request: Request, payment_id: int) -> Response:
+        """Never pay a held payment in this list; not by the person who held it."""
+        body = Reason(data=request.data)
+        body.is_valid(raise_exception=True)
+        by: Any = request.user
+        service.withdraw(by=by, payment_id=payment_id, **body.validated_data)
+        return _render(request, payment_id)
+
+
+class PaymentHistory(ScopedList):
+    """Who did what to a payment, when and why."""
+
+    serializer_class = HistoryOut
+    pagination_class = OldestFirst
+    queryset = StatusChange.objects.none()
+
+    def get_queryset(self) -> QuerySet[StatusChange]:
+        """Return the changes of the payment in the address."""
+        return history_selector.history("payment", self.kwargs["payment_id"])
+
+    @extend_schema(operation_id="payments_history", tags=["payments"], responses={200: HistoryOut(many=True)})
+    def get(self, request: Request, payment_id: int) -> Response:
+        """List changes of status, oldest first."""
+        return self.page(request)
+
+
+class PayoutList(ScopedList):
+    """The payouts of the user's programs."""
+
+    serializer_class = serializers.PayoutOut
+    filterset_class = filters.Payouts
+    queryset = Payout.objects.none()
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Return what the user may see."""
+        return selector.payouts(self.request.user)
+
+    @extend_schema(
+        operation_id="payouts_list", tags=["payments"], responses={200: serializers.PayoutOut(many=True)}
+    )
+    def get(self, request: Request) -> Response:
+        """List payouts, newest first."""
+        return self.page(request)
+
+
+class PayoutRead(Scoped):
+    """One payout."""
+
+    @extend_schema(operation_id="payouts_read", tags=["payments"], responses={200: serializers.PayoutDetail})
+    def get(self, request: Request, payout_id: int) -> Response:
+        """Return a payout with its signed txs, its inputs, and why it waits."""
+        row = selector.payouts(request.user).get(pk=payout_id)
+        row |= {"txs": selector.payout_txs(payout_id), "inputs": selector.payout_inputs(payout_id)}
+        return Response(serializers.PayoutDetail(row).data)
+
+
+class PayoutHistory(ScopedList):
+    """What happened to a payout."""
+
+    serializer_class = HistoryOut
+    pagination_class = OldestFirst
+    queryset = StatusChange.objects.none()
+
+    def get_queryset(self) -> QuerySet[StatusChange]:
+        """Return the changes of the payout in the address."""
+        return history_selector.history("payout", self.kwargs["payout_id"])
+
+    @extend_schema(operation_id="payouts_history", tags=["payments"], responses={200: HistoryOut(many=True)})
+    def get(self, request: Request, payout_id: int) -> Response:
+        """List changes of status, oldest first."""
+        return self.page(request)
+
+
+class NodeRead(Scoped):
+    """The node, as the engine last saw it."""
+
+    @extend_schema(operation_id="node_read", tags=["node"], responses={200: serializers.NodeOut})
+    def get(self, request: Request) -> Response:
+        """Return the last look at the node and its age."""
+        return Response(serializers.NodeOut(node.last_look()).data)

@@ -1,0 +1,111 @@
+"""People of a program: enroll one or a file of them, and change where somebody is paid."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from govpay.api.idempotency import Idempotent
+from govpay.api.parsers import UploadParser
+from payments.api import filters
+from payments.api.serializers import people as serializers
+from payments.api.views import intakes
+from payments.api.views.scoped import Scoped, ScopedList
+from payments.models import Enrollment
+from payments.selectors import people as selector
+from payments.services import people as service
+
+
+class EnrollmentList(Idempotent, ScopedList):
+    """The people of a program; names and phones only for officers and auditors."""
+
+    serializer_class = serializers.EnrollmentOut
+    filterset_class = filters.Enrollments
+    queryset = Enrollment.objects.none()
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Return the people of the program in the address."""
+        return selector.enrollments(self.request.user, self.kwargs["program_id"])
+
+    @extend_schema(
+        operation_id="enrollments_list",
+        tags=["people"],
+        responses={200: serializers.EnrollmentOut(many=True)},
+    )
+    def get(self, request: Request, program_id: int) -> Response:
+        """List people, newest first."""
+        return self.page(request)
+
+    @extend_schema(
+        operation_id="enrollments_create",
+        tags=["people"],
+        request=serializers.NewEnrollment,
+        responses={201: serializers.EnrollmentOut},
+    )
+    def post(self, request: Request, program_id: int) -> Response:
+        """Enroll one person; every rule that is broken is named."""
+        body = serializers.NewEnrollment(data=request.data)
+        body.is_valid(raise_exception=True)
+        by: Any = request.user
+        made = service.enroll(by=by, program_id=program_id, **body.validated_data)
+        row = selector.enrollment(by, made.pk)
+        return Response(serializers.EnrollmentOut(row).data, status.HTTP_201_CREATED)
+
+
+class EnrollmentDetail(Scoped):
+    """One person of a program."""
+
+    @extend_schema(
+        operation_id="enrollments_read", tags=["people"], responses={200: serializers.EnrollmentOut}
+    )
+    def get(self, request: Request, enrollment_id: int) -> Response:
+        """Return a person and where they are paid."""
+        return Response(serializers.EnrollmentOut(selector.enrollment(request.user, enrollment_id)).data)
+
+
+class EnrollmentDestination(Scoped):
+    """Where a person is paid."""
+
+    @extend_schema(
+        operation_id="enrollments_set_destination",
+        tags=["people"],
+        request=serializers.NewDestination,
+        responses={200: serializers.EnrollmentOut},
+    )
+    def put(self, request: Request, enrollment_id: int) -> Response:
+        """Pay a person elsewhere from the next list on; lists that were submitted keep their address."""
+        body = serializers.NewDestination(data=request.data)
+        body.is_valid(raise_exception=True)
+        by: Any = request.user
+        service.change_destination(by=by, enrollment_id=enrollment_id, **body.validated_data)
+        return Response(serializers.EnrollmentOut(selector.enrollment(by, enrollment_id)).data)
+
+
+class PeopleIntake(Idempotent, Scoped):
+    """A file of people."""
+
+    parser_classes = [UploadParser]
+
+    @extend_schema(
+        operation_id="intakes_people_create",
+        tags=["people"],
+        request={"multipart/form-data": serializers.PeopleFile},
+        responses={201: serializers.IntakeOut, (422, "application/problem+json"): serializers.IntakeProblem},
+    )
+    def post(self, request: Request, program_id: int) -> Response:
+        """Enroll the people of a CSV file: all, or with accept_partial the good rows."""
+        body = serializers.PeopleFile(data=request.data)
+        body.is_valid(raise_exception=True)
+        file = body.validated_data["file"]
+        by: Any = request.user
+        intake = service.import_csv(
+            by=by,
+            program_id=program_id,
+            file=file,
+            filename=file.name,
+            accept_partial=body.validated_data["accept_partial"],
+        )
+        return intakes.refused_or(intake, serializers.IntakeOut(intake).data)

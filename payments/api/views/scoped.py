@@ -1,0 +1,32 @@
+"""The base of the views: whatever an address names must be in one of the user's programs, before all else."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from payments.selectors import scope
+
+
+class Scoped(APIView):
+    """Answers 404 for another program's ids in every verb, before the body is looked at."""
+
+    scope: Callable[..., None] = staticmethod(scope.require)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check the address after the token."""
+        super().initial(request, *args, **kwargs)
+        if kwargs:
+            self.scope(user=request.user, **kwargs)
+
+
+class ScopedList(Scoped, GenericAPIView[Any]):
+    """A list in cursor pages; get_queryset reads the address, the filters do the rest."""
+
+    def page(self, request: Request) -> Response:
+        """Return one page of the filtered rows."""
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.get_serializer(rows, many=True).data)

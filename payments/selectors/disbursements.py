@@ -1,0 +1,57 @@
+"""Reads lists and how far they are; everything is counted in the database."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, QuerySet, Sum
+
+from payments.models import Disbursement, Payment, Payout, StatusChange
+from payments.selectors import scope
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many rows are in a status and what they are worth, in satoshis."""
+
+    status: str
+    count: int
+    amount_sat: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a list is: its lines, those not yet in a payout, and its payouts."""
+
+    payments: list[Tally]
+    payouts: list[Tally]
+    unsealed_count: int
+
+
+def visible(user: Any) -> QuerySet[Disbursement]:
+    """Return the lists of the user's programs, with everybody who did something."""
+    rows = Disbursement.objects.filter(program_id__in=scope.programs(user))
+    return rows.select_related("program", "cycle", "made_by", "approved_by", "released_by")
+
+
+def get(user: Any, disbursement_id: int) -> Disbursement:
+    """Return one list; raise Disbursement.DoesNotExist."""
+    return visible(user).get(pk=disbursement_id)
+
+
+def progress(disbursement_id: int) -> Progress:
+    """Count a list's payments and payouts by status, in two queries."""
+    lines = Payment.objects.filter(disbursement_id=disbursement_id).values("status").order_by("status")
+    counted = list(lines.annotate(count=Count("id"), total=Sum("amount_sat"), sealed=Count("payout_id")))
+    groups = Payout.objects.filter(disbursement_id=disbursement_id).values("status").order_by("status")
+    sealed = groups.annotate(count=Count("id"), total=Sum("payments_sat"))
+    return Progress(
+        payments=[Tally(row["status"], row["count"], row["total"]) for row in counted],
+        payouts=[Tally(row["status"], row["count"], row["total"]) for row in sealed],
+        unsealed_count=sum(row["count"] - row["sealed"] for row in counted if row["status"] == "pending"),
+    )
+
+
+def history(subject: str, subject_id: int) -> QuerySet[StatusChange]:
+    """Return each change of status of a disbursement, payment or payout."""
+    rows = StatusChange.objects.filter(subject=subject, subject_id=subject_id)
+    return rows.select_related("actor")
