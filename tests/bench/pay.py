@@ -1,0 +1,164 @@
+"""Released to settled through real workers, against a bare script that pays the same outputs in the same groups."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+from deploy.local.regtest import Miner, to_btc
+from deploy.local.rpc import Rpc
+from deploy.local.stack import Stack
+from payments.models import Disbursement, Enrollment, Payment, Payout, PayoutTx
+from payments.services import disbursements, lists, people
+from tests.bench import people as files
+from tests.regtest.ministry import Ministry
+
+AMOUNT_SAT = 5_000
+GROUP = 500
+COIN_SAT = GROUP * AMOUNT_SAT + 1_000_000
+FEERATE_SAT_VB = 2
+# Six to settle, and one more for each quarter megabyte: some nodes make blocks of 300 kB by default.
+BLOCKS = 6
+BLOCK_BYTES = 250_000
+
+
+def measure(stack: Stack, n: int) -> dict[str, Any]:
+    """Return times and ratios at n/10 and n payments, with one and two workers' worth of figures as they are."""
+    miner = Miner(stack.environment()["GOVPAY_NODE_URL"])
+    workers = [stack.start_worker(f"bench{number}") for number in (1, 2)]
+    beat = stack.start_beat()
+    ministry = Ministry.open(deposits_sat=[], code="BENCH", feerate_floor_sat_kvb=1_000)
+    small, large = max(n // 10, 1), n
+    pay_through_workers(stack, ministry, small, period="warm-up", first=0)
+    ours_small = pay_through_workers(stack, ministry, small, period="small", first=small)
+    ours = pay_through_workers(stack, ministry, large, period="large", first=2 * small)
+    outputs = [
+        (bytes(script), AMOUNT_SAT)
+        for script in Payment.objects.filter(cycle__period="large")
+        .order_by("pk")
+        .values_list("script_pubkey", flat=True)
+    ]
+    bare = pay_bare(stack, miner, outputs, GROUP)
+    bare_3000 = pay_bare(stack, miner, outputs, 3_000)
+    sizes = PayoutTx.objects.filter(payout__disbursement__cycle__period="large")
+    vb = sum(sizes.values_list("vsize_vb", flat=True)) / large
+    for process in (*workers, beat):
+        stack.kill(process)
+    return {
+        "payments": large,
+        "engine_s": round(ours["settled_s"], 3),
+        "engine_sent_s": round(ours["sent_s"], 3),
+        "bare_groups_of_500_s": round(bare, 3),
+        "bare_groups_of_3000_s": round(bare_3000, 3),
+        "engine_to_bare": round(ours["settled_s"] / bare, 2),
+        "engine_to_bare_goal": 4,
+        "engine_to_bare_3000": round(ours["settled_s"] / bare_3000, 2),
+        "ms_a_payment_small": round(1000 * ours_small["settled_s"] / small, 3),
+        "ms_a_payment_large": round(1000 * ours["settled_s"] / large, 3),
+        "large_to_small_a_payment": round((ours["settled_s"] / large) / (ours_small["settled_s"] / small), 2),
+        "large_to_small_goal": 1.2,
+        "vb_a_payment": round(vb, 2),
+        "vb_a_payment_goal": 31.3,
+    }
+
+
+def pay_through_workers(
+    stack: Stack, ministry: Ministry, count: int, *, period: str, first: int
+) -> dict[str, float]:
+    """Enroll, list and approve; then time from the release to the last settlement."""
+    enroll(stack.state_dir, ministry, count, first=first)
+    deposit(ministry, math.ceil(count / GROUP))
+    made = make_list(stack.state_dir, ministry, count, period=period, first=first)
+    agreed = bytes(made.manifest_hash or b"")
+    disbursements.approve(by=ministry.approver, disbursement_id=made.pk, manifest_hash=agreed)
+    begin = time.perf_counter()
+    disbursements.release(by=ministry.releaser, disbursement_id=made.pk, manifest_hash=agreed)
+    groups = math.ceil(count / GROUP)
+    wait_until(lambda: Payout.objects.filter(disbursement=made, status="sent").count() == groups)
+    sent_s = time.perf_counter() - begin
+    ministry.miner.mine(blocks_for(count))
+    wait_until(lambda: Disbursement.objects.filter(pk=made.pk, status="completed").exists())
+    return {"sent_s": sent_s, "settled_s": time.perf_counter() - begin}
+
+
+def blocks_for(payments: int) -> int:
+    """Return how many blocks hold and settle so many P2WPKH payments."""
+    return BLOCKS + 31 * payments // BLOCK_BYTES
+
+
+def enroll(folder: Path, ministry: Ministry, count: int, *, first: int) -> None:
+    """Load people by file, unless they are enrolled already."""
+    reference = f"B{first + count - 1:08}"
+    if Enrollment.objects.filter(program=ministry.program, reference=reference).exists():
+        return
+    path = folder / "people.csv"
+    files.write_people(path, count, first=first)
+    with path.open("rb") as file:
+        loaded = people.import_csv(
+            by=ministry.officer, program_id=ministry.program.pk, file=file, filename=path.name
+        )
+    assert loaded.rows_loaded == count, loaded
+
+
+def make_list(folder: Path, ministry: Ministry, count: int, *, period: str, first: int) -> Disbursement:
+    """Upload and submit a list of them."""
+    path = folder / "list.csv"
+    files.write_list(path, count, AMOUNT_SAT, first=first)
+    with path.open("rb") as file:
+        loaded = lists.create_from_csv(
+            by=ministry.officer,
+            program_id=ministry.program.pk,
+            period=period,
+            purpose="bench",
+            file=file,
+            filename=path.name,
+            expected_count=count,
+            expected_total_sat=count * AMOUNT_SAT,
+        )
+    return disbursements.submit(by=ministry.officer, disbursement_id=loaded.disbursement.pk)
+
+
+def deposit(ministry: Ministry, coins: int) -> None:
+    """Confirm as many coins as there will be payouts, and one that carries the fee ceiling."""
+    ceiling_sat = 60_000_000 + coins * 2_000_000
+    for number, amount_sat in enumerate([COIN_SAT] * coins + [ceiling_sat]):
+        ministry.miner.fund([ministry.funding_address()], amount_sat)
+        if number % 20 == 19:
+            ministry.miner.mine(1)
+    ministry.mine(1)
+
+
+def pay_bare(stack: Stack, miner: Miner, outputs: list[tuple[bytes, int]], group: int) -> float:
+    """Pay the outputs with nothing but the node's RPCs, a group a tx, and mine; return the seconds."""
+    url = stack.environment()["GOVPAY_NODE_URL"]
+    name = f"bare-{group}"
+    miner.node.call("createwallet", wallet_name=name, descriptors=True)
+    wallet = Rpc(url, wallet=name)
+    groups = [outputs[at : at + group] for at in range(0, len(outputs), group)]
+    funding = wallet.call("getnewaddress", "", "bech32")
+    for number in range(len(groups) + 1):
+        miner.fund([funding], group * AMOUNT_SAT + 1_000_000)
+        if number % 20 == 19:
+            miner.mine(1)
+    miner.mine(1)
+    named = [
+        [{miner.node.call("decodescript", s.hex())["address"]: to_btc(sat)} for s, sat in g] for g in groups
+    ]
+    begin = time.perf_counter()
+    for wanted in named:
+        options = {"fee_rate": str(FEERATE_SAT_VB), "change_type": "bech32"}
+        funded = wallet.call("walletcreatefundedpsbt", [], wanted, 0, options)
+        signed = wallet.call("walletprocesspsbt", funded["psbt"])
+        final = wallet.call("finalizepsbt", signed["psbt"])
+        wallet.call("sendrawtransaction", final["hex"])
+    miner.mine(blocks_for(len(outputs)))
+    return time.perf_counter() - begin
+
+
+def wait_until(condition: Any, timeout_s: float = 900) -> None:
+    """Poll every 20 ms."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the workers did not get there")
+        time.sleep(0.02)
