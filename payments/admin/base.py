@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 
 from govpay.errors import GovPayError
 from payments.admin import scope
-from payments.admin.paging import BoundedPaginator
+from payments.admin.paging import BoundedChangeList, BoundedPaginator
 from payments.admin.tables import Notice, Table
 from payments.onchain import address, network
 
@@ -98,6 +98,10 @@ class ProgramScopedAdmin(ModelAdmin):
         """Search by exact values only, which indexes answer however many rows there are."""
         term = search_term.strip()
         return (queryset.filter(self.find(request, term)) if term else queryset), False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedChangeList]:
+        """Return the list that counts only as far as it is paged through."""
+        return BoundedChangeList
 
     def get_row(self, request: HttpRequest, object_id: str) -> Any:
         """Return the row for an action; raise Http404 unless it is in one of the user's programs."""

@@ -59,6 +59,13 @@ def short(value: Any, *, url: str = "") -> str:
     return format_html('<a class="gp-link" href="{}">{}</a>', url, code) if url else code
 
 
+def outpoint(txid: str, vout: int) -> str:
+    """Write an outpoint with the two ends of its txid."""
+    return format_html(
+        '<code class="gp-hash" title="{0}:{2}">{1}:{2}</code>', txid, f"{txid[:8]}…{txid[-6:]}", vout
+    )
+
+
 def whole(value: Any) -> str:
     """Write a hash, a script or an address in full, monospaced and free to break."""
     text = hexadecimal(value)
@@ -151,7 +158,7 @@ def person(user: Any) -> str:
 
 def masked(text: str) -> str:
     """Return a name of which only the initials can be read."""
-    return " ".join(word[0] + "•" * min(len(word) - 1, 5) for word in text.split()) or EMPTY
+    return " ".join(word[0] + "•" * min(len(word) - 1, 5) for word in text.split()[:4]) or EMPTY
 
 
 def join(*parts: str) -> str:

@@ -3,7 +3,9 @@
 from typing import Any
 
 from django.core.paginator import Paginator
+from django.http import HttpRequest
 from django.utils.functional import cached_property
+from unfold.views import ChangeList
 
 MOST_ROWS = 10_000
 
@@ -21,3 +23,13 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
     def is_cut(self) -> bool:
         """Say whether the list is longer than what its pages show."""
         return self.count == MOST_ROWS
+
+
+class BoundedChangeList(ChangeList):
+    """Offers to show everything only where a search or a filter hides something."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read the rows of the page."""
+        super().get_results(request)
+        if not (self.query or self.has_active_filters):
+            self.full_result_count = self.result_count

@@ -38,7 +38,7 @@ class PayoutAdmin(ProgramScopedAdmin):
         (None, {"fields": ("state", "program", "list_link", "waits", "created")}),
         ("Amounts", {"fields": ("count", "amount", "fee", "change", "size", "rate")}),
         ("Chain", {"fields": ("tx_whole", "anchor", "mined_in", "confirmations", "manifest")}),
-        ("Engine", {"fields": ("lease_until", "due_at", "attempts")}),
+        ("Engine", {"fields": ("lease", "due", "attempts")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payout]:
@@ -86,7 +86,7 @@ class PayoutAdmin(ProgramScopedAdmin):
                 ("Outpoint", "Amount", "Reserved"),
                 [
                     (
-                        cells.join(cells.short(r.txid), f":{r.vout}"),
+                        cells.outpoint(r.txid, r.vout),
                         cells.sat(r.amount_sat),
                         _liveness(r),
                     )
@@ -185,6 +185,16 @@ class PayoutAdmin(ProgramScopedAdmin):
         """When it was sealed."""
         return cells.moment(payout.created_at)
 
+    @display(description="a worker has it until")
+    def lease(self, payout: Payout) -> str:
+        """When the worker's lease ends."""
+        return cells.moment(payout.lease_until)
+
+    @display(description="next visit")
+    def due(self, payout: Payout) -> str:
+        """When the engine looks again."""
+        return cells.moment(payout.due_at)
+
     @display(description="waits for")
     def waits(self, payout: Payout) -> str:
         """Why it waits or is frozen."""
@@ -270,7 +280,7 @@ class ReservationAdmin(ProgramScopedAdmin):
     @display(description="outpoint")
     def outpoint(self, row: Reservation) -> str:
         """The coin, shortened."""
-        return cells.join(cells.short(row.txid), f":{row.vout}")
+        return cells.outpoint(row.txid, row.vout)
 
     @display(description="outpoint")
     def outpoint_whole(self, row: Reservation) -> str:

@@ -30,6 +30,11 @@ class Table:
             for header, cell in zip(self.headers, first, strict=True)
         ]
 
+    @property
+    def labeled_rows(self) -> list[list[tuple[str, Any]]]:
+        """The rows, each cell with its header, which a narrow screen shows beside it."""
+        return [list(zip(self.headers, row, strict=True)) for row in self.rows]
+
 
 @dataclass(frozen=True)
 class Notice:

@@ -89,7 +89,7 @@ class CoinAdmin(ProgramScopedAdmin):
     @display(description="outpoint")
     def outpoint(self, coin: Coin) -> str:
         """The coin's name on chain, shortened."""
-        return cells.join(cells.short(coin.txid), f":{coin.vout}")
+        return cells.outpoint(coin.txid, coin.vout)
 
     @display(description="outpoint")
     def outpoint_whole(self, coin: Coin) -> str:
