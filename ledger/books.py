@@ -85,7 +85,7 @@ INSERT INTO ledger_entry (kind, scope, idempotency_key, input_hash, effective_at
     approver, block_hash, block_height, reversal_of_id)
 SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bytea[], %s::timestamptz[], %s::text[], %s::text[],
     %s::text[], %s::text[], %s::text[], %s::int[], %s::bigint[])
-ON CONFLICT (idempotency_key) DO NOTHING RETURNING idempotency_key, id
+ON CONFLICT DO NOTHING RETURNING idempotency_key, id
 """
 INSERT_POSTINGS = """
 INSERT INTO ledger_posting (entry_id, account_id, amount, reference)
@@ -97,14 +97,17 @@ SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
 def post(drafts: Iterable[Draft]) -> list[int]:
     """Post entries and return their ids in order; those whose key and lines are known already are not posted again.
 
-    Raises UnbalancedEntry, AccountMissing, and IdempotencyConflict where a key comes with other lines; nothing is
-    posted then. All postings go in with one statement, whose trigger demands zero per entry and currency.
+    Raises UnbalancedEntry, AccountMissing, IdempotencyConflict where a key comes with other lines, and
+    AlreadyReversed where another entry mirrors the same one; nothing is posted then. All postings go in with one
+    statement, whose trigger demands zero per entry and currency.
     """
     batch = list(drafts)
     if not batch:
         return []
     for draft in batch:
         _check(draft)
+    if len({draft.idempotency_key for draft in batch}) != len(batch):
+        raise IdempotencyConflict("One batch uses an idempotency key twice.")
     accounts = _account_ids({line.account_code for draft in batch for line in draft.lines})
     hashes = [draft.input_hash() for draft in batch]
     with connection.cursor() as cursor:
@@ -124,12 +127,12 @@ def post(drafts: Iterable[Draft]) -> list[int]:
 
 def _check(draft: Draft) -> None:
     amounts = [line.amount for line in draft.lines]
+    if any(type(amount) is not int or amount == 0 or abs(amount) > MOST for amount in amounts):
+        raise UnbalancedEntry(f"{draft.idempotency_key}: an amount is zero, no integer or too large.")
     if len(amounts) < 2 or sum(amounts) != 0:
         raise UnbalancedEntry(
             f"{draft.idempotency_key}: the lines sum to {sum(amounts)}.", lines=len(amounts)
         )
-    if any(type(amount) is not int or amount == 0 or abs(amount) > MOST for amount in amounts):
-        raise UnbalancedEntry(f"{draft.idempotency_key}: an amount is zero, no integer or too large.")
 
 
 def _columns(batch: list[Draft], hashes: list[bytes]) -> list[list[object]]:
@@ -159,16 +162,23 @@ def _account_ids(codes: set[str]) -> dict[str, int]:
 
 def _known(batch: list[Draft], hashes: list[bytes], new: dict[str, int]) -> dict[str, int]:
     """Return the ids of entries that stood already, after comparing what was posted under each key."""
-    wanted = {draft.idempotency_key: digest for draft, digest in zip(batch, hashes, strict=True)}
-    if len(wanted) != len(batch):
-        raise IdempotencyConflict("One batch uses an idempotency key twice.")
-    rest = [key for key in wanted if key not in new]
+    rest = {
+        draft.idempotency_key: (draft, digest)
+        for draft, digest in zip(batch, hashes, strict=True)
+        if draft.idempotency_key not in new
+    }
     rows = Entry.objects.filter(idempotency_key__in=rest).values_list("idempotency_key", "pk", "input_hash")
     known = {}
-    for key, pk, digest in rows:
-        if bytes(digest) != wanted[key]:
+    for key, pk, digest in rows if rest else ():
+        if bytes(digest) != rest[key][1]:
             raise IdempotencyConflict(f"The key {key} was used before for other lines.", key=key, entry_id=pk)
         known[key] = pk
+    for key, (draft, _) in rest.items():
+        # Neither new nor known: the index that allows one reversal an entry turned it away.
+        if key not in known:
+            raise AlreadyReversed(
+                f"Entry {draft.reversal_of} is reversed already.", entry_id=draft.reversal_of
+            )
     return known
 
 

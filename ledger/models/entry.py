@@ -12,6 +12,14 @@ class TransactionId(models.BigIntegerField):
     def db_type(self, connection: object) -> str:
         return "xid8"
 
+    def from_db_value(self, value: str | None, expression: object, connection: object) -> int | None:
+        """Read the number, which the driver leaves as text."""
+        return None if value is None else int(value)
+
+    def get_db_prep_value(self, value: int | None, connection: object, prepared: bool = False) -> str | None:
+        """Write it as text, because no number is an xid8."""
+        return None if value is None else str(value)
+
 
 class CurrentTransactionId(models.Func):
     """PostgreSQL's pg_current_xact_id()."""

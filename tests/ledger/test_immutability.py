@@ -1,0 +1,327 @@
+"""Nothing in the books is changed or taken away, whoever connects and however they try."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+from django.core.management import call_command
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
+from psycopg import sql
+
+from ledger import books, chart, events, grants
+from ledger.models import Account, AccountKind, Entry, Posting
+from tests import services
+
+CODES = chart.program_accounts(7)
+APP_ROLE = "books_test_app"
+
+CHANGES = [
+    "UPDATE ledger_posting SET amount = amount * 2",
+    "UPDATE ledger_posting SET amount = 5 WHERE amount > 0",
+    "UPDATE ledger_posting SET reference = 9",
+    "UPDATE ledger_posting SET amount = amount WHERE false",
+    "DELETE FROM ledger_posting",
+    "DELETE FROM ledger_posting WHERE false",
+    "TRUNCATE ledger_posting",
+    "UPDATE ledger_entry SET memo = 'x'",
+    "UPDATE ledger_entry SET effective_at = now()",
+    "UPDATE ledger_entry SET idempotency_key = 'x'",
+    "DELETE FROM ledger_entry",
+    "TRUNCATE ledger_entry CASCADE",
+    "UPDATE ledger_account SET code = 'Assets:Another' WHERE code = 'Assets:HotWallet:P7'",
+    "UPDATE ledger_account SET kind = 'expense'",
+    "UPDATE ledger_account SET currency = 'PKR', scale = 2",
+    "DELETE FROM ledger_account",
+    "TRUNCATE ledger_account CASCADE",
+    "INSERT INTO ledger_account SELECT * FROM ledger_account ON CONFLICT (code) DO UPDATE SET name = 'x'",
+    "INSERT INTO ledger_posting SELECT * FROM ledger_posting ON CONFLICT (id) DO UPDATE SET amount = 1",
+    "MERGE INTO ledger_posting p USING ledger_entry e ON e.id = p.entry_id WHEN MATCHED THEN DELETE",
+    "MERGE INTO ledger_posting p USING ledger_entry e ON e.id = p.entry_id WHEN MATCHED THEN UPDATE SET amount = 1",
+]
+ADD_TO_AN_ENTRY = """
+INSERT INTO ledger_posting (entry_id, account_id, amount)
+SELECT e.id, a.id, v.amount FROM ledger_entry e, ledger_account a, (VALUES (5), (-5)) v (amount)
+WHERE a.code = 'Assets:HotWallet:P7'
+"""
+NEW_ENTRY = """
+INSERT INTO ledger_entry (kind, scope, idempotency_key, input_hash, effective_at, memo, source_ref, actor, approver,
+    block_hash)
+VALUES ('funding', 'program:7', 'raw', '\\x00', now(), '', '', '', '', '') RETURNING id
+"""
+NEW_LINE = """
+INSERT INTO ledger_posting (entry_id, account_id, amount)
+SELECT e.id, a.id, %s FROM ledger_entry e, ledger_account a WHERE e.idempotency_key = 'raw' AND a.code = %s
+"""
+BOTH_LINES = """
+INSERT INTO ledger_posting (entry_id, account_id, amount)
+SELECT e.id, a.id, v.amount FROM ledger_entry e, (VALUES ('Assets:HotWallet:P7', %s), ('Assets:InTransit:P7', %s))
+    v (code, amount) JOIN ledger_account a ON a.code = v.code
+WHERE e.idempotency_key = 'raw'
+"""
+
+
+def everything() -> list[list[tuple[Any, ...]]]:
+    """Read the three tables."""
+    return [list(model.objects.order_by("pk").values_list()) for model in (Account, Entry, Posting)]
+
+
+def fund() -> None:
+    """Open the books of program 7 and post a deposit."""
+    chart.open_program(7)
+    books.post(
+        [
+            events.funding(
+                program_id=7,
+                txid="ab" * 32,
+                vout=0,
+                amount_sat=1_000,
+                occurrence=1,
+                effective_at=datetime(2026, 11, 24, tzinfo=UTC),
+                block_hash="cd" * 32,
+                block_height=1,
+            )
+        ]
+    )
+
+
+def run(statement: str, parameters: list[Any] | None = None) -> None:
+    """Run a statement as the owner of the tables."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+@contextmanager
+def refused(message: str) -> Iterator[None]:
+    """Expect the database to refuse the statements inside, and undo them."""
+    with pytest.raises((IntegrityError, psycopg.IntegrityError), match=message), transaction.atomic():
+        yield
+
+
+@pytest.fixture
+def funded(db: None) -> None:
+    """A deposit in the books, whose deferred checks are done, as after a commit."""
+    fund()
+    run("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+
+
+@pytest.mark.usefixtures("funded")
+class TestOwner:
+    @pytest.mark.parametrize("statement", CHANGES)
+    def test_cannot_change_anything(self, statement: str) -> None:
+        before = everything()
+        with (
+            pytest.raises(IntegrityError, match=r"The books are never changed: \w+ on ledger_"),
+            transaction.atomic(),
+        ):
+            run(statement)
+        assert everything() == before
+
+    def test_cannot_add_lines_to_an_entry(self) -> None:
+        before = everything()
+        with refused("has its lines already"):
+            run(ADD_TO_AN_ENTRY)
+        assert everything() == before
+
+    @pytest.mark.parametrize(
+        ("change", "refusal"),
+        [
+            (lambda: Posting.objects.update(amount=5), IntegrityError),
+            (lambda: Posting.objects.all().delete(), IntegrityError),
+            (lambda: Posting.objects.first().save(), IntegrityError),  # type: ignore[union-attr]
+            (lambda: Entry.objects.update(memo="x"), IntegrityError),
+            (lambda: Entry.objects.first().save(), IntegrityError),  # type: ignore[union-attr]
+            (lambda: Entry.objects.all().delete(), ProtectedError),
+            (lambda: Entry.objects.all()._raw_delete("default"), IntegrityError),  # type: ignore[attr-defined]
+            (lambda: Account.objects.filter(code=CODES.hot_wallet).update(code="Assets:B"), IntegrityError),
+            (lambda: Account.objects.update(kind=AccountKind.EXPENSE), IntegrityError),
+            (lambda: Account.objects.get(code=CODES.hot_wallet).delete(), ProtectedError),
+            (lambda: Account.objects.get(code=CODES.payable).delete(), IntegrityError),
+        ],
+    )
+    def test_cannot_change_anything_through_the_models(
+        self, change: Callable[[], object], refusal: type[Exception]
+    ) -> None:
+        before = everything()
+        with pytest.raises(refusal), transaction.atomic():
+            change()
+        assert everything() == before
+
+
+@pytest.mark.usefixtures("funded")
+class TestNewEntry:
+    @pytest.mark.parametrize("amounts", [(5, -4), (5, 5), (-1, 2), (2**62, -(2**62) + 1)])
+    def test_must_balance(self, amounts: tuple[int, int]) -> None:
+        before = everything()
+        with refused(f"its BTC lines sum to {sum(amounts)}"):
+            run(NEW_ENTRY)
+            run(BOTH_LINES, list(amounts))
+        assert everything() == before
+
+    def test_must_balance_in_each_currency(self) -> None:
+        Account.objects.create(code="Assets:Rupees", name="Rupees", kind="asset", currency="PKR", scale=2)
+        before = everything()
+        with refused(r"its (PKR|BTC) lines sum to -?5"):
+            run(NEW_ENTRY)
+            run(BOTH_LINES.replace("Assets:InTransit:P7", "Assets:Rupees"), [5, -5])
+        assert everything() == before
+
+    def test_must_balance_when_its_lines_are_copied_in(self) -> None:
+        account_id = Account.objects.get(code=CODES.hot_wallet).pk
+        before = everything()
+        with refused("sum to 5"):
+            run(NEW_ENTRY)
+            entry_id = Entry.objects.get(idempotency_key="raw").pk
+            with (
+                connection.cursor() as cursor,
+                cursor.copy("COPY ledger_posting (entry_id, account_id, amount) FROM STDIN") as copy,
+            ):
+                copy.write_row((entry_id, account_id, 5))
+        assert everything() == before
+
+    def test_cannot_have_a_line_of_nothing(self) -> None:
+        before = everything()
+        with refused("posting_not_zero"):
+            run(NEW_ENTRY)
+            run(BOTH_LINES, [0, 0])
+        assert everything() == before
+
+    def test_gets_its_lines_in_one_statement(self) -> None:
+        before = everything()
+        with refused("its BTC lines sum to 5"):
+            run(NEW_ENTRY)
+            run(NEW_LINE, [5, CODES.hot_wallet])
+            run(NEW_LINE, [-5, CODES.in_transit])
+        assert everything() == before
+
+    def test_gets_its_lines_once(self) -> None:
+        before = everything()
+        with refused("has its lines already"):
+            run(NEW_ENTRY)
+            run(BOTH_LINES, [5, -5])
+            run(BOTH_LINES, [5, -5])
+        assert everything() == before
+
+
+@pytest.mark.django_db(transaction=True)
+class TestCommit:
+    def test_refuses_an_entry_without_lines(self) -> None:
+        fund()
+        before = everything()
+        with refused("has no lines"):
+            run(NEW_ENTRY)
+            assert Entry.objects.count() == 2
+        assert everything() == before
+
+    def test_takes_an_entry_with_its_lines(self) -> None:
+        fund()
+        with transaction.atomic():
+            run(NEW_ENTRY)
+            run(BOTH_LINES, [5, -5])
+        assert (Entry.objects.count(), Posting.objects.count()) == (2, 4)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestReplicaMode:
+    """A superuser who switches ordinary triggers off, as replication and restores do."""
+
+    @pytest.fixture
+    def superuser(self) -> Iterator[psycopg.Connection]:
+        try:
+            address = services.get_postgres().superuser_url
+        except LookupError as error:
+            pytest.skip(str(error))
+        fund()
+        database = connection.settings_dict["NAME"]
+        with psycopg.connect(address, dbname=database, autocommit=True) as session:
+            session.execute("SET session_replication_role = replica")
+            yield session
+
+    def test_does_not_open_the_books(self, superuser: psycopg.Connection) -> None:
+        before = everything()
+        for statement in CHANGES:
+            with pytest.raises(psycopg.errors.RestrictViolation):
+                superuser.execute(statement)
+        with pytest.raises(psycopg.errors.CheckViolation, match="has its lines already"):
+            superuser.execute(ADD_TO_AN_ENTRY)
+        with pytest.raises(psycopg.errors.CheckViolation, match="has no lines"):
+            superuser.execute(NEW_ENTRY)
+        with refused("sum to 1"), superuser.transaction():
+            superuser.execute(NEW_ENTRY)
+            superuser.execute(BOTH_LINES, [5, -4])
+        assert everything() == before
+
+
+@pytest.mark.django_db(transaction=True)
+class TestApplicationRole:
+    """A role with the rights of ``ledger.grants``, given by the command that operators run."""
+
+    @pytest.fixture
+    def app(self) -> Iterator[psycopg.Connection]:
+        try:
+            address = services.get_postgres().superuser_url
+        except LookupError as error:
+            pytest.skip(str(error))
+        fund()
+        role = sql.Identifier(APP_ROLE)
+        with psycopg.connect(address, dbname=connection.settings_dict["NAME"], autocommit=True) as session:
+            session.execute(sql.SQL("CREATE ROLE {} NOLOGIN").format(role))
+            try:
+                call_command("grant_roles", role=APP_ROLE, verbosity=0)
+                session.execute(sql.SQL("SET ROLE {}").format(role))
+                yield session
+                session.execute("RESET ROLE")
+            finally:
+                session.execute("RESET ROLE")
+                session.execute(sql.SQL("DROP OWNED BY {}").format(role))
+                session.execute(sql.SQL("DROP ROLE {}").format(role))
+
+    def test_may_read_and_add_and_nothing_else(self, app: psycopg.Connection) -> None:
+        before = everything()
+        for statement in CHANGES:
+            with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.RestrictViolation)):
+                app.execute(statement)
+        for table in ("ledger_reconciliationrun", "ledger_break"):
+            for statement in (
+                f"UPDATE {table} SET id = 1",
+                f"DELETE FROM {table}",
+                f"TRUNCATE {table} CASCADE",
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    app.execute(statement)
+        assert everything() == before
+        with app.transaction():
+            app.execute(NEW_ENTRY)
+            app.execute(BOTH_LINES, [5, -5])
+        assert books.balance(CODES.in_transit) == -5
+        assert app.execute("SELECT count(*) FROM ledger_posting").fetchone() == (4,)
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "SET session_replication_role = replica",
+            "ALTER TABLE ledger_posting DISABLE TRIGGER ALL",
+            "DROP TRIGGER posting_unchanged ON ledger_posting",
+            "ALTER TABLE ledger_account DROP COLUMN kind",
+            "DROP TABLE ledger_posting",
+            "CREATE OR REPLACE FUNCTION ledger_refuse_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END'",
+            "CREATE RULE quiet AS ON INSERT TO ledger_entry DO INSTEAD NOTHING",
+            "SELECT setval(pg_get_serial_sequence('ledger_entry', 'id'), 1)",
+            "CREATE TABLE public.mine (id int)",
+        ],
+    )
+    def test_may_not_switch_the_guards_off(self, app: psycopg.Connection, statement: str) -> None:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute(statement)
+
+    def test_holds_exactly_the_listed_rights(self, app: psycopg.Connection) -> None:
+        found = app.execute(
+            "SELECT c.relname, array_agg(a.privilege_type::text ORDER BY a.privilege_type)"
+            " FROM pg_class c, aclexplode(c.relacl) a"
+            " WHERE c.relkind = 'r' AND c.relname LIKE 'ledger%%' AND a.grantee = %s::regrole GROUP BY 1",
+            [APP_ROLE],
+        ).fetchall()
+        assert dict(found) == {table: sorted(rights) for table, rights in grants.TABLE_GRANTS.items()}
