@@ -1,0 +1,279 @@
+"""People through the API: one at a time, a file of them, and who may see their names."""
+
+import json
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+
+from payments.models import Beneficiary, Destination, Enrollment, Intake, Program
+from tests import factories
+from tests.payments.api import expect
+from tests.payments.api.conftest import Api
+from tests.payments.services import files
+
+pytestmark = pytest.mark.django_db
+
+BAD_ADDRESSES = {
+    "": "address_missing",
+    "not an address": "address_malformed",
+    "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4": "address_mainnet",
+    "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2": "address_mainnet",
+    "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx": "address_wrong_network",
+    "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsX": "address_mixed_case",
+    "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqg\u043e": "address_not_ascii",
+    "bcrt1q\u200bw508d6": "address_not_ascii",
+    "bitcoin:bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080?req-x=1": "address_is_uri",
+    "q" * 91: "address_malformed",
+}
+
+
+def counts() -> tuple[int, int, int]:
+    """How much is in the registry."""
+    return Beneficiary.objects.count(), Enrollment.objects.count(), Destination.objects.count()
+
+
+def upload(content: bytes, **fields: str) -> dict[str, Any]:
+    """A form with a file."""
+    return {"file": SimpleUploadedFile("people.csv", content), **fields}
+
+
+class TestEnroll:
+    def test_enrolls_one_person(self, api: Api, program: Program, officer: User) -> None:
+        person = files.make_person(1)
+        made = expect.ok(api(officer).post(f"/api/v1/programs/{program.pk}/enrollments/", person), 201)
+        assert made["reference"] == person["reference"]
+        assert made["address"] == person["address"]
+        assert made["full_name"] == person["full_name"]
+        assert made["phone"] == person["phone"]
+        assert "national_id" not in made
+        assert counts() == (1, 1, 1)
+
+    @pytest.mark.parametrize(("address", "code"), BAD_ADDRESSES.items())
+    def test_names_the_rule_that_an_address_breaks(
+        self, api: Api, program: Program, officer: User, address: str, code: str
+    ) -> None:
+        person = files.make_person(1, address=address)
+        response = api(officer).post(f"/api/v1/programs/{program.pk}/enrollments/", person)
+        refused = expect.problem(response, 422, "invalid_input")
+        assert [(e["column"], e["code"]) for e in refused["errors"]] == [("address", code)]
+        assert counts() == (0, 0, 0)
+
+    @pytest.mark.parametrize(
+        ("changes", "field", "code"),
+        [
+            ({"reference": 5}, "reference", "invalid"),
+            ({"full_name": "A\x00B"}, "full_name", "null_characters_not_allowed"),
+            ({"full_name": None}, "full_name", "null"),
+            ({"id": 3}, "id", "unknown_field"),
+            ({"is_current": True}, "is_current", "unknown_field"),
+        ],
+    )
+    def test_refuses_a_body_of_another_shape(
+        self, api: Api, program: Program, officer: User, changes: dict[str, Any], field: str, code: str
+    ) -> None:
+        person = {**files.make_person(1), **changes}
+        response = api(officer).post(f"/api/v1/programs/{program.pk}/enrollments/", person)
+        refused = expect.problem(response, 400, "validation_error")
+        assert [(e["field"], e["code"]) for e in refused["errors"]] == [(field, code)]
+        assert counts() == (0, 0, 0)
+
+    def test_refuses_a_lone_surrogate(self, api: Api, program: Program, officer: User) -> None:
+        raw = json.dumps(files.make_person(1, full_name="\ud800"))
+        response = api(officer).post(
+            f"/api/v1/programs/{program.pk}/enrollments/", raw, content_type="application/json"
+        )
+        expect.problem(response, 400, "validation_error")
+        assert counts() == (0, 0, 0)
+
+    @pytest.mark.parametrize("role", ["approver", "releaser", "auditor"])
+    def test_refuses_everybody_but_officers(self, api: Api, program: Program, role: str) -> None:
+        member = factories.make_member(program, role)
+        response = api(member).post(f"/api/v1/programs/{program.pk}/enrollments/", files.make_person(1))
+        expect.problem(response, 403, "role_missing")
+        assert counts() == (0, 0, 0)
+
+
+class TestList:
+    @pytest.mark.parametrize(
+        ("role", "name"),
+        [("officer", "Person"), ("auditor", "Person"), ("approver", None), ("releaser", None)],
+    )
+    def test_shows_names_to_those_who_enroll_or_audit(
+        self, api: Api, program: Program, role: str, name: str | None
+    ) -> None:
+        enrollment = factories.make_enrollment(program)
+        member = factories.make_member(program, role)
+        for address in (
+            f"/api/v1/programs/{program.pk}/enrollments/",
+            f"/api/v1/enrollments/{enrollment.pk}/",
+        ):
+            body = expect.ok(api(member).get(address))
+            row = body["results"][0] if "results" in body else body
+            assert row["reference"] == enrollment.reference
+            assert (row["full_name"] or "None").split()[0] == str(name)
+            assert row["phone"] == (None if name is None else "")
+
+    def test_finds_people_by_reference(self, api: Api, program: Program, officer: User) -> None:
+        for reference in ("PEN-1", "PEN-12", "SCH-1"):
+            factories.make_enrollment(program, reference=reference)
+        address = f"/api/v1/programs/{program.pk}/enrollments/"
+        for query, found in [
+            ("?reference=PEN-1", ["PEN-1"]),
+            ("?search=PEN", ["PEN-12", "PEN-1"]),
+            ("?search=%25", []),
+        ]:
+            rows = expect.ok(api(officer).get(address + query))["results"]
+            assert [row["reference"] for row in rows] == found
+
+
+class TestChangeDestination:
+    def test_pays_at_another_address_from_now_on(self, api: Api, program: Program, officer: User) -> None:
+        enrollment = factories.make_enrollment(program)
+        address = files.make_address(7)
+        body = {"address": address.upper()}
+        shown = expect.ok(api(officer).put(f"/api/v1/enrollments/{enrollment.pk}/destination/", body))
+        assert shown["address"] == address
+        assert list(Destination.objects.order_by("id").values_list("is_current", flat=True)) == [False, True]
+
+    def test_refuses_somebody_elses_address(self, api: Api, program: Program, officer: User) -> None:
+        address = files.make_address(7)
+        expect.ok(
+            api(officer).post(
+                f"/api/v1/programs/{program.pk}/enrollments/", files.make_person(7, address=address)
+            ),
+            201,
+        )
+        enrollment = factories.make_enrollment(program)
+        response = api(officer).put(f"/api/v1/enrollments/{enrollment.pk}/destination/", {"address": address})
+        refused = expect.problem(response, 422, "invalid_input")
+        assert refused["errors"][0]["code"] == "destination_shared"
+        assert Destination.objects.filter(is_current=True).count() == 2
+
+    def test_refuses_approvers(self, api: Api, program: Program, approver: User) -> None:
+        enrollment = factories.make_enrollment(program)
+        body = {"address": files.make_address(7)}
+        response = api(approver).put(f"/api/v1/enrollments/{enrollment.pk}/destination/", body)
+        expect.problem(response, 403, "role_missing")
+        assert Destination.objects.count() == 1
+
+
+class TestImport:
+    def test_enrolls_a_file_of_people(self, api: Api, program: Program, officer: User) -> None:
+        content = files.people_csv(*(files.make_person(n) for n in range(3)))
+        made = expect.ok(
+            api(officer).post(
+                f"/api/v1/programs/{program.pk}/intakes/people/", upload(content), format="multipart"
+            ),
+            201,
+        )
+        assert (made["status"], made["kind"], made["filename"]) == ("loaded", "people", "people.csv")
+        assert (made["rows_total"], made["rows_loaded"], made["rows_refused"]) == (3, 3, 0)
+        assert made["disbursement_id"] is None
+        assert counts() == (3, 3, 3)
+
+    def test_keeps_the_record_of_a_refused_file_and_enrolls_nobody(
+        self, api: Api, program: Program, officer: User
+    ) -> None:
+        content = files.people_csv(files.make_person(1), files.make_person(2, address="x"))
+        response = api(officer).post(
+            f"/api/v1/programs/{program.pk}/intakes/people/", upload(content), format="multipart"
+        )
+        refused = expect.problem(response, 422, "intake_refused")
+        assert refused["errors"] == [
+            {"row": 2, "column": "address", "code": "address_malformed", "message": "This is not an address."}
+        ]
+        assert (refused["rows_total"], refused["rows_loaded"], refused["rows_refused"]) == (2, 0, 1)
+        intake = Intake.objects.get(pk=refused["intake_id"])
+        assert (intake.status, intake.errors.count()) == ("refused", 1)
+        assert counts() == (0, 0, 0)
+
+    def test_loads_the_good_rows_when_asked_to(self, api: Api, program: Program, officer: User) -> None:
+        content = files.people_csv(files.make_person(1), files.make_person(2, address="x"))
+        made = expect.ok(
+            api(officer).post(
+                f"/api/v1/programs/{program.pk}/intakes/people/",
+                upload(content, accept_partial="true"),
+                format="multipart",
+            ),
+            201,
+        )
+        assert (made["rows_total"], made["rows_loaded"], made["rows_refused"]) == (2, 1, 1)
+        assert counts() == (1, 1, 1)
+
+    def test_shows_the_first_hundred_errors_and_all_of_them_in_pages(
+        self, api: Api, program: Program, officer: User
+    ) -> None:
+        content = files.people_csv(*(files.make_person(n, address="x") for n in range(120)))
+        client = api(officer)
+        response = client.post(
+            f"/api/v1/programs/{program.pk}/intakes/people/", upload(content), format="multipart"
+        )
+        refused = expect.problem(response, 422, "intake_refused")
+        assert [e["row"] for e in refused["errors"]] == list(range(1, 101))
+        address, seen = f"/api/v1/intakes/{refused['intake_id']}/errors/?page_size=50", []
+        while address:
+            page = expect.ok(client.get(address))
+            seen += [e["row"] for e in page["results"]]
+            address = page["next"]
+        assert seen == list(range(1, 121))
+
+    @pytest.mark.parametrize(
+        ("form", "status", "code"),
+        [
+            ({}, 400, "validation_error"),
+            ({"file": "text"}, 400, "validation_error"),
+            ({"file": SimpleUploadedFile("a", b"x"), "status": "loaded"}, 400, "validation_error"),
+            ({"file": SimpleUploadedFile("a", b"")}, 422, "intake_refused"),
+            ({"file": [SimpleUploadedFile("a", b"x"), SimpleUploadedFile("b", b"y")]}, 400, "parse_error"),
+        ],
+    )
+    def test_refuses_forms_of_another_shape(
+        self, api: Api, program: Program, officer: User, form: dict[str, Any], status: int, code: str
+    ) -> None:
+        response = api(officer).post(
+            f"/api/v1/programs/{program.pk}/intakes/people/", form, format="multipart"
+        )
+        expect.problem(response, status, code)
+        assert counts() == (0, 0, 0)
+
+    def test_refuses_json(self, api: Api, program: Program, officer: User) -> None:
+        response = api(officer).post(f"/api/v1/programs/{program.pk}/intakes/people/", {"file": "x"})
+        expect.problem(response, 415, "unsupported_media_type")
+
+    def test_refuses_a_file_above_the_limit(
+        self, api: Api, program: Program, officer: User, settings: Any
+    ) -> None:
+        settings.GOVPAY_UPLOAD_MAX_BYTES = 1_000
+        response = api(officer).post(
+            f"/api/v1/programs/{program.pk}/intakes/people/", upload(b"x" * 1_001), format="multipart"
+        )
+        expect.problem(response, 413, "file_too_large")
+        assert Intake.objects.count() == 0
+
+
+class TestIntakes:
+    def test_lists_and_shows_files(self, api: Api, furnished: dict[str, Any], auditor: User) -> None:
+        intake, program = furnished["intake"], furnished["program"]
+        address = f"/api/v1/programs/{program.pk}/intakes/"
+        rows = expect.ok(api(auditor).get(address))["results"]
+        assert [(r["kind"], r["status"], r["disbursement_id"]) for r in rows] == [
+            ("people", "refused", None),
+            ("lines", "loaded", furnished["disbursement"].pk),
+        ]
+        assert len(expect.ok(api(auditor).get(f"{address}?kind=lines&status=refused"))["results"]) == 0
+        shown = expect.ok(api(auditor).get(f"/api/v1/intakes/{intake.pk}/"))
+        assert shown["sha256"] == bytes(intake.sha256).hex()
+
+    def test_gives_errors_as_a_file_without_formulas(
+        self, api: Api, furnished: dict[str, Any], officer: User
+    ) -> None:
+        response: Any = api(officer).get(f"/api/v1/intakes/{furnished['intake'].pk}/errors.csv")
+        assert response["Content-Type"] == "text/csv; charset=utf-8"
+        assert response["Content-Disposition"].startswith("attachment;")
+        assert response.getvalue().decode() == (
+            "row,column,code,message\r\n"
+            "1,address,address_mainnet,'=Wrong in row 1.\r\n"
+            "2,address,address_mainnet,'=Wrong in row 2.\r\n"
+        )
