@@ -61,7 +61,7 @@ def _cipher(key: bytes) -> AESGCM:
     return cipher
 
 
-class EncryptedJSONField(models.BinaryField):
+class EncryptedJSONField(models.BinaryField):  # type: ignore[type-arg]
     """A flat dict of texts, encrypted under ``context``, so that a value cannot be moved to another column."""
 
     def __init__(self, *args: Any, context: str, **kwargs: Any) -> None:

@@ -59,8 +59,8 @@ def _settle(rows: QuerySet[Payout]) -> None:
             amount_sat=payout.payments_sat,
             occurrence=times[payout.pk],
             effective_at=now,
-            block_hash=payout.mined_block_hash,
-            block_height=payout.mined_height,
+            block_hash=payout.mined_block_hash or "",
+            block_height=payout.mined_height or 0,
         )
         for payout in settled
     )
@@ -73,7 +73,9 @@ def _unsettle(rows: QuerySet[Payout], new: str) -> None:
     """Mirror the settlement entries of payouts that a reorganization made shallow or took away."""
     ids = list(rows.select_for_update(of=("self",)).values_list("pk", flat=True))
     now = timezone.now()
-    for entry_id in Payout.objects.filter(pk__in=ids).values_list("settlement_entry_id", flat=True):
+    booked = Payout.objects.filter(pk__in=ids, settlement_entry_id__isnull=False)
+    for entry_id in booked.values_list("settlement_entry_id", flat=True):
+        assert entry_id is not None
         books.reverse(
             entry_id,
             idempotency_key=f"settlement-reversed:{entry_id}",

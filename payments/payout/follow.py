@@ -183,7 +183,9 @@ def _disconnect(tip: Block) -> None:
     )
     Coin.objects.filter(spent_block_hash=tip.block_hash).update(spent_by_txid=None, spent_block_hash=None)
     gone = Coin.objects.filter(block_hash=tip.block_hash)
-    for entry_id in gone.exclude(funding_entry_id=None).values_list("funding_entry_id", flat=True):
+    booked = gone.filter(funding_entry_id__isnull=False)
+    for entry_id in booked.values_list("funding_entry_id", flat=True):
+        assert entry_id is not None
         books.reverse(
             entry_id,
             idempotency_key=f"funding-reversed:{entry_id}",

@@ -154,7 +154,7 @@ def _claim(disbursement: Disbursement, program: Program) -> tuple[plan.Line, ...
         .order_by("pk")
         .values_list("pk", "script_pubkey", "amount_sat")[: program.group_max_payments]
     )
-    lines = [plan.Line(pk, bytes(script), amount) for pk, script, amount in rows]
+    lines = [plan.Line(pk, bytes(script or b""), amount) for pk, script, amount in rows]
     return plan.group(lines, max_payments=program.group_max_payments, max_vsize_vb=program.group_max_vsize_vb)
 
 

@@ -29,10 +29,10 @@ class PostgresStore:
         with connection.cursor() as cursor:
             cursor.execute(
                 "UPDATE payments_payout SET lease_token = lease_token + 1,"
-                " lease_until = clock_timestamp() + %s"
+                " lease_until = clock_timestamp() + make_interval(secs => %s)"
                 " WHERE id = %s AND (lease_until IS NULL OR lease_until < clock_timestamp())"
                 " RETURNING lease_token",
-                [timedelta(seconds=settings.GOVPAY_LEASE_S), payout_id],
+                [settings.GOVPAY_LEASE_S, payout_id],
             )
             row = cursor.fetchone()
         return int(row[0]) if row else None
@@ -98,7 +98,7 @@ class PostgresStore:
 
     def record_sent(self, payout_id: int, token: int) -> None:
         """Note that a node has the bytes; they are offered again after a while."""
-        rest = {
+        rest: dict[str, Any] = {
             "due_at": Now() + timedelta(seconds=core.REBROADCAST_S),
             "problem": "",
             "attempts": 0,

@@ -1,11 +1,9 @@
 """Who may do what in which program."""
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.contrib.auth.models import User
 
 from govpay.errors import Forbidden, NotFound
 from payments.models import Membership, Program, Role
-
-User = AbstractBaseUser | AnonymousUser
 
 
 class RoleMissing(Forbidden):
@@ -32,7 +30,7 @@ def require(*, user: User, program_id: int, roles: tuple[str, ...]) -> None:
         raise RoleMissing(f"This needs the role of {names} in the program.", roles=list(roles))
 
 
-def visible_programs(user: User) -> "list[int]":
+def visible_programs(user: User) -> list[int]:
     """Return the ids of the programs that the user belongs to."""
     return list(Membership.objects.filter(user_id=user.pk).values_list("program_id", flat=True).distinct())
 

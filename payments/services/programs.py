@@ -35,7 +35,7 @@ def create(*, by: User, code: str, name: str, **rules: int) -> Program:
             for field, messages in error.message_dict.items()
             for message in messages
         ]
-        raise InvalidInput(errors[0]["message"], errors=errors) from error
+        raise InvalidInput(str(errors[0]["message"]), errors=errors) from error
     program.save()
     wallet = Wallet.objects.create(program=program, name=f"govpay-{code.lower()}")
     chart.open_program(program.pk)
