@@ -1,6 +1,7 @@
 """Turns a national id into the keyed hash that stands for the person; the id itself is never stored (R-02)."""
 
 import hmac
+from collections.abc import Callable
 
 from django.conf import settings
 
@@ -31,4 +32,10 @@ def normalize(national_id: str) -> str:
 
 def identity_hash(normalized: str) -> bytes:
     """Return the 32 bytes that stand for a normalized id: HMAC-SHA256 under GOVPAY_IDENTITY_KEY."""
-    return hmac.digest(settings.GOVPAY_IDENTITY_KEY, normalized.encode(), "sha256")
+    return hasher()(normalized)
+
+
+def hasher() -> Callable[[str], bytes]:
+    """Return ``identity_hash`` with its key read once, for many ids."""
+    key = settings.GOVPAY_IDENTITY_KEY
+    return lambda normalized: hmac.digest(key, normalized.encode(), "sha256")

@@ -236,15 +236,19 @@ def check(table: str, checks: Iterable[Check], parameters: Mapping[str, Any], fa
     """
     with connection.cursor() as cursor:
         for code, column, message, query in checks:
-            cursor.execute(
-                f"WITH found(row, first) AS MATERIALIZED ({query}), marked AS"  # noqa: S608
-                f" (UPDATE {table} s SET is_bad = true FROM found WHERE s.row = found.row)"
-                " SELECT row, first FROM found ORDER BY row LIMIT %(limit)s",
-                {**parameters, "limit": faults.room},
-            )
-            for row, first in cursor.fetchall():
+            found = f"({query}) AS found(row, first)"
+            values = {**parameters, "limit": max(faults.room, 1)}
+            cursor.execute(f"SELECT row, first FROM {found} ORDER BY row LIMIT %(limit)s", values)  # noqa: S608
+            rows = cursor.fetchall()
+            if not rows:
+                continue
+            for row, first in rows:
                 also = f" (also in row {first})." if first is not None else "."
                 faults.add(row, column, code, message + also)
+            cursor.execute(
+                f"UPDATE {table} SET is_bad = true WHERE row IN (SELECT row FROM {found})",  # noqa: S608
+                parameters,
+            )
 
 
 def count_bad(table: str) -> int:

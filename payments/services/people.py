@@ -155,6 +155,7 @@ class _Reader:
         self._faults = faults
         self._add = faults.add
         self._network = network.current()
+        self._hash = identity.hasher()
         self._encrypt = encryptor(PERSONAL_CONTEXT)
 
     def lines(self, rows: Iterable[tuple[int, Sequence[str]]]) -> Iterator[str]:
@@ -177,7 +178,7 @@ class _Reader:
 
     def identity(self, row: int, text: str) -> bytes | None:
         try:
-            return identity.identity_hash(identity.normalize(text))
+            return self._hash(identity.normalize(text))
         except InvalidInput as error:
             self._add(row, "national_id", error.details["rule"], error.message)
         return None

@@ -94,6 +94,29 @@ _CHECKS: list[tuple[str, str, str, str]] = [
     ),
 ]
 
+# Every row was staged with an id for a new person, so that nothing has to be looked up for those who are new.
+# The tables are filled in the order of the file: ids and references then grow at the right end of their indexes.
+_ENROLL = [
+    """
+    UPDATE staged_person s SET beneficiary_id = b.id, is_known = true FROM payments_beneficiary b
+    WHERE b.identity_hash = s.identity_hash AND NOT s.is_bad
+    """,
+    """
+    INSERT INTO payments_beneficiary (id, identity_hash, personal, created_at)
+    SELECT beneficiary_id, identity_hash, personal, %(now)s FROM staged_person WHERE NOT is_bad AND NOT is_known
+    """,
+    """
+    INSERT INTO payments_destination (beneficiary_id, script_pubkey, is_current, created_by_id, created_at)
+    SELECT beneficiary_id, script_pubkey, true, %(user)s, %(now)s FROM staged_person s
+    WHERE NOT is_bad AND NOT (is_known AND EXISTS (
+        SELECT FROM payments_destination d WHERE d.beneficiary_id = s.beneficiary_id AND d.is_current))
+    """,
+    """
+    INSERT INTO payments_enrollment (program_id, beneficiary_id, reference, created_by_id, created_at)
+    SELECT %(program)s, beneficiary_id, reference, %(user)s, %(now)s FROM staged_person WHERE NOT is_bad
+    """,
+]
+
 
 def lock() -> None:
     """Let one database transaction at a time write the registry; the lock ends with it."""
@@ -107,7 +130,8 @@ def open_stage() -> None:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.staged_person")
         cursor.execute(
             "CREATE TEMP TABLE staged_person (row int NOT NULL, reference text, identity_hash bytea,"
-            " personal bytea, script_pubkey bytea, is_bad boolean NOT NULL) ON COMMIT DROP"
+            " personal bytea, script_pubkey bytea, is_bad boolean NOT NULL, is_known boolean NOT NULL DEFAULT false,"
+            " beneficiary_id bigint NOT NULL DEFAULT nextval('payments_beneficiary_id_seq')) ON COMMIT DROP"
         )
 
 
@@ -144,28 +168,9 @@ def enroll_staged(program_id: int, user_id: int) -> int:
 
     A person whom another program enrolled is the same person: no second one is made, and personal data stays.
     """
+    values = {"program": program_id, "user": user_id, "now": timezone.now()}
     with connection.cursor() as cursor:
-        # In the order of the hash, so that the unique index is filled from left to right.
-        cursor.execute(
-            "INSERT INTO payments_beneficiary (identity_hash, personal, created_at)"
-            " SELECT identity_hash, personal, %s FROM staged_person s WHERE NOT is_bad AND NOT EXISTS"
-            " (SELECT FROM payments_beneficiary b WHERE b.identity_hash = s.identity_hash)"
-            " ORDER BY identity_hash",
-            [timezone.now()],
-        )
-        cursor.execute(
-            "INSERT INTO payments_enrollment (program_id, beneficiary_id, reference, created_by_id, created_at)"
-            " SELECT %s, b.id, s.reference, %s, %s FROM staged_person s"
-            " JOIN payments_beneficiary b USING (identity_hash) WHERE NOT s.is_bad ORDER BY s.row",
-            [program_id, user_id, timezone.now()],
-        )
-        count = cursor.rowcount
-        cursor.execute(
-            "INSERT INTO payments_destination (beneficiary_id, script_pubkey, is_current, created_by_id, created_at)"
-            " SELECT b.id, s.script_pubkey, true, %s, %s FROM staged_person s"
-            " JOIN payments_beneficiary b USING (identity_hash) WHERE NOT s.is_bad AND NOT EXISTS"
-            " (SELECT FROM payments_destination d WHERE d.beneficiary_id = b.id AND d.is_current)"
-            " ORDER BY s.row",
-            [user_id, timezone.now()],
-        )
+        for statement in _ENROLL:
+            cursor.execute(statement, values)
+            count = cursor.rowcount
     return int(count)
