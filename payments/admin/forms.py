@@ -4,7 +4,9 @@ import re
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from unfold import widgets
 
@@ -62,6 +64,14 @@ class InProgramForm(forms.Form):
         self.fields["program"].queryset = programs  # type: ignore[attr-defined]
 
 
+def check_size(upload: UploadedFile) -> UploadedFile:
+    """Return the file; refuse one above GOVPAY_UPLOAD_MAX_BYTES."""
+    if upload.size is None or upload.size > settings.GOVPAY_UPLOAD_MAX_BYTES:
+        most = f"{settings.GOVPAY_UPLOAD_MAX_BYTES:,}"
+        raise forms.ValidationError(f"The file has more than {most} bytes.", code="file_too_large")
+    return upload
+
+
 class PeopleForm(InProgramForm):
     """A file of people to enroll."""
 
@@ -77,6 +87,10 @@ class PeopleForm(InProgramForm):
         widget=widgets.UnfoldBooleanWidget(),
         help_text="Otherwise one wrong row refuses the whole file.",
     )
+
+    def clean_file(self) -> UploadedFile:
+        """Return the file unless it is too large."""
+        return check_size(self.cleaned_data["file"])
 
 
 class PersonForm(InProgramForm):
@@ -152,6 +166,10 @@ class ListForm(InProgramForm):
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
         help_text="Plain digits, without separators.",
     )
+
+    def clean_file(self) -> UploadedFile:
+        """Return the file unless it is too large."""
+        return check_size(self.cleaned_data["file"])
 
     def clean_expected_count(self) -> int:
         """Return the count from plain ASCII digits."""

@@ -1,20 +1,16 @@
 """The first page of the admin: the node's state, what waits for whom, and what is stuck."""
 
-from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Q
 from django.http import HttpRequest
-from django.utils import timezone
 
 from payments.admin import cells, scope
 from payments.admin.tables import Notice, Table
-from payments.models import Disbursement, NodeStatus, Payout, Program, Role, Wallet
+from payments.models import Disbursement, Payout, Program, Role, Wallet
+from payments.selectors import node
 from payments.states import DisbursementStatus, PayoutStatus
 
-# Beat looks at the node every GOVPAY_FOLLOW_S; this many missed looks mean that nobody works.
-MISSED_LOOKS = 30
 SHOWN = 20
 
 
@@ -29,18 +25,15 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def node_notices() -> list[Notice]:
     """Say what is wrong with the node, from the last stored look at it; no call is made."""
-    status = NodeStatus.objects.filter(network=settings.GOVPAY_NETWORK).first()
+    look = node.last_look()
     goes_on = "What is released waits and goes on by itself; nothing has to be sent again."
-    if status is None:
-        text = f"No worker has looked at the node yet. {goes_on}"
-        return [Notice(text, cells.BUSY, "The node's state is not known")]
-    silence = timezone.now() - status.checked_at
-    if silence > timedelta(seconds=MISSED_LOOKS * max(settings.GOVPAY_FOLLOW_S, 1)):
-        text = f"The workers last looked at the node {_ago(silence)} ago: are they running? {goes_on}"
-        return [Notice(text, cells.BAD, "The engine stands still")]
-    if not status.is_ok:
-        return [Notice(f"{status.message} {goes_on}", cells.BAD, f"The {status.network} node cannot be used")]
-    return []
+    if look.is_ok:
+        return []
+    title = {
+        "not_checked": "The node's state is not known",
+        "stale": "The engine stands still: are the workers running?",
+    }.get(look.code, f"The {look.network} node cannot be used")
+    return [Notice(f"{look.message} {goes_on}", cells.BAD, title)]
 
 
 def _wallet_notices(request: HttpRequest) -> list[Notice]:
@@ -137,8 +130,3 @@ def _programs(request: HttpRequest) -> Table:
         "You belong to no program yet. An administrator gives you a role in one.",
         cells.list_of(Program),
     )
-
-
-def _ago(silence: timedelta) -> str:
-    seconds = int(silence.total_seconds())
-    return f"{seconds} seconds" if seconds < 120 else f"{seconds // 60:,} minutes"

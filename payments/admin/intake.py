@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from payments.admin import cells, downloads
+from payments import spreadsheet
+from payments.admin import cells
 from payments.admin.base import ProgramScopedAdmin, is_hash
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import Notice, Table
@@ -51,9 +52,9 @@ class IntakeAdmin(ProgramScopedAdmin):
         columns = ("row", "column", "code", "message")
 
         def lines() -> Iterator[str]:
-            yield downloads.csv_line(columns)
+            yield spreadsheet.line(columns)
             for row in rows.values_list(*columns).iterator(chunk_size=2_000):
-                yield downloads.csv_line(row)
+                yield spreadsheet.line(row)
 
         return StreamingHttpResponse(  # type: ignore[return-value]
             lines(),
