@@ -1,5 +1,20 @@
 """Addresses of the ledger's API."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from ledger.api import views
+
+urlpatterns = [
+    path("accounts/", views.Accounts.as_view(), name="account-list"),
+    path("entries/", views.Entries.as_view(), name="entry-list"),
+    path("entries/<int:pk>/", views.EntryDetail.as_view(), name="entry-detail"),
+    path("postings/", views.Postings.as_view(), name="posting-list"),
+    path("trial-balance/", views.TrialBalance.as_view(), name="trial-balance"),
+    path("reconciliation-runs/", views.ReconciliationRuns.as_view(), name="reconciliation-run-list"),
+    path(
+        "reconciliation-runs/<int:pk>/",
+        views.ReconciliationRunDetail.as_view(),
+        name="reconciliation-run-detail",
+    ),
+    path("reconciliation-runs/<int:pk>/breaks/", views.Breaks.as_view(), name="reconciliation-run-breaks"),
+]

@@ -1,0 +1,178 @@
+"""What the ledger's API takes and shows."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from ledger.models import AccountKind, BreakKind, RunStatus
+
+
+class Strict(serializers.Serializer[Any]):
+    """Refuses what it does not know, because it would be dropped silently."""
+
+    unknown_code = "unknown_field"
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the validated fields; raise ValidationError for one that was not declared."""
+        if isinstance(data, dict):
+            unknown = sorted(set(data) - set(self.fields))
+            if unknown:
+                refusal = serializers.ErrorDetail("This is not accepted here.", code=self.unknown_code)
+                raise serializers.ValidationError({name: [refusal] for name in unknown})
+        return super().to_internal_value(data)
+
+
+@extend_schema_field({"type": "string", "pattern": "^[0-9a-f]{64}$"})
+class Digest(serializers.Field[Any, Any, str, Any]):
+    """32 bytes as hex."""
+
+    def to_representation(self, value: Any) -> str:
+        """Return 64 hex digits."""
+        return bytes(value).hex()
+
+
+class Account(serializers.Serializer[Any]):
+    """An account and what stands on it; debits are positive."""
+
+    id = serializers.IntegerField()
+    code = serializers.CharField()
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=AccountKind.choices)
+    scope = serializers.CharField()
+    currency = serializers.CharField()
+    scale = serializers.IntegerField(help_text="Amounts are whole units of 10 to the power of minus scale.")
+    balance = serializers.IntegerField(help_text="Debits minus credits.")
+
+
+class Entry(serializers.Serializer[Any]):
+    """A journal entry; it is never changed, only reversed by another."""
+
+    id = serializers.IntegerField()
+    kind = serializers.CharField()
+    scope = serializers.CharField()
+    idempotency_key = serializers.CharField()
+    effective_at = serializers.DateTimeField()
+    recorded_at = serializers.DateTimeField()
+    line_count = serializers.IntegerField()
+    amount_sat = serializers.IntegerField(help_text="The sum of its debits on satoshi accounts.")
+    memo = serializers.CharField(allow_blank=True)
+    source_ref = serializers.CharField(allow_blank=True)
+    actor = serializers.CharField(allow_blank=True)
+    approver = serializers.CharField(allow_blank=True)
+    reversal_of_id = serializers.IntegerField(allow_null=True)
+    reversed_by_id = serializers.IntegerField(allow_null=True)
+    block_hash = serializers.CharField(allow_blank=True, help_text="Empty unless a block proves the entry.")
+    block_height = serializers.IntegerField(allow_null=True)
+
+
+class Posting(serializers.Serializer[Any]):
+    """A line of an entry: a signed amount in the account's units; debits are positive."""
+
+    id = serializers.IntegerField()
+    entry_id = serializers.IntegerField()
+    account_code = serializers.CharField()
+    currency = serializers.CharField()
+    scale = serializers.IntegerField()
+    amount = serializers.IntegerField()
+    reference = serializers.IntegerField(allow_null=True, help_text="The payment that the line is about.")
+
+
+class EntryWithPostings(Entry):
+    """A journal entry and all its lines, in the order in which they were written."""
+
+    postings = Posting(many=True)
+
+
+class TrialBalanceQuery(Strict):
+    """Which accounts, and when."""
+
+    unknown_code = "unknown_parameter"
+
+    scope = serializers.CharField(
+        required=False,
+        max_length=40,
+        trim_whitespace=False,
+        help_text="One scope such as program:1; else all.",
+    )
+    at = serializers.DateTimeField(
+        required=False, help_text="The effective time up to which entries count; else now."
+    )
+
+
+class TrialBalanceAccount(serializers.Serializer[Any]):
+    """A line of the trial balance."""
+
+    code = serializers.CharField()
+    name = serializers.CharField()
+    kind = serializers.ChoiceField(choices=AccountKind.choices)
+    currency = serializers.CharField()
+    scale = serializers.IntegerField()
+    debit = serializers.IntegerField()
+    credit = serializers.IntegerField()
+    balance = serializers.IntegerField()
+
+
+class TrialBalanceTotal(serializers.Serializer[Any]):
+    """The sums in one currency, which honest books keep equal."""
+
+    currency = serializers.CharField()
+    debit = serializers.IntegerField()
+    credit = serializers.IntegerField()
+
+
+class TrialBalance(serializers.Serializer[Any]):
+    """Debits and credits of every account."""
+
+    scope = serializers.CharField(allow_null=True)
+    at = serializers.DateTimeField(allow_null=True)
+    is_balanced = serializers.BooleanField()
+    totals = TrialBalanceTotal(many=True)
+    accounts = TrialBalanceAccount(many=True)
+
+
+class ReconciliationRun(serializers.Serializer[Any]):
+    """One comparison of claims, books and blocks at one block."""
+
+    id = serializers.IntegerField()
+    scope = serializers.CharField()
+    status = serializers.ChoiceField(choices=RunStatus.choices)
+    reason = serializers.CharField(allow_blank=True, help_text="Why it is inconclusive; else empty.")
+    block_hash = serializers.CharField(allow_blank=True)
+    block_height = serializers.IntegerField(allow_null=True)
+    counts = serializers.DictField(child=serializers.IntegerField(), help_text="By outcome.")
+    totals = serializers.DictField(child=serializers.IntegerField(), help_text="In satoshis.")
+    digest = Digest(help_text="SHA-256 over what was found: equal in two runs that found the same.")
+    started_at = serializers.DateTimeField()
+    finished_at = serializers.DateTimeField()
+
+
+class Reconciliation(Strict):
+    """What to reconcile."""
+
+    scope = serializers.CharField(
+        required=False,
+        max_length=40,
+        trim_whitespace=False,
+        help_text="One scope such as program:1; else all.",
+    )
+
+
+class ReconciliationRuns(serializers.Serializer[Any]):
+    """The runs that were made, one a scope."""
+
+    runs = ReconciliationRun(many=True)
+
+
+class Break(serializers.Serializer[Any]):
+    """One typed difference: what was expected, what was found, and where to look."""
+
+    id = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=BreakKind.choices)
+    payment_id = serializers.IntegerField(allow_null=True)
+    payout_id = serializers.IntegerField(allow_null=True)
+    txid = serializers.CharField(allow_blank=True)
+    vout = serializers.IntegerField(allow_null=True)
+    expected = serializers.CharField(allow_blank=True)
+    found = serializers.CharField(allow_blank=True)
+    message = serializers.CharField()

@@ -1,0 +1,53 @@
+"""Reads of the books for screens and programs: rows with their sums, a constant number of statements."""
+
+from typing import Any
+
+from django.db.models import BigIntegerField, Count, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce
+
+from govpay.errors import NotFound
+from ledger.models import Account, Entry, Posting, ReconciliationRun
+
+
+def accounts_with_balance() -> "QuerySet[Account, Account]":
+    """Return the accounts with ``balance``: debits minus credits, summed from an index for the rows that are read."""
+    lines = Posting.objects.filter(account=OuterRef("pk")).order_by().values("account")
+    return Account.objects.annotate(balance=_zero_unless(lines.annotate(total=Sum("amount"))))
+
+
+def entries_with_totals() -> "QuerySet[Entry, Entry]":
+    """Return the entries with ``line_count``, ``amount_sat`` (the debits in satoshis) and ``reversed_by_id``."""
+    lines = Posting.objects.filter(entry=OuterRef("pk")).order_by().values("entry")
+    debits = lines.filter(amount__gt=0, account__currency="BTC")
+    return Entry.objects.annotate(
+        line_count=_zero_unless(lines.annotate(total=Count("pk"))),
+        amount_sat=_zero_unless(debits.annotate(total=Sum("amount"))),
+        reversed_by_id=F("reversed_by__pk"),
+    )
+
+
+def postings_with_accounts() -> "QuerySet[Posting, Posting]":
+    """Return the postings with ``account_code``, ``currency`` and ``scale``, which says what their amounts count."""
+    return Posting.objects.annotate(
+        account_code=F("account__code"), currency=F("account__currency"), scale=F("account__scale")
+    )
+
+
+def get_entry(entry_id: int, *fields: str) -> dict[str, Any]:
+    """Return the named columns of an entry and its totals; raise NotFound."""
+    row = entries_with_totals().filter(pk=entry_id).values(*fields).first()
+    if row is None:
+        raise NotFound(f"There is no entry {entry_id}.")
+    return row
+
+
+def get_run(run_id: int) -> ReconciliationRun:
+    """Return a reconciliation run; raise NotFound."""
+    run = ReconciliationRun.objects.filter(pk=run_id).first()
+    if run is None:
+        raise NotFound(f"There is no reconciliation run {run_id}.")
+    return run
+
+
+def _zero_unless(totals: "QuerySet[Posting, Any]") -> Coalesce:
+    return Coalesce(Subquery(totals.values("total")), 0, output_field=BigIntegerField())
