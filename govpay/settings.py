@@ -123,6 +123,7 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["govpay.api.filters.StrictFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "govpay.api.schema.Schema",
     "DEFAULT_METADATA_CLASS": None,
+    "SCHEMA_COERCE_PATH_PK": False,
     "EXCEPTION_HANDLER": "govpay.api.problems.handle",
     "DEFAULT_THROTTLE_RATES": {"login": "20/min"},
     # How many proxies in front may be believed about a caller's address; none, unless said so.

@@ -6,23 +6,15 @@ from decimal import Decimal, InvalidOperation
 from typing import IO, Any
 
 from django.conf import settings
-from django.core.exceptions import SuspiciousOperation
 from rest_framework import exceptions, status
 from rest_framework.parsers import DataAndFiles, JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 
 
-class BodyTooLarge(exceptions.APIException):
-    """The body exceeds DATA_UPLOAD_MAX_MEMORY_SIZE; a file upload is streamed and may be larger."""
-
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The request body is too large; upload a file instead."
-    default_code = "body_too_large"
-
-
-class FileTooLarge(BodyTooLarge):
+class FileTooLarge(exceptions.APIException):
     """The upload exceeds GOVPAY_UPLOAD_MAX_BYTES."""
 
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = "The upload is larger than govpay accepts; split the file."
     default_code = "file_too_large"
 
@@ -38,13 +30,10 @@ class StrictJSONParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        raw = stream.read(limit + 1)
-        if len(raw) > limit:
-            raise BodyTooLarge
+        # Django has refused a body above DATA_UPLOAD_MAX_MEMORY_SIZE before this.
         try:
             return json.loads(
-                raw.decode("utf-8"),
+                stream.read().decode("utf-8"),
                 object_pairs_hook=_without_duplicates,
                 parse_constant=_refuse_constant,
                 parse_float=Decimal,
@@ -70,10 +59,7 @@ class UploadParser(MultiPartParser):
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdigit() or int(length) > settings.GOVPAY_UPLOAD_MAX_BYTES:
             raise FileTooLarge
-        try:
-            form = super().parse(stream, media_type, parser_context)
-        except SuspiciousOperation as error:
-            raise BodyTooLarge("The form has too many fields, or text that is too long.") from error
+        form = super().parse(stream, media_type, parser_context)
         for name in {*form.data, *form.files}:
             if len(form.data.getlist(name)) + len(form.files.getlist(name)) > 1:
                 raise exceptions.ParseError("The form has a field twice.")

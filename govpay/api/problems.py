@@ -5,7 +5,12 @@ from itertools import islice
 from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import (
+    PermissionDenied,
+    RequestDataTooBig,
+    TooManyFieldsSent,
+    TooManyFilesSent,
+)
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
@@ -36,6 +41,13 @@ TITLES = {
 }
 
 
+class BodyTooLarge(GovPayError):
+    """The body exceeds DATA_UPLOAD_MAX_MEMORY_SIZE; an uploaded file goes to disk and may be larger."""
+
+    code = "body_too_large"
+    http_status = 413
+
+
 def problem(code: str, http_status: int, detail: str, **members: Any) -> dict[str, Any]:
     """Return the body of a problem: type, title, status, detail, code and extension members."""
     return {
@@ -50,6 +62,8 @@ def problem(code: str, http_status: int, detail: str, **members: Any) -> dict[st
 
 def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the problem for an error a person can cause, or None so that a bug becomes a logged 500."""
+    if isinstance(error, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent):
+        error = BodyTooLarge("The request body is too large or has too many fields; upload a file instead.")
     if isinstance(error, OperationalError | InterfaceError):
         # The database is away, or gave up on a lock: nothing was written, and the same request may succeed.
         log.warning("database_unavailable", error=type(error).__name__)

@@ -48,7 +48,7 @@ PROBLEM = {
 
 
 class Schema(AutoSchema):
-    """Describes a view; a POST that is made safe to repeat has its header."""
+    """Describes a view: its idempotency header where it has one, and the problems that it can answer with."""
 
     def get_override_parameters(self) -> list[Any]:
         """Return the declared parameters and, where it is honored, the idempotency header."""
@@ -57,31 +57,35 @@ class Schema(AutoSchema):
             declared.append(KEY)
         return declared
 
-
-def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """Give every operation of the document the problems that it can answer with."""
-    schemas = result["components"].setdefault("schemas", {})
-    schemas["Error"], schemas["Problem"] = ERROR, PROBLEM
-    for path, operations in result["paths"].items():
-        for operation in operations.values():
+    def get_operation(self, path: str, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        """Return the operation with every error that is not described otherwise."""
+        operation = super().get_operation(path, *args, **kwargs)
+        if operation is not None:
             responses = operation["responses"]
-            for code in sorted(_possible(path, operation)):
+            for code in self._problems(path, operation):
                 responses.setdefault(str(code), _response(code))
             operation["responses"] = dict(sorted(responses.items()))
+        return operation
+
+    def _problems(self, path: str, operation: dict[str, Any]) -> set[int]:
+        found = {406, 503}
+        if self.view.authentication_classes:
+            found |= {401, 403}
+        if "{" in path:
+            found |= {404}
+        if operation.get("parameters"):
+            found |= {400}
+        if self.method in ("POST", "PUT"):
+            found |= {400, 409, 413, 415, 422}
+        if self.view.throttle_classes:
+            found |= {429}
+        return found
+
+
+def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Add the components that the problems refer to."""
+    result["components"].setdefault("schemas", {}).update({"Error": ERROR, "Problem": PROBLEM})
     return result
-
-
-def _possible(path: str, operation: dict[str, Any]) -> set[int]:
-    found = {406, 503}
-    if operation.get("security"):
-        found |= {401, 403, 404}
-    if operation.get("parameters"):
-        found |= {400}
-    if "requestBody" in operation:
-        found |= {400, 409, 413, 415, 422}
-    if "{" in path:
-        found |= {404}
-    return found
 
 
 def _response(code: int) -> dict[str, Any]:

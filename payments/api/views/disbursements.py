@@ -101,7 +101,7 @@ class DisbursementRead(Scoped):
 class Submit(Idempotent, Scoped):
     """The maker fixes a list."""
 
-    @extend_schema(operation_id="disbursements_submit", tags=["lists"], request=Nothing, responses=DETAIL)
+    @extend_schema(operation_id="disbursements_submit", tags=["lists"], request=None, responses=DETAIL)
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Copy each person's destination, fix the manifest and the fee ceiling."""
         Nothing(data=request.data).is_valid(raise_exception=True)

@@ -1,0 +1,5 @@
+"""The API's clients, for tests of what all views share."""
+
+from tests.payments.api.conftest import api
+
+__all__ = ["api"]

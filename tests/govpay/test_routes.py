@@ -1,0 +1,161 @@
+"""No undocumented route: the URL configuration, the OpenAPI document and this list are equal (A38)."""
+
+import io
+from typing import Any
+
+import pytest
+import yaml
+from django.core.management import call_command
+from django.test import Client
+
+from tests.govpay import routes
+
+ALLOWED = {
+    "POST /api/v1/auth/login/",
+    "POST /api/v1/auth/logout/",
+    "GET /api/v1/auth/me/",
+    "GET /api/v1/programs/",
+    "POST /api/v1/programs/",
+    "GET /api/v1/programs/{program_id}/",
+    "GET /api/v1/programs/{program_id}/funds/",
+    "GET /api/v1/programs/{program_id}/wallet/",
+    "GET /api/v1/programs/{program_id}/members/",
+    "POST /api/v1/programs/{program_id}/members/",
+    "GET /api/v1/programs/{program_id}/enrollments/",
+    "POST /api/v1/programs/{program_id}/enrollments/",
+    "GET /api/v1/programs/{program_id}/intakes/",
+    "POST /api/v1/programs/{program_id}/intakes/people/",
+    "GET /api/v1/programs/{program_id}/disbursements/",
+    "POST /api/v1/programs/{program_id}/disbursements/",
+    "GET /api/v1/enrollments/{enrollment_id}/",
+    "PUT /api/v1/enrollments/{enrollment_id}/destination/",
+    "GET /api/v1/intakes/{intake_id}/",
+    "GET /api/v1/intakes/{intake_id}/errors/",
+    "GET /api/v1/intakes/{intake_id}/errors.csv",
+    "GET /api/v1/disbursements/{disbursement_id}/",
+    "POST /api/v1/disbursements/{disbursement_id}/submit/",
+    "POST /api/v1/disbursements/{disbursement_id}/approve/",
+    "POST /api/v1/disbursements/{disbursement_id}/reject/",
+    "POST /api/v1/disbursements/{disbursement_id}/release/",
+    "POST /api/v1/disbursements/{disbursement_id}/cancel/",
+    "GET /api/v1/disbursements/{disbursement_id}/payments/",
+    "GET /api/v1/disbursements/{disbursement_id}/payouts/",
+    "GET /api/v1/disbursements/{disbursement_id}/history/",
+    "GET /api/v1/payments/{payment_id}/",
+    "POST /api/v1/payments/{payment_id}/hold/",
+    "POST /api/v1/payments/{payment_id}/resume/",
+    "POST /api/v1/payments/{payment_id}/withdraw/",
+    "GET /api/v1/payments/{payment_id}/history/",
+    "GET /api/v1/payouts/",
+    "GET /api/v1/payouts/{payout_id}/",
+    "GET /api/v1/payouts/{payout_id}/history/",
+    "GET /api/v1/node/",
+    "GET /api/v1/accounts/",
+    "GET /api/v1/entries/",
+    "GET /api/v1/entries/{pk}/",
+    "GET /api/v1/postings/",
+    "GET /api/v1/trial-balance/",
+    "GET /api/v1/reconciliation-runs/",
+    "POST /api/v1/reconciliation-runs/",
+    "GET /api/v1/reconciliation-runs/{pk}/",
+    "GET /api/v1/reconciliation-runs/{pk}/breaks/",
+}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    """The OpenAPI document, validated; a warning is an error."""
+    out = io.StringIO()
+    call_command("spectacular", validate=True, fail_on_warn=True, stdout=out)
+    loaded: dict[str, Any] = yaml.safe_load(out.getvalue())
+    return loaded
+
+
+def documented(document: dict[str, Any]) -> set[str]:
+    """Method and address of everything in the document."""
+    return {f"{m.upper()} {path}" for path, methods in document["paths"].items() for m in methods}
+
+
+class TestRoutes:
+    def test_urls_and_document_are_equal(self, document: dict[str, Any]) -> None:
+        assert {f"{method} {route}" for method, route in routes.operations()} == documented(document)
+
+    def test_document_and_list_are_equal(self, document: dict[str, Any]) -> None:
+        assert documented(document) == ALLOWED
+
+
+class TestSchema:
+    def test_is_openapi_3_1_with_bearer_tokens(self, document: dict[str, Any]) -> None:
+        assert document["openapi"] == "3.1.1"
+        scheme = document["components"]["securitySchemes"]["bearer"]
+        assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+        unprotected = {
+            path
+            for path, methods in document["paths"].items()
+            for operation in methods.values()
+            if operation.get("security") != [{"bearer": []}]
+        }
+        assert unprotected == {"/api/v1/auth/login/"}
+
+    def test_describes_every_error_as_problem_details(self, document: dict[str, Any]) -> None:
+        for methods in document["paths"].values():
+            for operation in methods.values():
+                errors = {c: r for c, r in operation["responses"].items() if int(c) >= 400}
+                assert {"406", "503"} <= set(errors)
+                assert {frozenset(r["content"]) for r in errors.values()} == {
+                    frozenset({"application/problem+json"})
+                }
+
+    def test_has_stable_names(self, document: dict[str, Any]) -> None:
+        names = set(document["components"]["schemas"])
+        assert {"DisbursementStatus", "PaymentStatus", "PayoutStatus", "Role", "IntakeStatus"} <= names
+        ids = [o["operationId"] for methods in document["paths"].values() for o in methods.values()]
+        assert len(ids) == len(set(ids)) == len(documented(document))
+
+    def test_offers_the_idempotency_key_where_it_is_honored(self, document: dict[str, Any]) -> None:
+        without = {
+            path
+            for path, methods in document["paths"].items()
+            if "post" in methods
+            and "Idempotency-Key" not in {p["name"] for p in methods["post"].get("parameters", [])}
+        }
+        # A token must not be stored, ending one twice ends it once, and each reconciliation is a look of its own.
+        assert without == {"/api/v1/auth/login/", "/api/v1/auth/logout/", "/api/v1/reconciliation-runs/"}
+
+    def test_is_served(self, client: Client) -> None:
+        response = client.get("/api/schema/", headers={"accept": "application/vnd.oai.openapi+json"})
+        assert response.status_code == 200
+        assert set(response.json()["paths"]) == {route for _, route in routes.operations()}
+
+
+class TestDocs:
+    def test_loads_only_our_own_files(self, client: Client) -> None:
+        page = client.get("/api/docs/")
+        assert page.status_code == 200
+        text = page.content.decode()
+        assert "://" not in text.replace("http://www.w3.org", "")
+        assert 'src="/static/drf_spectacular_sidecar/swagger-ui-dist/swagger-ui-bundle.js"' in text
+        assert "<script>" not in text
+
+    @pytest.mark.parametrize(
+        ("address", "script", "style"),
+        [
+            ("/api/docs/", "script-src 'self'", "style-src 'self' 'unsafe-inline'"),
+            (
+                "/admin/login/",
+                "script-src 'self' 'unsafe-eval' 'unsafe-inline'",
+                "style-src 'self' 'unsafe-inline'",
+            ),
+            ("/api/schema/", "script-src 'self'", "style-src 'self'"),
+            ("/api/v1/node/", "script-src 'self'", "style-src 'self'"),
+        ],
+    )
+    @pytest.mark.django_db
+    def test_relaxes_the_content_policy_on_its_own_paths_only(
+        self, client: Client, address: str, script: str, style: str
+    ) -> None:
+        header = client.get(address).headers["Content-Security-Policy"]
+        directives = [part.strip() for part in header.split(";")]
+        assert script in directives
+        assert style in directives
+        assert "frame-ancestors 'none'" in directives

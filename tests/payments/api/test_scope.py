@@ -1,0 +1,102 @@
+"""Another program's ids are not found: a matrix of every address and verb, from the URL configuration (A9)."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from rest_framework.test import APIClient
+
+from payments.models import Destination, Disbursement, Enrollment, Intake, Membership, Payment, StatusChange
+from tests import factories
+from tests.govpay import routes
+from tests.payments.api import expect
+from tests.payments.api.conftest import Api
+
+pytestmark = pytest.mark.django_db
+
+# The books' addresses name their rows by pk, and are guarded by permissions instead of membership.
+OF_PAYMENTS = sorted((method, route) for method, route in routes.operations() if "_id}" in route)
+BODIES: list[Any] = [None, {}, {"note": "x", "manifest_hash": "ab" * 32, "username": "x", "role": "officer"}]
+
+
+def fill(route: str, furnished: dict[str, Any]) -> str:
+    """The address of the program's own row."""
+    ids = {f"{name}_id": row.pk for name, row in furnished.items()}
+    return route.format(**ids)
+
+
+def state() -> tuple[Any, ...]:
+    """What must not move."""
+    return (
+        list(Disbursement.objects.order_by("pk").values_list("pk", "status")),
+        list(Payment.objects.order_by("pk").values_list("pk", "status")),
+        StatusChange.objects.count(),
+        Enrollment.objects.count(),
+        Destination.objects.count(),
+        Intake.objects.count(),
+        Membership.objects.count(),
+    )
+
+
+class TestMatrix:
+    def test_holds_every_address_with_an_id(self) -> None:
+        with_ids = {route for route, _ in routes.patterns() if "{" in route}
+        books = {route for route in with_ids if "{pk}" in route}
+        assert {route for _, route in OF_PAYMENTS} == with_ids - books
+        assert {route.split("/")[3] for route in books} == {"entries", "reconciliation-runs"}
+
+    @pytest.mark.parametrize(("method", "route"), OF_PAYMENTS)
+    def test_hides_other_programs(
+        self, api: Api, furnished: dict[str, Any], outsider: User, method: str, route: str
+    ) -> None:
+        client, before = api(outsider), state()
+        for body in BODIES:
+            response = client.generic(method, fill(route, furnished)) if body is None else None
+            if response is None:
+                response = getattr(client, method.lower())(fill(route, furnished), body)
+            expect.problem(response, 404, "not_found")
+        assert state() == before
+
+    @pytest.mark.parametrize(("method", "route"), OF_PAYMENTS)
+    def test_answers_alike_for_what_does_not_exist(
+        self, api: Api, furnished: dict[str, Any], outsider: User, method: str, route: str
+    ) -> None:
+        names = [part.strip("{}") for part in route.split("/") if "{" in part]
+        missing = route.format(**dict.fromkeys(names, 2**62))
+        client = api(outsider)
+        there = getattr(client, method.lower())(fill(route, furnished), {})
+        nowhere = getattr(client, method.lower())(missing, {})
+        assert there.json() == nowhere.json()
+
+    @pytest.mark.parametrize(("method", "route"), [pair for pair in OF_PAYMENTS if pair[0] == "GET"])
+    def test_shows_members_their_own(
+        self, api: Api, furnished: dict[str, Any], auditor: User, method: str, route: str
+    ) -> None:
+        assert api(auditor).get(fill(route, furnished)).status_code == 200
+
+    @pytest.mark.parametrize(("method", "route"), [p for p in OF_PAYMENTS if p[0] != "GET"])
+    def test_lets_auditors_change_nothing(
+        self, api: Api, furnished: dict[str, Any], auditor: User, method: str, route: str
+    ) -> None:
+        before = state()
+        response = getattr(api(auditor), method.lower())(fill(route, furnished), BODIES[-1])
+        assert response.status_code in (400, 403, 415)
+        assert state() == before
+
+    @pytest.mark.parametrize(
+        ("method", "route"), sorted(set(routes.operations()) - {("POST", "/api/v1/auth/login/")})
+    )
+    def test_asks_everybody_to_sign_in(self, method: str, route: str) -> None:
+        names = [part.strip("{}") for part in route.replace(".csv", "").split("/") if "{" in part]
+        address = route.format(**dict.fromkeys(names, 1))
+        expect.problem(APIClient().generic(method, address), 401, "not_authenticated")
+
+    def test_forgets_a_member_at_once(self, api: Api, furnished: dict[str, Any], auditor: User) -> None:
+        client, address = api(auditor), f"/api/v1/payments/{furnished['payment'].pk}/"
+        assert client.get(address).status_code == 200
+        Membership.objects.filter(user=auditor).delete()
+        expect.problem(client.get(address), 404, "not_found")
+
+    def test_gives_superusers_no_way_around(self, api: Api, furnished: dict[str, Any]) -> None:
+        superuser = factories.make_user("root", is_superuser=True)
+        expect.problem(api(superuser).get(f"/api/v1/payments/{furnished['payment'].pk}/"), 404, "not_found")
