@@ -29,6 +29,8 @@ def provision(*, wallet_id: int) -> None:
         client.ensure_wallet(wallet.name)
         if wallet.ready_at is not None:
             return
+        # Before anybody can know an address of it, so that no deposit lies before the first block that is read.
+        follower.begin(client)
         script = client.for_wallet(wallet.name).new_script("receive")
         height = client.chain_info().height
         WalletScript.objects.create(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.FUNDING)

@@ -12,15 +12,16 @@ from django.core.exceptions import ImproperlyConfigured
 def hit(point: str) -> None:
     """Do what GOVPAY_FAILPOINT says of this point, once: ``POINT:kill:FILE`` or ``POINT:halt:FILE``.
 
-    The first process that creates FILE acts: ``kill`` ends it with SIGKILL, ``halt`` keeps it where it is until somebody
-    else kills it. Without the setting this costs one comparison.
+    The first process that creates FILE acts, and leaves its process id there: ``kill`` ends it with SIGKILL, ``halt``
+    keeps it where it is until somebody else kills it. Without the setting this costs one comparison.
     """
     setting = settings.GOVPAY_FAILPOINT
     if not setting or not setting.startswith(f"{point}:"):
         return
     _, mode, marker = setting.split(":", 2)
     try:
-        Path(marker).touch(exist_ok=False)
+        with Path(marker).open("x") as file:
+            file.write(str(os.getpid()))
     except FileExistsError:
         return
     if mode == "kill":

@@ -19,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 # One advisory lock for the follower: PostgreSQL ends it with the session, so a dead follower holds nothing.
 FOLLOWER_LOCK = 0x676F7670
+BEGIN_LOCK = FOLLOWER_LOCK + 1
 
 
 class ForkTooDeep(GovPayError):
@@ -65,9 +66,7 @@ def read_blocks(client: node.Node) -> bool:
     while True:
         tip = Block.objects.filter(is_active=True).order_by("-height").first()
         if tip is None:
-            info = client.chain_info()
-            header = client.block_header(info.best_block_hash)
-            _insert_block(header.hash, header.prev_hash, header.height, header.time)
+            begin(client)
             continue
         if client.block_hash(tip.height) != tip.block_hash:
             _disconnect(tip)
@@ -79,6 +78,15 @@ def read_blocks(client: node.Node) -> bool:
         # Another branch may have won between two calls; the next round sees it.
         if block.prev_hash == tip.block_hash:
             has_ours |= _connect(block, tip.height + 1)
+
+
+def begin(client: node.Node) -> None:
+    """Take the node's tip as the first block we know, unless there is one; every wallet is born after it."""
+    header = client.block_header(client.chain_info().best_block_hash)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [BEGIN_LOCK])
+        if not Block.objects.exists():
+            _insert_block(header.hash, header.prev_hash, header.height, header.time)
 
 
 @transaction.atomic

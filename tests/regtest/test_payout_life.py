@@ -2,12 +2,14 @@
 
 import pytest
 
+from deploy.local.regtest import Miner
 from ledger import books
 from payments.models import NodeStatus, Payment, PayoutTx, StatusChange
 from payments.onchain import tx
 from payments.payout import dispatch
 from payments.services import funds
 from payments.states import DisbursementStatus, PayoutStatus
+from tests import factories
 from tests.regtest.ministry import Ministry, use_node
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,6 +34,18 @@ class TestFunding:
         assert balances(ministry)["HotWallet"] == 3_000_000
         assert balances(ministry)["Appropriation"] == -3_000_000
         assert funds.of_program(ministry.program.pk).available_sat == 3_000_000
+
+    def test_finds_deposits_that_came_before_the_follower_first_ran(self, settings: object) -> None:
+        use_node(settings)
+        miner = Miner(settings.GOVPAY_NODE_URL)  # type: ignore[attr-defined]
+        program = factories.make_program("EARLY", is_ready=False)
+        dispatch.provision(wallet_id=program.wallet.pk)
+        officers = [factories.make_member(program, role) for role in ("officer", "approver", "releaser")]
+        early = Ministry(program, miner, *officers)
+        miner.fund([early.funding_address()], 800_000)
+        miner.mine(2)
+        dispatch.follow()
+        assert balances(early)["HotWallet"] == 800_000
 
     def test_does_not_credit_an_unconfirmed_deposit(self, ministry: Ministry) -> None:
         ministry.miner.fund([ministry.funding_address()], 500_000)
