@@ -7,6 +7,7 @@ forms: each button makes one service call, and the service checks the role again
 
 from typing import Any, ClassVar
 
+from django.contrib.admin import ShowFacets
 from django.contrib.admin.utils import flatten_fieldsets, unquote
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -33,11 +34,12 @@ class ProgramScopedAdmin(ModelAdmin):
 
     paginator = BoundedPaginator
     show_full_result_count = False
+    show_facets = ShowFacets.NEVER
     list_per_page = 50
     list_filter_submit = True
     actions = None
     sortable_by: tuple[str, ...] = ()
-    ordering = ("-pk",)
+    ordering: tuple[str, ...] = ("-pk",)
     actions_detail_hide_default = True
     compressed_fields = False
     change_list_template = "payments/admin/change_list.html"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
@@ -13,7 +13,7 @@ from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import by_number
 from payments.models import Disbursement, Payment, Payout, StatusChange
 
-SUBJECTS = {"disbursement": Disbursement, "payment": Payment, "payout": Payout}
+SUBJECTS: dict[str, type[Model]] = {"disbursement": Disbursement, "payment": Payment, "payout": Payout}
 PROGRAM_PATHS = {
     "disbursement": "program",
     "payment": "disbursement__program",

@@ -1,6 +1,6 @@
 """The page behind every button: facts to check, a form, one service call, and its refusal in place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,12 +19,12 @@ class Refusal:
     """Why nothing was done: a message, the broken rules (row, column, code, message), and where to read on."""
 
     message: str
-    errors: list[Mapping[str, Any]] = field(default_factory=list)
+    errors: Sequence[Mapping[str, Any]] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
     http_status: int = 422
 
     @property
-    def shown(self) -> list[Mapping[str, Any]]:
+    def shown(self) -> Sequence[Mapping[str, Any]]:
         """The first broken rules."""
         return self.errors[:SHOWN_ERRORS]
 
@@ -34,7 +34,7 @@ class Page:
     """What the page says and calls; ``call`` gets the cleaned form and answers with a redirect or a Refusal."""
 
     title: str
-    form_class: type[forms.Form]
+    form_class: type[forms.BaseForm]
     call: Callable[[dict[str, Any]], HttpResponse | Refusal]
     submit: str
     back: str

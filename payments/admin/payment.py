@@ -155,7 +155,7 @@ class PaymentAdmin(ProgramScopedAdmin):
         """Show the line's history, and its payout's."""
         found = [history("payment", obj.pk)]
         if obj.payout_id is not None:
-            found.append(history("payout", obj.payout_id))
+            found.append(history("payout", obj.payout_id, f"History of payout {obj.payout_id}"))
         return found
 
     @display(description="payment")

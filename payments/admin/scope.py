@@ -13,7 +13,7 @@ def roles(request: HttpRequest) -> dict[int, frozenset[str]]:
     found: dict[int, frozenset[str]] | None = getattr(request, "payment_roles", None)
     if found is None:
         found = {}
-        rows = Membership.objects.filter(user_id=request.user.pk).values_list("program_id", "role")
+        rows = Membership.objects.filter(user_id=request.user.pk or 0).values_list("program_id", "role")
         for program_id, role in rows:
             found[program_id] = found.get(program_id, frozenset()) | {role}
         request.payment_roles = found  # type: ignore[attr-defined]

@@ -45,7 +45,7 @@ class Notice:
     title: str = ""
 
 
-def history(subject: str, subject_id: int) -> Table:
+def history(subject: str, subject_id: int, title: str = "History") -> Table:
     """Return the last changes of a row's status, latest first."""
     changes: Iterable[StatusChange] = (
         StatusChange.objects.filter(subject=subject, subject_id=subject_id)
@@ -53,7 +53,7 @@ def history(subject: str, subject_id: int) -> Table:
         .order_by("-id")[:SHOWN]
     )
     return Table(
-        title="History",
+        title=title,
         headers=("When", "From", "To", "Why", "Note", "Who"),
         rows=[
             (

@@ -59,7 +59,7 @@ def of_disbursement(request: HttpRequest, disbursement: Disbursement) -> list[st
         for name, verb in DISBURSEMENT.items()
         if _is_arrow("disbursement", disbursement.status, verb.new)
         and scope.holds(request, disbursement.program_id, *verb.roles)
-        and verb.suits(disbursement, request.user.pk)
+        and verb.suits(disbursement, request.user.pk or 0)
     ]
 
 
