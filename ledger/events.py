@@ -7,6 +7,7 @@ from ledger.books import Draft, Line
 from ledger.chart import program_accounts, program_scope
 
 ENGINE = "engine"
+KINDS = ("funding", "commitment", "decommitment", "payout_sent", "settlement")
 
 
 def funding(

@@ -35,7 +35,7 @@ def postings_with_accounts() -> "QuerySet[Posting, Posting]":
 
 def get_entry(entry_id: int, *fields: str) -> dict[str, Any]:
     """Return the named columns of an entry and its totals; raise NotFound."""
-    row = entries_with_totals().filter(pk=entry_id).values(*fields).first()
+    row: dict[str, Any] | None = entries_with_totals().filter(pk=entry_id).values(*fields).first()
     if row is None:
         raise NotFound(f"There is no entry {entry_id}.")
     return row
@@ -49,5 +49,5 @@ def get_run(run_id: int) -> ReconciliationRun:
     return run
 
 
-def _zero_unless(totals: "QuerySet[Posting, Any]") -> Coalesce:
+def _zero_unless(totals: Any) -> Coalesce:
     return Coalesce(Subquery(totals.values("total")), 0, output_field=BigIntegerField())

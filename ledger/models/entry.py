@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from ledger.models.account import Account
 
 
-class TransactionId(models.BigIntegerField):
+class TransactionId(models.BigIntegerField):  # type: ignore[type-arg]
     """The database transaction that wrote the row (xid8), for the sealer that reads only finished ones."""
 
     def db_type(self, connection: object) -> str:

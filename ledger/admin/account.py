@@ -1,0 +1,125 @@
+"""Accounts with their balances, and the trial balance, in the admin."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action, display
+
+from ledger import books, selectors
+from ledger.admin import cells
+from ledger.admin.base import READ, BookAdmin, Table
+from ledger.admin.filters import ScopeFilter
+from ledger.models import Account, Posting
+
+SHOWN = 50
+
+
+class TrialBalanceForm(forms.Form):
+    """Which accounts, and when."""
+
+    scope = forms.ChoiceField(required=False)
+    at = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        scopes = Account.objects.order_by("scope").values_list("scope", flat=True).distinct()
+        self.fields["scope"].choices = [("", "all scopes"), *((scope, scope) for scope in scopes)]  # type: ignore[attr-defined]
+
+
+@admin.register(Account)
+class AccountAdmin(BookAdmin):
+    """The chart of accounts and what stands on each."""
+
+    list_display = ("code", "name", "type", "scope", "balance")
+    list_filter = (ScopeFilter, ("kind", ChoicesDropdownFilter))
+    search_fields = ("code",)
+    search_help_text = "Search by the whole code"
+    ordering = ("scope", "code")
+    fields = ("code", "name", "type", "scope", "currency", "balance", "opened")
+    actions_list = ("trial_balance",)
+    when_empty = "No account yet. A program's accounts are opened together with the program."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any, Any]:
+        """Return the accounts with their balances."""
+        return selectors.accounts_with_balance()
+
+    def find(self, term: str) -> Q:
+        """Search by code."""
+        return Q(code=term)
+
+    def tables(self, row: Any) -> list[Table]:
+        """Show the last lines on the account."""
+        lines = Posting.objects.filter(account=row).select_related("entry").order_by("-entry_id", "-pk")
+        return [
+            Table(
+                "Last lines",
+                ("Entry", "Effective", "About", "Payment", "Amount"),
+                [
+                    (
+                        cells.link(cells.page_of(type(line.entry), line.entry_id), line.entry),
+                        cells.moment(line.entry.effective_at),
+                        cells.long(line.entry.source_ref),
+                        cells.EMPTY if line.reference is None else str(line.reference),
+                        cells.amount(line.amount, row.currency, row.scale),
+                    )
+                    for line in lines[:SHOWN]
+                ],
+                "Nothing was ever posted on this account.",
+                cells.list_of(Posting, f"account={row.pk}"),
+            )
+        ]
+
+    @action(description="Trial balance", url_path="trial-balance", icon="balance", permissions=[READ])
+    def trial_balance(self, request: HttpRequest) -> HttpResponse:
+        """Show debits and credits of every account, now or at a time."""
+        form = TrialBalanceForm(request.GET or None)
+        chosen = form.cleaned_data if form.is_valid() else {}
+        trial = books.trial_balance(chosen.get("scope") or None, chosen.get("at"))
+        scales = {account.currency: account.scale for account in trial.accounts}
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "title": "Trial balance",
+            "form": form,
+            "is_balanced": trial.is_balanced,
+            "rows": [
+                (
+                    account.code,
+                    account.name,
+                    cells.amount(account.debit, account.currency, account.scale),
+                    cells.amount(account.credit, account.currency, account.scale),
+                    cells.amount(account.balance, account.currency, account.scale),
+                )
+                for account in trial.accounts
+            ],
+            "totals": [
+                (
+                    currency,
+                    cells.amount(debit, currency, scales[currency]),
+                    cells.amount(credit, currency, scales[currency]),
+                )
+                for currency, (debit, credit) in sorted(trial.totals().items())
+            ],
+        }
+        return TemplateResponse(request, "ledger/admin/trial_balance.html", context)
+
+    @display(description="kind")
+    def type(self, row: Any) -> str:
+        """Which of the five kinds it is."""
+        return cells.label(row.get_kind_display())
+
+    @display(description="balance")
+    def balance(self, row: Any) -> str:
+        """Debits minus credits."""
+        return cells.amount(row.balance, row.currency, row.scale)
+
+    @display(description="opened")
+    def opened(self, row: Account) -> str:
+        """When it was opened."""
+        return cells.moment(row.created_at)

@@ -1,0 +1,116 @@
+"""The one rule of the ledger's admin: readers of the books look, and nobody adds, changes or deletes anything."""
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from django.contrib.admin.utils import flatten_fieldsets
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import cached_property
+from unfold.admin import ModelAdmin
+
+READ = "ledger.view_entry"
+MOST_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, headers and rows of cells under a row's page; ``empty`` says what it means that there is nothing."""
+
+    title: str
+    headers: tuple[str, ...]
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    empty: str = "Nothing."
+    more_url: str = ""
+    more_text: str = "Show all"
+
+
+class BoundedPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts and shows the first 10,000 rows of a list; what lies behind is found by filters."""
+
+    @cached_property
+    def count(self) -> int:
+        """Return the number of rows, or MOST_ROWS when there are more."""
+        rows: Any = self.object_list
+        return int(rows.order_by()[:MOST_ROWS].count())
+
+
+class BookAdmin(ModelAdmin):
+    """Lists and pages that are read only, in a constant number of statements."""
+
+    when_empty: ClassVar[str] = "There is nothing here yet."
+
+    paginator = BoundedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_filter_submit = True
+    actions = None
+    sortable_by: tuple[str, ...] = ()
+    ordering: tuple[str, ...] = ("-pk",)
+    compressed_fields = False
+    change_list_template = "ledger/admin/change_list.html"
+    change_form_template = "ledger/admin/change_form.html"
+
+    class Media:
+        """What the pages look like."""
+
+        css = {"all": ["ledger/admin.css"]}
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the section to readers of the books."""
+        return request.user.has_perm(READ)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Let readers of the books read all of it."""
+        return request.user.has_perm(READ)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: entries are posted by services."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: the books are never changed."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Refuse: nothing is deleted."""
+        return False
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        """Return every field that the page shows."""
+        return list(flatten_fieldsets(self.get_fieldsets(request, obj)))
+
+    def find(self, term: str) -> Q:
+        """Return the condition of the search box: here, the row's own number."""
+        return Q(pk=int(term)) if is_number(term) else Q(pk__in=[])
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search by exact values only, which indexes answer however many rows there are."""
+        term = search_term.strip()
+        return (queryset.filter(self.find(term)) if term else queryset), False
+
+    def tables(self, row: Any) -> list[Table]:
+        """Return the tables under a row's page."""
+        return []
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
+    ) -> HttpResponse:
+        """Add the tables to a row's page."""
+        if obj is not None:
+            context |= {"title": str(obj).capitalize(), "subtitle": None, "tables": self.tables(obj)}
+        response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return response
+
+
+def is_number(term: str) -> bool:
+    """Say whether the text can be a row's number."""
+    return term.isascii() and term.isdecimal() and len(term) < 19
+
+
+def is_hash(term: str) -> bool:
+    """Say whether the text can be a txid or a block hash."""
+    return len(term) == 64 and term.isascii() and all(c in "0123456789abcdef" for c in term.lower())

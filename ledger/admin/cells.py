@@ -1,0 +1,88 @@
+"""Writes values the way accountants read them: grouped amounts to the right, short hashes, times with their zone."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db.models import Model
+from django.urls import reverse
+from django.utils.html import format_html
+
+EMPTY = "—"
+GOOD, BAD, UNSURE, PLAIN = "good", "bad", "unsure", "plain"
+TONES = {"clean": GOOD, "breaks": BAD, "inconclusive": UNSURE}
+
+
+def amount(units: int, currency: str = "BTC", scale: int = 8) -> str:
+    """Write whole units of a currency, grouped by thousands; satoshis as such, others with their point."""
+    tone = "gl-number gl-negative" if units < 0 else "gl-number"
+    if (currency, scale) == ("BTC", 8):
+        return format_html('<span class="{}">{} sat</span>', tone, f"{units:,}")
+    whole, rest = divmod(abs(units), 10**scale)
+    text = ("-" if units < 0 else "") + f"{whole:,}" + (f".{rest:0{scale}d}" if scale else "")
+    return format_html('<span class="{}">{} {}</span>', tone, text, currency)
+
+
+def number(count: int | None) -> str:
+    """Write a count, grouped by thousands and aligned to the right."""
+    return EMPTY if count is None else format_html('<span class="gl-number">{}</span>', f"{count:,}")
+
+
+def short(text: str) -> str:
+    """Write the two ends of a hash, monospaced; the whole of it is the title."""
+    if not text:
+        return EMPTY
+    shown = f"{text[:8]}…{text[-6:]}" if len(text) > 18 else text
+    return format_html('<code class="gl-hash" title="{}">{}</code>', text, shown)
+
+
+def whole(text: str) -> str:
+    """Write a hash in full, monospaced and free to break."""
+    return format_html('<code class="gl-hash gl-whole">{}</code>', text) if text else EMPTY
+
+
+def moment(at: datetime | None) -> str:
+    """Write a time to the second with its zone."""
+    if at is None:
+        return EMPTY
+    text = f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return format_html('<time class="gl-time" datetime="{}">{}</time>', at.isoformat(), text)
+
+
+def label(text: str, tone: str = PLAIN) -> str:
+    """Write a state as a colored label."""
+    return format_html('<span class="gl-label gl-{}">{}</span>', tone, text)
+
+
+def long(text: str) -> str:
+    """Write text of any length so that it breaks instead of pushing its neighbors away."""
+    return format_html('<span class="gl-long">{}</span>', text) if text else EMPTY
+
+
+def link(url: str, text: Any) -> str:
+    """Write a link."""
+    return format_html('<a class="gl-link" href="{}">{}</a>', url, text)
+
+
+def page_of(model: type[Model], pk: int) -> str:
+    """Return the address of a row's page in the admin."""
+    return reverse(f"admin:ledger_{model._meta.model_name}_change", args=[pk])
+
+
+def list_of(model: type[Model], query: str = "") -> str:
+    """Return the address of a model's list in the admin, filtered."""
+    return reverse(f"admin:ledger_{model._meta.model_name}_changelist") + (f"?{query}" if query else "")
+
+
+def place(height: int | None, block_hash: str, *, is_short: bool = False) -> str:
+    """Write a block as its height and hash."""
+    if height is None:
+        return EMPTY
+    return format_html("{} {}", f"{height:,}", short(block_hash) if is_short else whole(block_hash))
+
+
+def outpoint(txid: str, vout: int | None, *, is_short: bool = True) -> str:
+    """Write an outpoint, or the txid alone."""
+    if not txid:
+        return EMPTY
+    text = short(txid) if is_short else whole(txid)
+    return text if vout is None else format_html("{}:{}", text, vout)

@@ -1,0 +1,247 @@
+"""Reconciliation runs and their breaks in the admin, and the button that makes a run."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from govpay.errors import GovPayError
+from ledger.admin import cells
+from ledger.admin.base import BookAdmin, Table, is_hash, is_number
+from ledger.admin.filters import ScopeFilter, by_number
+from ledger.models import Account, Break, BreakKind, ReconciliationRun, RunStatus
+from ledger.reconciliation import service
+
+RECONCILE = "ledger.add_reconciliationrun"
+SHOWN = 100
+LEVELS = {
+    RunStatus.CLEAN: messages.SUCCESS,
+    RunStatus.BREAKS: messages.ERROR,
+    RunStatus.INCONCLUSIVE: messages.WARNING,
+}
+
+
+class ReconcileForm(forms.Form):
+    """What to reconcile."""
+
+    scope = forms.ChoiceField(required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        scopes = Account.objects.order_by("scope").values_list("scope", flat=True).distinct()
+        self.fields["scope"].choices = [("", "all scopes"), *((scope, scope) for scope in scopes)]  # type: ignore[attr-defined]
+
+
+@admin.register(ReconciliationRun)
+class ReconciliationRunAdmin(BookAdmin):
+    """Comparisons of claims, books and blocks, latest first."""
+
+    list_display = ("number", "scope", "outcome", "breaks_found", "matched", "block_short", "finished")
+    list_filter = (ScopeFilter, ("status", ChoicesDropdownFilter))
+    search_fields = ("block_hash",)
+    search_help_text = "Search by number or block hash"
+    fields = ("outcome", "scope", "reason", "breaks_found", "block", "started", "finished", "fingerprint")
+    actions_list = ("reconcile_now",)
+    when_empty = "Nothing was reconciled yet. Reconcile now compares claims, books and blocks."
+
+    def find(self, term: str) -> Q:
+        """Search by number or block."""
+        return Q(block_hash=term.lower()) if is_hash(term) else super().find(term)
+
+    def tables(self, row: Any) -> list[Table]:
+        """Show the breaks, the counts and the sums."""
+        breaks = row.breaks.order_by("pk")[:SHOWN]
+        found = break_count(row)
+        return [
+            Table(
+                "Breaks" if found <= SHOWN else f"The first {SHOWN} of {found:,} breaks",
+                ("Kind", "Payment", "Outpoint", "Expected", "Found", "What it means"),
+                [
+                    (
+                        cells.label(one.get_kind_display(), cells.BAD),
+                        cells.EMPTY if one.payment_id is None else str(one.payment_id),
+                        cells.outpoint(one.txid, one.vout),
+                        cells.long(one.expected),
+                        cells.long(one.found),
+                        cells.long(one.message),
+                    )
+                    for one in breaks
+                ],
+                "Nothing was compared."
+                if row.status == RunStatus.INCONCLUSIVE
+                else "None: all is explained.",
+                cells.list_of(Break, f"run={row.pk}"),
+            ),
+            Table("Counts", ("Outcome", "Count"), _pairs(row.counts, cells.number)),
+            Table("Sums", ("Of what", "Amount"), _pairs(row.totals, cells.amount)),
+        ]
+
+    @action(
+        description="Reconcile now",
+        url_path="reconcile",
+        icon="rule",
+        variant=ActionVariant.PRIMARY,
+        permissions=[RECONCILE],
+    )
+    def reconcile_now(self, request: HttpRequest) -> HttpResponse:
+        """Ask for the scope, reconcile, and say what came of it."""
+        form = ReconcileForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            return self._reconcile(request, form.cleaned_data["scope"] or None)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "title": "Reconcile now",
+            "form": form,
+            "back": cells.list_of(ReconciliationRun),
+        }
+        return TemplateResponse(
+            request, "ledger/admin/reconcile.html", context, status=422 if form.errors else 200
+        )
+
+    def _reconcile(self, request: HttpRequest, scope: str | None) -> HttpResponse:
+        try:
+            runs = service.reconcile(scope=scope, now=timezone.now())
+        except GovPayError as error:
+            self.message_user(request, error.message, messages.ERROR)
+            return redirect(cells.list_of(ReconciliationRun))
+        for run in runs:
+            self.message_user(request, _verdict(run), LEVELS[RunStatus(run.status)])
+        if not runs:
+            self.message_user(request, "There is no program to reconcile yet.", messages.WARNING)
+        only = runs[0].pk if len(runs) == 1 else None
+        return redirect(cells.page_of(ReconciliationRun, only) if only else cells.list_of(ReconciliationRun))
+
+    @display(description="run")
+    def number(self, row: ReconciliationRun) -> str:
+        """The run's number."""
+        return f"Run {row.pk}"
+
+    @display(description="outcome")
+    def outcome(self, row: ReconciliationRun) -> str:
+        """What it concluded."""
+        return cells.label(row.get_status_display(), cells.TONES[row.status])
+
+    @display(description="breaks")
+    def breaks_found(self, row: ReconciliationRun) -> str:
+        """How many differences it found."""
+        return cells.EMPTY if row.status == RunStatus.INCONCLUSIVE else cells.number(break_count(row))
+
+    @display(description="matched")
+    def matched(self, row: ReconciliationRun) -> str:
+        """How many payments agree in claims, books and blocks."""
+        return cells.number(row.counts.get("matched"))
+
+    @display(description="block")
+    def block_short(self, row: ReconciliationRun) -> str:
+        """The block at which it compared, shortened."""
+        return cells.place(row.block_height, row.block_hash, is_short=True)
+
+    @display(description="block")
+    def block(self, row: ReconciliationRun) -> str:
+        """The block at which it compared."""
+        return cells.place(row.block_height, row.block_hash)
+
+    @display(description="started")
+    def started(self, row: ReconciliationRun) -> str:
+        """When it began."""
+        return cells.moment(row.started_at)
+
+    @display(description="finished")
+    def finished(self, row: ReconciliationRun) -> str:
+        """When it ended."""
+        return cells.moment(row.finished_at)
+
+    @display(description="digest")
+    def fingerprint(self, row: ReconciliationRun) -> str:
+        """The hash of what it found."""
+        return cells.whole(bytes(row.digest).hex())
+
+
+@admin.register(Break)
+class BreakAdmin(BookAdmin):
+    """Differences that runs found."""
+
+    list_display = ("number", "run_link", "type", "payment", "outpoint", "expected", "found", "message")
+    list_select_related = ("run",)
+    list_filter = (
+        ("kind", ChoicesDropdownFilter),
+        by_number("run", "run_id"),
+        by_number("payment", "payment_id"),
+    )
+    search_fields = ("payment_id",)
+    search_help_text = "Search by the number of a payment, or by txid"
+    fields = (
+        "run_link",
+        "type",
+        "payment",
+        "payout_id",
+        "outpoint_whole",
+        "expected",
+        "found",
+        "message",
+    )
+    when_empty = "No break was ever found."
+
+    def find(self, term: str) -> Q:
+        """Search by payment or tx."""
+        if is_hash(term):
+            return Q(txid=term.lower())
+        return Q(payment_id=int(term)) if is_number(term) else Q(pk__in=[])
+
+    @display(description="break")
+    def number(self, row: Break) -> str:
+        """The break's number."""
+        return f"Break {row.pk}"
+
+    @display(description="run")
+    def run_link(self, row: Break) -> str:
+        """The run that found it."""
+        return cells.link(cells.page_of(ReconciliationRun, row.run_id), f"Run {row.run_id}")
+
+    @display(description="kind")
+    def type(self, row: Break) -> str:
+        """What differs."""
+        return cells.label(row.get_kind_display(), cells.BAD)
+
+    @display(description="payment")
+    def payment(self, row: Break) -> str:
+        """The payment that it is about."""
+        return cells.EMPTY if row.payment_id is None else str(row.payment_id)
+
+    @display(description="outpoint")
+    def outpoint(self, row: Break) -> str:
+        """Where to look on chain, shortened."""
+        return cells.outpoint(row.txid, row.vout)
+
+    @display(description="outpoint")
+    def outpoint_whole(self, row: Break) -> str:
+        """Where to look on chain."""
+        return cells.outpoint(row.txid, row.vout, is_short=False)
+
+
+def break_count(run: ReconciliationRun) -> int:
+    """Return how many breaks a run counted; it may have stored fewer."""
+    return sum(int(run.counts.get(kind, 0)) for kind in BreakKind.values)
+
+
+def _verdict(run: ReconciliationRun) -> str:
+    if run.status == RunStatus.INCONCLUSIVE:
+        return f"{run.scope}: inconclusive, nothing is proved. {run.reason}"
+    place = f"at block {run.block_height:,}"
+    if run.status == RunStatus.CLEAN:
+        return f"{run.scope}: clean {place}; claims, books and blocks agree."
+    return f"{run.scope}: {break_count(run):,} breaks {place}."
+
+
+def _pairs(numbers: dict[str, int], write: Any) -> list[tuple[Any, ...]]:
+    return [(name.replace("_", " "), write(number)) for name, number in sorted(numbers.items())]
