@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 import signal
 import sys
 import time
@@ -36,6 +37,7 @@ def run(stack: Stack) -> int:
     say("Migrating the database.")
     stack.migrate()
     logins = stack.manage("demo_accounts")
+    write_environment(stack)
     say("Starting the web process, two workers, the scheduler and the miner.")
     parts = [stack.start_web(), *(stack.start_worker(name) for name in WORKERS), stack.start_beat()]
     if stack.environment()["GOVPAY_NETWORK"] == "regtest" and block_s > 0:
@@ -59,6 +61,14 @@ def start_miner(stack: Stack, block_s: float) -> Process:
     """Start the process that makes a block every few seconds."""
     words = ["deploy.local.regtest", "--every", str(block_s)]
     return stack.start_process("miner", [sys.executable, "-m", *words])
+
+
+def write_environment(stack: Stack) -> None:
+    """Keep the settings for other terminals: `. var/up/environment.sh`, then manage.py or `make fund`."""
+    made = {name: value for name, value in stack.environment().items() if name not in stack.outside}
+    path = stack.state_dir / "environment.sh"
+    path.touch(mode=0o600)
+    path.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in sorted(made.items())))
 
 
 def describe(stack: Stack, logins: str) -> str:

@@ -12,7 +12,7 @@ from unfold.decorators import action, display
 
 from ledger import books, selectors
 from ledger.admin import cells
-from ledger.admin.base import READ, BookAdmin, Table
+from ledger.admin.base import BookAdmin, Table
 from ledger.admin.filters import ScopeFilter
 from ledger.models import Account, Posting
 
@@ -74,7 +74,7 @@ class AccountAdmin(BookAdmin):
             )
         ]
 
-    @action(description="Trial balance", url_path="trial-balance", icon="balance", permissions=[READ])
+    @action(description="Trial balance", url_path="trial-balance", icon="balance", permissions=["view"])
     def trial_balance(self, request: HttpRequest) -> HttpResponse:
         """Show debits and credits of every account, now or at a time."""
         form = TrialBalanceForm(request.GET or None)

@@ -3,6 +3,9 @@
 from django.db import migrations
 
 # ENABLE ALWAYS: they fire in replica mode too, which an ordinary trigger does not.
+# search_path is fixed, with pg_temp last: a role that may only add could otherwise create a temporary ledger_account,
+# and the check would read that. enable_seqscan is off because a plan made while the tables were empty is kept, and
+# would scan all postings at every entry later.
 FORWARD = """
 CREATE FUNCTION ledger_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -10,7 +13,8 @@ BEGIN
         USING ERRCODE = 'restrict_violation';
 END $$;
 
-CREATE FUNCTION ledger_postings_balance() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION ledger_postings_balance() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off AS $$
 DECLARE wrong record;
 BEGIN
     SELECT n.entry_id, a.currency, sum(n.amount) AS total INTO wrong
@@ -20,17 +24,21 @@ BEGIN
         RAISE EXCEPTION 'Entry % does not balance: its % lines sum to %.', wrong.entry_id, wrong.currency, wrong.total
             USING ERRCODE = 'check_violation';
     END IF;
-    -- A line that was there before this statement means that an entry is being added to.
+    -- More lines than this statement added, or an entry of another database transaction (whose lines this one may
+    -- not see yet), mean that an entry is being added to.
     SELECT n.entry_id INTO wrong FROM (SELECT entry_id, count(*) AS lines FROM added GROUP BY entry_id) n
-    WHERE n.lines <> (SELECT count(*) FROM ledger_posting p WHERE p.entry_id = n.entry_id) LIMIT 1;
+    LEFT JOIN ledger_entry e ON e.id = n.entry_id
+    WHERE e.insert_xid IS DISTINCT FROM pg_current_xact_id()
+        OR n.lines <> (SELECT count(*) FROM ledger_posting p WHERE p.entry_id = n.entry_id) LIMIT 1;
     IF FOUND THEN
-        RAISE EXCEPTION 'Entry % has its lines already; correct it by a reversal.', wrong.entry_id
-            USING ERRCODE = 'check_violation';
+        RAISE EXCEPTION 'Entry % has its lines already, or was written elsewhere; correct it by a reversal.',
+            wrong.entry_id USING ERRCODE = 'check_violation';
     END IF;
     RETURN NULL;
 END $$;
 
-CREATE FUNCTION ledger_entry_has_lines() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION ledger_entry_has_lines() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp SET enable_seqscan = off AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM ledger_posting WHERE entry_id = NEW.id) THEN
         RAISE EXCEPTION 'Entry % has no lines.', NEW.id USING ERRCODE = 'check_violation';
