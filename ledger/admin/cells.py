@@ -14,12 +14,11 @@ TONES = {"clean": GOOD, "breaks": BAD, "inconclusive": UNSURE}
 
 def amount(units: int, currency: str = "BTC", scale: int = 8) -> str:
     """Write whole units of a currency, grouped by thousands; satoshis as such, others with their point."""
-    tone = "gl-number gl-negative" if units < 0 else "gl-number"
     if (currency, scale) == ("BTC", 8):
-        return format_html('<span class="{}">{} sat</span>', tone, f"{units:,}")
+        return format_html('<span class="gl-number">{} sat</span>', f"{units:,}")
     whole, rest = divmod(abs(units), 10**scale)
     text = ("-" if units < 0 else "") + f"{whole:,}" + (f".{rest:0{scale}d}" if scale else "")
-    return format_html('<span class="{}">{} {}</span>', tone, text, currency)
+    return format_html('<span class="gl-number">{} {}</span>', text, currency)
 
 
 def number(count: int | None) -> str:

@@ -27,9 +27,18 @@ class EntryAdmin(BookAdmin):
     search_help_text = "Search by number, source (payout:12) or idempotency key"
     when_empty = "Nothing is booked yet. The first deposit or approved list makes the first entry."
     fieldsets = (
-        (None, {"fields": ("type", "scope", "amount", "lines", "about", "memo", "state")}),
-        ("When and who", {"fields": ("effective", "recorded", "actor", "approver")}),
-        ("Proof", {"fields": ("block", "key", "input")}),
+        (
+            None,
+            {
+                "fields": (
+                    ("type", "scope", "state"),
+                    ("amount", "lines", "about"),
+                    ("effective", "actor", "approver"),
+                    "memo",
+                )
+            },
+        ),
+        ("Proof", {"fields": ("recorded", "block", "key", "input"), "classes": ("collapse",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any, Any]:

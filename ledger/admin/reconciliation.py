@@ -48,7 +48,13 @@ class ReconciliationRunAdmin(BookAdmin):
     list_filter = (ScopeFilter, ("status", ChoicesDropdownFilter))
     search_fields = ("block_hash",)
     search_help_text = "Search by number or block hash"
-    fields = ("outcome", "scope", "reason", "breaks_found", "block", "started", "finished", "fingerprint")
+    fields = (
+        ("outcome", "scope", "breaks_found"),
+        "reason",
+        "block",
+        ("started", "finished"),
+        "fingerprint",
+    )
     actions_list = ("reconcile_now",)
     when_empty = "Nothing was reconciled yet. Reconcile now compares claims, books and blocks."
 

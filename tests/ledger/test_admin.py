@@ -174,7 +174,7 @@ class TestAccount:
     def test_shows_balances_grouped_and_to_the_right(self, reader: Client, world: World) -> None:
         text = text_of(reader, list_url("account"))
         assert '<span class="gl-number">996,700 sat</span>' in text
-        assert '<span class="gl-number gl-negative">-1,000,000 sat</span>' in text
+        assert '<span class="gl-number">-1,000,000 sat</span>' in text
         page = text_of(reader, page_url("account", Account.objects.get(code=CODES.in_transit).pk))
         assert '<span class="gl-number">3,000 sat</span>' in page
         assert '<span class="gl-number">2,000 sat</span>' in page
