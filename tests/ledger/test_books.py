@@ -89,7 +89,8 @@ class TestPost:
             cursor.execute("SELECT pg_current_xact_id()::text")
             assert (str(entry.pop("insert_xid")),) == cursor.fetchone()
         assert abs(entry.pop("recorded_at") - datetime.now(UTC)) < timedelta(minutes=5)
-        assert bytes(entry.pop("input_hash")) == draft("sent", lines, kind="payout_sent").input_hash()
+        same = draft("sent", lines, kind="payout_sent", source_ref="payout:3")
+        assert bytes(entry.pop("input_hash")) == same.input_hash()
         assert entry == {
             "id": entry_id,
             "kind": "payout_sent",
@@ -408,22 +409,17 @@ class TestTrialBalance:
 class TestOpenAccounts:
     def test_leaves_those_that_exist_as_they_are(self) -> None:
         books.open_accounts(
-            "program:9",
+            SCOPE,
             [
-                books.NewAccount(CODES.hot_wallet, "Another name", AccountKind.EXPENSE),
+                books.NewAccount(CODES.hot_wallet, "Another name", AccountKind.ASSET),
                 books.NewAccount("Assets:New", "New", AccountKind.ASSET),
             ],
         )
-        old = Account.objects.get(code=CODES.hot_wallet)
-        assert (old.name, old.kind, old.scope) == ("Funding wallet", "asset", SCOPE)
-        new = Account.objects.get(code="Assets:New")
-        assert (new.name, new.kind, new.scope, new.currency, new.scale) == (
-            "New",
-            "asset",
-            "program:9",
-            "BTC",
-            8,
-        )
+        columns = ("name", "kind", "scope", "currency", "scale")
+        found = {account.pop("code"): account for account in Account.objects.values("code", *columns)}
+        assert len(found) == 7
+        assert tuple(found[CODES.hot_wallet].values()) == ("Funding wallet", "asset", SCOPE, "BTC", 8)
+        assert tuple(found["Assets:New"].values()) == ("New", "asset", SCOPE, "BTC", 8)
 
     def test_opens_the_six_accounts_of_a_program_once(self) -> None:
         chart.open_program(7)
