@@ -237,7 +237,9 @@ def open_accounts(scope: str, accounts: Iterable[NewAccount]) -> None:
     )
     for account in Account.objects.filter(code__in=wanted):
         if (account.scope, account.kind) != (scope, wanted[account.code].kind):
-            raise AccountTaken(f"The account {account.code} belongs to {account.scope}.", account=account.code)
+            raise AccountTaken(
+                f"The account {account.code} belongs to {account.scope}.", account=account.code
+            )
 
 
 class AccountBalance(NamedTuple):
@@ -291,9 +293,7 @@ FROM ledger_account a WHERE a.code = %(code)s
 """
 # The join is left out where no time is asked for, so that an index alone answers.
 POSTINGS = "ledger_posting p"
-POSTINGS_THEN = (
-    "(SELECT p.* FROM ledger_posting p JOIN ledger_entry e ON e.id = p.entry_id WHERE e.effective_at <= %(at)s) p"
-)
+POSTINGS_THEN = "(SELECT p.* FROM ledger_posting p JOIN ledger_entry e ON e.id = p.entry_id WHERE e.effective_at <= %(at)s) p"
 
 
 def trial_balance(scope: str | None = None, at: datetime | None = None) -> TrialBalance:

@@ -158,7 +158,7 @@ def refuse_self_approval(officer: Client, made: dict[str, Any]) -> str:
     try:
         officer.post(f"disbursements/{made['id']}/approve/", manifest_hash=made["manifest_hash"])
     except Refused as refusal:
-        return str(refusal)
+        return f"{officer.username} tried to approve her own list: {refusal.problem['detail']}"
     raise Broken("The officer who made the list approved it.")
 
 

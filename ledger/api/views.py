@@ -95,7 +95,12 @@ class TrialBalance(APIView):
         operation_id="ledger_trial_balance",
         tags=["ledger"],
         parameters=[serializers.TrialBalanceQuery],
-        responses={200: serializers.TrialBalance},
+        responses={
+            200: serializers.TrialBalance,
+            (404, "application/problem+json"): OpenApiResponse(
+                {"$ref": "#/components/schemas/Problem"}, "No account has the scope."
+            ),
+        },
     )
     def get(self, request: Request) -> Response:
         """Return the trial balance, now or as the books stood at a time."""
