@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -202,6 +202,7 @@ class TestPostAgain:
             {"lines": [Line(CODES.hot_wallet, 1_000, 1), Line(CODES.appropriation, -1_000)]},
             {"kind": "settlement"},
             {"scope": "program:8"},
+            {"source_ref": "outpoint:2"},
         ],
     )
     def test_refuses_the_key_for_anything_else(self, other: dict[str, Any]) -> None:
@@ -420,6 +421,32 @@ class TestOpenAccounts:
         assert len(found) == 7
         assert tuple(found[CODES.hot_wallet].values()) == ("Funding wallet", "asset", SCOPE, "BTC", 8)
         assert tuple(found["Assets:New"].values()) == ("New", "asset", SCOPE, "BTC", 8)
+
+    def test_refuses_the_account_of_another_scope(self) -> None:
+        before = list(Account.objects.order_by("pk").values())
+        taken = books.NewAccount(CODES.hot_wallet, "Funding wallet", AccountKind.ASSET)
+        with pytest.raises(books.AccountTaken) as refused, transaction.atomic():
+            books.open_accounts("program:8", [taken])
+        assert refused.value.details == {"account": CODES.hot_wallet}
+        assert list(Account.objects.order_by("pk").values()) == before
+
+    @pytest.mark.parametrize(
+        ("code", "kind"),
+        [
+            ("assets:New", "asset"),
+            ("Assets:new", "asset"),
+            ("Assets", "asset"),
+            ("Assets:A_B", "asset"),
+            ("Assets:A\n", "asset"),
+            ("Wallets:New", "asset"),
+            ("Assets:New", "expense"),
+        ],
+    )
+    def test_refuses_a_code_that_does_not_fit(self, code: str, kind: str) -> None:
+        new = books.NewAccount(code, "New", AccountKind(kind))
+        with pytest.raises(IntegrityError), transaction.atomic():
+            books.open_accounts(SCOPE, [new])
+        assert Account.objects.count() == 6
 
     def test_opens_the_six_accounts_of_a_program_once(self) -> None:
         chart.open_program(7)
