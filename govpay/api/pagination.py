@@ -22,7 +22,9 @@ class CursorPages(CursorPagination):
 
     def get_page_size(self, request: Request) -> int | None:
         """Return the rows a page; raise ValidationError rather than guess what was meant."""
-        text = str(request.query_params.get("page_size", self.page_size))
+        text = request.query_params.get("page_size")
+        if text is None:
+            return self.page_size
         if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PAGE:
             message = f"page_size is a whole number from 1 to {MAX_PAGE}."
             raise exceptions.ValidationError({"page_size": [message]}, code="page_size_invalid")

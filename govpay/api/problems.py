@@ -11,7 +11,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, status
@@ -41,6 +41,12 @@ TITLES = {
 }
 
 
+class ValueOutOfRange(GovPayError):
+    """The database cannot represent a value that was sent."""
+
+    code = "value_out_of_range"
+
+
 class BodyTooLarge(GovPayError):
     """The body exceeds DATA_UPLOAD_MAX_MEMORY_SIZE; an uploaded file goes to disk and may be larger."""
 
@@ -64,6 +70,10 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the problem for an error a person can cause, or None so that a bug becomes a logged 500."""
     if isinstance(error, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent):
         error = BodyTooLarge("The request body is too large or has too many fields; upload a file instead.")
+    if isinstance(error, DataError):
+        # A number or time that Python can hold and the database cannot, which a parser should have refused.
+        log.error("value_out_of_range", error=type(error.__cause__ or error).__name__)
+        error = ValueOutOfRange("A value is outside what can be stored or compared.")
     if isinstance(error, OperationalError | InterfaceError):
         # The database is away, or gave up on a lock: nothing was written, and the same request may succeed.
         log.warning("database_unavailable", error=type(error).__name__)

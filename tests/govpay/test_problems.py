@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import OperationalError
 from rest_framework.test import APIClient
 
@@ -120,6 +120,11 @@ class TestAddress:
 
 
 class TestDatabase:
+    def test_refuses_a_time_that_it_cannot_hold(self, api: Api, officer: User) -> None:
+        officer.user_permissions.add(Permission.objects.get(codename="view_entry"))
+        response = api(officer).get("/api/v1/entries/?effective_before=0015-12-05T12:33:30-22:42")
+        expect.problem(response, 400, "value_out_of_range")
+
     def test_says_to_try_again_when_it_is_away(
         self, api: Api, officer: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
