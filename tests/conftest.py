@@ -11,7 +11,6 @@ from django.test import TransactionTestCase
 from payments.models import Program
 from tests import factories
 
-
 BOOK_TABLES = ("ledger_posting", "ledger_entry", "ledger_account")
 
 
@@ -21,16 +20,16 @@ def books_may_be_emptied() -> Iterator[None]:
     with connection.cursor() as cursor:
         for table in BOOK_TABLES:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        yield
-        for table in BOOK_TABLES:
-            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
-        cursor.execute(
-            "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
-            " WHERE NOT tgisinternal AND tgrelid = ANY(%s::regclass[])",
-            [list(BOOK_TABLES)],
-        )
-        for table, trigger in cursor.fetchall():
-            cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")
+        try:
+            yield
+        finally:
+            cursor.execute(
+                "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
+                " WHERE NOT tgisinternal AND tgrelid = ANY(%s::regclass[])",
+                [list(BOOK_TABLES)],
+            )
+            for table, trigger in cursor.fetchall():
+                cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")
 
 
 @pytest.fixture(scope="session", autouse=True)

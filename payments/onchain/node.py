@@ -223,13 +223,14 @@ class Node:
 
     # The mempool
 
-    def send_raw(self, raw: bytes, *, max_feerate_sat_kvb: int) -> send.SendReply:
+    def send_raw(self, raw: bytes, *, max_feerate_sat_kvb: int, txid: str | None = None) -> send.SendReply:
         """Broadcast a tx, any number of times, and return what the answer means (send.classify).
 
+        The answer is compared with ``txid``, which a caller that knows it need not have computed again.
         Raises tx.MalformedTx, and NodeUnreachable and NodeUnauthorized, after which nothing was sent. All
         else is an outcome: an answer that may hide an acceptance is UNKNOWN.
         """
-        txid = tx.parse(raw).txid
+        txid = txid or tx.parse(raw).txid
         try:
             answer = self.call("sendrawtransaction", raw.hex(), fee.btc_kvb(max_feerate_sat_kvb))
         except (rpc.NodeUnreachable, rpc.NodeUnauthorized):

@@ -38,11 +38,12 @@ class NodeChain:
 
     def send(self, payout_id: int, raw: bytes) -> core.SendReply:
         """Offer the bytes. A node that is down took nothing, yet the answer is the same: send them again later."""
-        ceiling = Payout.objects.values_list("disbursement__program__feerate_ceiling_sat_kvb", flat=True)
+        columns = ("disbursement__program__feerate_ceiling_sat_kvb", "txid")
+        ceiling, txid = Payout.objects.values_list(*columns).get(pk=payout_id)
         # Without change the rest goes to the fee, which may lift a small tx above the ceiling's rate.
-        limit = ceiling.get(pk=payout_id) * FEERATE_TOLERANCE
+        limit = ceiling * FEERATE_TOLERANCE
         try:
-            reply = self.client.send_raw(raw, max_feerate_sat_kvb=limit)
+            reply = self.client.send_raw(raw, max_feerate_sat_kvb=limit, txid=txid)
         except node.NodeError as error:
             return core.SendReply(SendOutcome.UNKNOWN, error.message)
         return core.SendReply(reply.outcome, reply.reason)

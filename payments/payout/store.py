@@ -15,7 +15,7 @@ from ledger import books, events
 from payments import doorbell
 from payments.models import Coin, Payment, Payout, PayoutTx, Reservation
 from payments.models.history import move
-from payments.onchain import tx
+from payments.onchain import fee
 from payments.payout import core
 from payments.payout.ports import LeaseLost
 from payments.states import PayoutStatus
@@ -71,14 +71,15 @@ class PostgresStore:
 
     def persist(self, payout_id: int, token: int, raw: bytes) -> None:
         """Store the bytes and book them: each payment in transit, the fee, the coins out of the wallet."""
-        signed = tx.parse(raw)
         with self._fenced(payout_id, token) as payout:
+            # The signer's check has shown that these bytes are the sealed tx with witnesses, so the txid is the sealed one.
+            weight = len(payout.unsigned_tx) * (fee.WITNESS_SCALE - 1) + len(raw)
             PayoutTx.objects.create(
                 payout=payout,
-                txid=signed.txid,
+                txid=payout.txid,
                 raw=raw,
                 fee_sat=payout.fee_sat,
-                vsize_vb=signed.vsize,
+                vsize_vb=fee.vsize(weight),
             )
             lines = Payment.objects.filter(payout=payout).order_by("vout").values_list("pk", "amount_sat")
             payment_ids, amounts = zip(*lines, strict=True)
@@ -94,7 +95,7 @@ class PostgresStore:
                     )
                 ]
             )
-            self._move(payout, PayoutStatus.SIGNED, note=signed.txid, problem="")
+            self._move(payout, PayoutStatus.SIGNED, note=payout.txid, problem="")
 
     def record_sent(self, payout_id: int, token: int) -> None:
         """Note that a node has the bytes; they are offered again after a while."""
