@@ -22,7 +22,7 @@ class CursorPages(CursorPagination):
 
     def get_page_size(self, request: Request) -> int | None:
         """Return the rows a page; raise ValidationError rather than guess what was meant."""
-        text = request.query_params.get("page_size")
+        text: Any = request.query_params.get("page_size")
         if text is None:
             return self.page_size
         if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PAGE:
@@ -38,7 +38,7 @@ class CursorPages(CursorPagination):
             cursor = super().decode_cursor(request)
         except exceptions.NotFound as error:
             raise _invalid() from error
-        position = None if cursor is None else cursor.position
+        position: Any = None if cursor is None else cursor.position
         if position is not None and not (re.fullmatch(r"[0-9]{1,19}", position) and int(position) <= MAX_ID):
             raise _invalid()
         return cursor

@@ -57,6 +57,10 @@ class Schema(AutoSchema):
             declared.append(KEY)
         return declared
 
+    def get_summary(self) -> str:
+        """Return the first line of what the view says of itself, for the list of operations."""
+        return self.get_description().partition("\n")[0].removesuffix(".")
+
     def get_operation(self, path: str, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """Return the operation with every error that is not described otherwise."""
         operation = super().get_operation(path, *args, **kwargs)

@@ -22,6 +22,12 @@ class Scoped(APIView):
         if kwargs:
             self.scope(user=request.user, **kwargs)
 
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        """Keep names and addresses out of every cache between here and the caller."""
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
 
 class ScopedList(Scoped, GenericAPIView[Any]):
     """A list in cursor pages; get_queryset reads the address, the filters do the rest."""

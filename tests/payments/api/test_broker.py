@@ -1,12 +1,10 @@
 """The broker is down while officers decide: the API answers, and the work is a row (F6)."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from celery import current_app
+from celery import Celery
 from django.contrib.auth.models import User
 
+from payments import doorbell
 from payments.models import Disbursement
 from tests.govpay.test_health import closed_port
 from tests.payments.api import expect
@@ -16,21 +14,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def _broker_down() -> Iterator[None]:
-    """Point Celery where nobody listens."""
-    before = current_app.conf.broker_url
-    _forget(f"redis://127.0.0.1:{closed_port()}/0")
-    yield
-    _forget(before)
-
-
-def _forget(url: str) -> None:
-    current_app.conf.broker_url = url
-    current_app.conf.broker_write_url = url
-    pools: Any = current_app.pool
-    pools.force_close_all()
-    current_app._pool = None
-    current_app.amqp._producer_pool = None
+def _broker_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send by an application with the product's settings, but for a broker where nobody listens."""
+    app = Celery("govpay-broker-down", set_as_current=False)
+    app.config_from_object("django.conf:settings", namespace="CELERY")
+    app.conf.update(broker_url=f"redis://127.0.0.1:{closed_port()}/0")
+    monkeypatch.setattr(doorbell, "current_app", app)
 
 
 @pytest.mark.usefixtures("_broker_down")

@@ -72,7 +72,9 @@ class TestMatrix:
     def test_shows_members_their_own(
         self, api: Api, furnished: dict[str, Any], auditor: User, method: str, route: str
     ) -> None:
-        assert api(auditor).get(fill(route, furnished)).status_code == 200
+        response = api(auditor).get(fill(route, furnished))
+        assert response.status_code == 200
+        assert response["Cache-Control"] == "no-store"
 
     @pytest.mark.parametrize(("method", "route"), [p for p in OF_PAYMENTS if p[0] != "GET"])
     def test_lets_auditors_change_nothing(
