@@ -293,7 +293,9 @@ FROM ledger_account a WHERE a.code = %(code)s
 """
 # The join is left out where no time is asked for, so that an index alone answers.
 POSTINGS = "ledger_posting p"
-POSTINGS_THEN = "(SELECT p.* FROM ledger_posting p JOIN ledger_entry e ON e.id = p.entry_id WHERE e.effective_at <= %(at)s) p"
+POSTINGS_THEN = """
+(SELECT p.* FROM ledger_posting p JOIN ledger_entry e ON e.id = p.entry_id WHERE e.effective_at <= %(at)s) p
+"""
 
 
 def trial_balance(scope: str | None = None, at: datetime | None = None) -> TrialBalance:

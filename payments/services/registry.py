@@ -1,5 +1,7 @@
 """Checks staged people against each other and the registry, and enrolls them, set by set in the database."""
 
+from typing import Any
+
 from django.db import connection
 from django.utils import timezone
 
@@ -168,7 +170,7 @@ def enroll_staged(program_id: int, user_id: int) -> int:
 
     A person whom another program enrolled is the same person: no second one is made, and personal data stays.
     """
-    values = {"program": program_id, "user": user_id, "now": timezone.now()}
+    values: dict[str, Any] = {"program": program_id, "user": user_id, "now": timezone.now()}
     with connection.cursor() as cursor:
         for statement in _ENROLL:
             cursor.execute(statement, values)

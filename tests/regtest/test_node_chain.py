@@ -4,6 +4,9 @@ from decimal import Decimal
 
 import pytest
 
+from deploy.local import bitcoind
+from deploy.local.node import Node as LocalNode
+from deploy.local.stack import DEBIAN_CACHE
 from payments.onchain import block, network, node, scan, tx
 from tests import services
 from tests.regtest.paying_wallet import PayingWallet
@@ -128,8 +131,13 @@ class TestScanUtxos:
 
 
 class TestFeerates:
-    def test_have_no_estimate_on_a_young_chain(self, paying: PayingWallet) -> None:
-        assert paying.node.estimate_feerate_sat_kvb(6) is None
+    def test_have_no_estimate_on_a_young_chain(self) -> None:
+        young = LocalNode(services.ensure_state_dir() / "young", bitcoind.find(DEBIAN_CACHE))
+        young.start()
+        try:
+            assert node.Node(young.url).estimate_feerate_sat_kvb(6) is None
+        finally:
+            young.kill()
 
     def test_have_a_floor(self, paying: PayingWallet) -> None:
         info = paying.node.call("getmempoolinfo")
