@@ -25,6 +25,12 @@ class InsufficientFunds(Conflict):
     code = "insufficient_funds"
 
 
+class NothingToPay(Conflict):
+    """No line of the list is left."""
+
+    code = "nothing_to_pay"
+
+
 class ManifestChanged(Conflict):
     """The list is not the one that was agreed to."""
 
@@ -85,10 +91,14 @@ def approve(
     _require_manifest(disbursement, manifest_hash)
     Wallet.objects.select_for_update().get(program_id=disbursement.program_id)
     held = funds.of_program(disbursement.program_id)
-    need_sat = disbursement.total_sat + (disbursement.fee_reserved_sat or 0)
+    # Lines may have been withdrawn since the list was made; they are neither owed nor paid.
+    owed_sat = disbursement.total_sat - _cancelled_sat(disbursement)
+    if owed_sat == 0:
+        raise NothingToPay("Every line of the list was withdrawn.")
+    need_sat = owed_sat + (disbursement.fee_reserved_sat or 0)
     if need_sat > held.available_sat:
         raise InsufficientFunds(
-            f"The list needs {need_sat} sat (payments {disbursement.total_sat}, fees at most "
+            f"The list needs {need_sat} sat (payments {owed_sat}, fees at most "
             f"{disbursement.fee_reserved_sat}); {held.available_sat} sat are free.",
             needed_sat=need_sat,
             available_sat=held.available_sat,
@@ -109,7 +119,7 @@ def approve(
             events.commitment(
                 program_id=disbursement.program_id,
                 disbursement_id=disbursement.pk,
-                amount_sat=disbursement.total_sat,
+                amount_sat=owed_sat,
                 effective_at=now,
                 actor=disbursement.made_by.get_username(),
                 approver=by.get_username(),

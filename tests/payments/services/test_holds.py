@@ -92,3 +92,36 @@ class TestWithdraw:
     def test_needs_a_hold_first(self, payment: Payment, approver: User) -> None:
         with pytest.raises(StatusConflict):
             holds.withdraw(by=approver, payment_id=payment.pk, note="never held")
+
+    def test_before_approval_is_neither_owed_nor_committed(
+        self, program: Program, officer: User, approver: User
+    ) -> None:
+        factories.fund(program)
+        made = factories.make_disbursement(program, officer)
+        first = made.payments.get(line=1)
+        holds.hold(by=officer, payment_id=first.pk, note="moved abroad")
+        holds.withdraw(by=approver, payment_id=first.pk, note="confirmed")
+        made = disbursements.submit(by=officer, disbursement_id=made.pk)
+        agreed = bytes(made.manifest_hash or b"")
+        made = disbursements.approve(by=approver, disbursement_id=made.pk, manifest_hash=agreed)
+        accounts = chart.program_accounts(program.pk)
+        assert books.balance(accounts.payable) == -130_000
+        assert funds.of_program(program.pk).reserved_sat == 130_000 + (made.fee_reserved_sat or 0)
+        disbursements.cancel(by=approver, disbursement_id=made.pk, note="wrong budget line")
+        assert books.balance(accounts.payable) == books.balance(accounts.transfers) == 0
+        assert funds.of_program(program.pk).reserved_sat == 0
+
+    def test_of_every_line_leaves_nothing_to_approve(
+        self, program: Program, officer: User, approver: User
+    ) -> None:
+        factories.fund(program)
+        made = factories.make_disbursement(program, officer, amounts_sat=[50_000])
+        only = made.payments.get()
+        holds.hold(by=officer, payment_id=only.pk, note="moved abroad")
+        holds.withdraw(by=approver, payment_id=only.pk, note="confirmed")
+        made = disbursements.submit(by=officer, disbursement_id=made.pk)
+        with pytest.raises(disbursements.NothingToPay):
+            disbursements.approve(
+                by=approver, disbursement_id=made.pk, manifest_hash=bytes(made.manifest_hash or b"")
+            )
+        assert books.balance(chart.program_accounts(program.pk).payable) == 0
