@@ -5,7 +5,10 @@ from typing import Any
 
 import structlog
 from celery import Celery, signals
+from django.core.exceptions import ImproperlyConfigured
 from django_structlog.celery.steps import DjangoStructLogInitStep
+
+from govpay.errors import GovPayError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "govpay.settings")
 
@@ -23,7 +26,10 @@ def keep_django_logging(**_: Any) -> None:
 
 @signals.worker_init.connect
 def refuse_wrong_chain(**_: Any) -> None:
-    """Refuse to start a worker whose node follows another chain than the settings name."""
+    """End a worker whose node follows another chain than the settings name; Celery would only log an exception."""
     from payments.payout import guard
 
-    guard.check_at_start()
+    try:
+        guard.check_at_start()
+    except (GovPayError, ImproperlyConfigured) as error:
+        raise SystemExit(f"The worker does not start: {error}") from error

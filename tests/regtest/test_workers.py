@@ -1,6 +1,7 @@
-"""Real Celery workers on the real stack: one is killed with SIGKILL at each kill point, another finishes the work."""
+"""Real processes on the real stack: workers killed at each kill point while others finish, and starts that are refused."""
 
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from deploy.local.errors import LocalStackError
 from deploy.local.regtest import Miner
 from deploy.local.stack import Stack
 from tests import services
@@ -87,3 +89,33 @@ class TestKilledWorker:
         rescuer = stack.start_worker(f"rescuer-{point}")
         settle(stack, miner)
         stack.kill(rescuer)
+
+
+class TestStart:
+    def test_of_a_worker_is_refused_on_another_chain(self, stack: Stack) -> None:
+        lost = stack.start_worker("lost", GOVPAY_NETWORK="signet")
+        wait_for("the worker's end", lambda: not lost.is_running)
+        stack.processes.remove(lost)
+        assert lost.poll() == 1
+        assert "The worker does not start: The node follows chain 'regtest'" in lost.tail(40)
+
+    def test_of_the_web_process_is_refused_on_another_chain(self, stack: Stack) -> None:
+        words = ["gunicorn", "govpay.wsgi:application", "--bind=127.0.0.1:0", "--no-control-socket"]
+        lost = stack.start_process("lostweb", [sys.executable, "-m", *words], GOVPAY_NETWORK="testnet4")
+        wait_for("the web process's end", lambda: not lost.is_running)
+        stack.processes.remove(lost)
+        assert lost.poll() not in (0, None)
+        assert "The node follows chain 'regtest'" in lost.log.read_text()
+
+    def test_of_anything_is_refused_on_the_main_network(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(stack.outside, "GOVPAY_NETWORK", "mainnet")
+        with pytest.raises(LocalStackError, match="GOVPAY_NETWORK names the main network"):
+            stack.manage("check")
+
+    def test_of_a_worker_is_refused_with_a_fail_point_outside_regtest(self, stack: Stack) -> None:
+        lost = stack.start_worker("unsafe", GOVPAY_NETWORK="signet", GOVPAY_FAILPOINT="K9:kill:x")
+        wait_for("the worker's end", lambda: not lost.is_running)
+        stack.processes.remove(lost)
+        assert "GOVPAY_FAILPOINT may be set on regtest only" in lost.tail(40)
