@@ -14,6 +14,7 @@ from payments.onchain import address
 from payments.onchain.network import Network
 from tests import factories
 from tests.payments.admin import scenes
+from tests.payments.onchain.test_address import REFUSED_ON_REGTEST
 
 pytestmark = pytest.mark.django_db
 
@@ -170,6 +171,15 @@ class TestEnrollPerson:
         answer = browser(officer).post(PERSON, data)
         assert answer.status_code == 422
         assert f">{code}<" in answer.content.decode()
+        assert counts() == (0, 0, 0, 0)
+
+    @pytest.mark.parametrize(("text", "rule"), REFUSED_ON_REGTEST)
+    def test_refuses_every_bad_address_and_enrolls_nobody(
+        self, text: str, rule: str, program: Program, officer: User, browser: Browser
+    ) -> None:
+        data = self.VALID | {"program": program.pk, "address": text}
+        answer = browser(officer).post(PERSON, data)
+        assert answer.status_code == 422, rule
         assert counts() == (0, 0, 0, 0)
 
 

@@ -11,22 +11,10 @@ from payments.models import Beneficiary, Destination, Enrollment, Intake, Progra
 from tests import factories
 from tests.payments.api import expect
 from tests.payments.api.conftest import Api
+from tests.payments.onchain.test_address import REFUSED_ON_REGTEST
 from tests.payments.services import files
 
 pytestmark = pytest.mark.django_db
-
-BAD_ADDRESSES = {
-    "": "address_missing",
-    "not an address": "address_malformed",
-    "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4": "address_mainnet",
-    "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2": "address_mainnet",
-    "tb1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsx": "address_wrong_network",
-    "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kxpjzsX": "address_mixed_case",
-    "bcrt1qs758ursh4q9z627kt3pp5yysm78ddny6txaqg\u043e": "address_not_ascii",
-    "bcrt1q\u200bw508d6": "address_not_ascii",
-    "bitcoin:bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080?req-x=1": "address_is_uri",
-    "q" * 91: "address_malformed",
-}
 
 
 def counts() -> tuple[int, int, int]:
@@ -50,14 +38,18 @@ class TestEnroll:
         assert "national_id" not in made
         assert counts() == (1, 1, 1)
 
-    @pytest.mark.parametrize(("address", "code"), BAD_ADDRESSES.items())
+    @pytest.mark.parametrize(("address", "code"), REFUSED_ON_REGTEST)
     def test_names_the_rule_that_an_address_breaks(
         self, api: Api, program: Program, officer: User, address: str, code: str
     ) -> None:
         person = files.make_person(1, address=address)
         response = api(officer).post(f"/api/v1/programs/{program.pk}/enrollments/", person)
-        refused = expect.problem(response, 422, "invalid_input")
-        assert [(e["column"], e["code"]) for e in refused["errors"]] == [("address", code)]
+        if "\0" in address:
+            # No text of the API may hold one, so that it never comes to the rules of addresses.
+            expect.problem(response, 400, "validation_error")
+        else:
+            refused = expect.problem(response, 422, "invalid_input")
+            assert [(e["column"], e["code"]) for e in refused["errors"]] == [("address", code)]
         assert counts() == (0, 0, 0)
 
     @pytest.mark.parametrize(
