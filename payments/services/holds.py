@@ -75,7 +75,8 @@ def _lock(by: User, payment_id: int) -> Payment:
         raise NotFound("There is no such payment in your programs.")
     disbursement_id, program_id = row
     authority.require(user=by, program_id=program_id, roles=OFFICERS)
-    Disbursement.objects.select_for_update().get(pk=disbursement_id)
+    # Sealing holds payments and then refers to their list: a lock that forbids references would be a deadlock.
+    Disbursement.objects.select_for_update(no_key=True).get(pk=disbursement_id)
     return Payment.objects.select_for_update(of=("self",)).select_related("disbursement").get(pk=payment_id)
 
 

@@ -1,11 +1,16 @@
 """Single payments that are stopped, resumed and withdrawn while their list goes on."""
 
+import threading
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError, connection
 
 from govpay.errors import InvalidInput, NotFound
 from ledger import books, chart
-from payments.models import Disbursement, Payment, Payout, Program
+from payments.models import Disbursement, Payment, Payout, Program, WalletScript
+from payments.payout import seal
 from payments.services import authority, disbursements, funds, holds
 from payments.states import StatusConflict
 from tests import factories
@@ -125,3 +130,43 @@ class TestWithdraw:
                 by=approver, disbursement_id=made.pk, manifest_hash=bytes(made.manifest_hash or b"")
             )
         assert books.balance(chart.program_accounts(program.pk).payable) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+class TestHoldWhileSealing:
+    def test_waits_and_comes_too_late_instead_of_dying_in_a_deadlock(
+        self,
+        approved: Disbursement,
+        payment: Payment,
+        officer: User,
+        releaser: User,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        agreed = bytes(approved.manifest_hash or b"")
+        released = disbursements.release(by=releaser, disbursement_id=approved.pk, manifest_hash=agreed)
+        WalletScript.objects.create(
+            wallet=released.program.wallet, script_pubkey=factories.make_script(), purpose="change"
+        )
+        claim, refusals = seal._claim, []
+
+        def claim_and_wait(*args: Any) -> Any:
+            """Sealing has locked the payments; let the officer lock the list before it goes on."""
+            lines = claim(*args)
+            thread.start()
+            thread.join(1)
+            return lines
+
+        def hold() -> None:
+            try:
+                holds.hold(by=officer, payment_id=payment.pk, note="late")
+            except (OperationalError, holds.PaymentSealed) as refusal:
+                refusals.append(type(refusal))
+            finally:
+                connection.close()
+
+        thread = threading.Thread(target=hold)
+        monkeypatch.setattr(seal, "_claim", claim_and_wait)
+        seal.seal_next(released, feerate_sat_kvb=1_000)
+        thread.join()
+        assert refusals == [holds.PaymentSealed]
+        assert Payment.objects.filter(payout__isnull=False).count() == 3
