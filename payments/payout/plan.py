@@ -68,7 +68,12 @@ class Plan:
 
 
 def group(lines: Sequence[Line], *, max_payments: int, max_vsize_vb: int) -> tuple[Line, ...]:
-    """Return the longest prefix that fits: at most ``max_payments`` lines and, with one input and change, the size."""
+    """Return the longest prefix that fits: at most ``max_payments`` lines and, with one input and change, the size.
+
+    With all the inputs that it may need, the tx must still be one that the network relays.
+    """
+    most_vb = fee.vsize(fee.MAX_STANDARD_WEIGHT - (MAX_INPUTS - 1) * fee.P2WPKH_INPUT_WEIGHT)
+    max_vsize_vb = min(max_vsize_vb, most_vb)
     taken: list[Line] = []
     weight = _weight(1, 1, CHANGE_WEIGHT)
     for line in lines[:max_payments]:

@@ -38,6 +38,16 @@ class TestGroup:
     def test_takes_one_payment_whatever_the_size(self) -> None:
         assert plan.group([line(1)], max_payments=500, max_vsize_vb=1) == (line(1),)
 
+    def test_leaves_room_for_all_the_inputs_that_the_network_relays(self) -> None:
+        lines = [line(pk, script=SCRIPTS[1]) for pk in range(2_400)]
+        taken = plan.group(lines, max_payments=3_000, max_vsize_vb=99_000)
+        assert len(taken) == (100_000 - 19 * 68 - 115) // 43
+        # Nineteen such coins pay the people and nothing of the fee.
+        coins = [coin(number, 10_000 * len(taken) // 19) for number in range(20)]
+        planned = plan.fund(taken, coins, feerate_sat_kvb=1_000)
+        assert len(planned.coins) == plan.MAX_INPUTS
+        assert planned.weight <= fee.MAX_STANDARD_WEIGHT
+
     @given(st.lists(st.sampled_from(SCRIPTS), min_size=1, max_size=60), st.integers(500, 3_000))
     def test_never_exceeds_the_size_of_the_tx_that_is_built(self, scripts: list[bytes], limit: int) -> None:
         lines = [line(pk, script=script) for pk, script in enumerate(scripts)]
