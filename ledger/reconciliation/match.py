@@ -79,7 +79,7 @@ FULL JOIN (
     WHERE a.code = %(hot_wallet)s AND e.source_ref LIKE 'outpoint:%%'
     GROUP BY e.source_ref HAVING sum(p.amount) <> 0
 ) b ON b.source_ref = o.source_ref
-WHERE b.amount IS DISTINCT FROM o.amount_sat
+WHERE coalesce(b.amount, 0) <> coalesce(o.amount_sat, 0)
 """
 SPENDS = """
 INSERT INTO recon_break

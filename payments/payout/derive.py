@@ -12,6 +12,7 @@ from payments.models.history import move
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
 S = PayoutStatus
+MOST_CONFIRMATIONS = 100
 
 
 @transaction.atomic
@@ -21,9 +22,11 @@ def derive() -> None:
     if tip is None:
         return
     deep_enough = Q(mined_height__lte=tip.height + 1 - F("disbursement__program__confirmations_settled"))
+    # No program asks for more: the index then spares the look at everything that was ever settled.
+    shallow = Q(mined_height__gt=tip.height + 1 - MOST_CONFIRMATIONS)
     payouts = Payout.objects.order_by("pk")
     _unsettle(payouts.filter(status=S.SETTLED, mined_height=None), S.SENT)
-    _unsettle(payouts.filter(~deep_enough, status=S.SETTLED, mined_height__isnull=False), S.MINED)
+    _unsettle(payouts.filter(shallow, ~deep_enough, status=S.SETTLED), S.MINED)
     _move_each(payouts.filter(status=S.MINED, mined_height=None), S.MINED, S.SENT, due_at=None)
     for old in (S.SIGNED, S.SENT, S.FROZEN):
         _move_each(payouts.filter(status=old, mined_height__isnull=False), old, S.MINED, problem="")

@@ -20,6 +20,8 @@ log = structlog.get_logger(__name__)
 # One advisory lock for the follower: PostgreSQL ends it with the session, so a dead follower holds nothing.
 FOLLOWER_LOCK = 0x676F7670
 BEGIN_LOCK = FOLLOWER_LOCK + 1
+# The first block that is read lies this deep, because there is no way back over it: a new tip is often replaced.
+BEGIN_DEPTH = 24
 
 
 class ForkTooDeep(GovPayError):
@@ -50,7 +52,8 @@ def follow(client: node.Node, *, failpoint: FailPoint) -> None:
                 block_hash=tip.block_hash,
                 block_height=tip.height,
             )
-        except node.NodeError as error:
+        except GovPayError as error:
+            # Whatever keeps the follower from the tip must be seen: without it nothing settles.
             guard.record(is_ok=False, code=error.code, message=error.message)
             raise
         finally:
@@ -69,6 +72,7 @@ def read_blocks(client: node.Node) -> bool:
             begin(client)
             continue
         if client.block_hash(tip.height) != tip.block_hash:
+            _require_fork(client)
             _disconnect(tip)
             continue
         next_hash = client.block_hash(tip.height + 1)
@@ -81,8 +85,11 @@ def read_blocks(client: node.Node) -> bool:
 
 
 def begin(client: node.Node) -> None:
-    """Take the node's tip as the first block we know, unless there is one; every wallet is born after it."""
-    header = client.block_header(client.chain_info().best_block_hash)
+    """Take a block near the node's tip as the first we know, unless there is one; every wallet is born after it."""
+    first_hash = client.block_hash(max(client.chain_info().height - BEGIN_DEPTH, 0))
+    if first_hash is None:
+        raise node.BlockUnknown("The node's chain became shorter while it was asked.")
+    header = client.block_header(first_hash)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [BEGIN_LOCK])
         if not Block.objects.exists():
@@ -97,7 +104,8 @@ def _connect(block: blocks.Block, height: int) -> bool:
     """
     _insert_block(block.hash, block.prev_hash, height, block.time)
     scripts = _our_scripts(block)
-    movements = list(scan.movements(block, scripts, _our_outpoints(block)))
+    outpoints = _our_outpoints(block)
+    movements = list(scan.movements(block, scripts, outpoints))
     if not movements:
         return False
     coins = [
@@ -114,7 +122,9 @@ def _connect(block: blocks.Block, height: int) -> bool:
         for movement in movements
         for outpoint, output in movement.received
     ]
-    facts = _record_facts(movements, scripts, block.hash, height)
+    # A block may hold a coin and the tx that spends it: a reorganization puts both back into one.
+    outpoints |= {tx.OutPoint(coin.txid, coin.vout): coin.wallet_id for coin in coins}
+    facts = _record_facts(movements, outpoints, block.hash, height)
     ours = _mark_mined([movement.tx.txid for movement in movements], block.hash, height)
     strange = {m.tx.txid for m in movements if m.spent and m.tx.txid not in ours}
     for txid in strange:
@@ -128,12 +138,12 @@ def _connect(block: blocks.Block, height: int) -> bool:
 
 
 def _record_facts(
-    movements: list[scan.Movement], scripts: dict[bytes, int], block_hash: str, height: int
+    movements: list[scan.Movement], outpoints: dict[tx.OutPoint, int], block_hash: str, height: int
 ) -> dict[str, int]:
     """Write a mined fact for each tx and return their ids by txid."""
     facts = ChainFact.objects.bulk_create(
         ChainFact(
-            wallet_id=_wallet_of(movement, scripts),
+            wallet_id=outpoints[movement.received[0][0] if movement.received else movement.spent[0]],
             kind=ChainFactKind.MINED,
             txid=movement.tx.txid,
             block_hash=block_hash,
@@ -156,7 +166,11 @@ def _mark_mined(txids: list[str], block_hash: str, height: int) -> set[str]:
 
 
 def _book_deposits(coins: list[Coin], facts: dict[str, int]) -> None:
-    """Book what others paid to our scripts, each under the fact that showed it, and note the entry on the coin."""
+    """Book what others paid to our scripts, each under the fact that showed it, and note the entry on the coin.
+
+    A miner may pay zero satoshis to anybody; there is nothing to book then, and the follower must not stumble.
+    """
+    coins = [coin for coin in coins if coin.amount_sat]
     programs = dict(Wallet.objects.values_list("pk", "program_id"))
     now = timezone.now()
     entry_ids = books.post(
@@ -176,14 +190,19 @@ def _book_deposits(coins: list[Coin], facts: dict[str, int]) -> None:
         coin.funding_entry_id = entry_id
 
 
+def _require_fork(client: node.Node) -> None:
+    """Raise ForkTooDeep unless the node has the first block that was read: another chain must undo nothing here."""
+    first = Block.objects.filter(is_active=True).earliest("height")
+    if client.block_hash(first.height) != first.block_hash:
+        raise ForkTooDeep(
+            f"The node's chain has no block {first.block_hash}, the first that was read; it is another chain.",
+            block_hash=first.block_hash,
+        )
+
+
 @transaction.atomic
 def _disconnect(tip: Block) -> None:
     """Take the tip back: coins, spends and deposits of it are undone, and unmined facts say so."""
-    if not Block.objects.filter(block_hash=tip.prev_hash, is_active=True).exists():
-        raise ForkTooDeep(
-            f"The node's chain has no block {tip.block_hash}, the first that was read; it is another chain.",
-            block_hash=tip.block_hash,
-        )
     log.warning("block_disconnected", block_hash=tip.block_hash, height=tip.height)
     Block.objects.filter(pk=tip.pk).update(is_active=False)
     Payout.objects.filter(mined_block_hash=tip.block_hash).update(
@@ -234,16 +253,16 @@ def _our_scripts(block: blocks.Block) -> dict[bytes, int]:
     return {bytes(script): wallet_id for script, wallet_id in rows}
 
 
-def _our_outpoints(block: blocks.Block) -> set[tx.OutPoint]:
-    """Return those of the outpoints that the block spends which are coins of ours."""
+def _our_outpoints(block: blocks.Block) -> dict[tx.OutPoint, int]:
+    """Return the wallet of each of the outpoints that the block spends which are coins of ours."""
     spent = [outpoint for found in block.txs for outpoint in found.inputs]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT c.txid, c.vout FROM payments_coin c"
+            "SELECT c.txid, c.vout, c.wallet_id FROM payments_coin c"
             " JOIN unnest(%s::text[], %s::bigint[]) AS s(txid, vout) ON (c.txid, c.vout) = (s.txid, s.vout)",
             [[outpoint.txid for outpoint in spent], [outpoint.vout for outpoint in spent]],
         )
-        return {tx.OutPoint(txid, vout) for txid, vout in cursor.fetchall()}
+        return {tx.OutPoint(txid, vout): wallet_id for txid, vout, wallet_id in cursor.fetchall()}
 
 
 def _mark_spent(movement: scan.Movement, block_hash: str) -> None:
@@ -251,10 +270,3 @@ def _mark_spent(movement: scan.Movement, block_hash: str) -> None:
         Coin.objects.filter(txid=outpoint.txid, vout=outpoint.vout).update(
             spent_by_txid=movement.tx.txid, spent_block_hash=block_hash
         )
-
-
-def _wallet_of(movement: scan.Movement, scripts: dict[bytes, int]) -> int:
-    if movement.received:
-        return scripts[movement.received[0][1].script_pubkey]
-    outpoint = movement.spent[0]
-    return int(Coin.objects.values_list("wallet_id", flat=True).get(txid=outpoint.txid, vout=outpoint.vout))

@@ -2,9 +2,11 @@
 
 import pytest
 
+from deploy.local.regtest import Miner
 from ledger import books
 from ledger.models import Entry
-from payments.models import Block, ChainFact, Coin, Payout
+from payments.models import Block, ChainFact, Coin, NodeStatus, Payout
+from payments.onchain import node
 from payments.payout import dispatch
 from payments.states import DisbursementStatus, PayoutStatus
 from tests.regtest.ministry import Ministry, use_node
@@ -111,3 +113,65 @@ class TestReorg:
         heights = Block.objects.filter(is_active=True).values_list("height", flat=True)
         assert len(heights) == len(set(heights))
         ministry.judge(exactly=True)
+
+    def test_that_puts_a_deposit_and_the_payout_without_change_into_one_block_is_followed(
+        self, settings: object
+    ) -> None:
+        use_node(settings)
+        exact = Ministry.open(deposits_sat=[40_300, 2_000_000], code="EXACT")
+        (payout,) = exact.pay(exact.release([40_000]))
+        assert (payout.change_sat, payout.fee_sat) == (0, 300)
+        exact.mine(1)
+        exact.miner.reorg(2, 3)
+        dispatch.follow()
+        payout.refresh_from_db()
+        deposit = Coin.objects.get(txid=payout.anchor_txid, vout=payout.anchor_vout)
+        assert (payout.status, payout.mined_block_hash) == (PayoutStatus.MINED, deposit.block_hash)
+        assert deposit.spent_by_txid == payout.txid
+        exact.mine(6)
+        exact.judge(exactly=True)
+
+    def test_that_mines_it_later_makes_a_settled_payout_shallow(self, ministry: Ministry) -> None:
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        ministry.mine(6)
+        for _ in range(2):
+            ministry.miner.reorg(6, 3, with_mempool=False)
+            ministry.miner.mine(4)
+            dispatch.follow()
+            payout.refresh_from_db()
+            assert payout.status == PayoutStatus.MINED
+            ministry.mine(2)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.SETTLED
+        assert Entry.objects.filter(kind="settlement").count() == 3
+        assert Entry.objects.filter(kind="settlement_reversal").count() == 2
+        ministry.judge(exactly=True)
+
+    def test_of_the_tip_at_the_time_of_installation_is_followed(self, settings: object) -> None:
+        use_node(settings)
+        miner = Miner(settings.GOVPAY_NODE_URL)  # type: ignore[attr-defined]
+        miner.mine(5)
+        dispatch.follow()
+        miner.reorg(3, 4)
+        dispatch.follow()
+        assert Block.objects.filter(is_active=True).latest("height").block_hash == miner.node.call(
+            "getbestblockhash"
+        )
+
+
+class TestOtherChain:
+    def test_of_the_same_network_undoes_nothing(
+        self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = list(Block.objects.filter(is_active=True).order_by("height").values())
+        real = node.Node.block_hash
+
+        def elsewhere(self: node.Node, height: int) -> str | None:
+            return real(self, height) if height == 0 else f"{height:064x}"
+
+        monkeypatch.setattr(node.Node, "block_hash", elsewhere)
+        dispatch.follow()
+        status = NodeStatus.objects.get()
+        assert (status.is_ok, status.code) == (False, "fork_too_deep")
+        assert list(Block.objects.filter(is_active=True).order_by("height").values()) == before
+        assert Entry.objects.filter(kind="funding_reversal").count() == 0
