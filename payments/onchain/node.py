@@ -251,12 +251,11 @@ class Node:
             raise
         return True
 
-    def mempool_spender(self, outpoint: tx.OutPoint) -> str | None:
-        """Return the txid of the mempool's tx that spends the outpoint, or None."""
-        asked = {"txid": outpoint.txid, "vout": outpoint.vout}
-        found = self.call("gettxspendingprevout", [asked])
-        txid: str | None = found[0].get("spendingtxid")
-        return txid
+    def mempool_spender(self, outpoints: Sequence[tx.OutPoint]) -> str | None:
+        """Return the txid of the mempool's tx that spends the first of the outpoints that is spent, or None."""
+        asked = [{"txid": outpoint.txid, "vout": outpoint.vout} for outpoint in outpoints]
+        found = self.call("gettxspendingprevout", asked)
+        return next((entry["spendingtxid"] for entry in found if "spendingtxid" in entry), None)
 
     def mempool_min_feerate_sat_kvb(self) -> int:
         """Return the least feerate that this node's mempool takes now."""
@@ -277,12 +276,20 @@ class Node:
         """
         if name in self.call("listwallets"):
             return
+        if any(entry["name"] == name for entry in self.call("listwalletdir")["wallets"]):
+            self._open_wallet(name, "loadwallet", name, True)
+        else:
+            # Positions: private keys, blank, passphrase, avoid reuse, descriptors, load on start-up.
+            self._open_wallet(name, "createwallet", name, False, False, "", False, True, True)
+
+    def load_wallet(self, name: str) -> None:
+        """Load the wallet; raise WalletUnavailable when the node has none of this name: a new one lacks its keys."""
+        if name not in self.call("listwallets"):
+            self._open_wallet(name, "loadwallet", name, True)
+
+    def _open_wallet(self, name: str, method: str, *params: object) -> None:
         try:
-            if any(entry["name"] == name for entry in self.call("listwalletdir")["wallets"]):
-                self.call("loadwallet", name, True)
-            else:
-                # Positions: private keys, blank, passphrase, avoid reuse, descriptors, load on start-up.
-                self.call("createwallet", name, False, False, "", False, True, True)
+            self.call(method, *params)
         except rpc.RpcError as error:
             # Another worker was faster: the wallet is there, which is all that was wanted.
             if error.rpc_code == _ALREADY_LOADED or name in self.call("listwallets"):

@@ -8,6 +8,8 @@ from payments.onchain import rpc
 _VERIFY_ERROR = -25
 _REJECTED = -26
 _ALREADY_IN_CHAIN = -27
+_UNDECODABLE = -22
+_VERDICTS = (_VERIFY_ERROR, _REJECTED, _UNDECODABLE)
 
 
 class SendOutcome(StrEnum):
@@ -46,6 +48,8 @@ _REASONS: tuple[tuple[str, SendOutcome], ...] = (
     ("already in utxo set", SendOutcome.KNOWN),
     ("missingorspent", SendOutcome.MISSING_INPUTS),
     ("missing-inputs", SendOutcome.MISSING_INPUTS),
+    # The chain became shorter for a moment; as with an input that is not there, its block may come back.
+    ("premature-spend-of-coinbase", SendOutcome.MISSING_INPUTS),
     ("max-fee-exceeded", SendOutcome.FEE_TOO_HIGH),
     ("absurdly-high-fee", SendOutcome.FEE_TOO_HIGH),
     ("fee exceeds maximum", SendOutcome.FEE_TOO_HIGH),
@@ -85,6 +89,7 @@ def _outcome(rpc_code: int, reason: str) -> SendOutcome:
     for part, outcome in _REASONS:
         if part in reason:
             return outcome
-    if rpc_code == _VERIFY_ERROR:
-        return SendOutcome.MISSING_INPUTS if "missing" in reason else SendOutcome.REJECTED
-    return SendOutcome.REJECTED
+    if rpc_code == _VERIFY_ERROR and "missing" in reason:
+        return SendOutcome.MISSING_INPUTS
+    # Any other code speaks of the node, such as one without memory or peers, and not of the tx.
+    return SendOutcome.REJECTED if rpc_code in _VERDICTS else SendOutcome.UNKNOWN

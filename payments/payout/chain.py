@@ -3,7 +3,7 @@
 from payments.models import Payout, Reservation
 from payments.onchain import node, psbt, tx
 from payments.onchain.send import SendOutcome
-from payments.payout import core
+from payments.payout import core, plan
 
 FEERATE_TOLERANCE = 2
 
@@ -21,7 +21,7 @@ class NodeChain:
                 return core.CoinGone(str(outpoint))
         return core.CoinsThere()
 
-    def sign(self, payout_id: int) -> core.Signed | core.SignerContradicts:
+    def sign(self, payout_id: int) -> core.Signed | core.SignerLacks | core.SignerContradicts:
         """Send the PSBT through the wallet; accept only the sealed tx with valid signatures on all inputs."""
         payout = Payout.objects.select_related("wallet").get(pk=payout_id)
         unsigned = bytes(payout.unsigned_tx)
@@ -29,7 +29,7 @@ class NodeChain:
         wallet = self.client.for_wallet(payout.wallet.name)
         reply = wallet.sign_psbt(psbt.from_unsigned(unsigned, prevouts))
         if not reply.is_complete or reply.raw is None:
-            return core.SignerContradicts("incomplete")
+            return core.SignerLacks()
         try:
             tx.check_signed(reply.raw, unsigned, prevouts)
         except tx.SignatureRefused as error:
@@ -38,10 +38,10 @@ class NodeChain:
 
     def send(self, payout_id: int, raw: bytes) -> core.SendReply:
         """Offer the bytes. A node that is down took nothing, yet the answer is the same: send them again later."""
-        columns = ("disbursement__program__feerate_ceiling_sat_kvb", "txid")
-        ceiling, txid = Payout.objects.values_list(*columns).get(pk=payout_id)
-        # Without change the rest goes to the fee, which may lift a small tx above the ceiling's rate.
-        limit = ceiling * FEERATE_TOLERANCE
+        columns = ("disbursement__program__feerate_ceiling_sat_kvb", "vsize_vb", "txid")
+        ceiling, vsize_vb, txid = Payout.objects.values_list(*columns).get(pk=payout_id)
+        # Without change the rest goes to the fee, which lifts a small tx above the ceiling's rate.
+        limit = (ceiling + plan.CHANGE_MIN_SAT * 1000 // vsize_vb) * FEERATE_TOLERANCE
         try:
             reply = self.client.send_raw(raw, max_feerate_sat_kvb=limit, txid=txid)
         except node.NodeError as error:
@@ -49,9 +49,8 @@ class NodeChain:
         return core.SendReply(reply.outcome, reply.reason)
 
     def spender(self, payout_id: int) -> str | None:
-        """Return the memory pool's spender of the anchor."""
-        txid, vout = Payout.objects.values_list("anchor_txid", "anchor_vout").get(pk=payout_id)
-        return self.client.mempool_spender(tx.OutPoint(txid, vout))
+        """Return the memory pool's spender of the first input that has one."""
+        return self.client.mempool_spender([outpoint for outpoint, _ in _inputs(payout_id)])
 
 
 def _inputs(payout_id: int) -> list[tuple[tx.OutPoint, tx.Output]]:

@@ -11,8 +11,11 @@ from payments.states import PayoutStatus
 
 RETRY_S = 5
 FEE_RETRY_S = 60
+SIGN_RETRY_S = 60
 # How long accepted bytes rest before they are offered to the node again, in case it forgot them.
 REBROADCAST_S = 60
+# How long the coins of an unsealed payout rest, so that a coin which the node lacks is not sealed again and again.
+COIN_REST_S = 60
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,11 @@ class Signed:
 
 
 @dataclass(frozen=True)
+class SignerLacks:
+    """The signer did not sign every input: it lacks a key, perhaps only for now."""
+
+
+@dataclass(frozen=True)
 class SignerContradicts:
     """The signer returned something else than what was sealed."""
 
@@ -67,12 +75,12 @@ class SendReply:
 
 @dataclass(frozen=True)
 class Spender:
-    """Who spends the anchor: a txid, or None when nobody does."""
+    """Who spends an input: a txid, or None when nobody does. Only our tx spends them all."""
 
     txid: str | None
 
 
-Observation = Nothing | CoinsThere | CoinGone | Signed | SignerContradicts | SendReply | Spender
+Observation = Nothing | CoinsThere | CoinGone | Signed | SignerLacks | SignerContradicts | SendReply | Spender
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ class RecordSent:
 
 @dataclass(frozen=True)
 class FindSpender:
-    """Look up who spends the anchor, in blocks and memory pool."""
+    """Look up who spends the inputs, in blocks and memory pool."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +188,8 @@ def _committed(seen: Observation) -> Command:
             return Sign()
         case Signed(raw):
             return Persist(raw)
+        case SignerLacks():
+            return Retry("The wallet did not sign every input; does it hold all of its keys?", SIGN_RETRY_S)
         case SignerContradicts(rule):
             return Freeze(f"The signer returned something else than what was sealed: {rule}.")
     raise Impossible(seen)
@@ -198,7 +208,7 @@ def _signed(payout: Snapshot, seen: Observation) -> Command:
         case Spender(None):
             return Retry("An input is not known to the node yet; its block may come back.", RETRY_S)
         case Spender(txid):
-            return Freeze(f"The anchor outpoint is spent by {txid}, which is not ours.")
+            return Freeze(f"An input is spent by {txid}, which is not ours.")
     raise Impossible(seen)
 
 

@@ -1,9 +1,10 @@
 """What each doorbell does: connect store and node to a step, and note what the world lacks instead of failing."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -11,7 +12,7 @@ from govpay.errors import GovPayError
 from payments import doorbell
 from payments.models import Disbursement, Payment, Payout, ScriptPurpose, Wallet, WalletScript
 from payments.onchain import node
-from payments.payout import chain, engine, failpoint, guard, store
+from payments.payout import chain, core, engine, failpoint, guard, store
 from payments.payout import follow as follower
 from payments.payout import seal as sealing
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, PaymentStatus, PayoutStatus
@@ -47,7 +48,7 @@ def seal(*, disbursement_id: int) -> None:
 
     def work(client: node.Node) -> None:
         wallet = disbursement.program.wallet
-        client.ensure_wallet(wallet.name)
+        client.load_wallet(wallet.name)
         feerate = sealing.choose_feerate(disbursement.program, client)
         while True:
             sealing.refill_change(wallet, client)
@@ -66,13 +67,15 @@ def advance(*, payout_id: int) -> None:
 
     def work(client: node.Node) -> None:
         wallet = Wallet.objects.get(payouts=payout_id)
-        client.ensure_wallet(wallet.name)
+        client.load_wallet(wallet.name)
         engine.advance(
             payout_id, store=store.PostgresStore(), chain=chain.NodeChain(client), failpoint=failpoint.hit
         )
 
     def waits(error: GovPayError) -> None:
-        Payout.objects.filter(pk=payout_id).update(problem=error.message[:300])
+        # Until then the sweep rings for others: what fails again and again must not come first for ever.
+        later = Now() + timedelta(seconds=core.RETRY_S)
+        Payout.objects.filter(pk=payout_id).update(problem=error.message[:300], due_at=later)
 
     _with_node("advance", work, waits, payout_id=payout_id)
 
@@ -89,7 +92,8 @@ def sweep() -> None:
     free = Q(lease_until=None) | Q(lease_until__lt=Now())
     due = Q(due_at=None) | Q(due_at__lte=Now())
     waiting = Payout.objects.filter(free, due, status__in=[*PAYOUT_ACTIVE, PayoutStatus.SENT])
-    for pk in waiting.order_by("pk").values_list("pk", flat=True)[:SWEEP_AT_ONCE]:
+    longest_first = F("due_at").asc(nulls_first=True)
+    for pk in waiting.order_by(longest_first, "pk").values_list("pk", flat=True)[:SWEEP_AT_ONCE]:
         doorbell.ring("advance", payout_id=pk)
     unsealed = Payment.objects.filter(
         disbursement=OuterRef("pk"), payout__isnull=True, status=PaymentStatus.PENDING

@@ -44,7 +44,7 @@ class Store(Protocol):
         """Note why it waits and until when."""
 
     def spender(self, payout_id: int) -> str | None:
-        """Return the txid that spends the anchor in the blocks that were read, if one does."""
+        """Return the txid that spends an input in the blocks that were read, if one does."""
 
 
 class Chain(Protocol):
@@ -53,11 +53,11 @@ class Chain(Protocol):
     def check_coins(self, payout_id: int) -> core.CoinsThere | core.CoinGone:
         """Ask for every reserved outpoint."""
 
-    def sign(self, payout_id: int) -> core.Signed | core.SignerContradicts:
+    def sign(self, payout_id: int) -> core.Signed | core.SignerLacks | core.SignerContradicts:
         """Have the sealed tx signed and check the result."""
 
     def send(self, payout_id: int, raw: bytes) -> core.SendReply:
         """Offer the bytes; never raises for what a node can answer."""
 
     def spender(self, payout_id: int) -> str | None:
-        """Return the txid in the memory pool that spends the anchor, if one does."""
+        """Return the txid in the memory pool that spends an input, if one does."""

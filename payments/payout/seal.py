@@ -25,7 +25,8 @@ from payments.states import DisbursementStatus, PayoutStatus
 COINBASE_MATURITY = 100
 CHANGE_SCRIPTS_AT_ONCE = 10
 
-# Confirmed, mature, reserved by nobody: a few that suffice alone, smallest first, and the largest.
+# Confirmed, mature, reserved by nobody, not found gone a moment ago: a few that suffice alone, smallest first, and the
+# largest.
 FREE_COINS = """
 WITH free AS MATERIALIZED (
     SELECT c.txid, c.vout, c.amount_sat, c.script_pubkey FROM payments_coin c
@@ -34,6 +35,9 @@ WITH free AS MATERIALIZED (
         (SELECT max(height) FROM payments_block WHERE is_active))
     AND NOT EXISTS (
         SELECT FROM payments_reservation r WHERE r.txid = c.txid AND r.vout = c.vout AND r.is_live)
+    AND (c.txid, c.vout) NOT IN (
+        SELECT r.txid, r.vout FROM payments_payout p JOIN payments_reservation r ON r.payout_id = p.id
+        WHERE p.status = 'unsealed' AND p.due_at > clock_timestamp())
 )
 (SELECT * FROM free WHERE amount_sat >= %(need)s ORDER BY amount_sat LIMIT 5)
 UNION (SELECT * FROM free ORDER BY amount_sat DESC LIMIT %(most)s)

@@ -7,13 +7,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from ledger import books, events
 from payments import doorbell
-from payments.models import Coin, Payment, Payout, PayoutTx, Reservation
+from payments.models import Payment, Payout, PayoutTx, Reservation
 from payments.models.history import move
 from payments.onchain import fee
 from payments.payout import core
@@ -62,9 +62,13 @@ class PostgresStore:
             self._move(payout, PayoutStatus.COMMITTED)
 
     def unseal(self, payout_id: int, token: int, reason: str) -> None:
-        """Free payments and outpoints of a payout that no signer can have seen, and seal them anew."""
+        """Free payments and outpoints of a payout that no signer can have seen, and seal them anew.
+
+        Its coins rest until its ``due_at``: the reason that one of them is gone may last for blocks.
+        """
+        rest = Now() + timedelta(seconds=core.COIN_REST_S)
         with self._fenced(payout_id, token) as payout:
-            self._move(payout, PayoutStatus.UNSEALED, note=reason, problem=reason)
+            self._move(payout, PayoutStatus.UNSEALED, note=reason, problem=reason[:300], due_at=rest)
             Reservation.objects.filter(payout=payout).update(is_live=False)
             Payment.objects.filter(payout=payout).update(payout=None, vout=None)
             doorbell.ring("seal", disbursement_id=payout.disbursement_id)
@@ -123,13 +127,16 @@ class PostgresStore:
             )
 
     def spender(self, payout_id: int) -> str | None:
-        """Return the txid that spends the anchor in a block that was read."""
-        anchor = Payout.objects.filter(pk=payout_id).values_list("anchor_txid", "anchor_vout").get()
-        return (
-            Coin.objects.filter(Q(txid=anchor[0], vout=anchor[1]))
-            .values_list("spent_by_txid", flat=True)
-            .first()
-        )
+        """Return the txid that spends an input in a block that was read; ours, if it is there, spends them all."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT c.spent_by_txid FROM payments_reservation r"
+                " JOIN payments_coin c ON (c.txid, c.vout) = (r.txid, r.vout)"
+                " WHERE r.payout_id = %s AND c.spent_by_txid IS NOT NULL ORDER BY r.position LIMIT 1",
+                [payout_id],
+            )
+            row = cursor.fetchone()
+        return row[0] if row else None
 
     @contextmanager
     def _fenced(self, payout_id: int, token: int) -> Iterator[Payout]:

@@ -102,11 +102,11 @@ class TestUtxo:
         assert paying.node.utxo(outpoint, include_mempool=False) == prevout
         assert paying.node.utxo(tx.OutPoint(sent.txid, 0), include_mempool=True) == sent.outputs[0]
         assert paying.node.utxo(tx.OutPoint(sent.txid, 0), include_mempool=False) is None
-        assert paying.node.mempool_spender(outpoint) == sent.txid
+        assert paying.node.mempool_spender([outpoint]) == sent.txid
         assert paying.node.mempool_has(sent.txid) is True
         paying.mine(1)
         assert paying.node.utxo(outpoint, include_mempool=False) is None
-        assert paying.node.mempool_spender(outpoint) is None
+        assert paying.node.mempool_spender([outpoint]) is None
         assert paying.node.mempool_has(sent.txid) is False
 
 

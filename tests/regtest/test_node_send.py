@@ -54,9 +54,9 @@ class TestSendRaw:
         dearer = paying.spend(outpoint, prevout, fee_sat=4000)
         assert outcome(paying, first) is SendOutcome.ACCEPTED
         assert outcome(paying, cheaper) is SendOutcome.CONFLICT
-        assert paying.node.mempool_spender(outpoint) == first.txid
+        assert paying.node.mempool_spender([outpoint]) == first.txid
         assert outcome(paying, dearer) is SendOutcome.ACCEPTED
-        assert paying.node.mempool_spender(outpoint) == dearer.txid
+        assert paying.node.mempool_spender([outpoint]) == dearer.txid
 
     def test_says_that_the_fee_is_too_low(self, paying: PayingWallet) -> None:
         sent = paying.spend(*paying.coin(), fee_sat=1)
@@ -68,7 +68,7 @@ class TestSendRaw:
         exact_sat = paying_fee_sat([paying.script], feerate_sat_kvb=CEILING)
         above = paying.spend(outpoint, prevout, fee_sat=exact_sat + 1000)
         assert outcome(paying, above) is SendOutcome.FEE_TOO_HIGH
-        assert paying.node.mempool_spender(outpoint) is None
+        assert paying.node.mempool_spender([outpoint]) is None
         below = paying.spend(outpoint, prevout, fee_sat=exact_sat - 1000)
         assert outcome(paying, below) is SendOutcome.ACCEPTED
 
@@ -96,7 +96,7 @@ class TestSendRaw:
         spoiled = signed.raw[:-60] + bytes([signed.raw[-60] ^ 1]) + signed.raw[-59:]
         reply = paying.node.send_raw(spoiled, max_feerate_sat_kvb=CEILING)
         assert reply.outcome is SendOutcome.REJECTED
-        assert paying.node.mempool_spender(outpoint) is None
+        assert paying.node.mempool_spender([outpoint]) is None
 
     def test_does_not_know_after_a_swallowed_reply_and_sends_the_same_bytes(
         self, paying: PayingWallet

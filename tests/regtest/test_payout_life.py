@@ -1,10 +1,12 @@
 """A list from release to settlement on a real node, step by step, with the books after each."""
 
 import pytest
+from django.utils import timezone
 
-from deploy.local.regtest import Miner
+from deploy.local.regtest import Miner, to_btc
 from ledger import books
-from payments.models import NodeStatus, Payment, PayoutTx, StatusChange
+from ledger.reconciliation.service import reconcile
+from payments.models import NodeStatus, Payment, PayoutTx, StatusChange, Wallet
 from payments.onchain import tx
 from payments.payout import dispatch
 from payments.services import funds
@@ -53,6 +55,23 @@ class TestFunding:
         assert balances(ministry)["HotWallet"] == 3_000_000
         ministry.mine(1)
         assert balances(ministry)["HotWallet"] == 3_500_000
+
+    def test_of_nothing_at_all_does_not_stop_the_follower(self, ministry: Ministry) -> None:
+        """A miner may pay zero satoshis to any script; no node relays such a tx, every node takes the block."""
+        wallet, back = ministry.miner.wallet, ministry.miner.make_address()
+        coin = max(wallet.call("listunspent"), key=lambda found: found["amount"])
+        raw = ministry.miner.node.call(
+            "createrawtransaction",
+            [{"txid": coin["txid"], "vout": coin["vout"]}],
+            [{ministry.funding_address(): 0}, {back: coin["amount"] - to_btc(10_000)}],
+        )
+        signed = wallet.call("signrawtransactionwithwallet", raw)
+        block_hash = ministry.miner.mine_only([signed["hex"]])
+        dispatch.follow()
+        assert NodeStatus.objects.get().block_hash == block_hash
+        assert balances(ministry)["HotWallet"] == 3_000_000
+        (run,) = reconcile(scope=ministry.program.scope, now=timezone.now())
+        assert (run.status, run.reason) == ("clean", "")
 
 
 class TestPayout:
@@ -111,6 +130,13 @@ class TestPayout:
         small.mine(6)
         small.judge(exactly=True)
 
+    def test_without_change_is_sent_though_its_rest_lifts_the_feerate(self, settings: object) -> None:
+        use_node(settings)
+        low = Ministry.open(deposits_sat=[41_270, 900_000], code="LOW", feerate_ceiling_sat_kvb=5_000)
+        (payout,) = low.pay(low.release([40_000]))
+        assert (payout.change_sat, payout.fee_sat) == (0, 1_270)
+        assert (payout.status, payout.problem) == (PayoutStatus.SENT, "")
+
     def test_ringing_again_does_nothing(self, ministry: Ministry) -> None:
         disbursement = ministry.release([20_000, 30_000])
         ministry.pay(disbursement)
@@ -152,6 +178,18 @@ class TestNode:
         assert ministry.pay(disbursement) == []
         disbursement.refresh_from_db()
         assert "not signet" in disbursement.problem
+
+    def test_without_the_wallets_keys_is_given_no_new_wallet(self, ministry: Ministry) -> None:
+        disbursement = ministry.release([25_000])
+        name = ministry.program.wallet.name
+        Wallet.objects.update(name="govpay-elsewhere")
+        assert ministry.pay(disbursement) == []
+        disbursement.refresh_from_db()
+        assert "refused loadwallet" in disbursement.problem
+        assert "govpay-elsewhere" not in ministry.miner.node.call("listwallets")
+        Wallet.objects.update(name=name)
+        (payout,) = ministry.pay(disbursement)
+        assert payout.status == PayoutStatus.SENT
 
     def test_that_lost_the_wallet_gets_it_loaded_again(self, ministry: Ministry) -> None:
         disbursement = ministry.release([25_000])

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 
 import pytest
+from django.conf import settings as django_settings
 
+from deploy.local.rpc import Rpc
 from payments.models import Payout, PayoutTx
+from payments.onchain import node
 from payments.payout import dispatch
 from payments.states import PayoutStatus
 from tests.faults.proxy import NodeProxy
@@ -96,28 +99,85 @@ class TestReplyToSign:
         ministry.judge(exactly=True)
 
 
+class TestSigner:
+    def test_without_the_keys_is_asked_again_once_it_has_them(
+        self, ministry: Ministry, settings: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        use_node(settings)
+        ministry.miner.node.call("createwallet", "empty")
+        with monkeypatch.context() as patched:
+            real = node.Node.for_wallet
+            patched.setattr(node.Node, "load_wallet", lambda *_: None)
+            dispatch.seal(disbursement_id=ministry.release([40_000]).pk)
+            patched.setattr(node.Node, "for_wallet", lambda self, _: real(self, "empty"))
+            payout = come_back_later(Payout.objects.get())
+            assert payout.status == PayoutStatus.COMMITTED
+            assert "did not sign every input" in payout.problem
+            assert PayoutTx.objects.count() == 0
+        assert come_back_later(payout).status == PayoutStatus.SENT
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+
+
+def steal(ministry: Ministry, txid: str, vout: int) -> str:
+    """Spend a coin of the wallet behind the engine's back, by a tx that waits in the mempool; return its txid."""
+    wallet = Rpc(django_settings.GOVPAY_NODE_URL, wallet=ministry.program.wallet.name)
+    stolen = wallet.call(
+        "walletcreatefundedpsbt",
+        [{"txid": txid, "vout": vout}],
+        [{ministry.miner.make_address(): "0.00500000"}],
+        0,
+        {"fee_rate": "5", "change_type": "bech32"},
+    )
+    final = ministry.miner.node.call("finalizepsbt", wallet.call("walletprocesspsbt", stolen["psbt"])["psbt"])
+    return str(ministry.miner.node.call("sendrawtransaction", final["hex"]))
+
+
 class TestStranger:
+    @pytest.mark.parametrize("is_mined", [False, True])
+    def test_who_spends_another_input_freezes_the_payout(self, is_mined: bool, settings: object) -> None:
+        use_node(settings)
+        several = Ministry.open(deposits_sat=[1_000_000, 900_000, 800_000], code="SEVERAL")
+        dispatch.seal(disbursement_id=several.release([1_600_000]).pk)
+        payout = Payout.objects.get()
+        Payout.objects.update(status=PayoutStatus.COMMITTED)
+        second = payout.reservations.get(position=1)
+        thief = steal(several, second.txid, second.vout)
+        if is_mined:
+            several.mine(1)
+        dispatch.advance(payout_id=payout.pk)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.FROZEN
+        assert thief in payout.problem
+
+    def test_who_spends_a_sealed_coin_does_not_make_the_engine_seal_it_again_and_again(
+        self, ministry: Ministry, settings: object
+    ) -> None:
+        use_node(settings)
+        disbursement = ministry.release([40_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        sealed = Payout.objects.get()
+        steal(ministry, sealed.anchor_txid, sealed.anchor_vout)
+        for _ in range(3):
+            dispatch.advance(payout_id=sealed.pk)
+            dispatch.seal(disbursement_id=disbursement.pk)
+        sealed.refresh_from_db()
+        assert sealed.status == PayoutStatus.UNSEALED
+        assert Payout.objects.count() == 1
+        disbursement.refresh_from_db()
+        assert "confirmed coins" in disbursement.problem
+        # Once the coin has rested it is tried again; the thief's tx may be gone by then.
+        Payout.objects.update(due_at=None)
+        dispatch.seal(disbursement_id=disbursement.pk)
+        assert Payout.objects.filter(status=PayoutStatus.SEALED).count() == 1
+
     def test_who_spends_the_anchor_freezes_the_payout(self, ministry: Ministry, settings: object) -> None:
         use_node(settings)
         disbursement = ministry.release([40_000])
         dispatch.seal(disbursement_id=disbursement.pk)
         payout = Payout.objects.get()
         Payout.objects.update(status=PayoutStatus.COMMITTED)
-        wallet = ministry.miner.wallet.__class__(
-            settings.GOVPAY_NODE_URL,  # type: ignore[attr-defined]
-            wallet=ministry.program.wallet.name,
-        )
-        stolen = wallet.call(
-            "walletcreatefundedpsbt",
-            [{"txid": payout.anchor_txid, "vout": payout.anchor_vout}],
-            [{ministry.miner.make_address(): "0.00500000"}],
-            0,
-            {"fee_rate": "5", "change_type": "bech32"},
-        )
-        final = ministry.miner.node.call(
-            "finalizepsbt", wallet.call("walletprocesspsbt", stolen["psbt"])["psbt"]
-        )
-        thief = ministry.miner.node.call("sendrawtransaction", final["hex"])
+        thief = steal(ministry, payout.anchor_txid, payout.anchor_vout)
         dispatch.advance(payout_id=payout.pk)
         payout.refresh_from_db()
         assert payout.status == PayoutStatus.FROZEN

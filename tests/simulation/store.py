@@ -180,7 +180,7 @@ class MemoryChain:
                 return core.CoinGone(str(coin))
         return core.CoinsThere()
 
-    def sign(self, payout_id: int) -> core.Signed | core.SignerContradicts:
+    def sign(self, payout_id: int) -> core.Signed | core.SignerLacks | core.SignerContradicts:
         """Sign what was sealed."""
         return core.Signed(self.network.sign(self.store.payouts[payout_id].unsigned))
 

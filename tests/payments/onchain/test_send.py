@@ -45,6 +45,11 @@ REFUSALS = [
         SendOutcome.REJECTED,
     ),
     (-25, "Unspendable output exceeds maximum configured by user (maxburnamount)", SendOutcome.REJECTED),
+    (-26, "bad-txns-premature-spend-of-coinbase, tried to spend at depth 99", SendOutcome.MISSING_INPUTS),
+    # These speak of the node and not of the tx.
+    (-1, "std::bad_alloc", SendOutcome.UNKNOWN),
+    (-31, "Error: Peer-to-peer functionality missing or disabled", SendOutcome.UNKNOWN),
+    (-32603, "Internal bug detected", SendOutcome.UNKNOWN),
     (-22, "TX decode failed. Make sure the tx has at least one input.", SendOutcome.REJECTED),
 ]
 

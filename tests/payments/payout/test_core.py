@@ -14,6 +14,7 @@ OBSERVATIONS: list[core.Observation] = [
     core.CoinsThere(),
     core.CoinGone("bb:0"),
     core.Signed(b"raw"),
+    core.SignerLacks(),
     core.SignerContradicts("altered"),
     *(core.SendReply(outcome, "why") for outcome in SendOutcome),
     core.Spender(None),
@@ -26,6 +27,7 @@ EXPECTED = {
     (PayoutStatus.SEALED, core.CoinGone("bb:0")): core.Unseal,
     (PayoutStatus.COMMITTED, core.Nothing()): core.Sign,
     (PayoutStatus.COMMITTED, core.Signed(b"raw")): core.Persist,
+    (PayoutStatus.COMMITTED, core.SignerLacks()): core.Retry,
     (PayoutStatus.COMMITTED, core.SignerContradicts("altered")): core.Freeze,
 }
 SENDING = {
