@@ -79,7 +79,7 @@ class IntakeAdmin(ProgramScopedAdmin):
         if _has_errors(obj):
             found.append(
                 Table(
-                    f"First {SHOWN} errors",
+                    f"Errors, at most {SHOWN} shown",
                     ("Row", "Column", "Code", "What is wrong"),
                     [
                         (
