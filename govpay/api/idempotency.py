@@ -1,12 +1,15 @@
 """Makes a POST safe to repeat: the key is claimed, the work done and the answer stored in one database transaction."""
 
+import base64
 import functools
 import hashlib
+import hmac
 import json
 import re
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from rest_framework.renderers import JSONRenderer
@@ -16,6 +19,9 @@ from rest_framework.response import Response
 from govpay.api import problems
 from govpay.errors import GovPayError
 from govpay.models import IdempotencyRecord
+from payments.models import encrypted
+
+BODY_CONTEXT = "idempotency.body"
 
 
 class IdempotencyKeyInvalid(GovPayError):
@@ -62,17 +68,36 @@ def _answer_once(handler: Callable[..., Response], request: Request, *args: Any,
                 raise IdempotencyKeyReused("This Idempotency-Key was used before with another request.")
             content_type = problems.CONTENT_TYPE if (record.status or 0) >= 400 else None
             headers = {"Idempotency-Replayed": "true"}
-            return Response(record.body, record.status, headers=headers, content_type=content_type)
+            return Response(_open(record.body), record.status, headers=headers, content_type=content_type)
         response = handler(request, *args, **kwargs)
         record.status = response.status_code
-        record.body = json.loads(JSONRenderer().render(response.data)) if response.data is not None else None
+        record.body = _seal(response.data)
         record.save(update_fields=["status", "body"])
         return response
 
 
+def _seal(data: Any) -> str | None:
+    """Encrypt an answer: it may hold the names and phones that the registry keeps encrypted."""
+    if data is None:
+        return None
+    text = JSONRenderer().render(data).decode()
+    return base64.b64encode(encrypted.encrypt({"body": text}, BODY_CONTEXT)).decode()
+
+
+def _open(stored: str | None) -> Any:
+    """Return what ``_seal`` was given."""
+    if stored is None:
+        return None
+    return json.loads(encrypted.decrypt(base64.b64decode(stored), BODY_CONTEXT)["body"])
+
+
 def _fingerprint(request: Request) -> bytes:
-    """Hash the method, address and content; files are read in chunks and rewound."""
-    digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode())
+    """Hash the method, address and content under a key that the database lacks; a bare hash of a person is guessed.
+
+    Files are read in chunks and rewound.
+    """
+    start = f"{request.method} {request.get_full_path()}\n".encode()
+    digest = hmac.new(settings.GOVPAY_IDENTITY_KEY, b"idempotency\n" + start, hashlib.sha256)
     if request.FILES:
         form: Any = request.data
         for name in sorted(form):

@@ -30,6 +30,17 @@ class TestReplay:
         assert second["Idempotency-Replayed"] == "true"
         assert Enrollment.objects.count() == 1
 
+    def test_keeps_personal_data_encrypted(self, api: Api, program: Program, officer: User) -> None:
+        client, address = api(officer), ENROLLMENTS.format(program.pk)
+        person = files.make_person(1)
+        shown = expect.ok(client.post(address, person, headers=KEY), 201)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT body::text FROM govpay_idempotencyrecord")
+            (stored,) = cursor.fetchone()
+        assert shown["full_name"] == person["full_name"]
+        for text in (person["full_name"], person["national_id"], person["phone"], "full_name"):
+            assert text not in stored
+
     def test_refuses_another_body(self, api: Api, program: Program, officer: User) -> None:
         client, address = api(officer), ENROLLMENTS.format(program.pk)
         expect.ok(client.post(address, files.make_person(1), headers=KEY), 201)
