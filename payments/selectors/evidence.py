@@ -63,8 +63,10 @@ class ChainEvidence:
     """Implements ``ledger.reconciliation.evidence.Backend`` with the node and the tables of payments."""
 
     def __init__(self) -> None:
+        self.client = node.connect()
+        # Only the scan may take long; a node that hangs is noticed by the calls before it.
         timeout_s = max(settings.GOVPAY_NODE_TIMEOUT_S, SCAN_TIMEOUT_S)
-        self.client = node.Node(settings.GOVPAY_NODE_URL, timeout_s=timeout_s)
+        self.scanner = node.Node(settings.GOVPAY_NODE_URL, timeout_s=timeout_s)
 
     def scopes(self) -> list[str]:
         """Return the scopes of all programs on the network that the settings name."""
@@ -102,7 +104,7 @@ class ChainEvidence:
             info = self.client.chain_info()
             return UtxoFact(info.best_block_hash, info.height, 0, 0)
         try:
-            found = self.client.scan_utxos(scripts)
+            found = self.scanner.scan_utxos(scripts)
         except node.NodeBusy as error:
             raise SourceStale(error.message) from error
         amount_sat = sum(output.amount_sat for _, output, _ in found.unspents)

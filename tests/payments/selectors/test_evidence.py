@@ -1,6 +1,7 @@
 """What payments testify: claims from the database alone, and a node that must be alive, right and read."""
 
 import hashlib
+import socket
 import time
 from typing import Any
 
@@ -184,3 +185,15 @@ class TestUtxos:
         monkeypatch.setattr(node.Node, "scan_utxos", busy)
         with pytest.raises(SourceStale, match="scanning for somebody else"):
             evidence.backend().utxos(program.scope)
+
+
+class TestHungNode:
+    def test_is_given_up_after_the_time_of_one_call_and_not_of_the_scan(
+        self, program: Program, settings: Any
+    ) -> None:
+        """A listener that never answers; with the scan's ten minutes this test would not end."""
+        settings.GOVPAY_NODE_TIMEOUT_S = 1
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            settings.GOVPAY_NODE_URL = f"http://user:word@127.0.0.1:{silent.getsockname()[1]}"
+            with pytest.raises(node.NodeTimeout):
+                evidence.backend().chain(program.scope)
