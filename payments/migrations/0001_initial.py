@@ -167,7 +167,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('line', models.PositiveIntegerField()),
                 ('amount_sat', models.BigIntegerField()),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('held', 'Held'), ('cancelled', 'Cancelled')], default='pending', editable=False, max_length=10)),
+                ('status', models.CharField(choices=[('pending', 'Cleared'), ('held', 'Held'), ('cancelled', 'Cancelled')], default='pending', editable=False, max_length=10)),
                 ('script_pubkey', models.BinaryField(max_length=34, null=True)),
                 ('vout', models.PositiveIntegerField(null=True)),
                 ('beneficiary', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='payments.beneficiary')),
