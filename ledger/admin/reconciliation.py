@@ -86,8 +86,8 @@ class ReconciliationRunAdmin(BookAdmin):
                 else "None: all is explained.",
                 cells.list_of(Break, f"run={row.pk}"),
             ),
-            Table("Counts", ("Outcome", "Count"), _pairs(row.counts, cells.number)),
-            Table("Sums", ("Of what", "Amount"), _pairs(row.totals, cells.amount)),
+            Table("Counts", ("Outcome", "Count"), _pairs(row.counts)),
+            Table("Sums", ("Of what", "Amount"), _pairs(row.totals)),
         ]
 
     # Named by a method: a permission's own name makes the theme's start-up check ask the database, which may be empty.
@@ -254,5 +254,12 @@ def _verdict(run: ReconciliationRun) -> str:
     return f"{run.scope}: {break_count(run):,} breaks {place}."
 
 
-def _pairs(numbers: dict[str, int], write: Any) -> list[tuple[Any, ...]]:
-    return [(name.replace("_", " "), write(number)) for name, number in sorted(numbers.items())]
+def _pairs(numbers: dict[str, int]) -> list[tuple[Any, ...]]:
+    """Return words and figures; what a run counts in satoshis says so in its name."""
+    return [
+        (
+            name.removesuffix("_sat").replace("_", " "),
+            cells.amount(number) if name.endswith("_sat") else cells.number(number),
+        )
+        for name, number in sorted(numbers.items())
+    ]
