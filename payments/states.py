@@ -28,7 +28,7 @@ class DisbursementStatus(models.TextChoices):
 class PaymentStatus(models.TextChoices):
     """A line's own status; what the chain says of it is its payout's status, never copied here."""
 
-    PENDING = "pending", "Cleared"  # Cleared by the officers: paid once its list is released, then its payout tells.
+    PENDING = "pending", "Cleared"  # To be paid once its list is released; then its payout tells.
     HELD = "held", "Held"  # An officer stopped this line; the rest is paid.
     CANCELLED = "cancelled", "Cancelled"  # Never to be paid in this disbursement.
 
