@@ -3,7 +3,7 @@
 from django.contrib.auth.models import User
 
 from govpay.errors import Forbidden, NotFound
-from payments.models import Membership, Program, Role
+from payments.models import Membership, Role
 
 
 class RoleMissing(Forbidden):
@@ -28,16 +28,3 @@ def require(*, user: User, program_id: int, roles: tuple[str, ...]) -> None:
     if not user.is_active or held.isdisjoint(roles):
         names = " or ".join(Role(role).label.lower() for role in roles)
         raise RoleMissing(f"This needs the role of {names} in the program.", roles=list(roles))
-
-
-def visible_programs(user: User) -> list[int]:
-    """Return the ids of the programs that the user belongs to."""
-    return list(Membership.objects.filter(user_id=user.pk).values_list("program_id", flat=True).distinct())
-
-
-def get_program(*, user: User, program_id: int) -> Program:
-    """Return a program the user belongs to; raise NotFound otherwise, whether or not it exists."""
-    program = Program.objects.filter(pk=program_id, memberships__user_id=user.pk).distinct().first()
-    if program is None:
-        raise NotFound("There is no such program, or you are not one of its officers.")
-    return program
