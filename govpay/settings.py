@@ -153,6 +153,8 @@ SPECTACULAR_SETTINGS = {
         "DisbursementStatus": "payments.states.DisbursementStatus",
         "PaymentStatus": "payments.states.PaymentStatus",
         "PayoutStatus": "payments.states.PayoutStatus",
+        "PayoutKind": "payments.models.payout.PayoutKind",
+        "PayoutTxKind": "payments.models.payout.PayoutTxKind",
         "IntakeKind": "payments.models.intake.IntakeKind",
         "IntakeStatus": "payments.models.intake.IntakeStatus",
         "Role": "payments.models.program.Role",

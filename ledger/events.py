@@ -7,7 +7,7 @@ from ledger.books import Draft, Line
 from ledger.chart import program_accounts, program_scope
 
 ENGINE = "engine"
-KINDS = ("funding", "commitment", "decommitment", "payout_sent", "settlement")
+KINDS = ("funding", "commitment", "decommitment", "payout_sent", "payout_fee", "payout_voided", "settlement")
 
 
 def funding(
@@ -99,6 +99,48 @@ def payout_sent(
         scope=program_scope(program_id),
         idempotency_key=f"payout_sent:payout:{payout_id}",
         lines=lines,
+        effective_at=effective_at,
+        source_ref=f"payout:{payout_id}",
+        actor=ENGINE,
+    )
+
+
+def payout_fee(
+    *, program_id: int, payout_id: int, added_sat: int, occurrence: int, effective_at: datetime
+) -> Draft:
+    """Another version of a payout costs more, or less: Dr network fees, Cr wallet. ``occurrence`` counts these."""
+    accounts = program_accounts(program_id)
+    return Draft(
+        kind="payout_fee",
+        scope=program_scope(program_id),
+        idempotency_key=f"payout_fee:payout:{payout_id}:{occurrence}",
+        lines=[Line(accounts.network_fees, added_sat), Line(accounts.hot_wallet, -added_sat)],
+        effective_at=effective_at,
+        source_ref=f"payout:{payout_id}",
+        actor=ENGINE,
+    )
+
+
+def payout_voided(
+    *,
+    program_id: int,
+    payout_id: int,
+    payment_ids: Sequence[int],
+    amounts_sat: Sequence[int],
+    occurrence: int,
+    effective_at: datetime,
+) -> Draft:
+    """What was in transit came back: Dr wallet; Cr in transit, one line a payment. The fee stays an expense."""
+    accounts = program_accounts(program_id)
+    lines = [
+        Line(accounts.in_transit, -amount_sat, payment_id)
+        for payment_id, amount_sat in zip(payment_ids, amounts_sat, strict=True)
+    ]
+    return Draft(
+        kind="payout_voided",
+        scope=program_scope(program_id),
+        idempotency_key=f"payout_voided:payout:{payout_id}:{occurrence}",
+        lines=[*lines, Line(accounts.hot_wallet, sum(amounts_sat))],
         effective_at=effective_at,
         source_ref=f"payout:{payout_id}",
         actor=ENGINE,

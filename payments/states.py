@@ -31,6 +31,7 @@ class PaymentStatus(models.TextChoices):
     PENDING = "pending", "Cleared"  # To be paid once its list is released; then its payout tells.
     HELD = "held", "Held"  # An officer stopped this line; the rest is paid.
     CANCELLED = "cancelled", "Cancelled"  # Never to be paid in this disbursement.
+    VOIDED = "voided", "Voided"  # Its payout can never confirm; a reissue in another list may pay it.
 
 
 class PayoutStatus(models.TextChoices):
@@ -44,6 +45,21 @@ class PayoutStatus(models.TextChoices):
     MINED = "mined", "Mined"  # In a block of the active chain.
     SETTLED = "settled", "Settled"  # Buried as deep as the program asks.
     FROZEN = "frozen", "Frozen"  # Something is wrong that only a person can judge; an alarm is open.
+    VOIDING = (
+        "voiding",
+        "Voiding",
+    )  # Given up by two people; its anchor goes back to us unless it confirms first.
+    VOIDED = "voided", "Voided"  # Its coin is spent otherwise, 100 blocks deep: none of its txs can confirm.
+
+
+class InterventionStatus(models.TextChoices):
+    """Where a person's request about a payout or wallet stands."""
+
+    PROPOSED = "proposed", "Proposed"  # Waits for a second person.
+    APPROVED = "approved", "Approved"  # The engine may act on it.
+    DONE = "done", "Done"  # The engine did it.
+    REJECTED = "rejected", "Rejected"  # A second person said no.
+    FAILED = "failed", "Failed"  # What it asked for was no longer possible; nothing was changed.
 
 
 @dataclass(frozen=True)
@@ -58,6 +74,7 @@ class Arrow:
 D = DisbursementStatus
 P = PaymentStatus
 PO = PayoutStatus
+I = InterventionStatus  # noqa: E741 - the four one-letter names make the table readable.
 
 TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
     "disbursement": (
@@ -72,33 +89,61 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(D.COMPLETED, D.RELEASED, "a reorganization unsettled a payout"),
     ),
     "payment": (
-        Arrow(P.PENDING, P.HELD, "an officer stopped the line"),
+        Arrow(P.PENDING, P.HELD, "an officer, or the node's refusal, stopped the line"),
         Arrow(P.HELD, P.PENDING, "a second officer let the line go on"),
         Arrow(P.PENDING, P.CANCELLED, "its disbursement was withdrawn"),
         Arrow(P.HELD, P.CANCELLED, "the line or its disbursement was withdrawn"),
+        Arrow(P.PENDING, P.VOIDED, "its payout can never confirm"),
     ),
     "payout": (
         Arrow(PO.SEALED, PO.COMMITTED, "its coins are there; the signer may see it"),
         Arrow(PO.SEALED, PO.UNSEALED, "a coin was gone before anybody could sign"),
         Arrow(PO.COMMITTED, PO.SIGNED, "the signed bytes are stored"),
+        Arrow(PO.COMMITTED, PO.MINED, "a block holds it before its bytes were stored"),
         Arrow(PO.COMMITTED, PO.FROZEN, "the signer or the chain contradicts the seal"),
+        Arrow(PO.COMMITTED, PO.VOIDING, "two people gave it up"),
+        Arrow(PO.COMMITTED, PO.VOIDED, "its coin was spent otherwise, for good"),
         Arrow(PO.SIGNED, PO.SENT, "a node accepted the bytes"),
         Arrow(PO.SIGNED, PO.MINED, "a block holds it before a reply was read"),
         Arrow(PO.SIGNED, PO.FROZEN, "the node refuses the bytes or a stranger spent its coin"),
+        Arrow(PO.SIGNED, PO.VOIDING, "two people gave it up"),
+        Arrow(PO.SIGNED, PO.VOIDED, "its coin was spent otherwise, for good"),
         Arrow(PO.SENT, PO.MINED, "a block holds it"),
         Arrow(PO.SENT, PO.FROZEN, "a stranger spent its coin"),
+        Arrow(PO.SENT, PO.VOIDING, "two people gave it up"),
+        Arrow(PO.SENT, PO.VOIDED, "its coin was spent otherwise, for good"),
         Arrow(PO.MINED, PO.SENT, "a reorganization took its block away"),
+        Arrow(PO.MINED, PO.VOIDING, "a reorganization took its block away after it was given up"),
         Arrow(PO.MINED, PO.SETTLED, "buried deep enough"),
         Arrow(PO.SETTLED, PO.MINED, "a reorganization made it shallow again"),
         Arrow(PO.SETTLED, PO.SENT, "a deep reorganization took its block away"),
+        Arrow(PO.SETTLED, PO.VOIDING, "a deep reorganization took its block away after it was given up"),
         Arrow(PO.FROZEN, PO.MINED, "a block holds it after all"),
+        Arrow(PO.FROZEN, PO.COMMITTED, "two people sent it back to its signer"),
+        Arrow(PO.FROZEN, PO.SIGNED, "two people let its stored bytes go out again"),
+        Arrow(PO.FROZEN, PO.VOIDING, "two people gave it up"),
+        Arrow(PO.FROZEN, PO.VOIDED, "its coin was spent otherwise, for good"),
+        Arrow(PO.VOIDING, PO.MINED, "a block holds a version that pays"),
+        Arrow(PO.VOIDING, PO.FROZEN, "the signer or the chain contradicts the void"),
+        Arrow(PO.VOIDING, PO.VOIDED, "its coin was spent otherwise, for good"),
+        Arrow(PO.VOIDED, PO.VOIDING, "a reorganization of 100 blocks took the void away"),
+        Arrow(PO.VOIDED, PO.FROZEN, "a reorganization of 100 blocks took the stranger's spend away"),
+    ),
+    "intervention": (
+        Arrow(I.PROPOSED, I.APPROVED, "a second person agreed, or none was needed"),
+        Arrow(I.PROPOSED, I.REJECTED, "a second person refused"),
+        Arrow(I.PROPOSED, I.FAILED, "it is no longer possible"),
+        Arrow(I.APPROVED, I.DONE, "the engine did it"),
+        Arrow(I.APPROVED, I.FAILED, "it is no longer possible"),
     ),
 }
 
 # Payouts that the engine still has to move by itself.
-PAYOUT_ACTIVE = (PO.SEALED, PO.COMMITTED, PO.SIGNED)
-# Payouts whose signed bytes exist.
-PAYOUT_SIGNED = (PO.SIGNED, PO.SENT, PO.MINED, PO.SETTLED, PO.FROZEN)
+PAYOUT_ACTIVE = (PO.SEALED, PO.COMMITTED, PO.SIGNED, PO.SENT, PO.VOIDING)
+# Payouts past the commit point, whose coins are not for good spent by them or otherwise.
+PAYOUT_OPEN = (PO.COMMITTED, PO.SIGNED, PO.SENT, PO.MINED, PO.FROZEN, PO.VOIDING)
+# Payouts of which nothing more can come: their list does not wait for them.
+PAYOUT_CLOSED = (PO.SETTLED, PO.UNSEALED, PO.VOIDED)
 
 
 class StatusConflict(Conflict):

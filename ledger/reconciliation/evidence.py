@@ -51,16 +51,22 @@ class Claim(NamedTuple):
 
 
 class PayoutClaim(NamedTuple):
-    """A tx that we say is ours: its fee, the sum of its payments, and its change, if it has any."""
+    """A tx that we say is ours: its fee and the sum of its payments."""
 
     payout_id: int
     txid: str
     fee_sat: int
     payments_sat: int
-    change_vout: int | None
-    change_sat: int
-    change_script_pubkey: bytes | None
     is_mined: bool
+
+
+class ChangeClaim(NamedTuple):
+    """An output of such a tx that we say comes back to us."""
+
+    txid: str
+    vout: int
+    script_pubkey: bytes
+    amount_sat: int
 
 
 class ChainOutput(NamedTuple):
@@ -141,6 +147,10 @@ class Backend(Protocol):
 
     def payouts(self, scope: str) -> Iterator[PayoutClaim]:
         """Yield the txs that are said to be ours from the database."""
+        ...
+
+    def change(self, scope: str) -> Iterator[ChangeClaim]:
+        """Yield the change of those txs from the database."""
         ...
 
 

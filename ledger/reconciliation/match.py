@@ -57,8 +57,9 @@ SELECT 'extra', NULL, p.payout_id, o.txid, o.vout, '', o.amount_sat::text,
 FROM recon_output o
 JOIN recon_payout p ON p.txid = o.txid
 LEFT JOIN recon_claim c ON c.txid = o.txid AND c.vout = o.vout
-WHERE c.payment_id IS NULL AND NOT coalesce(o.is_ours AND o.vout = p.change_vout
-    AND o.amount_sat = p.change_sat AND o.script_pubkey = p.change_script_pubkey, false)
+LEFT JOIN recon_change h ON o.is_ours AND h.txid = o.txid AND h.vout = o.vout
+    AND h.amount_sat = o.amount_sat AND h.script_pubkey = o.script_pubkey
+WHERE c.payment_id IS NULL AND h.txid IS NULL
 """
 # A deposit is an output to us in a tx that is not ours. Those on chain and those in the books must be the same.
 DEPOSITS = """

@@ -231,7 +231,12 @@ def _payouts(disbursement: Disbursement) -> Table:
     rows = (
         Payout.objects.filter(disbursement=disbursement)
         .values("status")
-        .annotate(groups=Count("id"), lines=Sum("payment_count"), sat=Sum("payments_sat"), fee=Sum("fee_sat"))
+        .annotate(
+            groups=Count("id"),
+            lines=Sum("payment_count"),
+            sat=Sum("payments_sat"),
+            fee=Sum("current__fee_sat"),
+        )
         .order_by("status")
     )
     return Table(

@@ -17,7 +17,7 @@ SUBJECTS: dict[str, type[Model]] = {"disbursement": Disbursement, "payment": Pay
 PROGRAM_PATHS = {
     "disbursement": "program",
     "payment": "disbursement__program",
-    "payout": "disbursement__program",
+    "payout": "wallet__program",
 }
 
 

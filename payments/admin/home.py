@@ -86,7 +86,7 @@ def _stuck(request: HttpRequest) -> Table:
     payouts = scope.limit(
         request,
         Payout.objects.filter(~Q(problem="") | Q(status=PayoutStatus.FROZEN)),
-        "disbursement__program",
+        "wallet__program",
     )
     rows: list[tuple[Any, ...]] = [
         (cells.link(d, f"List {d.pk}"), str(d.program), cells.status_of(d), cells.problem(d.problem))
@@ -95,11 +95,11 @@ def _stuck(request: HttpRequest) -> Table:
     rows += [
         (
             cells.link(p, f"Payout {p.pk}"),
-            str(p.disbursement.program),
+            str(p.wallet.program),
             cells.status_of(p),
             cells.problem(p.problem),
         )
-        for p in payouts.select_related("disbursement__program").defer("unsigned_tx").order_by("pk")[:SHOWN]
+        for p in payouts.select_related("wallet__program").order_by("pk")[:SHOWN]
     ]
     return Table(
         "Waits or is frozen",

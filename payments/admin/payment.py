@@ -70,8 +70,10 @@ class PaymentAdmin(ProgramScopedAdmin):
         ).values("reference")
         rows: QuerySet[Payment] = super().get_queryset(request)
         return (
-            rows.select_related("disbursement__program", "disbursement__cycle", "payout", "beneficiary")
-            .defer("beneficiary__personal", "payout__unsigned_tx")
+            rows.select_related(
+                "disbursement__program", "disbursement__cycle", "payout__current", "beneficiary"
+            )
+            .defer("beneficiary__personal", "payout__current__unsigned_tx", "payout__current__raw")
             .annotate(found_reference=Subquery(reference[:1]))
         )
 
@@ -223,7 +225,8 @@ class PaymentAdmin(ProgramScopedAdmin):
         """The output that pays the person."""
         if payment.payout is None:
             return cells.EMPTY
-        return cells.whole(f"{payment.payout.mined_txid or payment.payout.txid}:{payment.vout}")
+        txid = payment.payout.mined_txid or (payment.payout.current.txid if payment.payout.current else "")
+        return cells.whole(f"{txid}:{payment.vout}")
 
     @display(description="confirmations")
     def confirmations(self, payment: Payment) -> str:

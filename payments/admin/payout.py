@@ -1,4 +1,4 @@
-"""Payouts, the signed versions of their txs, and what they reserve, in the admin."""
+"""Payouts, the versions of their txs, and what they reserve, in the admin."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ class PayoutAdmin(ProgramScopedAdmin):
     """Groups of payments that one tx pays; the engine alone moves them."""
 
     noun = "Payout"
-    program_path = "disbursement__program"
+    program_path = "wallet__program"
     list_display = ("number", "program", "list_link", "state", "count", "amount", "fee", "tx", "waits")
     list_filter = (
         ProgramFilter,
@@ -31,7 +31,7 @@ class PayoutAdmin(ProgramScopedAdmin):
         by_number("disbursement", "disbursement"),
     )
     date_hierarchy = "created_at"
-    search_fields = ("txid",)
+    search_fields = ("current__txid",)
     search_help_text = "Search by txid or payout number"
     when_empty = "No payout yet: the engine seals payments into payouts once a list is released."
     fieldsets = (
@@ -44,13 +44,14 @@ class PayoutAdmin(ProgramScopedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payout]:
         """Return the payouts of the user's programs without their bytes."""
         rows: QuerySet[Payout] = super().get_queryset(request)
-        return rows.select_related("disbursement__program").defer("unsigned_tx")
+        return rows.select_related("wallet__program", "disbursement", "current").defer(
+            "current__unsigned_tx", "current__raw"
+        )
 
     def find(self, request: HttpRequest, term: str) -> Q:
-        """Search by the txid of any signed version, or by number."""
+        """Search by the txid of any version, or by number."""
         if is_hash(term):
-            signed = PayoutTx.objects.filter(txid=term.lower()).values("payout")
-            return Q(txid=term.lower()) | Q(pk__in=signed)
+            return Q(pk__in=PayoutTx.objects.filter(txid=term.lower()).values("payout"))
         return super().find(request, term)
 
     def notices(self, request: HttpRequest, obj: Payout) -> list[Notice]:
@@ -64,22 +65,25 @@ class PayoutAdmin(ProgramScopedAdmin):
         return []
 
     def tables(self, request: HttpRequest, obj: Payout) -> list[Table]:
-        """Show signed versions, inputs, the way to its payments, and the history."""
-        txs = obj.txs.defer("raw").order_by("pk")
+        """Show versions, inputs, the way to its payments, and the history."""
+        txs = obj.txs.defer("raw", "unsigned_tx").order_by("-pk")
         return [
             Table(
-                "Signed versions",
-                ("Txid", "Fee", "Size", "Signed"),
+                "Versions",
+                ("Txid", "Kind", "Fee", "Fee rate", "Size", "Built", "Signed"),
                 [
                     (
                         cells.short(tx.txid, url=cells.page_of(tx)),
+                        tx.get_kind_display(),
                         cells.sat(tx.fee_sat),
+                        cells.feerate(tx.feerate_sat_kvb),
                         cells.number(tx.vsize_vb),
+                        cells.moment(tx.built_at),
                         cells.moment(tx.signed_at),
                     )
                     for tx in txs[:20]
                 ],
-                "Not signed yet.",
+                "Not built yet.",
             ),
             Table(
                 "Coins it spends",
@@ -106,11 +110,13 @@ class PayoutAdmin(ProgramScopedAdmin):
     @display(description="program")
     def program(self, payout: Payout) -> str:
         """The program."""
-        return str(payout.disbursement.program)
+        return str(payout.wallet.program)
 
     @display(description="list")
     def list_link(self, payout: Payout) -> str:
         """The list."""
+        if payout.disbursement is None:
+            return payout.get_kind_display()
         return cells.link(payout.disbursement, f"List {payout.disbursement_id}")
 
     @display(description="status")
@@ -131,32 +137,32 @@ class PayoutAdmin(ProgramScopedAdmin):
     @display(description="fee")
     def fee(self, payout: Payout) -> str:
         """What the network gets."""
-        return cells.sat(payout.fee_sat)
+        return cells.sat(payout.current.fee_sat if payout.current else None)
 
     @display(description="change")
     def change(self, payout: Payout) -> str:
         """What comes back to the wallet."""
-        return cells.sat(payout.change_sat)
+        return cells.sat(payout.current.change_sat if payout.current else None)
 
     @display(description="size")
     def size(self, payout: Payout) -> str:
         """The tx's virtual size."""
-        return f"{payout.vsize_vb:,} vB"
+        return f"{payout.current.vsize_vb:,} vB" if payout.current else cells.EMPTY
 
     @display(description="fee rate")
     def rate(self, payout: Payout) -> str:
         """The fee rate."""
-        return cells.feerate(payout.feerate_sat_kvb)
+        return cells.feerate(payout.current.feerate_sat_kvb) if payout.current else cells.EMPTY
 
     @display(description="tx")
     def tx(self, payout: Payout) -> str:
         """The txid, shortened."""
-        return cells.short(payout.mined_txid or payout.txid)
+        return cells.short(payout.mined_txid or (payout.current.txid if payout.current else None))
 
     @display(description="txid")
     def tx_whole(self, payout: Payout) -> str:
         """The txid."""
-        return cells.whole(payout.mined_txid or payout.txid)
+        return cells.whole(payout.mined_txid or (payout.current.txid if payout.current else None))
 
     @display(description="anchor outpoint")
     def anchor(self, payout: Payout) -> str:
@@ -203,22 +209,22 @@ class PayoutAdmin(ProgramScopedAdmin):
 
 @admin.register(PayoutTx)
 class PayoutTxAdmin(ProgramScopedAdmin):
-    """The signed txs, byte for byte."""
+    """The versions of payouts, signed ones byte for byte."""
 
-    noun = "Signed tx"
-    program_path = "payout__disbursement__program"
+    noun = "Payout tx"
+    program_path = "payout__wallet__program"
     list_display = ("name", "payout_link", "fee", "vsize_vb", "signed")
     list_filter = (ProgramFilter,)
-    date_hierarchy = "signed_at"
+    date_hierarchy = "built_at"
     search_fields = ("txid",)
     search_help_text = "Search by txid"
     fields = ("name_whole", "payout_link", "fee", "vsize_vb", "signed", "bytes_hex")
-    when_empty = "Nothing is signed yet."
+    when_empty = "Nothing is sealed yet."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PayoutTx]:
-        """Return the signed txs of the user's programs; their bytes are read on the page alone."""
+        """Return the txs of the user's programs; their bytes are read on the page alone."""
         rows: QuerySet[PayoutTx] = super().get_queryset(request)
-        return rows.select_related("payout").defer("raw", "payout__unsigned_tx")
+        return rows.select_related("payout").defer("raw", "unsigned_tx")
 
     def find(self, request: HttpRequest, term: str) -> Q:
         """Search by txid."""
@@ -260,7 +266,7 @@ class ReservationAdmin(ProgramScopedAdmin):
     """The outpoints that payouts spend."""
 
     noun = "Reserved coin"
-    program_path = "payout__disbursement__program"
+    program_path = "payout__wallet__program"
     list_display = ("outpoint", "payout_link", "amount", "state")
     list_filter = (ProgramFilter, by_number("payout", "payout"))
     search_fields = ("txid",)
@@ -271,7 +277,7 @@ class ReservationAdmin(ProgramScopedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
         """Return the reservations of the user's programs."""
         rows: QuerySet[Reservation] = super().get_queryset(request)
-        return rows.select_related("payout").defer("payout__unsigned_tx")
+        return rows.select_related("payout")
 
     def find(self, request: HttpRequest, term: str) -> Q:
         """Search by the txid of the coin."""

@@ -5,32 +5,49 @@ from payments.models.chain import Block, ChainFact, Coin, NodeStatus
 from payments.models.disbursement import Cycle, Disbursement
 from payments.models.history import StatusChange
 from payments.models.intake import Intake, IntakeError
+from payments.models.intervention import Intervention, InterventionKind
 from payments.models.payment import Payment
-from payments.models.payout import Payout, PayoutTx, Reservation
+from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation
 from payments.models.program import Membership, Program, Role
-from payments.models.wallet import ScriptPurpose, Wallet, WalletScript
+from payments.models.safety import Alarm, AlarmDelivery, Installation, Stop
+from payments.models.signing import ApproverKey, ManifestSignature, PartialSignature, SigningRequest
+from payments.models.wallet import ScriptPurpose, Signer, Wallet, WalletScript
 
 __all__ = [
+    "Alarm",
+    "AlarmDelivery",
+    "ApproverKey",
     "Beneficiary",
     "Block",
     "ChainFact",
+    "ChangeOutput",
     "Coin",
     "Cycle",
     "Destination",
     "Disbursement",
     "Enrollment",
+    "Installation",
     "Intake",
     "IntakeError",
+    "Intervention",
+    "InterventionKind",
+    "ManifestSignature",
     "Membership",
     "NodeStatus",
+    "PartialSignature",
     "Payment",
     "Payout",
+    "PayoutKind",
     "PayoutTx",
+    "PayoutTxKind",
     "Program",
     "Reservation",
     "Role",
     "ScriptPurpose",
+    "Signer",
+    "SigningRequest",
     "StatusChange",
+    "Stop",
     "Wallet",
     "WalletScript",
 ]

@@ -32,7 +32,7 @@ class Disbursement(Tracked):
     """A list. ``manifest_hash`` is what the approver agrees to and what is checked again at release.
 
     ``fee_reserved_sat`` is the most that network fees may cost; it and ``total_sat`` are set aside at approval.
-    ``problem`` says why the engine waits with it.
+    ``problem`` says why the engine waits with it. An urgent list is paid in a fee spike, up to the ceiling.
     """
 
     status_subject = "disbursement"
@@ -48,6 +48,7 @@ class Disbursement(Tracked):
     manifest_hash = models.BinaryField(max_length=32, null=True)
     fee_reserved_sat = models.BigIntegerField(null=True)
     problem = models.CharField(max_length=300, blank=True)
+    is_urgent = models.BooleanField(default=False)
     made_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
     made_at = models.DateTimeField(auto_now_add=True)
     submitted_at = models.DateTimeField(null=True)

@@ -14,6 +14,7 @@ class Payment(Tracked):
     """This person, this amount, this destination snapshot. What the chain says of it is its payout's status.
 
     ``vout`` is its output in every tx of its payout. ``script_pubkey`` is copied when the list is submitted.
+    ``reissue_of`` is the voided payment that this one stands in for.
     """
 
     status_subject = "payment"
@@ -36,14 +37,22 @@ class Payment(Tracked):
         Payout, null=True, on_delete=models.PROTECT, related_name="payments", db_index=False
     )
     vout = models.PositiveIntegerField(null=True)
+    reissue_of = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="reissues", db_index=False
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["disbursement", "line"], name="payment_line_once"),
             models.UniqueConstraint(
                 fields=["cycle", "beneficiary"],
-                condition=~Q(status=PaymentStatus.CANCELLED),
+                condition=~Q(status__in=[PaymentStatus.CANCELLED, PaymentStatus.VOIDED]),
                 name="payment_person_once_a_cycle",
+            ),
+            models.UniqueConstraint(
+                fields=["reissue_of"],
+                condition=Q(reissue_of__isnull=False) & ~Q(status=PaymentStatus.CANCELLED),
+                name="payment_reissued_once",
             ),
             models.UniqueConstraint(
                 fields=["payout", "vout"], condition=Q(payout__isnull=False), name="payment_output_once"
@@ -54,7 +63,12 @@ class Payment(Tracked):
             ),
             models.CheckConstraint(
                 condition=Q(payout__isnull=True, vout__isnull=True)
-                | Q(payout__isnull=False, vout__isnull=False, script_pubkey__isnull=False, status="pending"),
+                | Q(
+                    payout__isnull=False,
+                    vout__isnull=False,
+                    script_pubkey__isnull=False,
+                    status__in=[PaymentStatus.PENDING, PaymentStatus.VOIDED],
+                ),
                 name="payment_sealed_whole",
             ),
         ]

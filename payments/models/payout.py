@@ -1,4 +1,4 @@
-"""Payouts: sealed groups of payments, the signed versions of their tx, and the outpoints they reserve."""
+"""Payouts: sealed groups of payments, the versions of their tx, and the outpoints they reserve."""
 
 from django.db import models
 from django.db.models import Q
@@ -6,18 +6,31 @@ from django.db.models import Q
 from payments.models.disbursement import Disbursement
 from payments.models.history import Tracked
 from payments.models.wallet import Wallet
-from payments.states import PayoutStatus
+from payments.states import PAYOUT_CLOSED, PayoutStatus
+
+
+class PayoutKind(models.TextChoices):
+    """What a payout is for. Those without payments move our own coins, by the same protocol."""
+
+    PAYMENTS = "payments", "Payments"
+    CHILD = "child", "Fee for a parent"  # Spends a stuck payout's change, so that both confirm (CPFP).
+    CONSOLIDATION = "consolidation", "Consolidation"  # Merges small coins while fees are low.
 
 
 class Payout(Tracked):
     """A group that one tx pays. Every tx ever signed for it spends the anchor outpoint, so at most one confirms.
 
-    ``lease_token`` fences: a worker that lost its lease matches no row. ``problem`` says why it waits or is frozen.
+    ``current`` is its newest version. ``lease_token`` fences: a worker that lost its lease matches no row.
+    ``problem`` says why it waits or is frozen. ``booked_fee_sat`` is the fee that the books hold for it.
     """
 
     status_subject = "payout"
 
-    disbursement = models.ForeignKey(Disbursement, on_delete=models.PROTECT, related_name="payouts")
+    kind = models.CharField(max_length=15, choices=PayoutKind, default=PayoutKind.PAYMENTS)
+    disbursement = models.ForeignKey(
+        Disbursement, null=True, on_delete=models.PROTECT, related_name="payouts"
+    )
+    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="payouts")
     status = models.CharField(
         max_length=10, choices=PayoutStatus, default=PayoutStatus.SEALED, editable=False
@@ -27,39 +40,35 @@ class Payout(Tracked):
     manifest_hash = models.BinaryField(max_length=32)
     anchor_txid = models.CharField(max_length=64)
     anchor_vout = models.PositiveIntegerField()
-    unsigned_tx = models.BinaryField()
-    txid = models.CharField(max_length=64)
-    fee_sat = models.BigIntegerField()
-    change_sat = models.BigIntegerField()
-    change_vout = models.PositiveIntegerField(null=True)
-    change_script_pubkey = models.BinaryField(max_length=34, null=True)
-    vsize_vb = models.PositiveIntegerField()
-    feerate_sat_kvb = models.PositiveIntegerField()
+    current = models.OneToOneField("PayoutTx", null=True, on_delete=models.PROTECT, related_name="+")
+    booked_fee_sat = models.BigIntegerField(default=0)
+    adjustments = models.PositiveIntegerField(default=0)
     lease_token = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
     problem = models.CharField(max_length=300, blank=True)
+    # The height of the chain when its newest version was first accepted: a bump is due some blocks later.
+    sent_height = models.PositiveIntegerField(null=True)
     # Where the facts say that its tx is now; set with the fact itself, empty while no active block holds it.
     mined_txid = models.CharField(max_length=64, null=True)
-    mined_block_hash = models.CharField(max_length=64, null=True)
+    mined_block_hash = models.CharField(max_length=64, null=True, db_index=True)
     mined_height = models.PositiveIntegerField(null=True)
-    # The journal entry that cleared it, while it is settled.
+    # The journal entry that cleared it, while it is settled; and the one that took it back, while it is void.
     settlement_entry_id = models.BigIntegerField(null=True)
+    void_entry_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["txid"], condition=~Q(status=PayoutStatus.UNSEALED), name="payout_txid_once"
+            models.CheckConstraint(
+                condition=Q(kind=PayoutKind.PAYMENTS, disbursement__isnull=False, payment_count__gt=0)
+                | (~Q(kind=PayoutKind.PAYMENTS) & Q(disbursement__isnull=True, payment_count=0)),
+                name="payout_payments_of_list",
             ),
         ]
         indexes = [
-            models.Index(
-                fields=["id"],
-                condition=~Q(status__in=[PayoutStatus.SETTLED, PayoutStatus.UNSEALED]),
-                name="payout_open",
-            ),
+            models.Index(fields=["id"], condition=~Q(status__in=PAYOUT_CLOSED), name="payout_open"),
             models.Index(fields=["status", "mined_height"], name="payout_depth"),
         ]
 
@@ -67,22 +76,66 @@ class Payout(Tracked):
         return f"payout {self.pk}"
 
 
+class PayoutTxKind(models.TextChoices):
+    """Why this version was built."""
+
+    ORIGINAL = "original", "Original"
+    BUMP = "bump", "Fee bump"  # The same payments, every input of the versions before it, a higher fee.
+    VOID = "void", "Void"  # Pays nobody: takes the anchor back to ourselves.
+
+
 class PayoutTx(models.Model):
-    """One signed version of a payout, byte for byte; stored before any node sees it."""
+    """One version of a payout's tx. Its txid is known before anybody signs, because all inputs are native segwit.
+
+    ``raw`` is empty until the signed bytes are stored, which is before any node sees them. Outputs are the payments in
+    the order of their ``vout``, then the change. ``fee_added_sat`` is what it costs more than the version before it.
+    """
 
     payout = models.ForeignKey(Payout, on_delete=models.PROTECT, related_name="txs")
-    txid = models.CharField(max_length=64, unique=True)
-    raw = models.BinaryField()
+    kind = models.CharField(max_length=10, choices=PayoutTxKind, default=PayoutTxKind.ORIGINAL)
+    txid = models.CharField(max_length=64, db_index=True)
+    unsigned_tx = models.BinaryField()
+    raw = models.BinaryField(null=True)
     fee_sat = models.BigIntegerField()
+    fee_added_sat = models.BigIntegerField()
+    change_sat = models.BigIntegerField()
     vsize_vb = models.PositiveIntegerField()
-    signed_at = models.DateTimeField(auto_now_add=True)
+    feerate_sat_kvb = models.PositiveIntegerField()
+    built_at = models.DateTimeField(auto_now_add=True)
+    signed_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["txid"], condition=Q(raw__isnull=False), name="payouttx_signed_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["built_at"], name="payouttx_built")]
 
     def __str__(self) -> str:
         return self.txid
 
 
+class ChangeOutput(models.Model):
+    """An output of a version that pays ourselves."""
+
+    version = models.ForeignKey(PayoutTx, on_delete=models.PROTECT, related_name="change")
+    vout = models.PositiveIntegerField()
+    amount_sat = models.BigIntegerField()
+    script_pubkey = models.BinaryField(max_length=34)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "vout"], name="changeoutput_once")]
+
+    def __str__(self) -> str:
+        return f"{self.version_id}:{self.vout}"
+
+
 class Reservation(models.Model):
-    """An outpoint that a payout spends; no outpoint is in two live reservations (I9)."""
+    """An outpoint that a payout spends; no outpoint is in two live reservations (I9). The anchor has position 0.
+
+    Those of the original are in every version that pays; one that was added by a bump is not.
+    """
 
     payout = models.ForeignKey(Payout, on_delete=models.PROTECT, related_name="reservations")
     position = models.PositiveIntegerField()
@@ -90,6 +143,7 @@ class Reservation(models.Model):
     vout = models.PositiveIntegerField()
     amount_sat = models.BigIntegerField()
     script_pubkey = models.BinaryField(max_length=34)
+    is_original = models.BooleanField(default=True)
     is_live = models.BooleanField(default=True)
 
     class Meta:

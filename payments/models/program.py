@@ -14,11 +14,17 @@ class Role(models.TextChoices):
     OFFICER = "officer", "Program officer"  # Enrolls people, makes and submits lists, holds payments.
     APPROVER = "approver", "Approver"  # Approves or rejects lists made by somebody else.
     RELEASER = "releaser", "Releaser"  # Lets the engine pay an approved list.
-    AUDITOR = "auditor", "Auditor"  # Reads everything, changes nothing.
+    TREASURER = "treasurer", "Treasurer"  # Proposes fee bumps and voids, stops and restarts the engine.
+    AUDITOR = "auditor", "Auditor"  # Reads everything; may stop the engine, changes nothing else.
 
 
 class Program(models.Model):
-    """A scheme. Fee rates are satoshis per 1,000 virtual bytes; a first version pays in satoshis only."""
+    """A scheme. Fee rates are satoshis per 1,000 virtual bytes; a first version pays in satoshis only.
+
+    Above ``feerate_patient_sat_kvb`` only urgent lists are paid, up to the ceiling; empty means that all are urgent.
+    ``fee_share_ceiling_bps`` bounds a payout's fee to a share of what it pays, in 1/10,000. The daily budgets are
+    satoshis a UTC day, empty for none.
+    """
 
     code = models.CharField(
         max_length=20,
@@ -40,6 +46,32 @@ class Program(models.Model):
     feerate_ceiling_sat_kvb = models.PositiveIntegerField(
         default=50_000, validators=[MinValueValidator(100), MaxValueValidator(1_000_000)]
     )
+    feerate_patient_sat_kvb = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(100), MaxValueValidator(1_000_000)]
+    )
+    fee_share_ceiling_bps = models.PositiveIntegerField(
+        default=2_000, validators=[MinValueValidator(1), MaxValueValidator(10_000)]
+    )
+    fee_budget_daily_sat = models.PositiveBigIntegerField(null=True, blank=True)
+    # An unconfirmed payout is bumped when this many blocks came without it; a person's bump that adds more than the
+    # limit needs a second person.
+    bump_after_blocks = models.PositiveSmallIntegerField(
+        default=6, validators=[MinValueValidator(1), MaxValueValidator(1008)]
+    )
+    bump_alone_limit_sat = models.PositiveBigIntegerField(default=10_000)
+    # Change is split until the wallet has this many confirmed coins, so that as many payouts go out in parallel.
+    coins_wanted = models.PositiveSmallIntegerField(
+        default=4, validators=[MinValueValidator(1), MaxValueValidator(100)]
+    )
+    # At or below this rate small coins are merged, inside the daily budget; empty: never.
+    consolidate_feerate_sat_kvb = models.PositiveIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(100), MaxValueValidator(1_000_000)]
+    )
+    consolidate_budget_daily_sat = models.PositiveBigIntegerField(default=0)
+    # How long signers elsewhere may take before an alarm is opened.
+    signing_deadline_s = models.PositiveIntegerField(
+        default=172_800, validators=[MinValueValidator(60), MaxValueValidator(31_536_000)]
+    )
     confirmations_settled = models.PositiveSmallIntegerField(
         default=6, validators=[MinValueValidator(1), MaxValueValidator(100)]
     )
@@ -59,6 +91,15 @@ class Program(models.Model):
                 & Q(feerate_fallback_sat_kvb__lte=F("feerate_ceiling_sat_kvb")),
                 name="program_feerates_ordered",
                 violation_error_message="The fee rates must be ordered: floor, fallback, ceiling.",
+            ),
+            models.CheckConstraint(
+                condition=Q(feerate_patient_sat_kvb__isnull=True)
+                | Q(
+                    feerate_patient_sat_kvb__gte=F("feerate_floor_sat_kvb"),
+                    feerate_patient_sat_kvb__lte=F("feerate_ceiling_sat_kvb"),
+                ),
+                name="program_patience_in_bounds",
+                violation_error_message="The patient fee rate must lie between the floor and the ceiling.",
             ),
         ]
 

@@ -116,6 +116,11 @@ def build_unsigned(
     return bytes(unsigned.serialize())
 
 
+def inputs_of(raw: bytes) -> list[OutPoint]:
+    """Return the outpoints that a tx spends, signed or not; raise MalformedTx."""
+    return [OutPoint(i.prevout.hash[::-1].hex(), i.prevout.n) for i in read(raw).vin]
+
+
 def unsigned_form(raw: bytes) -> bytes:
     """Return the tx without its witness and with empty input scripts: what its signers agreed to.
 

@@ -20,13 +20,26 @@ COIN_REST_S = 60
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A payout as the store has it now. ``raw`` is None until the signed bytes are stored."""
+    """A payout as the store has it now.
+
+    ``signed`` is the newest version whose signed bytes are stored (in a payout that is given up: the newest void), and
+    ``txids`` names all of them. ``is_pending``: its current version waits for a signature.
+    """
 
     payout_id: int
     status: str
-    txid: str
-    raw: bytes | None
+    txids: frozenset[str]
+    signed: "Version | None"
+    is_pending: bool
     is_due: bool = True
+
+
+@dataclass(frozen=True)
+class Version:
+    """Signed bytes and their txid."""
+
+    txid: str
+    raw: bytes
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,24 @@ class CoinGone:
 
 
 @dataclass(frozen=True)
+class Acceptable:
+    """The node would take the tx but for its missing signatures."""
+
+
+@dataclass(frozen=True)
+class Poisoned:
+    """The node refuses the tx because of these payments."""
+
+    payment_ids: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The wallet's node has noted that this installation hands this payout to a signer."""
+
+
+@dataclass(frozen=True)
 class Signed:
     """The signer returned bytes that were checked: the sealed tx, valid signatures on all inputs."""
 
@@ -54,8 +85,11 @@ class Signed:
 
 
 @dataclass(frozen=True)
-class SignerLacks:
-    """The signer did not sign every input: it lacks a key, perhaps only for now."""
+class SignerWaits:
+    """Not every signature is there yet."""
+
+    reason: str
+    delay_s: int
 
 
 @dataclass(frozen=True)
@@ -75,17 +109,39 @@ class SendReply:
 
 @dataclass(frozen=True)
 class Spender:
-    """Who spends an input: a txid, or None when nobody does. Only our tx spends them all."""
+    """Who spends an input: a txid, or None when nobody does."""
 
     txid: str | None
 
 
-Observation = Nothing | CoinsThere | CoinGone | Signed | SignerLacks | SignerContradicts | SendReply | Spender
+Observation = (
+    Nothing
+    | CoinsThere
+    | CoinGone
+    | Acceptable
+    | Poisoned
+    | Claimed
+    | Signed
+    | SignerWaits
+    | SignerContradicts
+    | SendReply
+    | Spender
+)
 
 
 @dataclass(frozen=True)
 class CheckCoins:
     """Ask the node whether every reserved outpoint is still there."""
+
+
+@dataclass(frozen=True)
+class Examine:
+    """Ask the node whether it would take the tx, were it signed."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Note with the wallet's node that the payout goes to a signer, unless somebody else uses the wallet."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +157,16 @@ class Unseal:
 
 
 @dataclass(frozen=True)
+class Quarantine:
+    """Unseal, and hold the payments that the node refuses; allowed only while no signer can have seen the tx."""
+
+    payment_ids: tuple[int, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Sign:
-    """Hand the sealed tx to the signer and check what comes back."""
+    """Hand the current version to the signer and check what comes back."""
 
 
 @dataclass(frozen=True)
@@ -116,12 +180,14 @@ class Persist:
 class Send:
     """Offer the stored bytes to the node; any number of times, by any worker."""
 
-    raw: bytes
+    version: Version
 
 
 @dataclass(frozen=True)
 class RecordSent:
-    """Note that a node has the bytes, and rest until the next rebroadcast."""
+    """Note that a node has the tx, or says why it has another version, and rest until the next rebroadcast."""
+
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -150,10 +216,24 @@ class Rest:
 
 
 Command = (
-    CheckCoins | Commit | Unseal | Sign | Persist | Send | RecordSent | FindSpender | Freeze | Retry | Rest
+    CheckCoins
+    | Examine
+    | Claim
+    | Commit
+    | Quarantine
+    | Unseal
+    | Sign
+    | Persist
+    | Send
+    | RecordSent
+    | FindSpender
+    | Freeze
+    | Retry
+    | Rest
 )
 
-FINAL = (Unseal, RecordSent, Freeze, Retry, Rest)
+FINAL = (Unseal, Quarantine, RecordSent, Freeze, Retry, Rest)
+ALIVE = (PayoutStatus.COMMITTED, PayoutStatus.SIGNED, PayoutStatus.SENT, PayoutStatus.VOIDING)
 
 
 class Impossible(AssertionError):
@@ -164,10 +244,8 @@ def decide(payout: Snapshot, seen: Observation) -> Command:
     """Return the next command for a payout in this state after this observation."""
     if payout.status == PayoutStatus.SEALED:
         return _sealed(seen)
-    if payout.status == PayoutStatus.COMMITTED:
-        return _committed(seen)
-    if payout.status in (PayoutStatus.SIGNED, PayoutStatus.SENT):
-        return _signed(payout, seen)
+    if payout.status in ALIVE:
+        return _alive(payout, seen)
     return Rest()
 
 
@@ -176,40 +254,46 @@ def _sealed(seen: Observation) -> Command:
         case Nothing():
             return CheckCoins()
         case CoinsThere():
-            return Commit()
+            return Examine()
         case CoinGone(outpoint):
             return Unseal(f"The coin {outpoint} is not unspent any more.")
+        case Acceptable():
+            return Claim()
+        case Poisoned(payment_ids, reason):
+            return Quarantine(payment_ids, reason)
+        case Claimed():
+            return Commit()
     raise Impossible(seen)
 
 
-def _committed(seen: Observation) -> Command:
+def _alive(payout: Snapshot, seen: Observation) -> Command:
+    """Sign what waits for a signature, and keep the newest signed bytes before the node meanwhile."""
     match seen:
-        case Nothing():
+        case Nothing() if payout.is_pending:
             return Sign()
+        case Nothing():
+            return _send(payout) or Rest()
         case Signed(raw):
             return Persist(raw)
-        case SignerLacks():
-            return Retry("The wallet did not sign every input; does it hold all of its keys?", SIGN_RETRY_S)
+        case SignerWaits(reason, delay_s):
+            return _send(payout) or Retry(reason, delay_s)
         case SignerContradicts(rule):
             return Freeze(f"The signer returned something else than what was sealed: {rule}.")
-    raise Impossible(seen)
-
-
-def _signed(payout: Snapshot, seen: Observation) -> Command:
-    if payout.raw is None:
-        raise Impossible(payout)
-    match seen:
-        case Nothing():
-            return Send(payout.raw) if payout.is_due else Rest()
         case SendReply(outcome, reason):
             return _after_send(outcome, reason)
-        case Spender(txid) if txid == payout.txid:
-            return RecordSent()
         case Spender(None):
             return Retry("An input is not known to the node yet; its block may come back.", RETRY_S)
+        case Spender(txid) if payout.signed is not None and txid == payout.signed.txid:
+            return RecordSent()
+        case Spender(txid) if txid in payout.txids:
+            return RecordSent(f"The node keeps another version, {txid}.")
         case Spender(txid):
             return Freeze(f"An input is spent by {txid}, which is not ours.")
     raise Impossible(seen)
+
+
+def _send(payout: Snapshot) -> Command | None:
+    return Send(payout.signed) if payout.signed is not None and payout.is_due else None
 
 
 def _after_send(outcome: SendOutcome, reason: str) -> Command:

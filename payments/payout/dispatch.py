@@ -15,7 +15,7 @@ from payments.onchain import node
 from payments.payout import chain, core, engine, failpoint, guard, store
 from payments.payout import follow as follower
 from payments.payout import seal as sealing
-from payments.states import PAYOUT_ACTIVE, DisbursementStatus, PaymentStatus, PayoutStatus
+from payments.states import PAYOUT_ACTIVE, DisbursementStatus, PaymentStatus
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +91,7 @@ def sweep() -> None:
         doorbell.ring("provision", wallet_id=pk)
     free = Q(lease_until=None) | Q(lease_until__lt=Now())
     due = Q(due_at=None) | Q(due_at__lte=Now())
-    waiting = Payout.objects.filter(free, due, status__in=[*PAYOUT_ACTIVE, PayoutStatus.SENT])
+    waiting = Payout.objects.filter(free, due, status__in=PAYOUT_ACTIVE)
     longest_first = F("due_at").asc(nulls_first=True)
     for pk in waiting.order_by(longest_first, "pk").values_list("pk", flat=True)[:SWEEP_AT_ONCE]:
         doorbell.ring("advance", payout_id=pk)

@@ -33,6 +33,10 @@ def act(
     match command:
         case core.CheckCoins():
             return chain.check_coins(payout_id)
+        case core.Examine():
+            return chain.examine(payout_id)
+        case core.Claim():
+            return chain.claim(payout_id)
         case core.Commit():
             store.commit(payout_id, token)
             failpoint("K8")
@@ -43,17 +47,19 @@ def act(
         case core.Persist(raw):
             store.persist(payout_id, token, raw)
             failpoint("K10")
-        case core.Send(raw):
-            reply = chain.send(payout_id, raw)
+        case core.Send(version):
+            reply = chain.send(payout_id, version)
             failpoint("K11")
             return reply
         case core.FindSpender():
             return core.Spender(chain.spender(payout_id) or store.spender(payout_id))
-        case core.RecordSent():
+        case core.RecordSent(note):
             failpoint("K12")
-            store.record_sent(payout_id, token)
+            store.record_sent(payout_id, token, note)
         case core.Unseal(reason):
             store.unseal(payout_id, token, reason)
+        case core.Quarantine(payment_ids, reason):
+            store.quarantine(payout_id, token, payment_ids, reason)
         case core.Freeze(reason):
             store.freeze(payout_id, token, reason)
         case core.Retry(reason, delay_s):

@@ -8,12 +8,13 @@ from django.utils import timezone
 
 from govpay.errors import GovPayError
 from ledger import books, events
-from payments.models import Block, ChainFact, Coin, Payout, Wallet, WalletScript
+from payments.models import Block, ChainFact, Coin, Payout, PayoutTx, Wallet, WalletScript
 from payments.models.chain import ChainFactKind
 from payments.onchain import block as blocks
 from payments.onchain import node, scan, tx
-from payments.payout import derive, guard
+from payments.payout import booking, derive, guard
 from payments.payout.ports import FailPoint
+from payments.states import PayoutStatus as S
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +126,7 @@ def _connect(block: blocks.Block, height: int) -> bool:
     # A block may hold a coin and the tx that spends it: a reorganization puts both back into one.
     outpoints |= {tx.OutPoint(coin.txid, coin.vout): coin.wallet_id for coin in coins}
     facts = _record_facts(movements, outpoints, block.hash, height)
-    ours = _mark_mined([movement.tx.txid for movement in movements], block.hash, height)
+    ours = _mark_mined([movement.tx for movement in movements], block.hash, height)
     strange = {m.tx.txid for m in movements if m.spent and m.tx.txid not in ours}
     for txid in strange:
         # Nobody but the engine may spend our coins: it is not booked, so that reconciliation shows a break.
@@ -154,15 +155,26 @@ def _record_facts(
     return {fact.txid: fact.pk for fact in facts}
 
 
-def _mark_mined(txids: list[str], block_hash: str, height: int) -> set[str]:
-    """Note on our payouts which of their txs this block holds, and return those txids."""
+def _mark_mined(txs: list[tx.Tx], block_hash: str, height: int) -> set[str]:
+    """Note on our payouts which of their versions this block holds, and return those txids.
+
+    A version may be in a block before its signed bytes were stored: a signer elsewhere sent it, or the worker died.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE payments_payout p SET mined_txid = t.txid, mined_block_hash = %s, mined_height = %s"
-            " FROM payments_payouttx t WHERE t.payout_id = p.id AND t.txid = ANY(%s) RETURNING t.txid",
-            [block_hash, height, txids],
+            " FROM payments_payouttx t WHERE t.payout_id = p.id AND t.txid = ANY(%s) AND p.status <> 'unsealed'"
+            " RETURNING t.txid",
+            [block_hash, height, [found.txid for found in txs]],
         )
-        return {txid for (txid,) in cursor.fetchall()}
+        ours = {txid for (txid,) in cursor.fetchall()}
+    by_txid = {found.txid: found for found in txs}
+    unsigned = PayoutTx.objects.filter(txid__in=ours, raw__isnull=True).exclude(payout__status=S.UNSEALED)
+    for version in unsigned.select_related("payout__wallet").select_for_update(of=("self", "payout")):
+        found = by_txid[version.txid]
+        log.warning("signed_bytes_from_block", payout_id=version.payout_id, txid=version.txid)
+        booking.keep_signed(version.payout, version, found.raw, weight=found.weight)
+    return ours
 
 
 def _book_deposits(coins: list[Coin], facts: dict[str, int]) -> None:

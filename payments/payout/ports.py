@@ -1,6 +1,6 @@
 """What the engine needs from the world: a store, a node with its signer, and points where a test may crash it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from payments.payout import core
@@ -31,11 +31,14 @@ class Store(Protocol):
     def unseal(self, payout_id: int, token: int, reason: str) -> None:
         """Free its payments and outpoints."""
 
-    def persist(self, payout_id: int, token: int, raw: bytes) -> None:
-        """Store the signed bytes with their journal entry and move it to signed."""
+    def quarantine(self, payout_id: int, token: int, payment_ids: Sequence[int], reason: str) -> None:
+        """Free its payments and outpoints, and hold the payments that the node refuses."""
 
-    def record_sent(self, payout_id: int, token: int) -> None:
-        """Move it to sent unless it is there, and set the next rebroadcast."""
+    def persist(self, payout_id: int, token: int, raw: bytes) -> None:
+        """Store the current version's signed bytes with their journal entry."""
+
+    def record_sent(self, payout_id: int, token: int, note: str) -> None:
+        """Move it to sent unless it is there or given up, and set the next rebroadcast."""
 
     def freeze(self, payout_id: int, token: int, reason: str) -> None:
         """Move it to frozen with the reason."""
@@ -53,10 +56,16 @@ class Chain(Protocol):
     def check_coins(self, payout_id: int) -> core.CoinsThere | core.CoinGone:
         """Ask for every reserved outpoint."""
 
-    def sign(self, payout_id: int) -> core.Signed | core.SignerLacks | core.SignerContradicts:
-        """Have the sealed tx signed and check the result."""
+    def examine(self, payout_id: int) -> core.Acceptable | core.Poisoned:
+        """Ask whether the node would take the tx, were it signed."""
 
-    def send(self, payout_id: int, raw: bytes) -> core.SendReply:
+    def claim(self, payout_id: int) -> core.Claimed:
+        """Note with the wallet's node that this installation hands the payout to a signer."""
+
+    def sign(self, payout_id: int) -> core.Signed | core.SignerWaits | core.SignerContradicts:
+        """Have the current version signed and check the result."""
+
+    def send(self, payout_id: int, version: core.Version) -> core.SendReply:
         """Offer the bytes; never raises for what a node can answer."""
 
     def spender(self, payout_id: int) -> str | None:

@@ -11,15 +11,15 @@ from payments.models import (
     Disbursement,
     Payment,
     Payout,
+    PayoutTxKind,
     Program,
-    Reservation,
     ScriptPurpose,
     StatusChange,
     Wallet,
     WalletScript,
 )
 from payments.onchain import fee, node, tx
-from payments.payout import plan
+from payments.payout import plan, versions
 from payments.states import DisbursementStatus, PayoutStatus
 
 COINBASE_MATURITY = 100
@@ -94,11 +94,11 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
     need_sat = sum(line.amount_sat for line in lines)
     planned = plan.fund(lines, _free_coins(wallet, need_sat), feerate_sat_kvb=feerate_sat_kvb)
     _check_reserve(disbursement, planned)
-    change = _claim_change(wallet) if planned.change_sat else None
-    outputs = [tx.Output(line.amount_sat, line.script_pubkey) for line in planned.lines]
-    if change is not None:
-        outputs.append(tx.Output(planned.change_sat, change))
-    unsigned = tx.build_unsigned([coin.outpoint for coin in planned.coins], outputs)
+    amounts = (planned.change_sat,) if planned.change_sat else ()
+    change = [
+        tx.Output(amount, script)
+        for amount, script in zip(amounts, _claim_change(wallet, len(amounts)), strict=True)
+    ]
     payout = Payout.objects.create(
         disbursement=disbursement,
         wallet=wallet,
@@ -107,14 +107,6 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
         manifest_hash=manifest_hash(planned.lines),
         anchor_txid=planned.anchor.txid,
         anchor_vout=planned.anchor.vout,
-        unsigned_tx=unsigned,
-        txid=tx.double_sha256(unsigned)[::-1].hex(),
-        fee_sat=planned.fee_sat,
-        change_sat=planned.change_sat,
-        change_vout=len(planned.lines) if change is not None else None,
-        change_script_pubkey=change,
-        vsize_vb=fee.vsize(planned.weight),
-        feerate_sat_kvb=feerate_sat_kvb,
     )
     StatusChange.objects.create(
         subject="payout",
@@ -123,16 +115,23 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
         new=PayoutStatus.SEALED,
         reason="payments were grouped",
     )
-    Reservation.objects.bulk_create(
-        Reservation(
-            payout=payout,
-            position=position,
-            txid=coin.outpoint.txid,
-            vout=coin.outpoint.vout,
-            amount_sat=coin.amount_sat,
-            script_pubkey=coin.script_pubkey,
-        )
-        for position, coin in enumerate(planned.coins)
+    versions.reserve(
+        payout,
+        [
+            versions.Input(coin.outpoint, tx.Output(coin.amount_sat, coin.script_pubkey))
+            for coin in planned.coins
+        ],
+    )
+    versions.add(
+        payout,
+        versions.Draft(
+            kind=PayoutTxKind.ORIGINAL,
+            inputs=[coin.outpoint for coin in planned.coins],
+            payments=[tx.Output(line.amount_sat, line.script_pubkey) for line in planned.lines],
+            change=change,
+            fee_sat=planned.fee_sat,
+            weight=planned.weight,
+        ),
     )
     _assign(payout, planned)
     doorbell.ring("advance", payout_id=payout.pk)
@@ -180,8 +179,9 @@ def _free_coins(wallet: Wallet, need_sat: int) -> list[plan.FreeCoin]:
 def _check_reserve(disbursement: Disbursement, planned: plan.Plan) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT coalesce(sum(fee_sat), 0) FROM payments_payout"
-            " WHERE disbursement_id = %s AND status <> 'unsealed'",
+            "SELECT coalesce(sum(t.fee_sat), 0) FROM payments_payout p"
+            " JOIN payments_payouttx t ON t.id = p.current_id"
+            " WHERE p.disbursement_id = %s AND p.status <> 'unsealed'",
             [disbursement.pk],
         )
         spent_sat = int(cursor.fetchone()[0])
@@ -195,17 +195,18 @@ def _check_reserve(disbursement: Disbursement, planned: plan.Plan) -> None:
         )
 
 
-def _claim_change(wallet: Wallet) -> bytes:
-    script = (
+def _claim_change(wallet: Wallet, count: int) -> list[bytes]:
+    """Take change scripts for one payout; they are never used again."""
+    scripts = (
         WalletScript.objects.select_for_update(skip_locked=True)
         .filter(wallet=wallet, purpose=ScriptPurpose.CHANGE, is_claimed=False)
-        .order_by("pk")
-        .first()
+        .order_by("pk")[:count]
     )
-    if script is None:
+    claimed = list(scripts)
+    if len(claimed) < count:
         raise WalletNotReady("No change script is in store; the next visit asks the node for more.")
-    WalletScript.objects.filter(pk=script.pk).update(is_claimed=True)
-    return bytes(script.script_pubkey)
+    WalletScript.objects.filter(pk__in=[script.pk for script in claimed]).update(is_claimed=True)
+    return [bytes(script.script_pubkey) for script in claimed]
 
 
 def _assign(payout: Payout, planned: plan.Plan) -> None:

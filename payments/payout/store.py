@@ -1,6 +1,6 @@
 """The engine's store in PostgreSQL: every write is one database transaction under the payout's fencing token."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -9,16 +9,27 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
-from django.utils import timezone
 
-from ledger import books, events
 from payments import doorbell
-from payments.models import Payment, Payout, PayoutTx, Reservation
+from payments.models import Payment, Payout, Reservation
 from payments.models.history import move
 from payments.onchain import fee
-from payments.payout import core
+from payments.payout import booking, core
 from payments.payout.ports import LeaseLost
-from payments.states import PayoutStatus
+from payments.states import PaymentStatus, PayoutStatus
+
+SNAPSHOT = """
+SELECT p.status, coalesce(p.due_at <= clock_timestamp(), true), c.raw IS NULL,
+    ARRAY(SELECT t.txid FROM payments_payouttx t WHERE t.payout_id = p.id AND t.raw IS NOT NULL), s.txid, s.raw
+FROM payments_payout p
+LEFT JOIN payments_payouttx c ON c.id = p.current_id
+LEFT JOIN LATERAL (
+    SELECT t.txid, t.raw FROM payments_payouttx t
+    WHERE t.payout_id = p.id AND t.raw IS NOT NULL AND (p.status <> 'voiding' OR t.kind = 'void')
+    ORDER BY t.id DESC LIMIT 1
+) s ON true
+WHERE p.id = %s AND p.lease_token = %s
+"""
 
 
 class PostgresStore:
@@ -42,19 +53,21 @@ class PostgresStore:
         Payout.objects.filter(pk=payout_id, lease_token=token).update(lease_until=None)
 
     def snapshot(self, payout_id: int, token: int) -> core.Snapshot:
-        """Read status, txid and stored bytes in one query."""
+        """Read status, txids and stored bytes in one query; of a payout that is given up only its voids go out."""
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT p.status, p.txid, coalesce(p.due_at <= clock_timestamp(), true),"
-                " (SELECT t.raw FROM payments_payouttx t WHERE t.payout_id = p.id ORDER BY t.id DESC LIMIT 1)"
-                " FROM payments_payout p WHERE p.id = %s AND p.lease_token = %s",
-                [payout_id, token],
-            )
+            cursor.execute(SNAPSHOT, [payout_id, token])
             row = cursor.fetchone()
         if row is None:
             raise LeaseLost(payout_id)
-        status, txid, is_due, raw = row
-        return core.Snapshot(payout_id, status, txid, None if raw is None else bytes(raw), is_due)
+        status, is_due, is_pending, txids, txid, raw = row
+        return core.Snapshot(
+            payout_id,
+            status,
+            txids=frozenset(txids),
+            signed=None if raw is None else core.Version(txid, bytes(raw)),
+            is_pending=is_pending,
+            is_due=is_due,
+        )
 
     def commit(self, payout_id: int, token: int) -> None:
         """Pass the point of no return."""
@@ -66,46 +79,41 @@ class PostgresStore:
 
         Its coins rest until its ``due_at``: the reason that one of them is gone may last for blocks.
         """
-        rest = Now() + timedelta(seconds=core.COIN_REST_S)
         with self._fenced(payout_id, token) as payout:
-            self._move(payout, PayoutStatus.UNSEALED, note=reason, problem=reason[:300], due_at=rest)
-            Reservation.objects.filter(payout=payout).update(is_live=False)
-            Payment.objects.filter(payout=payout).update(payout=None, vout=None)
-            doorbell.ring("seal", disbursement_id=payout.disbursement_id)
+            self._unseal(payout, reason, due_at=Now() + timedelta(seconds=core.COIN_REST_S))
+
+    def quarantine(self, payout_id: int, token: int, payment_ids: Sequence[int], reason: str) -> None:
+        """Unseal, and hold the payments that the node refuses, each with an alarm; the rest is sealed anew."""
+        with self._fenced(payout_id, token) as payout:
+            self._unseal(payout, reason, due_at=None)
+            poisoned = Payment.objects.filter(pk__in=payment_ids)
+            move(
+                poisoned,
+                old=PaymentStatus.PENDING,
+                new=PaymentStatus.HELD,
+                note=f"The node refuses it: {reason}",
+                expected=len(payment_ids),
+            )
 
     def persist(self, payout_id: int, token: int, raw: bytes) -> None:
         """Store the bytes and book them: each payment in transit, the fee, the coins out of the wallet."""
         with self._fenced(payout_id, token) as payout:
-            # The signer's check has shown that these bytes are the sealed tx with witnesses, so the txid is the sealed one.
-            weight = len(payout.unsigned_tx) * (fee.WITNESS_SCALE - 1) + len(raw)
-            PayoutTx.objects.create(
-                payout=payout,
-                txid=payout.txid,
-                raw=raw,
-                fee_sat=payout.fee_sat,
-                vsize_vb=fee.vsize(weight),
-            )
-            lines = Payment.objects.filter(payout=payout).order_by("vout").values_list("pk", "amount_sat")
-            payment_ids, amounts = zip(*lines, strict=True)
-            books.post(
-                [
-                    events.payout_sent(
-                        program_id=payout.wallet.program_id,
-                        payout_id=payout.pk,
-                        payment_ids=payment_ids,
-                        amounts_sat=amounts,
-                        fee_sat=payout.fee_sat,
-                        effective_at=timezone.now(),
-                    )
-                ]
-            )
-            self._move(payout, PayoutStatus.SIGNED, note=payout.txid, problem="")
+            version = payout.current
+            assert version is not None
+            # The signer's check has shown that these bytes are the version with witnesses, so the txid is the same.
+            weight = len(version.unsigned_tx) * (fee.WITNESS_SCALE - 1) + len(raw)
+            booking.keep_signed(payout, version, raw, weight=weight)
+            changes: dict[str, Any] = {"problem": "", "due_at": None, "attempts": 0}
+            if payout.status == PayoutStatus.COMMITTED:
+                self._move(payout, PayoutStatus.SIGNED, note=version.txid, **changes)
+            else:
+                Payout.objects.filter(pk=payout_id).update(**changes)
 
-    def record_sent(self, payout_id: int, token: int) -> None:
-        """Note that a node has the bytes; they are offered again after a while."""
+    def record_sent(self, payout_id: int, token: int, note: str) -> None:
+        """Note that a node has the tx; its bytes are offered again after a while."""
         rest: dict[str, Any] = {
             "due_at": Now() + timedelta(seconds=core.REBROADCAST_S),
-            "problem": "",
+            "problem": note[:300],
             "attempts": 0,
         }
         with self._fenced(payout_id, token) as payout:
@@ -138,13 +146,20 @@ class PostgresStore:
             row = cursor.fetchone()
         return row[0] if row else None
 
+    def _unseal(self, payout: Payout, reason: str, *, due_at: Any) -> None:
+        self._move(payout, PayoutStatus.UNSEALED, note=reason, problem=reason[:300], due_at=due_at)
+        Reservation.objects.filter(payout=payout).update(is_live=False)
+        Payment.objects.filter(payout=payout).update(payout=None, vout=None)
+        if payout.disbursement_id is not None:
+            doorbell.ring("seal", disbursement_id=payout.disbursement_id)
+
     @contextmanager
     def _fenced(self, payout_id: int, token: int) -> Iterator[Payout]:
         """Open a database transaction that holds the payout's row, if the token is still the newest."""
         with transaction.atomic():
             payout = (
                 Payout.objects.select_for_update(of=("self",))
-                .select_related("wallet")
+                .select_related("wallet", "current")
                 .filter(pk=payout_id, lease_token=token)
                 .first()
             )

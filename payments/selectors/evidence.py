@@ -13,6 +13,7 @@ from ledger.reconciliation.evidence import (
     ChainOutput,
     ChainSpend,
     ChainTx,
+    ChangeClaim,
     Claim,
     PayoutClaim,
     SourceStale,
@@ -22,34 +23,41 @@ from ledger.reconciliation.evidence import (
 from payments.models import Block, Program, Wallet, WalletScript
 from payments.onchain import block as blocks
 from payments.onchain import network, node, tx
-from payments.states import PAYOUT_SIGNED
 
 # Looking through all unspent outputs of a public test network takes minutes.
 SCAN_TIMEOUT_S = 600
 FETCH = 5_000
 
-# Of a payout's signed txs the one that a block holds speaks for it, and else the newest.
-SIGNED = """
-WITH signed AS MATERIALIZED (
-    SELECT DISTINCT ON (p.id) p.id, t.txid, t.fee_sat, p.payments_sat, p.change_vout, p.change_sat,
-        p.change_script_pubkey, p.mined_txid IS NOT NULL AS is_mined
+# Of a payout's versions the one that a block holds speaks for it, and else the newest signed one that pays. The fee is
+# what the books hold, and a void pays nobody.
+SPEAKING = """
+WITH speaking AS MATERIALIZED (
+    SELECT DISTINCT ON (p.id) p.id, t.id AS version_id, t.txid, p.booked_fee_sat AS fee_sat,
+        CASE t.kind WHEN 'void' THEN 0 ELSE p.payments_sat END AS payments_sat, t.kind, p.mined_txid IS NOT NULL AS is_mined
     FROM payments_payout p JOIN payments_payouttx t ON t.payout_id = p.id
-    WHERE p.wallet_id = %s AND p.status = ANY(%s)
+    WHERE p.wallet_id = %s AND p.status <> 'unsealed' AND t.raw IS NOT NULL
+        AND (t.txid = p.mined_txid OR (t.kind <> 'void' AND p.status <> 'voided'))
     ORDER BY p.id, coalesce(t.txid = p.mined_txid, false) DESC, t.id DESC
 )
 """
 CLAIMS = (
-    SIGNED
+    SPEAKING
     + """
 SELECT m.id, s.id, s.txid, m.vout, m.script_pubkey, m.amount_sat, s.is_mined
-FROM signed s JOIN payments_payment m ON m.payout_id = s.id ORDER BY s.txid, m.vout
+FROM speaking s JOIN payments_payment m ON m.payout_id = s.id WHERE s.kind <> 'void' ORDER BY s.txid, m.vout
 """
 )
 PAYOUTS = (
-    SIGNED
+    SPEAKING
     + """
-SELECT id, txid, fee_sat, payments_sat, change_vout, change_sat, change_script_pubkey, is_mined
-FROM signed ORDER BY txid
+SELECT id, txid, fee_sat, payments_sat, is_mined FROM speaking ORDER BY txid
+"""
+)
+CHANGE = (
+    SPEAKING
+    + """
+SELECT s.txid, c.vout, c.script_pubkey, c.amount_sat
+FROM speaking s JOIN payments_changeoutput c ON c.version_id = s.version_id ORDER BY s.txid, c.vout
 """
 )
 
@@ -122,13 +130,13 @@ class ChainEvidence:
 
     def payouts(self, scope: str) -> Iterator[PayoutClaim]:
         """Yield every signed payout, ordered by txid."""
-        for payout_id, txid, fee_sat, payments_sat, vout, change_sat, script, is_mined in _rows(
-            PAYOUTS, scope
-        ):
-            change_script = None if script is None else bytes(script)
-            yield PayoutClaim(
-                payout_id, txid, fee_sat, payments_sat, vout, change_sat, change_script, is_mined
-            )
+        for row in _rows(PAYOUTS, scope):
+            yield PayoutClaim(*row)
+
+    def change(self, scope: str) -> Iterator[ChangeClaim]:
+        """Yield what signed txs give back to the wallet, ordered by txid and vout."""
+        for txid, vout, script, amount_sat in _rows(CHANGE, scope):
+            yield ChangeClaim(txid, vout, bytes(script), amount_sat)
 
 
 class BlockWalk:
@@ -191,6 +199,6 @@ def _scripts(wallet: Wallet) -> set[bytes]:
 def _rows(query: str, scope: str) -> Iterator[tuple[Any, ...]]:
     """Stream a query's rows through a cursor that stays on the server."""
     with connection.chunked_cursor() as cursor:
-        cursor.execute(query, [_wallet(scope).pk, list(PAYOUT_SIGNED)])
+        cursor.execute(query, [_wallet(scope).pk])
         while rows := cursor.fetchmany(FETCH):
             yield from rows

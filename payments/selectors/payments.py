@@ -31,6 +31,8 @@ _PAYOUT = (
     "status",
     "payment_count",
     "payments_sat",
+    "kind",
+    "parent_id",
     "current_txid",
     "fee_sat",
     "change_sat",
@@ -53,7 +55,7 @@ def payments(user: Any) -> QuerySet[Any]:
     rows = Payment.objects.filter(disbursement__program_id__in=scope.programs(user)).annotate(
         reference=Subquery(enrolled.values("reference")[:1]),
         payout_status=F("payout__status"),
-        txid=Coalesce("payout__mined_txid", "payout__txid"),
+        txid=Coalesce("payout__mined_txid", "payout__current__txid"),
         block_hash=F("payout__mined_block_hash"),
         block_height=F("payout__mined_height"),
         confirmations=Coalesce(Subquery(node.tip_height()) - F("payout__mined_height") + 1, 0),
@@ -63,18 +65,24 @@ def payments(user: Any) -> QuerySet[Any]:
 
 def payouts(user: Any) -> QuerySet[Any]:
     """Return a dict for each payout of the user's programs."""
-    rows = Payout.objects.filter(disbursement__program_id__in=scope.programs(user)).annotate(
-        program_id=F("disbursement__program_id"),
-        current_txid=Coalesce("mined_txid", "txid"),
+    rows = Payout.objects.filter(wallet__program_id__in=scope.programs(user)).annotate(
+        program_id=F("wallet__program_id"),
+        current_txid=Coalesce("mined_txid", "current__txid"),
+        fee_sat=F("current__fee_sat"),
+        change_sat=F("current__change_sat"),
+        vsize_vb=F("current__vsize_vb"),
+        feerate_sat_kvb=F("current__feerate_sat_kvb"),
         confirmations=Coalesce(Subquery(node.tip_height()) - F("mined_height") + 1, 0),
     )
     return rows.values(*_PAYOUT)
 
 
 def payout_txs(payout_id: int) -> QuerySet[Any]:
-    """Return a dict for each signed version of a payout, oldest first."""
+    """Return a dict for each version of a payout, oldest first; ``signed_at`` is empty until its bytes are stored."""
     rows = PayoutTx.objects.filter(payout_id=payout_id).order_by("id")
-    return rows.values("txid", "fee_sat", "vsize_vb", "signed_at")
+    return rows.values(
+        "kind", "txid", "fee_sat", "change_sat", "vsize_vb", "feerate_sat_kvb", "built_at", "signed_at"
+    )
 
 
 def payout_inputs(payout_id: int) -> QuerySet[Any]:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Q, Sum
+from django.db.models import Exists, OuterRef, Q, Sum
 from django.db.models.functions import Coalesce
 
 from ledger import books, chart
-from payments.models import Disbursement, Payment, Payout
-from payments.states import PAYOUT_SIGNED, DisbursementStatus, PaymentStatus
+from payments.models import Disbursement, Payment, Payout, PayoutTx
+from payments.states import DisbursementStatus, PaymentStatus
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,17 @@ def of_program(program_id: int) -> Funds:
     promised = open_lists.aggregate(
         total=Coalesce(Sum("total_sat"), 0), fees=Coalesce(Sum("fee_reserved_sat"), 0)
     )
-    cancelled = Payment.objects.filter(disbursement__in=open_lists, status=PaymentStatus.CANCELLED).aggregate(
-        total=Coalesce(Sum("amount_sat"), 0)
+    withdrawn = Payment.objects.filter(
+        disbursement__in=open_lists, status__in=[PaymentStatus.CANCELLED, PaymentStatus.VOIDED]
+    ).aggregate(total=Coalesce(Sum("amount_sat"), 0))
+    # What is signed has left the wallet in the books, so it is no promise any more; what was voided has come back.
+    signed = PayoutTx.objects.filter(payout=OuterRef("pk"), raw__isnull=False)
+    booked = Payout.objects.filter(Exists(signed), disbursement__in=open_lists)
+    spent = booked.aggregate(
+        payments=Coalesce(Sum("payments_sat", filter=Q(void_entry_id__isnull=True)), 0),
+        fees=Coalesce(Sum("booked_fee_sat"), 0),
     )
-    # What is signed has left the wallet in the books, so it is no promise any more.
-    spent = Payout.objects.filter(
-        Q(status__in=PAYOUT_SIGNED, txs__isnull=False), disbursement__in=open_lists
-    ).aggregate(payments=Coalesce(Sum("payments_sat"), 0), fees=Coalesce(Sum("fee_sat"), 0))
-    reserved = promised["total"] + promised["fees"] - cancelled["total"] - spent["payments"] - spent["fees"]
+    reserved = promised["total"] + promised["fees"] - withdrawn["total"] - spent["payments"] - spent["fees"]
     return Funds(
         booked_sat=books.balance(chart.program_accounts(program_id).hot_wallet), reserved_sat=reserved
     )

@@ -34,7 +34,7 @@ class TestBreak:
         world.bend_output(txid, 0, amount_sat=101)
         # The satoshi comes out of the change, so that the fee is as booked.
         world.bend_output(txid, 3, amount_sat=1_000_000 - 600 - FEE_SAT - 1)
-        world.payouts[0] = world.payouts[0]._replace(change_sat=1_000_000 - 600 - FEE_SAT - 1)
+        world.change[0] = world.change[0]._replace(amount_sat=1_000_000 - 600 - FEE_SAT - 1)
         found = self.expect("amount", matched=2)
         assert only_break(found) == {
             "payment_id": 1, "payout_id": 1, "txid": txid, "vout": 0, "expected": "100", "found": "101"
@@ -59,7 +59,7 @@ class TestBreak:
         assert only_break(found)["payment_id"] == 4
 
     def test_extra(self, world: World) -> None:
-        world.payouts[0] = world.payouts[0]._replace(change_script_pubkey=script_of("no change of ours"))
+        world.change[0] = world.change[0]._replace(script_pubkey=script_of("no change of ours"))
         found = self.expect("extra")
         assert only_break(found) == {
             "payment_id": None,

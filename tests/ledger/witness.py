@@ -16,6 +16,7 @@ from ledger.reconciliation.evidence import (
     ChainOutput,
     ChainSpend,
     ChainTx,
+    ChangeClaim,
     Claim,
     PayoutClaim,
     SourceStale,
@@ -43,6 +44,7 @@ class World:
 
     claims: list[Claim] = field(default_factory=list)
     payouts: list[PayoutClaim] = field(default_factory=list)
+    change: list[ChangeClaim] = field(default_factory=list)
     txs: list[ChainTx] = field(default_factory=list)
     coins: dict[tuple[str, int], int] = field(default_factory=dict)
     height: int = 100
@@ -94,11 +96,8 @@ class World:
             script = script_of("person", first + vout)
             self.claims.append(Claim(first + vout, payout_id, txid, vout, script, amount_sat, is_mined))
         change_vout = len(amounts_sat)
-        self.payouts.append(
-            PayoutClaim(
-                payout_id, txid, FEE_SAT, sum(amounts_sat), change_vout, change_sat, change_script, is_mined
-            )
-        )
+        self.payouts.append(PayoutClaim(payout_id, txid, FEE_SAT, sum(amounts_sat), is_mined))
+        self.change.append(ChangeClaim(txid, change_vout, change_script, change_sat))
         books.post(
             [
                 events.payout_sent(
@@ -171,6 +170,10 @@ class Witness:
 
     def payouts(self, scope: str) -> Iterator[PayoutClaim]:
         yield from self.world.payouts
+
+    def change(self, scope: str) -> Iterator[ChangeClaim]:
+        """Yield what comes back."""
+        yield from self.world.change
 
 
 class WitnessWalk:

@@ -13,11 +13,13 @@ CHOICES = {
     "disbursement": states.DisbursementStatus,
     "payment": states.PaymentStatus,
     "payout": states.PayoutStatus,
+    "intervention": states.InterventionStatus,
 }
 TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
-    "payment": {"cancelled"},
+    "payment": {"cancelled", "voided"},
     "payout": {"unsealed"},
+    "intervention": {"done", "rejected", "failed"},
 }
 
 

@@ -44,7 +44,9 @@ class TestReorg:
         ministry.mine(6)
         payout.refresh_from_db()
         assert payout.status == PayoutStatus.SETTLED
-        kinds = ChainFact.objects.filter(txid=payout.txid).order_by("pk").values_list("kind", flat=True)
+        kinds = (
+            ChainFact.objects.filter(txid=payout.current.txid).order_by("pk").values_list("kind", flat=True)
+        )
         assert list(kinds) == ["mined", "unmined", "mined"]
         ministry.judge(exactly=True)
 
@@ -79,7 +81,7 @@ class TestReorg:
         assert in_transit.balance == 81_000
         assert Entry.objects.filter(kind="settlement_reversal").count() == 1
         assert status_after_visit(payout) == PayoutStatus.SENT
-        assert payout.txid in ministry.miner.node.call("getrawmempool")
+        assert payout.current.txid in ministry.miner.node.call("getrawmempool")
         ministry.mine(6)
         payout.refresh_from_db()
         disbursement.refresh_from_db()
@@ -120,14 +122,14 @@ class TestReorg:
         use_node(settings)
         exact = Ministry.open(deposits_sat=[40_300, 2_000_000], code="EXACT")
         (payout,) = exact.pay(exact.release([40_000]))
-        assert (payout.change_sat, payout.fee_sat) == (0, 300)
+        assert (payout.current.change_sat, payout.current.fee_sat) == (0, 300)
         exact.mine(1)
         exact.miner.reorg(2, 3)
         dispatch.follow()
         payout.refresh_from_db()
         deposit = Coin.objects.get(txid=payout.anchor_txid, vout=payout.anchor_vout)
         assert (payout.status, payout.mined_block_hash) == (PayoutStatus.MINED, deposit.block_hash)
-        assert deposit.spent_by_txid == payout.txid
+        assert deposit.spent_by_txid == payout.current.txid
         exact.mine(6)
         exact.judge(exactly=True)
 

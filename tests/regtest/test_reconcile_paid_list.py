@@ -100,8 +100,8 @@ class TestAgreement:
         run = reconcile(ministry)
         assert (run.status, outcomes(run)) == (RunStatus.CLEAN, {"claims": 3, "in_flight": 3})
         assert run.totals["in_flight_sat"] == 60_000
-        assert run.totals["wallet_leaving_sat"] == 60_000 + payout.fee_sat
-        assert run.totals["wallet_booked_sat"] == 3_000_000 - 60_000 - payout.fee_sat
+        assert run.totals["wallet_leaving_sat"] == 60_000 + payout.current.fee_sat
+        assert run.totals["wallet_booked_sat"] == 3_000_000 - 60_000 - payout.current.fee_sat
         assert run.totals["wallet_unspent_sat"] == 3_000_000
 
     @pytest.mark.parametrize("blocks", [0, 5])
@@ -112,7 +112,7 @@ class TestAgreement:
         run = reconcile(ministry)
         assert (run.status, outcomes(run)) == (RunStatus.CLEAN, {"claims": 3, "matched": 3})
         assert run.totals["matched_sat"] == 60_000
-        assert run.totals["wallet_unspent_sat"] == 3_000_000 - 60_000 - payout.fee_sat
+        assert run.totals["wallet_unspent_sat"] == 3_000_000 - 60_000 - payout.current.fee_sat
 
     def test_is_clean_after_a_reorganization_that_mined_all_again(
         self, ministry: Ministry, payout: Payout
@@ -163,7 +163,10 @@ def move_claim(ministry: Ministry, payout: Payout) -> None:
 
 
 def change_change(ministry: Ministry, payout: Payout) -> None:
-    tamper("UPDATE payments_payout SET change_sat = change_sat - 1 WHERE id = %s", payout.pk)
+    tamper(
+        "UPDATE payments_changeoutput SET amount_sat = amount_sat - 1 WHERE version_id = %s",
+        payout.current_id,
+    )
 
 
 def book_a_ghost(ministry: Ministry, payout: Payout) -> None:
@@ -259,7 +262,11 @@ class TestTampering:
 
     def test_with_the_record_of_a_block_shows_every_payment_missing(self, ministry: Ministry) -> None:
         (payout,) = ministry.pay(ministry.release(AMOUNTS_SAT))
-        tamper("UPDATE payments_payout SET mined_txid = txid, mined_height = 1 WHERE id = %s", payout.pk)
+        tamper(
+            "UPDATE payments_payout SET mined_txid = %s, mined_height = 1 WHERE id = %s",
+            payout.current.txid,
+            payout.pk,
+        )
         run = reconcile(ministry)
         assert (run.status, outcomes(run)) == (RunStatus.BREAKS, {"claims": 3, "missing": 3})
 
@@ -268,7 +275,7 @@ class TestTampering:
         (found,) = reconcile(ministry).breaks.all()
         payment = Payment.objects.get(payout=payout, vout=0)
         assert (found.payment_id, found.payout_id) == (payment.pk, payout.pk)
-        assert (found.txid, found.vout) == (payout.txid, 0)
+        assert (found.txid, found.vout) == (payout.current.txid, 0)
         assert (found.expected, found.found) == ("10001", "10000")
         assert found.message == f"Payment {payment.pk} is paid 10000 sat instead of 10001."
 

@@ -27,7 +27,7 @@ class TestReadTo:
         (received,) = [output for output in deposit.outputs if output.is_ours]
         assert (received.amount_sat, deposit.spends) == (1_000_000, ())
         assert (paid.txid, paid.block_hash, paid.block_height) == (
-            payout.txid,
+            payout.current.txid,
             chain.block_hash,
             chain.height,
         )
@@ -38,7 +38,7 @@ class TestReadTo:
         assert [(o.vout, o.amount_sat, o.is_ours) for o in paid.outputs] == [
             (0, 10_000, False),
             (1, 20_000, False),
-            (2, payout.change_sat, True),
+            (2, payout.current.change_sat, True),
         ]
 
     def test_believes_blocks_and_not_what_the_follower_wrote_down(self, ministry: Ministry) -> None:

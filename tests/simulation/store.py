@@ -1,5 +1,6 @@
 """An in-memory store with the engine's ports: what a database would keep when every process dies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from payments.onchain.tx import OutPoint
@@ -90,8 +91,15 @@ class MemoryStore:
     def snapshot(self, payout_id: int, token: int) -> core.Snapshot:
         """Read it under the token."""
         payout = self._fenced(payout_id, token)
-        txid = decode(payout.unsigned).txid
-        return core.Snapshot(payout_id, payout.status, txid, payout.raw, payout.due_at <= self.now)
+        signed = None if payout.raw is None else core.Version(decode(payout.raw).txid, payout.raw)
+        return core.Snapshot(
+            payout_id,
+            payout.status,
+            txids=frozenset([signed.txid] if signed else []),
+            signed=signed,
+            is_pending=payout.raw is None,
+            is_due=payout.due_at <= self.now,
+        )
 
     def commit(self, payout_id: int, token: int) -> None:
         """Pass the point of no return."""
@@ -116,7 +124,11 @@ class MemoryStore:
         payout.raw = raw
         self._move(payout, PayoutStatus.SIGNED)
 
-    def record_sent(self, payout_id: int, token: int) -> None:
+    def quarantine(self, payout_id: int, token: int, payment_ids: Sequence[int], reason: str) -> None:
+        """No payment of the simulation is refused."""
+        raise NotImplementedError
+
+    def record_sent(self, payout_id: int, token: int, note: str) -> None:
         """Note that a node has them."""
         payout = self._fenced(payout_id, token)
         if payout.status == PayoutStatus.SIGNED:
@@ -180,13 +192,21 @@ class MemoryChain:
                 return core.CoinGone(str(coin))
         return core.CoinsThere()
 
-    def sign(self, payout_id: int) -> core.Signed | core.SignerLacks | core.SignerContradicts:
+    def examine(self, payout_id: int) -> core.Acceptable | core.Poisoned:
+        """Take any content."""
+        return core.Acceptable()
+
+    def claim(self, payout_id: int) -> core.Claimed:
+        """Nobody else uses the wallet."""
+        return core.Claimed()
+
+    def sign(self, payout_id: int) -> core.Signed | core.SignerWaits | core.SignerContradicts:
         """Sign what was sealed."""
         return core.Signed(self.network.sign(self.store.payouts[payout_id].unsigned))
 
-    def send(self, payout_id: int, raw: bytes) -> core.SendReply:
+    def send(self, payout_id: int, version: core.Version) -> core.SendReply:
         """Offer the bytes."""
-        return core.SendReply(self.network.send(raw))
+        return core.SendReply(self.network.send(version.raw))
 
     def spender(self, payout_id: int) -> str | None:
         """Ask the memory pool."""

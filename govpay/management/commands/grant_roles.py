@@ -15,7 +15,12 @@ EVERYTHING = ["SELECT", "INSERT", "UPDATE", "DELETE"]
 APPEND_ONLY = {
     "payments_statuschange": ["SELECT", "INSERT"],
     "payments_chainfact": ["SELECT", "INSERT"],
-    "payments_payouttx": ["SELECT", "INSERT"],
+    # A version's signed bytes come later, once; a trigger refuses to change them.
+    "payments_payouttx": ["SELECT", "INSERT", "UPDATE (raw, signed_at, vsize_vb)"],
+    "payments_changeoutput": ["SELECT", "INSERT"],
+    "payments_partialsignature": ["SELECT", "INSERT"],
+    "payments_manifestsignature": ["SELECT", "INSERT"],
+    "payments_installation": ["SELECT", "INSERT"],
     "payments_intake": ["SELECT", "INSERT"],
     "payments_intakeerror": ["SELECT", "INSERT"],
     "django_migrations": ["SELECT"],

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from govpay.api.serializers import Hex
 from payments.api.serializers.fields import Address
+from payments.models import PayoutKind, PayoutTxKind
 from payments.onchain.network import Network
 from payments.states import PaymentStatus, PayoutStatus
 
@@ -31,11 +32,16 @@ class PaymentOut(serializers.Serializer[Any]):
 
 
 class PayoutOut(serializers.Serializer[Any]):
-    """A group that one tx pays; the rate is in satoshis per 1,000 virtual bytes."""
+    """A group that one tx pays, or a tx that moves our own coins and has no list.
+
+    The rate is in satoshis per 1,000 virtual bytes. Until a block holds one, figures are those of the newest version.
+    """
 
     id = serializers.IntegerField()
     program_id = serializers.IntegerField()
-    disbursement_id = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=PayoutKind.choices)
+    disbursement_id = serializers.IntegerField(allow_null=True)
+    parent_id = serializers.IntegerField(allow_null=True)
     status = serializers.ChoiceField(choices=PayoutStatus.choices)
     payment_count = serializers.IntegerField()
     payments_sat = serializers.IntegerField()
@@ -53,12 +59,16 @@ class PayoutOut(serializers.Serializer[Any]):
 
 
 class PayoutTxOut(serializers.Serializer[Any]):
-    """One signed version of a payout; at most one can ever confirm."""
+    """One version of a payout; at most one can ever confirm. ``signed_at`` is empty until its bytes are stored."""
 
+    kind = serializers.ChoiceField(choices=PayoutTxKind.choices)
     txid = serializers.CharField()
     fee_sat = serializers.IntegerField()
+    change_sat = serializers.IntegerField()
     vsize_vb = serializers.IntegerField()
-    signed_at = serializers.DateTimeField()
+    feerate_sat_kvb = serializers.IntegerField()
+    built_at = serializers.DateTimeField()
+    signed_at = serializers.DateTimeField(allow_null=True)
 
 
 class PayoutInputOut(serializers.Serializer[Any]):

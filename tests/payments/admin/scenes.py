@@ -59,25 +59,30 @@ def make_payout(disbursement: Disbursement, payments: list[Payment], **columns: 
         "manifest_hash": bytes.fromhex(digest(f"manifest {name}")),
         "anchor_txid": digest(f"anchor {name}"),
         "anchor_vout": 0,
-        "unsigned_tx": b"\x02",
-        "txid": digest(name),
-        "fee_sat": 1_234,
-        "change_sat": 0,
-        "vsize_vb": 617,
-        "feerate_sat_kvb": 2_000,
+        "booked_fee_sat": 1_234,
     } | columns
     payout = Payout.objects.create(disbursement=disbursement, wallet=disbursement.program.wallet, **values)
     for vout, payment in enumerate(payments):
         Payment.objects.filter(pk=payment.pk).update(payout=payout, vout=vout)
-    PayoutTx.objects.create(
-        payout=payout, txid=payout.txid, raw=b"\x02\x00", fee_sat=payout.fee_sat, vsize_vb=payout.vsize_vb
+    payout.current = PayoutTx.objects.create(
+        payout=payout,
+        txid=digest(name),
+        unsigned_tx=b"\x02",
+        raw=b"\x02\x00",
+        fee_sat=1_234,
+        fee_added_sat=1_234,
+        change_sat=0,
+        vsize_vb=617,
+        feerate_sat_kvb=2_000,
+        signed_at=timezone.now(),
     )
+    payout.save()
     Reservation.objects.create(
         payout=payout,
         position=0,
         txid=payout.anchor_txid,
         vout=0,
-        amount_sat=payout.payments_sat + payout.fee_sat,
+        amount_sat=payout.payments_sat + 1_234,
         script_pubkey=factories.make_script(),
     )
     return payout
@@ -117,7 +122,11 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
     payments = list(Payment.objects.filter(disbursement=disbursement).order_by("line"))
     payout = make_payout(disbursement, payments[:2])
     fact = ChainFact.objects.create(
-        wallet=program.wallet, kind="mined", txid=payout.txid, block_hash=coin.block_hash, block_height=1
+        wallet=program.wallet,
+        kind="mined",
+        txid=payout.current.txid,
+        block_hash=coin.block_hash,
+        block_height=1,
     )
     node, _ = NodeStatus.objects.update_or_create(
         network="regtest", defaults={"is_ok": True, "block_height": 1, "checked_at": timezone.now()}

@@ -25,7 +25,20 @@ OWNED = sorted(
 )
 OWNED = [name for name in OWNED if name not in SHARED]
 # Lines of another row's page.
-WITHOUT_PAGES = {"intakeerror", "walletscript"}
+WITHOUT_PAGES = {
+    "intakeerror",
+    "walletscript",
+    "changeoutput",
+    "installation",
+    "intervention",
+    "alarm",
+    "alarmdelivery",
+    "stop",
+    "approverkey",
+    "manifestsignature",
+    "partialsignature",
+    "signingrequest",
+}
 
 
 def list_url(name: str) -> str:

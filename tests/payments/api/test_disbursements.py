@@ -165,8 +165,8 @@ class TestRead:
         }
         payments = expect.ok(api(auditor).get(url(disbursement, "payments")))["results"]
         assert [(p["line"], p["amount_sat"], p["payout_status"], p["txid"], p["vout"]) for p in payments] == [
-            (1, 50_000, "sent", payout.txid, 0),
-            (2, 60_000, "sent", payout.txid, 1),
+            (1, 50_000, "sent", payout.current.txid, 0),
+            (2, 60_000, "sent", payout.current.txid, 1),
             (3, 70_000, None, None, None),
         ]
         payouts = expect.ok(api(auditor).get(url(disbursement, "payouts")))["results"]

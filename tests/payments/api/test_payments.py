@@ -32,7 +32,7 @@ class TestRead:
         payment, payout = furnished["payment"], furnished["payout"]
         Block.objects.create(block_hash="b1" * 32, prev_hash="b0" * 32, height=2, time=timezone.now())
         Block.objects.create(block_hash="b2" * 32, prev_hash="b1" * 32, height=3, time=timezone.now())
-        mined = {"mined_txid": payout.txid, "mined_block_hash": "b1" * 32, "mined_height": 2}
+        mined = {"mined_txid": payout.current.txid, "mined_block_hash": "b1" * 32, "mined_height": 2}
         Payout.objects.filter(pk=payout.pk).update(**mined)
         shown = expect.ok(api(auditor).get(f"/api/v1/payments/{payment.pk}/"))
         script = bytes(payment.script_pubkey)
@@ -47,7 +47,7 @@ class TestRead:
             "script_pubkey": script.hex(),
             "payout_id": payout.pk,
             "payout_status": "sent",
-            "txid": payout.txid,
+            "txid": payout.current.txid,
             "vout": 0,
             "block_hash": "b1" * 32,
             "block_height": 2,
@@ -118,7 +118,7 @@ class TestPayouts:
         shown = expect.ok(api(auditor).get(f"/api/v1/payouts/{payout.pk}/"))
         assert (shown["fee_sat"], shown["vsize_vb"], shown["feerate_sat_kvb"]) == (1_234, 617, 2_000)
         assert shown["confirmations"] == 0
-        assert [(tx["txid"], tx["fee_sat"]) for tx in shown["txs"]] == [(payout.txid, 1_234)]
+        assert [(tx["txid"], tx["fee_sat"]) for tx in shown["txs"]] == [(payout.current.txid, 1_234)]
         assert shown["inputs"] == [
             {"position": 0, "txid": payout.anchor_txid, "vout": 0, "amount_sat": 111_234, "is_live": True}
         ]
@@ -127,7 +127,7 @@ class TestPayouts:
         payout, client = furnished["payout"], api(officer)
         for query, count in [
             ("", 1),
-            (f"?txid={payout.txid}", 1),
+            (f"?txid={payout.current.txid}", 1),
             ("?txid=00", 0),
             ("?status=sent", 1),
             ("?status=settled", 0),
@@ -138,7 +138,7 @@ class TestPayouts:
     def test_shows_nothing_of_other_programs(
         self, api: Api, furnished: dict[str, Any], outsider: User
     ) -> None:
-        for query in ("", f"?program={furnished['program'].pk}", f"?txid={furnished['payout'].txid}"):
+        for query in ("", f"?program={furnished['program'].pk}", f"?txid={furnished['payout'].current.txid}"):
             assert expect.ok(api(outsider).get(f"/api/v1/payouts/{query}"))["results"] == []
 
     def test_shows_the_history(self, api: Api, furnished: dict[str, Any], officer: User) -> None:

@@ -9,29 +9,37 @@ from payments.payout import core
 from payments.states import PayoutStatus
 
 TXID = "aa" * 32
+OLDER = "bb" * 32
+SIGNED = core.Version(TXID, b"raw")
 OBSERVATIONS: list[core.Observation] = [
     core.Nothing(),
     core.CoinsThere(),
     core.CoinGone("bb:0"),
+    core.Acceptable(),
+    core.Poisoned((7,), "dust"),
+    core.Claimed(),
     core.Signed(b"raw"),
-    core.SignerLacks(),
+    core.SignerWaits("one of two", 60),
     core.SignerContradicts("altered"),
     *(core.SendReply(outcome, "why") for outcome in SendOutcome),
     core.Spender(None),
     core.Spender(TXID),
+    core.Spender(OLDER),
     core.Spender("cc" * 32),
 ]
 EXPECTED = {
     (PayoutStatus.SEALED, core.Nothing()): core.CheckCoins,
-    (PayoutStatus.SEALED, core.CoinsThere()): core.Commit,
+    (PayoutStatus.SEALED, core.CoinsThere()): core.Examine,
     (PayoutStatus.SEALED, core.CoinGone("bb:0")): core.Unseal,
-    (PayoutStatus.COMMITTED, core.Nothing()): core.Sign,
-    (PayoutStatus.COMMITTED, core.Signed(b"raw")): core.Persist,
-    (PayoutStatus.COMMITTED, core.SignerLacks()): core.Retry,
-    (PayoutStatus.COMMITTED, core.SignerContradicts("altered")): core.Freeze,
+    (PayoutStatus.SEALED, core.Acceptable()): core.Claim,
+    (PayoutStatus.SEALED, core.Poisoned((7,), "dust")): core.Quarantine,
+    (PayoutStatus.SEALED, core.Claimed()): core.Commit,
 }
-SENDING = {
+ALIVE = {
     core.Nothing(): core.Send,
+    core.Signed(b"raw"): core.Persist,
+    core.SignerWaits("one of two", 60): core.Send,
+    core.SignerContradicts("altered"): core.Freeze,
     core.SendReply(SendOutcome.ACCEPTED, "why"): core.RecordSent,
     core.SendReply(SendOutcome.KNOWN, "why"): core.RecordSent,
     core.SendReply(SendOutcome.UNKNOWN, "why"): core.Retry,
@@ -43,16 +51,25 @@ SENDING = {
     core.SendReply(SendOutcome.REJECTED, "why"): core.Freeze,
     core.Spender(None): core.Retry,
     core.Spender(TXID): core.RecordSent,
+    core.Spender(OLDER): core.RecordSent,
     core.Spender("cc" * 32): core.Freeze,
 }
-for sending in (PayoutStatus.SIGNED, PayoutStatus.SENT):
-    EXPECTED |= {(sending, seen): command for seen, command in SENDING.items()}
-AT_REST = (PayoutStatus.UNSEALED, PayoutStatus.MINED, PayoutStatus.SETTLED, PayoutStatus.FROZEN)
+for alive in core.ALIVE:
+    EXPECTED |= {(alive, seen): command for seen, command in ALIVE.items()}
+AT_REST = set(PayoutStatus) - {PayoutStatus.SEALED, *core.ALIVE}
 
 
-def snapshot(status: str, *, is_due: bool = True) -> core.Snapshot:
-    raw = None if status in (PayoutStatus.SEALED, PayoutStatus.COMMITTED, PayoutStatus.UNSEALED) else b"raw"
-    return core.Snapshot(1, status, TXID, raw, is_due)
+def snapshot(
+    status: str, *, is_due: bool = True, is_pending: bool = False, has_bytes: bool = True
+) -> core.Snapshot:
+    return core.Snapshot(
+        1,
+        status,
+        txids=frozenset([OLDER, TXID]) if has_bytes else frozenset(),
+        signed=SIGNED if has_bytes else None,
+        is_pending=is_pending,
+        is_due=is_due,
+    )
 
 
 class TestDecide:
@@ -70,7 +87,24 @@ class TestDecide:
         assert core.decide(snapshot(PayoutStatus.SENT, is_due=False), core.Nothing()) == core.Rest()
 
     def test_sends_exactly_the_stored_bytes(self) -> None:
-        assert core.decide(snapshot(PayoutStatus.SIGNED), core.Nothing()) == core.Send(b"raw")
+        assert core.decide(snapshot(PayoutStatus.SIGNED), core.Nothing()) == core.Send(SIGNED)
+
+    @pytest.mark.parametrize("status", core.ALIVE)
+    def test_signs_what_waits_for_a_signature_first(self, status: str) -> None:
+        waiting = snapshot(status, is_pending=True)
+        assert core.decide(waiting, core.Nothing()) == core.Sign()
+        assert core.decide(waiting, core.SignerWaits("one of two", 60)) == core.Send(SIGNED)
+
+    def test_waits_for_the_signer_when_there_is_nothing_to_send(self) -> None:
+        waiting = snapshot(PayoutStatus.COMMITTED, is_pending=True, has_bytes=False)
+        assert core.decide(waiting, core.SignerWaits("one of two", 60)) == core.Retry("one of two", 60)
+        not_due = snapshot(PayoutStatus.SENT, is_pending=True, is_due=False)
+        assert core.decide(not_due, core.SignerWaits("one of two", 60)) == core.Retry("one of two", 60)
+
+    def test_takes_an_earlier_version_in_the_node_for_a_success_that_it_names(self) -> None:
+        command = core.decide(snapshot(PayoutStatus.SENT), core.Spender(OLDER))
+        assert isinstance(command, core.RecordSent)
+        assert OLDER in command.note
 
     def test_unseals_only_what_no_signer_can_have_seen(self) -> None:
         for status, seen in product(PayoutStatus, OBSERVATIONS):
@@ -78,4 +112,4 @@ class TestDecide:
                 command = core.decide(snapshot(status), seen)
             except core.Impossible:
                 continue
-            assert not isinstance(command, core.Unseal) or status == PayoutStatus.SEALED
+            assert not isinstance(command, core.Unseal | core.Quarantine) or status == PayoutStatus.SEALED

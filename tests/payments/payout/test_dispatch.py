@@ -36,12 +36,6 @@ def make_payout(disbursement: Disbursement, number: int, **columns: object) -> P
         "manifest_hash": bytes(32),
         "anchor_txid": "aa" * 32,
         "anchor_vout": number,
-        "unsigned_tx": bytes(1),
-        "txid": f"{number:064x}",
-        "fee_sat": 1,
-        "change_sat": 0,
-        "vsize_vb": 1,
-        "feerate_sat_kvb": 1,
     }
     return Payout.objects.create(
         disbursement=disbursement, wallet=disbursement.program.wallet, **(values | columns)

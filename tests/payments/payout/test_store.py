@@ -72,8 +72,9 @@ class TestFencing:
             lambda store, pk: store.snapshot(pk, 1),
             lambda store, pk: store.commit(pk, 1),
             lambda store, pk: store.unseal(pk, 1, "late"),
-            lambda store, pk: store.persist(pk, 1, bytes(Payout.objects.get(pk=pk).unsigned_tx)),
-            lambda store, pk: store.record_sent(pk, 1),
+            lambda store, pk: store.quarantine(pk, 1, [], "late"),
+            lambda store, pk: store.persist(pk, 1, b"raw"),
+            lambda store, pk: store.record_sent(pk, 1, ""),
             lambda store, pk: store.freeze(pk, 1, "late"),
             lambda store, pk: store.retry(pk, 1, "late", 5),
         ],
@@ -137,10 +138,10 @@ class TestPersist:
 
         monkeypatch.setattr("ledger.books.post", fail)
         with pytest.raises(ConnectionError):
-            store.persist(payout.pk, token, bytes(payout.unsigned_tx))
+            store.persist(payout.pk, token, bytes(payout.current.unsigned_tx))
         payout.refresh_from_db()
         assert payout.status == "committed"
-        assert payout.txs.count() == 0
+        assert payout.txs.filter(raw__isnull=False).count() == 0
 
 
 @pytest.mark.django_db(transaction=True)

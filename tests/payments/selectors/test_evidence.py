@@ -9,8 +9,15 @@ import pytest
 from django.conf import settings as project
 from django.utils import timezone
 
-from ledger.reconciliation.evidence import ChainFacts, Claim, PayoutClaim, SourceStale, SourceTooOld
-from payments.models import Block, Payment, Payout, PayoutTx, Program
+from ledger.reconciliation.evidence import (
+    ChainFacts,
+    ChangeClaim,
+    Claim,
+    PayoutClaim,
+    SourceStale,
+    SourceTooOld,
+)
+from payments.models import Block, ChangeOutput, Payment, Payout, PayoutTx, Program
 from payments.onchain import network, node
 from payments.onchain.network import Network, WrongChain
 from payments.selectors import evidence
@@ -38,14 +45,7 @@ def sealed(program: Program, officer: Any) -> Payout:
         manifest_hash=b"\x01" * 32,
         anchor_txid=txid_of("anchor"),
         anchor_vout=0,
-        unsigned_tx=b"\x02",
-        txid=txid_of("first"),
-        fee_sat=150,
-        change_sat=77,
-        change_vout=2,
-        change_script_pubkey=b"\x00\x14" + b"\x03" * 20,
-        vsize_vb=200,
-        feerate_sat_kvb=1_000,
+        booked_fee_sat=0,
     )
     for vout, payment in enumerate(Payment.objects.filter(disbursement=disbursement).order_by("line")):
         script = b"\x00\x14" + bytes([vout + 10]) * 20
@@ -55,8 +55,23 @@ def sealed(program: Program, officer: Any) -> Payout:
 
 def sign(payout: Payout, *, name: str = "first", fee_sat: int = 150) -> None:
     """Store a signed version."""
-    PayoutTx.objects.create(payout=payout, txid=txid_of(name), raw=b"\x04", fee_sat=fee_sat, vsize_vb=200)
-    Payout.objects.filter(pk=payout.pk).update(status=PayoutStatus.SENT)
+    version = PayoutTx.objects.create(
+        payout=payout,
+        txid=txid_of(name),
+        unsigned_tx=b"\x02",
+        raw=b"\x04",
+        fee_sat=fee_sat,
+        fee_added_sat=fee_sat,
+        change_sat=77,
+        vsize_vb=200,
+        feerate_sat_kvb=1_000,
+    )
+    ChangeOutput.objects.create(
+        version=version, vout=2, amount_sat=77, script_pubkey=b"\x00\x14" + b"\x03" * 20
+    )
+    Payout.objects.filter(pk=payout.pk).update(
+        status=PayoutStatus.SENT, current=version, booked_fee_sat=fee_sat
+    )
 
 
 def claims(program: Program) -> list[Claim]:
@@ -80,8 +95,9 @@ class TestClaims:
             Claim(pks[1], sealed.pk, txid_of("first"), 1, b"\x00\x14" + b"\x0b" * 20, 2_000, False),
         ]
         change = b"\x00\x14" + b"\x03" * 20
-        assert payouts(program) == [
-            PayoutClaim(sealed.pk, txid_of("first"), 150, 3_000, 2, 77, change, False)
+        assert payouts(program) == [PayoutClaim(sealed.pk, txid_of("first"), 150, 3_000, False)]
+        assert list(evidence.backend().change(program.scope)) == [
+            ChangeClaim(txid_of("first"), 2, change, 77)
         ]
 
     def test_name_the_newest_version_until_a_block_holds_another(
@@ -91,7 +107,9 @@ class TestClaims:
         sign(sealed, name="bump", fee_sat=250)
         assert {claim.txid for claim in claims(program)} == {txid_of("bump")}
         assert [(p.txid, p.fee_sat, p.is_mined) for p in payouts(program)] == [(txid_of("bump"), 250, False)]
-        Payout.objects.filter(pk=sealed.pk).update(mined_txid=txid_of("first"), mined_height=5)
+        Payout.objects.filter(pk=sealed.pk).update(
+            mined_txid=txid_of("first"), mined_height=5, booked_fee_sat=150
+        )
         assert {(claim.txid, claim.is_mined) for claim in claims(program)} == {(txid_of("first"), True)}
         assert [(p.txid, p.fee_sat, p.is_mined) for p in payouts(program)] == [(txid_of("first"), 150, True)]
 

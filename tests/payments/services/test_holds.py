@@ -52,12 +52,6 @@ class TestHold:
             manifest_hash=b"\0" * 32,
             anchor_txid="aa" * 32,
             anchor_vout=0,
-            unsigned_tx=b"\0",
-            txid="bb" * 32,
-            fee_sat=1,
-            change_sat=0,
-            vsize_vb=1,
-            feerate_sat_kvb=1,
         )
         Payment.objects.filter(pk=payment.pk).update(payout=payout, vout=0)
         with pytest.raises(holds.PaymentSealed):

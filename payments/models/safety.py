@@ -1,0 +1,105 @@
+"""What keeps an installation safe and awake: its identity, the global stop, and alarms that somebody must own."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from payments.models.program import Program
+
+USER = settings.AUTH_USER_MODEL
+
+
+class Installation(models.Model):
+    """Who we are to a wallet: one row, made once. The node's wallet names it, so that another cannot pay from it."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    is_only = models.BooleanField(default=True, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(is_only=True), name="installation_only_one")]
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
+class Stop(models.Model):
+    """The global stop: while one is open, nothing is sealed, signed or sent; blocks are still followed."""
+
+    thrown_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    thrown_at = models.DateTimeField(auto_now_add=True)
+    reason = models.CharField(max_length=300)
+    is_open = models.BooleanField(default=True)
+    lifted_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    lifted_at = models.DateTimeField(null=True)
+    lift_reason = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["is_open"], condition=Q(is_open=True), name="stop_one_open"),
+            models.CheckConstraint(
+                condition=Q(is_open=True, lifted_at__isnull=True, lifted_by__isnull=True)
+                | Q(is_open=False, lifted_at__isnull=False, lifted_by__isnull=False),
+                name="stop_lifted_by_somebody",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"stop {self.pk}"
+
+
+class Alarm(models.Model):
+    """Something that a person must look at; one open row for each cause, with how often and until when it was seen.
+
+    ``subject`` and ``subject_id`` name the row it is about (payout, payment, disbursement, wallet, node).
+    """
+
+    code = models.CharField(max_length=40)
+    subject = models.CharField(max_length=20)
+    subject_id = models.BigIntegerField(default=0)
+    program = models.ForeignKey(Program, null=True, on_delete=models.PROTECT, related_name="alarms")
+    message = models.CharField(max_length=300)
+    opened_at = models.DateTimeField(auto_now_add=True)
+    seen_at = models.DateTimeField()
+    times = models.PositiveIntegerField(default=1)
+    owner = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    owned_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+    closed_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    close_note = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["code", "subject", "subject_id"],
+                condition=Q(closed_at__isnull=True),
+                name="alarm_one_open",
+            ),
+        ]
+        indexes = [models.Index(fields=["program", "-id"], name="alarm_of_program")]
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.subject} {self.subject_id}"
+
+
+class AlarmDelivery(models.Model):
+    """A webhook message about an alarm, kept until its receiver took it; sent again with the same ``message_id``."""
+
+    alarm = models.ForeignKey(Alarm, on_delete=models.PROTECT, related_name="deliveries")
+    event = models.CharField(max_length=20)
+    message_id = models.CharField(max_length=64, unique=True)
+    due_at = models.DateTimeField()
+    attempts = models.PositiveIntegerField(default=0)
+    delivered_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=300, blank=True)
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(delivered_at__isnull=True), name="alarmdelivery_due")
+        ]
+
+    def __str__(self) -> str:
+        return self.message_id

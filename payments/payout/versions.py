@@ -1,0 +1,80 @@
+"""Versions: writes a new tx of a payout, unsigned, and reads the versions and inputs that there are."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from payments.models import ChangeOutput, Payout, PayoutTx, Reservation
+from payments.onchain import fee, tx
+
+
+class Input(NamedTuple):
+    """An outpoint that a version spends, and the output behind it."""
+
+    outpoint: tx.OutPoint
+    output: tx.Output
+
+
+class Draft(NamedTuple):
+    """A version to be written: all it spends, whom it pays, what comes back, and the weight it has once signed."""
+
+    kind: str
+    inputs: Sequence[tx.OutPoint]
+    payments: Sequence[tx.Output]
+    change: Sequence[tx.Output]
+    fee_sat: int
+    weight: int
+
+
+def add(payout: Payout, draft: Draft) -> PayoutTx:
+    """Make the draft the payout's current version, to be signed next. Call it inside a database transaction.
+
+    The caller has reserved all inputs, and holds the payout's row.
+    """
+    unsigned = tx.build_unsigned(draft.inputs, [*draft.payments, *draft.change])
+    before = payout.current
+    vsize_vb = fee.vsize(draft.weight)
+    version = PayoutTx.objects.create(
+        payout=payout,
+        kind=draft.kind,
+        txid=tx.double_sha256(unsigned)[::-1].hex(),
+        unsigned_tx=unsigned,
+        fee_sat=draft.fee_sat,
+        fee_added_sat=draft.fee_sat - (before.fee_sat if before else 0),
+        change_sat=sum(output.amount_sat for output in draft.change),
+        vsize_vb=vsize_vb,
+        feerate_sat_kvb=draft.fee_sat * 1000 // vsize_vb,
+    )
+    ChangeOutput.objects.bulk_create(
+        ChangeOutput(
+            version=version, vout=vout, amount_sat=output.amount_sat, script_pubkey=output.script_pubkey
+        )
+        for vout, output in enumerate(draft.change, len(draft.payments))
+    )
+    payout.current = version
+    Payout.objects.filter(pk=payout.pk).update(current=version)
+    return version
+
+
+def inputs_of(version: PayoutTx) -> list[Input]:
+    """Return what a version spends, in the order of its inputs."""
+    rows = Reservation.objects.filter(payout_id=version.payout_id)
+    reserved = {
+        tx.OutPoint(row.txid, row.vout): tx.Output(row.amount_sat, bytes(row.script_pubkey)) for row in rows
+    }
+    return [Input(outpoint, reserved[outpoint]) for outpoint in tx.inputs_of(bytes(version.unsigned_tx))]
+
+
+def reserve(payout: Payout, inputs: Sequence[Input], *, first_position: int = 0) -> None:
+    """Reserve outpoints for the payout; the database refuses one that is reserved already (I9)."""
+    Reservation.objects.bulk_create(
+        Reservation(
+            payout=payout,
+            position=position,
+            is_original=first_position == 0,
+            txid=outpoint.txid,
+            vout=outpoint.vout,
+            amount_sat=output.amount_sat,
+            script_pubkey=output.script_pubkey,
+        )
+        for position, (outpoint, output) in enumerate(inputs, first_position)
+    )
