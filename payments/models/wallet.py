@@ -3,6 +3,7 @@
 from django.db import models
 
 from payments.models.program import Program
+from payments.onchain import fee
 
 
 class ScriptPurpose(models.TextChoices):
@@ -54,6 +55,16 @@ class Wallet(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def input_weight(self) -> int:
+        """The weight units of an input that spends one of its coins, signed."""
+        return fee.P2WPKH_INPUT_WEIGHT
+
+    @property
+    def change_weight(self) -> int:
+        """The weight units of an output that pays one of its change scripts."""
+        return fee.output_weight(b"\0" * 22)
 
 
 class WalletScript(models.Model):
