@@ -1,88 +1,144 @@
-"""A proxy between govpay and its node that loses requests or replies of chosen RPC methods."""
+"""A proxy between govpay and its node that knows HTTP and JSON-RPC: it fails chosen calls of chosen methods."""
 
-import http.client
+import asyncio
 import json
-import threading
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+
+from tests.faults.wire import Fault, Mode, Proxy
+
+ANY = "*"
+# Answers that are not the node's: status line and body. None of them reaches the node.
+FORGED: dict[str, tuple[str, bytes]] = {
+    "busy": ("503 Service Unavailable", b"Work queue depth exceeded"),
+    "unauthorized": ("401 Unauthorized", b""),
+    "forbidden": ("403 Forbidden", b""),
+    "html": ("200 OK", b"<html><body>Please log in to this network.</body></html>"),
+    "garbage": ("200 OK", bytes(range(128, 256))),
+}
+# Answers that the node gave, and that are spoilt on the way.
+CUT_JSON, OTHER = "cut_json", "other"
 
 
-class NodeProxy:
-    """Forwards HTTP to the node; ``faults`` maps a method to how many of its calls still fail, and how.
+@dataclass
+class Message:
+    """An HTTP request or reply: its first lines, without their end, and its body."""
 
-    ``swallow``: the node gets the request, nobody gets the reply (F12). ``drop``: the node never sees it (F13).
-    ``busy``: 503 in plain text (F15).
+    head: bytes
+    body: bytes
+
+    def encode(self) -> bytes:
+        """Return the bytes on the wire."""
+        return self.head + b"\r\n\r\n" + self.body
+
+
+class NodeProxy(Proxy):
+    """Forwards to the node; ``fail`` lets calls of one method fail, ``answer`` and ``refuse`` speak in the node's place.
+
+    Modes: those of ``wire.Mode``; ``busy`` (503), ``unauthorized`` (401), ``forbidden`` (403), ``html``, ``garbage``;
+    ``cut_json`` (well-formed HTTP around half of the JSON) and ``other`` (the reply belongs to another call), after
+    which the node has acted. ``seen`` counts the calls of each method, ``failed`` those that met a fault.
     """
 
-    def __init__(self, node_url: str) -> None:
-        self.parts = urlsplit(node_url)
-        self.faults: dict[str, tuple[str, int]] = {}
+    def __init__(self, target_url: str, *, seed: int = 0) -> None:
+        super().__init__(target_url, seed=seed)
+        self.faults: dict[str, Fault] = {}
+        self.canned: dict[str, Any] = {}
         self.seen: Counter[str] = Counter()
-        proxy = self
+        self.failed: Counter[str] = Counter()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def fail(self, method: str, mode: str, times: int | None = 1, **details: Any) -> None:  # type: ignore[override]
+        """Let the next calls of a method (``*``: of every method) fail, or all until healed with ``times=None``."""
+        with self._lock:
+            self.faults[method] = Fault(mode, times, **details)
 
-            def do_POST(self) -> None:
-                proxy.answer(self)
+    def answer(self, method: str, result: Any, times: int | None = None) -> None:
+        """Give this result (JSON) to the calls of a method; the node does not hear of them."""
+        self._can(method, {"result": result, "error": None}, times)
 
-            def log_message(self, format: str, *arguments: Any) -> None:
-                """Keep the test's output readable."""
+    def refuse(self, method: str, code: int, message: str, times: int | None = None) -> None:
+        """Give this error to the calls of a method; the node does not hear of them."""
+        self._can(method, {"result": None, "error": {"code": code, "message": message}}, times)
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
+    def heal(self, method: str | None = None) -> None:
+        """End the faults of one method, or all."""
+        with self._lock:
+            if method is None:
+                self.faults.clear()
+            else:
+                self.faults.pop(method, None)
+        self._loop.call_soon_threadsafe(self._wake)
 
-    @property
-    def url(self) -> str:
-        """The address to give to govpay."""
-        login = f"{self.parts.username}:{self.parts.password}"
-        return f"http://{login}@127.0.0.1:{self.server.server_address[1]}"
+    def _can(self, method: str, reply: dict[str, Any], times: int | None) -> None:
+        with self._lock:
+            self.canned[method] = reply
+            self.faults[method] = Fault("canned", times)
 
-    def __enter__(self) -> "NodeProxy":
-        self.thread.start()
-        return self
+    def _take_method(self, method: str) -> tuple[Fault | None, str]:
+        with self._lock:
+            self.seen[method] += 1
+            for name in (method, ANY):
+                fault = self.faults.get(name)
+                if fault is not None and fault.times != 0:
+                    self._count(fault)
+                    self.failed[method] += 1
+                    return fault, name
+        return None, method
 
-    def __exit__(self, *_: object) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
-    def fail(self, method: str, how: str, times: int = 1) -> None:
-        """Let the next calls of a method fail."""
-        self.faults[method] = (how, times)
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        """Forward one call, or do it wrong."""
-        body = handler.rfile.read(int(handler.headers["Content-Length"]))
-        method = json.loads(body)["method"]
-        self.seen[method] += 1
-        how, times = self.faults.get(method, ("pass", 0))
-        if times > 0:
-            self.faults[method] = (how, times - 1)
-        else:
-            how = "pass"
-        if how == "drop":
-            handler.close_connection = True
-            return
-        status, reply = (503, b"Work queue depth exceeded") if how == "busy" else self.forward(handler, body)
-        if how == "swallow":
-            handler.close_connection = True
-            return
-        handler.send_response(status)
-        handler.send_header("Content-Length", str(len(reply)))
-        handler.end_headers()
-        handler.wfile.write(reply)
-
-    def forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> tuple[int, bytes]:
-        """Ask the real node."""
-        connection = http.client.HTTPConnection(self.parts.hostname or "", self.parts.port, timeout=60)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         try:
-            headers = {"Authorization": handler.headers["Authorization"], "Content-Type": "application/json"}
-            connection.request("POST", handler.path, body, headers)
-            response = connection.getresponse()
-            return response.status, response.read()
+            while True:
+                request = await read_message(reader)
+                asked = json.loads(request.body)
+                method = asked["method"] if isinstance(asked, dict) else "batch"
+                fault, name = self._take_method(method)
+                await self._hold(fault)
+                if fault is not None and fault.mode in FORGED:
+                    status, body = FORGED[fault.mode]
+                    await self._reply(writer, forge(status, body), None)
+                    continue
+                if fault is not None and fault.mode == "canned":
+                    canned = json.dumps(self.canned[name] | {"id": asked.get("id")})
+                    status = "200 OK" if self.canned[name]["error"] is None else "500 Internal Server Error"
+                    await self._reply(writer, forge(status, canned.encode()), None)
+                    continue
+                if server is None or server[0].at_eof():
+                    server = await asyncio.open_connection(self.parts.hostname, self.parts.port)
+                    self._writers.add(server[1])
+                server[1].write(request.encode())
+                reply = await read_message(server[0])
+                await self._reply(writer, spoil(reply, fault), fault)
+                if b"connection: close" in reply.head.lower():
+                    return
         finally:
-            connection.close()
+            if server is not None:
+                self._writers.discard(server[1])
+                server[1].close()
+
+
+async def read_message(reader: asyncio.StreamReader) -> Message:
+    """Read one HTTP message whose length its head gives, as a node's always does."""
+    head = (await reader.readuntil(b"\r\n\r\n"))[:-4]
+    length = 0
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length":
+            length = int(value)
+    return Message(head, await reader.readexactly(length))
+
+
+def forge(status: str, body: bytes) -> bytes:
+    """Return an HTTP reply of our own."""
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body)
+
+
+def spoil(reply: Message, fault: Fault | None) -> bytes:
+    """Return the node's reply, spoilt where the fault changes its content."""
+    mode = Mode.PASS if fault is None else fault.mode
+    if mode == CUT_JSON:
+        return forge("200 OK", reply.body[: len(reply.body) // 2])
+    if mode == OTHER:
+        return forge("200 OK", json.dumps(json.loads(reply.body) | {"id": "another call"}).encode())
+    return reply.encode()
