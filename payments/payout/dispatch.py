@@ -54,6 +54,7 @@ def seal(*, disbursement_id: int) -> None:
             sealing.refill_change(wallet, client)
             if sealing.seal_next(disbursement, feerate_sat_kvb=feerate) is None:
                 break
+            failpoint.hit("K7")
         Disbursement.objects.filter(pk=disbursement_id).exclude(problem="").update(problem="")
 
     def waits(error: GovPayError) -> None:

@@ -43,7 +43,7 @@ def follow(client: node.Node, *, failpoint: FailPoint) -> None:
             return
         try:
             guard.require_chain(client)
-            if read_blocks(client):
+            if read_blocks(client, failpoint):
                 failpoint("K13")
             derive.derive()
             tip = Block.objects.filter(is_active=True).latest("height")
@@ -61,7 +61,7 @@ def follow(client: node.Node, *, failpoint: FailPoint) -> None:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [FOLLOWER_LOCK])
 
 
-def read_blocks(client: node.Node) -> bool:
+def read_blocks(client: node.Node, failpoint: FailPoint) -> bool:
     """Walk back to the fork and forward to the node's tip, one block a database transaction.
 
     Returns whether a tx of ours was in a new block.
@@ -74,6 +74,7 @@ def read_blocks(client: node.Node) -> bool:
             continue
         if client.block_hash(tip.height) != tip.block_hash:
             _require_fork(client)
+            failpoint("K17")
             _disconnect(tip)
             continue
         next_hash = client.block_hash(tip.height + 1)

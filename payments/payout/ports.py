@@ -5,7 +5,7 @@ from typing import Protocol
 
 from payments.payout import core
 
-# Called with a kill point's id (K8 to K13 of the fault list); does nothing outside tests.
+# Called with a kill point's id of the fault list; does nothing outside tests.
 FailPoint = Callable[[str], None]
 
 

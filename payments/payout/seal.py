@@ -19,7 +19,7 @@ from payments.models import (
     WalletScript,
 )
 from payments.onchain import fee, node, tx
-from payments.payout import plan, versions
+from payments.payout import failpoint, plan, versions
 from payments.states import DisbursementStatus, PayoutStatus
 
 COINBASE_MATURITY = 100
@@ -91,6 +91,7 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
     lines = _claim(disbursement, program)
     if not lines:
         return None
+    failpoint.hit("K5")
     need_sat = sum(line.amount_sat for line in lines)
     planned = plan.fund(lines, _free_coins(wallet, need_sat), feerate_sat_kvb=feerate_sat_kvb)
     _check_reserve(disbursement, planned)
@@ -122,6 +123,7 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
             for coin in planned.coins
         ],
     )
+    failpoint.hit("K6")
     versions.add(
         payout,
         versions.Draft(

@@ -12,7 +12,7 @@ from ledger import books, events
 from payments import doorbell, states
 from payments.models import Disbursement, Payment, Role, Wallet
 from payments.models.history import move
-from payments.payout import plan
+from payments.payout import failpoint, plan
 from payments.services import authority, funds, manifest
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
 
@@ -73,6 +73,7 @@ def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Di
         fee_reserved_sat=disbursement.fee_reserved_sat,
         manifest_hash=disbursement.manifest_hash,
     )
+    failpoint.hit("K3")
     return get(user=by, disbursement_id=disbursement_id)
 
 
@@ -126,6 +127,7 @@ def approve(
             )
         ]
     )
+    failpoint.hit("K4")
     return get(user=by, disbursement_id=disbursement_id)
 
 

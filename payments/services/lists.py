@@ -13,6 +13,7 @@ from govpay.errors import InvalidInput
 from payments.models import Cycle, Disbursement, Intake, Role
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import amount
+from payments.payout import failpoint
 from payments.services import authority, intake, lines
 from payments.states import DisbursementStatus
 
@@ -124,10 +125,12 @@ def _create(
 ) -> Intake:
     authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
     _require_cycle(*cycle)
+    failpoint.hit("K1")
     with transaction.atomic():
         try:
             with transaction.atomic():
                 lines.stage(source, read_amount, faults, progress)
+                failpoint.hit("K2")
                 locked = _lock_cycle(program_id, *cycle)
                 total_sat = _check(program_id, locked, source, control, faults)
                 _refuse_if(faults)
