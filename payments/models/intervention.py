@@ -22,10 +22,15 @@ class InterventionKind(models.TextChoices):
     UNHALT = "unhalt", "Lift a halt"  # Let a halted wallet pay again; always two people.
 
 
+# What one person never does alone, however little it costs.
+ALWAYS_TWO = (InterventionKind.VOID, InterventionKind.THAW, InterventionKind.UNHALT)
+
+
 class Intervention(Tracked):
     """A request. ``preview`` is what its proposer was shown: old and new fee, vsize, feerate, in figures.
 
-    ``version`` is the tx that came of it. A request that needs a second person is decided by somebody else.
+    It also is the most that may be built. ``version`` is the tx that came of it. A request that needs a second person
+    is decided by somebody else; lifting a halt is about a wallet, all else about a payout.
     """
 
     status_subject = "intervention"
@@ -53,6 +58,29 @@ class Intervention(Tracked):
                 fields=["payout"],
                 condition=Q(status__in=[InterventionStatus.PROPOSED, InterventionStatus.APPROVED]),
                 name="intervention_one_open",
+            ),
+            models.UniqueConstraint(
+                fields=["wallet"],
+                condition=Q(
+                    payout__isnull=True,
+                    status__in=[InterventionStatus.PROPOSED, InterventionStatus.APPROVED],
+                ),
+                name="intervention_one_open_of_wallet",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=InterventionKind.UNHALT, payout__isnull=True)
+                | (~Q(kind=InterventionKind.UNHALT) & Q(payout__isnull=False)),
+                name="intervention_has_its_subject",
+            ),
+            models.CheckConstraint(
+                condition=Q(needs_second=True) | ~Q(kind__in=ALWAYS_TWO),
+                name="intervention_always_two",
+            ),
+            models.CheckConstraint(
+                condition=Q(needs_second=False)
+                | Q(decided_by__isnull=False)
+                | ~Q(status__in=[InterventionStatus.APPROVED, InterventionStatus.DONE]),
+                name="intervention_decided_by_somebody",
             ),
             models.CheckConstraint(
                 condition=Q(needs_second=False)

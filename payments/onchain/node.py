@@ -23,6 +23,7 @@ __all__ = [
     "BlockHeader",
     "BlockUnknown",
     "ChainInfo",
+    "MempoolEntry",
     "NetworkInfo",
     "Node",
     "NodeBusy",
@@ -89,6 +90,15 @@ class SignReply(NamedTuple):
     psbt: str
     is_complete: bool
     raw: bytes | None
+
+
+class MempoolEntry(NamedTuple):
+    """A tx in the mempool: its own fee and vsize, and those of all that would leave the mempool with it."""
+
+    fee_sat: int
+    vsize_vb: int
+    descendant_fee_sat: int
+    descendant_count: int
 
 
 class UtxoScan(NamedTuple):
@@ -243,24 +253,41 @@ class Node:
 
     def mempool_has(self, txid: str) -> bool:
         """Tell whether the tx waits in the node's mempool."""
+        return self.mempool_entry(txid) is not None
+
+    def mempool_entry(self, txid: str) -> MempoolEntry | None:
+        """Return what the node's mempool says of a tx, None when it is not there."""
         try:
-            self.call("getmempoolentry", txid)
+            found = self.call("getmempoolentry", txid)
         except rpc.RpcError as error:
             if error.rpc_code == _NOT_FOUND:
-                return False
+                return None
             raise
-        return True
+        return MempoolEntry(
+            fee_sat=amount.sat_from_node(found["fees"]["base"]),
+            vsize_vb=int(found["vsize"]),
+            descendant_fee_sat=amount.sat_from_node(found["fees"]["descendant"]),
+            descendant_count=int(found["descendantcount"]),
+        )
 
     def mempool_spender(self, outpoints: Sequence[tx.OutPoint]) -> str | None:
         """Return the txid of the mempool's tx that spends the first of the outpoints that is spent, or None."""
+        return next(iter(self.mempool_spenders(outpoints)), None)
+
+    def mempool_spenders(self, outpoints: Sequence[tx.OutPoint]) -> list[str]:
+        """Return the txids of the mempool's txs that spend any of the outpoints, each once, in their order."""
         asked = [{"txid": outpoint.txid, "vout": outpoint.vout} for outpoint in outpoints]
         found = self.call("gettxspendingprevout", asked)
-        return next((entry["spendingtxid"] for entry in found if "spendingtxid" in entry), None)
+        return list(dict.fromkeys(entry["spendingtxid"] for entry in found if "spendingtxid" in entry))
 
     def mempool_min_feerate_sat_kvb(self) -> int:
         """Return the least feerate that this node's mempool takes now."""
         found = self.call("getmempoolinfo")
         return fee.feerate_from_btc_kvb(max(found["mempoolminfee"], found["minrelaytxfee"]))
+
+    def incremental_feerate_sat_kvb(self) -> int:
+        """Return the feerate, over its own size, by which a replacement must outbid what it replaces (BIP125)."""
+        return fee.feerate_from_btc_kvb(self.call("getmempoolinfo")["incrementalrelayfee"])
 
     def estimate_feerate_sat_kvb(self, target_blocks: int) -> int | None:
         """Return the feerate expected to confirm within the blocks, None while the node has no estimate."""

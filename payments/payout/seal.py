@@ -98,7 +98,7 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
     amounts = (planned.change_sat,) if planned.change_sat else ()
     change = [
         tx.Output(amount, script)
-        for amount, script in zip(amounts, _claim_change(wallet, len(amounts)), strict=True)
+        for amount, script in zip(amounts, claim_change(wallet, len(amounts)), strict=True)
     ]
     payout = Payout.objects.create(
         disbursement=disbursement,
@@ -197,7 +197,7 @@ def _check_reserve(disbursement: Disbursement, planned: plan.Plan) -> None:
         )
 
 
-def _claim_change(wallet: Wallet, count: int) -> list[bytes]:
+def claim_change(wallet: Wallet, count: int) -> list[bytes]:
     """Take change scripts for one payout; they are never used again."""
     scripts = (
         WalletScript.objects.select_for_update(skip_locked=True)
