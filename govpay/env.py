@@ -26,6 +26,12 @@ def whole(name: str, default: int, *, least: int, most: int) -> int:
     return int(raw)
 
 
+def require_longer(name: str, value_s: int, than_name: str, than_s: int) -> None:
+    """Refuse a time that is not longer than another one."""
+    if value_s <= than_s:
+        raise ImproperlyConfigured(f"{name} ({value_s} s) must be longer than {than_name} ({than_s} s).")
+
+
 def choice(name: str, default: str, choices: tuple[str, ...]) -> str:
     """Return the variable if it is one of the choices."""
     value = text(name, default)

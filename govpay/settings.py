@@ -23,6 +23,7 @@ GOVPAY_FIELD_KEYS = env.keys("GOVPAY_FIELD_KEYS")
 
 # The engine's rhythm. A lease outlives the longest RPC, so that a slow worker is not overtaken for nothing.
 GOVPAY_LEASE_S = env.whole("GOVPAY_LEASE_S", 60, least=2, most=3600)
+env.require_longer("GOVPAY_LEASE_S", GOVPAY_LEASE_S, "GOVPAY_NODE_TIMEOUT_S", GOVPAY_NODE_TIMEOUT_S)
 GOVPAY_SWEEP_S = env.whole("GOVPAY_SWEEP_S", 5, least=1, most=600)
 GOVPAY_FOLLOW_S = env.whole("GOVPAY_FOLLOW_S", 1, least=1, most=600)
 GOVPAY_FAILPOINT = env.text("GOVPAY_FAILPOINT", "")
@@ -87,6 +88,18 @@ TEMPLATES = [
 DATABASES = {"default": env.read.db("DATABASE_URL", engine="django.db.backends.postgresql")}
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# Both ends notice within half a minute that the other is gone: a session that a dead network keeps open would keep
+# the follower's lock and row locks too. What DATABASE_URL says itself comes first.
+DATABASES["default"]["OPTIONS"] = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+    " -c tcp_user_timeout=30000 -c idle_in_transaction_session_timeout=300000",
+} | DATABASES["default"].get("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")
@@ -99,17 +112,29 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_RETRY = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 # A send must not hang an officer's request while the broker is down: the sweep rings again later.
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "visibility_timeout": 300,
     "socket_timeout": 5,
     "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 5,
     "retry_on_timeout": True,
 }
 CELERY_TASK_PUBLISH_RETRY = False
+# Rounds have a queue, and in production a worker, of their own: a node that hangs holds up whoever asks it, and must not
+# keep blocks from being read and lost work from being found.
+CELERY_TASK_DEFAULT_QUEUE = "work"
+GOVPAY_ROUNDS_QUEUE = "rounds"
+CELERY_TASK_ROUTES = {
+    f"payments.tasks.{name}": {"queue": GOVPAY_ROUNDS_QUEUE} for name in ("follow", "sweep", "prune")
+}
 CELERY_BEAT_SCHEDULE = {
-    "follow": {"task": "payments.tasks.follow", "schedule": GOVPAY_FOLLOW_S, "options": {"expires": 30}},
-    "sweep": {"task": "payments.tasks.sweep", "schedule": GOVPAY_SWEEP_S, "options": {"expires": 30}},
+    "follow": {"task": "payments.tasks.follow", "schedule": GOVPAY_FOLLOW_S},
+    "sweep": {"task": "payments.tasks.sweep", "schedule": GOVPAY_SWEEP_S},
+    "prune": {"task": "payments.tasks.prune", "schedule": timedelta(hours=1)},
 }
 
 LEDGER_EVIDENCE = "payments.selectors.evidence.backend"

@@ -16,7 +16,7 @@ from deploy.local.stack import ROOT, Stack
 
 STATE = ROOT / "var" / "demo"
 # Short, so that a killed worker is replaced within seconds; a real installation keeps the defaults.
-RHYTHM = {"GOVPAY_LEASE_S": "5", "GOVPAY_SWEEP_S": "1", "GOVPAY_FOLLOW_S": "1"}
+RHYTHM = {"GOVPAY_NODE_TIMEOUT_S": "4", "GOVPAY_LEASE_S": "5", "GOVPAY_SWEEP_S": "1", "GOVPAY_FOLLOW_S": "1"}
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -24,6 +24,7 @@ from deploy.local.secrets_file import SecretsFile
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEBIAN_CACHE = ROOT / "var" / "debian"
 WEB_PORT = 8000
+QUEUES = ("work", "rounds")
 LOCK = "lock"
 
 
@@ -151,11 +152,18 @@ class Stack:
         process.wait_ready(web, lambda: _answers_http(port), timeout_s=60)
         return web
 
-    def start_worker(self, name: str, **extra: str) -> process.Process:
-        """Start a Celery worker with one pool child; ``extra`` are settings for it alone."""
-        words = ["worker", "--pool=prefork", "--concurrency=1", f"--hostname={name}@%h"]
+    def start_worker(
+        self, name: str, *, queues: Sequence[str] = QUEUES, concurrency: int = 1, **extra: str
+    ) -> process.Process:
+        """Start a Celery worker for some queues, all by default; ``extra`` are settings for it alone."""
+        words = ["worker", "--pool=prefork", f"--concurrency={concurrency}", f"--hostname={name}@%h"]
+        words += [f"--queues={','.join(queues)}"]
         words += ["--without-gossip", "--without-mingle", "--loglevel=INFO"]
         return self.start_process(name, [sys.executable, "-m", "celery", "-A", "govpay", *words], **extra)
+
+    def start_rounds(self) -> process.Process:
+        """Start the worker that reads blocks and sweeps; one round that hangs leaves the other pool child free."""
+        return self.start_worker("rounds", queues=("rounds",), concurrency=2)
 
     def start_beat(self) -> process.Process:
         """Start the scheduler."""

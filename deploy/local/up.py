@@ -38,8 +38,9 @@ def run(stack: Stack) -> int:
     stack.migrate()
     logins = stack.manage("demo_accounts")
     write_environment(stack)
-    say("Starting the web process, two workers, the scheduler and the miner.")
-    parts = [stack.start_web(), *(stack.start_worker(name) for name in WORKERS), stack.start_beat()]
+    say("Starting the web process, three workers, the scheduler and the miner.")
+    workers = [stack.start_worker(name, queues=("work",)) for name in WORKERS]
+    parts = [stack.start_web(), *workers, stack.start_rounds(), stack.start_beat()]
     if stack.environment()["GOVPAY_NETWORK"] == "regtest" and block_s > 0:
         parts.append(start_miner(stack, block_s))
     for part in parts:

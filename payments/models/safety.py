@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from payments.models.program import Program
 
@@ -103,3 +104,18 @@ class AlarmDelivery(models.Model):
 
     def __str__(self) -> str:
         return self.message_id
+
+
+class Heartbeat(models.Model):
+    """When something that comes by the clock was last done: without it, a dead scheduler would look like quiet days."""
+
+    name = models.CharField(max_length=20, unique=True)
+    beat_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.beat_at}"
+
+    @classmethod
+    def beat(cls, name: str) -> None:
+        """Note, by the database's clock, that it was done now."""
+        cls.objects.update_or_create(name=name, defaults={"beat_at": Now()})

@@ -4,22 +4,18 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import structlog
-from django.db.models import Exists, F, OuterRef, Q
+from django.db import OperationalError, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from govpay.errors import GovPayError
-from payments import doorbell
-from payments.models import Disbursement, Payment, Payout, ScriptPurpose, Wallet, WalletScript
+from payments.models import Disbursement, Payout, ScriptPurpose, Wallet, WalletScript
 from payments.onchain import node
 from payments.payout import chain, core, engine, failpoint, guard, store
 from payments.payout import follow as follower
 from payments.payout import seal as sealing
-from payments.states import PAYOUT_ACTIVE, DisbursementStatus, PaymentStatus
 
 log = structlog.get_logger(__name__)
-
-SWEEP_AT_ONCE = 500
 
 
 def provision(*, wallet_id: int) -> None:
@@ -34,10 +30,13 @@ def provision(*, wallet_id: int) -> None:
         follower.begin(client)
         script = client.for_wallet(wallet.name).new_script("receive")
         height = client.chain_info().height
-        WalletScript.objects.create(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.FUNDING)
-        Wallet.objects.filter(pk=wallet_id, ready_at=None).update(
-            ready_at=timezone.now(), birth_height=height
-        )
+        with transaction.atomic():
+            # Of two workers that were rung for it, one makes the funding script.
+            new = Wallet.objects.filter(pk=wallet_id, ready_at=None)
+            if new.update(ready_at=timezone.now(), birth_height=height):
+                WalletScript.objects.create(
+                    wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.FUNDING
+                )
 
     _with_node("provision", work, wallet_id=wallet_id)
 
@@ -83,25 +82,10 @@ def advance(*, payout_id: int) -> None:
 
 def follow() -> None:
     """Read new blocks and derive states."""
-    _with_node("follow", lambda client: follower.follow(client, failpoint=failpoint.hit))
-
-
-def sweep() -> None:
-    """Ring for every row that has work and no worker; what is rung twice does nothing the second time."""
-    for pk in Wallet.objects.filter(ready_at=None).values_list("pk", flat=True):
-        doorbell.ring("provision", wallet_id=pk)
-    free = Q(lease_until=None) | Q(lease_until__lt=Now())
-    due = Q(due_at=None) | Q(due_at__lte=Now())
-    waiting = Payout.objects.filter(free, due, status__in=PAYOUT_ACTIVE)
-    longest_first = F("due_at").asc(nulls_first=True)
-    for pk in waiting.order_by(longest_first, "pk").values_list("pk", flat=True)[:SWEEP_AT_ONCE]:
-        doorbell.ring("advance", payout_id=pk)
-    unsealed = Payment.objects.filter(
-        disbursement=OuterRef("pk"), payout__isnull=True, status=PaymentStatus.PENDING
-    )
-    released = Disbursement.objects.filter(Exists(unsealed), status=DisbursementStatus.RELEASED)
-    for pk in released.order_by("pk").values_list("pk", flat=True):
-        doorbell.ring("seal", disbursement_id=pk)
+    # The lock comes before the node: while one round hangs on it, the others end at once.
+    with follower.only_one() as is_mine:
+        if is_mine:
+            _with_node("follow", lambda client: follower.follow(client, failpoint=failpoint.hit))
 
 
 def _with_node(
@@ -118,6 +102,9 @@ def _with_node(
     try:
         guard.require_chain(client)
         work(client)
+    except OperationalError as error:
+        # A deadlock, a lock that came too late, a database that went away: nothing was committed.
+        log.warning("database_waits", task=task, error=type(error).__name__, reason=str(error)[:300], **ids)
     except GovPayError as error:
         log.warning("work_waits", task=task, code=error.code, reason=error.message, **ids)
         if waits is not None:

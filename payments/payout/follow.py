@@ -1,5 +1,7 @@
 """Follows the chain by hash: connects and disconnects blocks one database transaction each, then derives states."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import structlog
@@ -32,33 +34,42 @@ class ForkTooDeep(GovPayError):
     http_status = 503
 
 
+@contextmanager
+def only_one() -> Iterator[bool]:
+    """Hold the follower's lock and tell whether it is ours; it ends with the database session, so no crash keeps it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [FOLLOWER_LOCK])
+        is_mine = bool(cursor.fetchone()[0])
+    try:
+        yield is_mine
+    finally:
+        # A session that broke has given the lock back by itself.
+        if is_mine and connection.is_usable():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [FOLLOWER_LOCK])
+
+
 def follow(client: node.Node, *, failpoint: FailPoint) -> None:
-    """Bring our view to the node's tip and derive what that means for payouts; one follower at a time.
+    """Bring our view to the node's tip and derive what that means for payouts; the caller is the only one.
 
     Raises WrongChain, NodeError, ForkTooDeep; whatever was read until then stays read.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [FOLLOWER_LOCK])
-        if not cursor.fetchone()[0]:
-            return
-        try:
-            guard.require_chain(client)
-            if read_blocks(client, failpoint):
-                failpoint("K13")
-            derive.derive()
-            tip = Block.objects.filter(is_active=True).latest("height")
-            guard.record(
-                is_ok=True,
-                subversion=client.network_info().subversion,
-                block_hash=tip.block_hash,
-                block_height=tip.height,
-            )
-        except GovPayError as error:
-            # Whatever keeps the follower from the tip must be seen: without it nothing settles.
-            guard.record(is_ok=False, code=error.code, message=error.message)
-            raise
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", [FOLLOWER_LOCK])
+    try:
+        guard.require_chain(client)
+        if read_blocks(client, failpoint):
+            failpoint("K13")
+        derive.derive()
+        tip = Block.objects.filter(is_active=True).latest("height")
+        guard.record(
+            is_ok=True,
+            subversion=client.network_info().subversion,
+            block_hash=tip.block_hash,
+            block_height=tip.height,
+        )
+    except GovPayError as error:
+        # Whatever keeps the follower from the tip must be seen: without it nothing settles.
+        guard.record(is_ok=False, code=error.code, message=error.message)
+        raise
 
 
 def read_blocks(client: node.Node, failpoint: FailPoint) -> bool:

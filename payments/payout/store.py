@@ -19,7 +19,8 @@ from payments.payout.ports import LeaseLost
 from payments.states import PaymentStatus, PayoutStatus
 
 SNAPSHOT = """
-SELECT p.status, coalesce(p.due_at <= clock_timestamp(), true), c.raw IS NULL,
+SELECT p.lease_until < clock_timestamp() + make_interval(secs => %s), p.status,
+    coalesce(p.due_at <= clock_timestamp(), true), c.raw IS NULL,
     ARRAY(SELECT t.txid FROM payments_payouttx t WHERE t.payout_id = p.id AND t.raw IS NOT NULL), s.txid, s.raw
 FROM payments_payout p
 LEFT JOIN payments_payouttx c ON c.id = p.current_id
@@ -52,14 +53,25 @@ class PostgresStore:
         """Give the payout back if it is still ours."""
         Payout.objects.filter(pk=payout_id, lease_token=token).update(lease_until=None)
 
+    def _renew(self, payout_id: int, token: int) -> None:
+        later = Now() + timedelta(seconds=settings.GOVPAY_LEASE_S)
+        rows = Payout.objects.filter(pk=payout_id, lease_token=token)
+        if not rows.update(lease_until=later):
+            raise LeaseLost(payout_id)
+
     def snapshot(self, payout_id: int, token: int) -> core.Snapshot:
-        """Read status, txids and stored bytes in one query; of a payout that is given up only its voids go out."""
+        """Read status, txids and stored bytes in one query; of a payout that is given up only its voids go out.
+
+        A lease of which less than half is left is renewed, so that a long visit is not overtaken between two commands.
+        """
         with connection.cursor() as cursor:
-            cursor.execute(SNAPSHOT, [payout_id, token])
+            cursor.execute(SNAPSHOT, [settings.GOVPAY_LEASE_S / 2, payout_id, token])
             row = cursor.fetchone()
         if row is None:
             raise LeaseLost(payout_id)
-        status, is_due, is_pending, txids, txid, raw = row
+        if row[0]:
+            self._renew(payout_id, token)
+        _, status, is_due, is_pending, txids, txid, raw = row
         return core.Snapshot(
             payout_id,
             status,

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.real
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """PostgreSQL, Redis and bitcoind of its own, with short leases; workers come and go with each test."""
     outside = services.outside_environment() | {
+        "GOVPAY_NODE_TIMEOUT_S": "2",
         "GOVPAY_LEASE_S": "3",
         "GOVPAY_SWEEP_S": "1",
         "GOVPAY_FOLLOW_S": "1",
@@ -112,6 +113,14 @@ class TestStart:
     ) -> None:
         monkeypatch.setitem(stack.outside, "GOVPAY_NETWORK", "mainnet")
         with pytest.raises(LocalStackError, match="GOVPAY_NETWORK names the main network"):
+            stack.manage("check")
+
+    def test_of_anything_is_refused_with_a_lease_that_an_rpc_may_outlive(
+        self, stack: Stack, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(stack.outside, "GOVPAY_LEASE_S", "2")
+        rule = r"GOVPAY_LEASE_S \(2 s\) must be longer than GOVPAY_NODE_TIMEOUT_S \(2 s\)"
+        with pytest.raises(LocalStackError, match=rule):
             stack.manage("check")
 
     def test_of_a_worker_is_refused_with_a_fail_point_outside_regtest(self, stack: Stack) -> None:

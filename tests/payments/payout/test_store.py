@@ -64,6 +64,22 @@ class TestLease:
         store.unlease(payout.pk, token)
         assert store.lease(payout.pk) == 2
 
+    def test_is_renewed_between_commands_once_less_than_half_is_left(
+        self, payout: Payout, settings: object
+    ) -> None:
+        settings.GOVPAY_LEASE_S = 100  # type: ignore[attr-defined]
+        store = PostgresStore()
+        token = store.lease(payout.pk)
+        assert token is not None
+        now = timezone.now()
+        for left_s, renewed_to_s in ((60, 60), (40, 100), (-1, 100)):
+            Payout.objects.filter(pk=payout.pk).update(lease_until=now + timedelta(seconds=left_s))
+            store.snapshot(payout.pk, token)
+            lease_until = Payout.objects.get(pk=payout.pk).lease_until
+            assert lease_until is not None
+            assert round((lease_until - now).total_seconds(), -1) == renewed_to_s
+        assert store.lease(payout.pk) is None
+
 
 class TestFencing:
     @pytest.mark.parametrize(

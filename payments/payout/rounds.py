@@ -1,0 +1,62 @@
+"""The rounds that come by the clock: find work that nobody does, and forget what nobody needs."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Now
+
+from govpay.models import IdempotencyRecord
+from payments import doorbell
+from payments.doorbell import Ring
+from payments.models import Disbursement, Heartbeat, Payment, Payout, Wallet
+from payments.states import PAYOUT_ACTIVE, DisbursementStatus, PaymentStatus
+
+# Of each kind of work; what is left comes with a later sweep.
+AT_ONCE = 500
+# More rounds than this wait only when nobody has worked for a while.
+MOST_ROUNDS = 100
+# A client that repeats a request after this long is told nothing of its first answer.
+IDEMPOTENCY_KEPT = timedelta(days=30)
+
+
+def sweep() -> None:
+    """Ring for every row that has work and no worker; what is rung twice does nothing the second time."""
+    doorbell.drop_stale_rounds(MOST_ROUNDS)
+    doorbell.ring_missing([found for find in FINDERS for found in find()])
+    Heartbeat.beat("sweep")
+
+
+def prune() -> None:
+    """Delete stored answers of requests that nobody will repeat any more."""
+    IdempotencyRecord.objects.filter(created_at__lt=Now() - IDEMPOTENCY_KEPT).delete()
+
+
+def wallets_not_ready() -> Iterator[Ring]:
+    """Find wallets that the node has not made yet."""
+    for pk in Wallet.objects.filter(ready_at=None).order_by("pk").values_list("pk", flat=True)[:AT_ONCE]:
+        yield Ring("provision", {"wallet_id": pk})
+
+
+def payouts_due() -> Iterator[Ring]:
+    """Find payouts that are due and not under a lease, those that have waited longest first."""
+    free = Q(lease_until=None) | Q(lease_until__lt=Now())
+    due = Q(due_at=None) | Q(due_at__lte=Now())
+    waiting = Payout.objects.filter(free, due, status__in=PAYOUT_ACTIVE)
+    longest_first = F("due_at").asc(nulls_first=True)
+    for pk in waiting.order_by(longest_first, "pk").values_list("pk", flat=True)[:AT_ONCE]:
+        yield Ring("advance", {"payout_id": pk})
+
+
+def lists_not_sealed() -> Iterator[Ring]:
+    """Find released lists with payments that no payout has claimed."""
+    unsealed = Payment.objects.filter(
+        disbursement=OuterRef("pk"), payout__isnull=True, status=PaymentStatus.PENDING
+    )
+    released = Disbursement.objects.filter(Exists(unsealed), status=DisbursementStatus.RELEASED)
+    for pk in released.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]:
+        yield Ring("seal", {"disbursement_id": pk})
+
+
+# Whoever adds a kind of work that waits in a row adds its finder here.
+FINDERS = (wallets_not_ready, payouts_due, lists_not_sealed)

@@ -1,0 +1,124 @@
+"""The rounds: whom the sweep rings for, and first, so that what fails for ever keeps nobody else waiting."""
+
+from datetime import timedelta
+
+import pytest
+from amqp.exceptions import ChannelError
+from celery import current_app
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from govpay.errors import GovPayError
+from govpay.models import IdempotencyRecord
+from payments import doorbell
+from payments.models import Disbursement, Heartbeat, Payout, Program
+from payments.payout import dispatch, guard, rounds
+from payments.states import PayoutStatus
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def disbursement(program: Program) -> Disbursement:
+    return factories.make_disbursement(program, factories.make_member(program, "officer"))
+
+
+@pytest.fixture
+def rung(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The payouts that were rung for, in order."""
+    ids: list[int] = []
+    monkeypatch.setattr(doorbell, "ring", lambda task, **found: ids.extend(found.values()))
+    return ids
+
+
+def make_payout(disbursement: Disbursement, number: int, **columns: object) -> Payout:
+    """A row as the sweep sees it."""
+    values = {
+        "payment_count": 1,
+        "payments_sat": 1,
+        "manifest_hash": bytes(32),
+        "anchor_txid": "aa" * 32,
+        "anchor_vout": number,
+    }
+    return Payout.objects.create(
+        disbursement=disbursement, wallet=disbursement.program.wallet, **(values | columns)
+    )
+
+
+class TestSweep:
+    def test_rings_first_for_what_was_never_tried_and_then_for_what_waits_longest(
+        self, disbursement: Disbursement, rung: list[int]
+    ) -> None:
+        now = timezone.now()
+        recent = make_payout(disbursement, 1, status=PayoutStatus.SENT, due_at=now - timedelta(seconds=5))
+        oldest = make_payout(disbursement, 2, status=PayoutStatus.SENT, due_at=now - timedelta(seconds=50))
+        resting = make_payout(disbursement, 3, status=PayoutStatus.SENT, due_at=now + timedelta(seconds=50))
+        untried = make_payout(disbursement, 4)
+        rounds.sweep()
+        assert rung == [untried.pk, oldest.pk, recent.pk]
+        assert resting.pk not in rung
+
+    def test_rings_only_for_as_many_as_do_not_wait_in_the_queue_already(
+        self, disbursement: Disbursement, rung: list[int]
+    ) -> None:
+        first, second, third = (make_payout(disbursement, number) for number in (1, 2, 3))
+        queue = settings.CELERY_TASK_DEFAULT_QUEUE
+        with current_app.connection_for_write() as connection:
+            channel = connection.default_channel
+            try:
+                current_app.send_task("payments.tasks.advance", kwargs={"payout_id": first.pk})
+                assert channel.queue_declare(queue, passive=True).message_count == 1
+                rounds.sweep()
+                assert rung == [second.pk, third.pk]
+            finally:
+                channel.queue_purge(queue)
+            rounds.sweep()
+        assert rung == [second.pk, third.pk, first.pk, second.pk, third.pk]
+
+    def test_drops_rounds_that_piled_up_while_nobody_worked(self) -> None:
+        queue = settings.GOVPAY_ROUNDS_QUEUE
+        with current_app.connection_for_write() as connection:
+            channel = connection.default_channel
+            for _ in range(rounds.MOST_ROUNDS + 1):
+                current_app.send_task("payments.tasks.follow")
+            assert channel.queue_declare(queue, passive=True).message_count == rounds.MOST_ROUNDS + 1
+            rounds.sweep()
+            with pytest.raises(ChannelError):
+                channel.queue_declare(queue, passive=True)
+
+    def test_notes_when_it_was_last_done(self) -> None:
+        before = timezone.now()
+        rounds.sweep()
+        rounds.sweep()
+        assert before <= Heartbeat.objects.get(name="sweep").beat_at <= timezone.now()
+
+
+class TestPrune:
+    def test_deletes_stored_answers_after_thirty_days_and_keeps_younger_ones(self, officer: User) -> None:
+        old, young = (
+            IdempotencyRecord.objects.create(user=officer, key=key, request_hash=bytes(32))
+            for key in ("old", "young")
+        )
+        for record, days in ((old, 31), (young, 29)):
+            created_at = timezone.now() - timedelta(days=days)
+            IdempotencyRecord.objects.filter(pk=record.pk).update(created_at=created_at)
+        rounds.prune()
+        assert list(IdempotencyRecord.objects.values_list("key", flat=True)) == ["young"]
+
+
+class TestAdvance:
+    def test_that_cannot_work_lets_others_go_first(
+        self, disbursement: Disbursement, rung: list[int], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_: object) -> None:
+            raise GovPayError("The node is elsewhere.")
+
+        stuck = make_payout(disbursement, 1)
+        monkeypatch.setattr(guard, "require_chain", refuse)
+        dispatch.advance(payout_id=stuck.pk)
+        stuck.refresh_from_db()
+        assert (stuck.status, stuck.problem) == (PayoutStatus.SEALED, "The node is elsewhere.")
+        rounds.sweep()
+        assert rung == []
