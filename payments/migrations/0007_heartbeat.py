@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0005_signed_bytes_never_change'),
+        ('payments', '0006_interventions_of_wallets'),
     ]
 
     operations = [
