@@ -23,7 +23,8 @@ class Snapshot:
     """A payout as the store has it now.
 
     ``signed`` is the newest version whose signed bytes are stored (in a payout that is given up: the newest void), and
-    ``txids`` names all of them. ``is_pending``: its current version waits for a signature.
+    ``txids`` names all of them. ``is_pending``: its current version waits for a signature. ``brake`` says why nothing may
+    be committed, signed or sent now: a global stop, a halted wallet; empty when the way is free.
     """
 
     payout_id: int
@@ -32,6 +33,7 @@ class Snapshot:
     signed: "Version | None"
     is_pending: bool
     is_due: bool = True
+    brake: str = ""
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,8 @@ Command = (
     | Rest
 )
 
+# What a stop or a halt forbids. To store what a signer returned stays allowed: those bytes exist.
+BRAKED = (Claim, Commit, Sign, Send)
 FINAL = (Unseal, Quarantine, RecordSent, Freeze, Retry, Rest)
 ALIVE = (PayoutStatus.COMMITTED, PayoutStatus.SIGNED, PayoutStatus.SENT, PayoutStatus.VOIDING)
 
@@ -243,10 +247,14 @@ class Impossible(AssertionError):
 def decide(payout: Snapshot, seen: Observation) -> Command:
     """Return the next command for a payout in this state after this observation."""
     if payout.status == PayoutStatus.SEALED:
-        return _sealed(seen)
-    if payout.status in ALIVE:
-        return _alive(payout, seen)
-    return Rest()
+        command = _sealed(seen)
+    elif payout.status in ALIVE:
+        command = _alive(payout, seen)
+    else:
+        return Rest()
+    if payout.brake and isinstance(command, BRAKED):
+        return Retry(payout.brake, RETRY_S)
+    return command
 
 
 def _sealed(seen: Observation) -> Command:

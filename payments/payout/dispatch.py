@@ -47,7 +47,9 @@ def seal(*, disbursement_id: int) -> None:
 
     def work(client: node.Node) -> None:
         wallet = disbursement.program.wallet
+        guard.require_wallet_runs(wallet)
         client.load_wallet(wallet.name)
+        guard.check_wallet(wallet, client)
         feerate = sealing.choose_feerate(disbursement.program, client)
         while True:
             sealing.refill_change(wallet, client)
@@ -68,6 +70,7 @@ def advance(*, payout_id: int) -> None:
     def work(client: node.Node) -> None:
         wallet = Wallet.objects.get(payouts=payout_id)
         client.load_wallet(wallet.name)
+        guard.check_wallet(wallet, client)
         engine.advance(
             payout_id, store=store.PostgresStore(), chain=chain.NodeChain(client), failpoint=failpoint.hit
         )

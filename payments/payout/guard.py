@@ -1,13 +1,49 @@
-"""Refuses to work on the wrong chain: at start-up, and before anything is signed or sent."""
+"""Refuses to work in the wrong world: at start-up, and before anything is sealed, signed or sent."""
 
+from enum import StrEnum
+
+import structlog
 from django.conf import settings
+from django.db import transaction
 from django.utils import timezone
 
-from payments.models import NodeStatus
+from govpay.errors import Conflict
+from payments.models import Block, NodeStatus, Stop, Wallet
 from payments.onchain import network, node
 from payments.onchain.network import MainnetRefused, WrongChain
 from payments.onchain.rpc import NodeError
-from payments.payout import failpoint
+from payments.payout import alarms, failpoint
+
+log = structlog.get_logger(__name__)
+
+
+class HaltCode(StrEnum):
+    """Why a wallet was halted; each is also the code of its alarm."""
+
+    WALLET_CHANGED = "wallet_changed"  # The node has another wallet under its name.
+    DATABASE_RESTORED = "database_restored"  # The node's wallet knows of more signing than the database.
+    SECOND_INSTALLATION = "second_installation"  # Another installation pays from the wallet.
+    STRANGER_SPENT = "stranger_spent_our_coin"  # A tx that is not ours spends its coins.
+
+
+class EngineStopped(Conflict):
+    """Somebody threw the global stop: nothing is sealed, signed or sent until it is lifted."""
+
+    code = "engine_stopped"
+    is_transient = True
+
+
+class WalletHalted(Conflict):
+    """Something is wrong with the wallet: nothing of it is sealed, signed or sent until two people lift the halt."""
+
+    code = "wallet_halted"
+    is_transient = True
+
+
+class PinnedBlockMissing(WrongChain):
+    """The node's chain lacks the first block that we read: same network, another chain."""
+
+    code = "pinned_block_missing"
 
 
 def check_at_start() -> None:
@@ -20,12 +56,79 @@ def check_at_start() -> None:
 
 
 def require_chain(client: node.Node) -> None:
-    """Raise MainnetRefused or WrongChain, and note it for the screens, unless the node is on our network."""
+    """Raise MainnetRefused, WrongChain or PinnedBlockMissing, and note it, unless the node is on our chain."""
     try:
         network.check_node(client, network.current())
+        _require_pinned_block(client)
     except (MainnetRefused, WrongChain) as error:
         record(is_ok=False, code=error.code, message=error.message)
         raise
+
+
+def _require_pinned_block(client: node.Node) -> None:
+    """Refuse a chain without the first block that we read; a node that has not come so far yet is no other chain."""
+    first = Block.objects.filter(is_active=True).order_by("height").first()
+    if first is None:
+        return
+    found_hash = client.block_hash(first.height)
+    if found_hash is None:
+        raise node.BlockUnknown(
+            f"The node has not reached block {first.height}, the first that was read; it may still download.",
+            block_hash=first.block_hash,
+        )
+    if found_hash != first.block_hash:
+        raise PinnedBlockMissing(
+            f"The node's block {first.height} is {found_hash}, not {first.block_hash}: it follows another chain.",
+            block_height=first.height,
+            expected_block_hash=first.block_hash,
+            found_block_hash=found_hash,
+        )
+
+
+def is_stopped() -> bool:
+    """Say whether the global stop is thrown."""
+    return Stop.objects.filter(is_open=True).exists()
+
+
+def require_wallet_runs(wallet: Wallet) -> None:
+    """Raise EngineStopped or WalletHalted while nothing of this wallet may be sealed, signed or sent.
+
+    It reads both from the database anew. In a database transaction that holds the wallet's row, no halt comes between.
+    """
+    stop = Stop.objects.filter(is_open=True).first()
+    if stop is not None:
+        raise EngineStopped(f"The engine is stopped: {stop.reason}", stop_id=stop.pk)
+    found = Wallet.objects.values("halted_at", "halt_code", "halt_reason").get(pk=wallet.pk)
+    if found["halted_at"] is not None:
+        raise WalletHalted(
+            f"The wallet is halted ({found['halt_code']}): {found['halt_reason']}",
+            wallet_id=wallet.pk,
+            halt_code=found["halt_code"],
+        )
+
+
+def check_wallet(wallet: Wallet, client: node.Node) -> None:
+    """Halt the wallet and raise WalletHalted when the node's wallet is not what we think it is.
+
+    It looks at the world only: a wallet that is halted for another reason, or whose cause is gone, passes.
+    """
+
+
+@transaction.atomic
+def halt(wallet: Wallet, code: HaltCode, reason: str) -> None:
+    """Stop all sealing, signing and sending of a wallet, and sound an alarm; the first reason stays.
+
+    A restored database explains everything else that looks wrong, so that it replaces any other reason.
+    """
+    row = Wallet.objects.select_for_update().get(pk=wallet.pk)
+    if row.halted_at is None or (
+        code == HaltCode.DATABASE_RESTORED and row.halt_code != HaltCode.DATABASE_RESTORED
+    ):
+        log.error("wallet_halted", wallet=row.name, code=code.value, reason=reason)
+        Wallet.objects.filter(pk=row.pk).update(
+            halted_at=row.halted_at or timezone.now(), halt_code=code.value, halt_reason=reason[:300]
+        )
+    alarms.sound(code.value, subject="wallet", subject_id=row.pk, program_id=row.program_id, message=reason)
 
 
 def record(

@@ -10,6 +10,7 @@ from govpay.models import IdempotencyRecord
 from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import Disbursement, Heartbeat, Payment, Payout, Wallet
+from payments.payout import guard
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, PaymentStatus
 
 # Of each kind of work; what is left comes with a later sweep.
@@ -39,21 +40,27 @@ def wallets_not_ready() -> Iterator[Ring]:
 
 
 def payouts_due() -> Iterator[Ring]:
-    """Find payouts that are due and not under a lease, those that have waited longest first."""
+    """Find payouts that are due, not under a lease and not stopped, those that have waited longest first."""
+    if guard.is_stopped():
+        return
     free = Q(lease_until=None) | Q(lease_until__lt=Now())
     due = Q(due_at=None) | Q(due_at__lte=Now())
-    waiting = Payout.objects.filter(free, due, status__in=PAYOUT_ACTIVE)
+    waiting = Payout.objects.filter(free, due, status__in=PAYOUT_ACTIVE, wallet__halted_at=None)
     longest_first = F("due_at").asc(nulls_first=True)
     for pk in waiting.order_by(longest_first, "pk").values_list("pk", flat=True)[:AT_ONCE]:
         yield Ring("advance", {"payout_id": pk})
 
 
 def lists_not_sealed() -> Iterator[Ring]:
-    """Find released lists with payments that no payout has claimed."""
+    """Find released lists with payments that no payout has claimed, unless they are stopped."""
+    if guard.is_stopped():
+        return
     unsealed = Payment.objects.filter(
         disbursement=OuterRef("pk"), payout__isnull=True, status=PaymentStatus.PENDING
     )
-    released = Disbursement.objects.filter(Exists(unsealed), status=DisbursementStatus.RELEASED)
+    released = Disbursement.objects.filter(
+        Exists(unsealed), status=DisbursementStatus.RELEASED, program__wallet__halted_at=None
+    )
     for pk in released.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]:
         yield Ring("seal", {"disbursement_id": pk})
 

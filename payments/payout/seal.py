@@ -19,7 +19,7 @@ from payments.models import (
     WalletScript,
 )
 from payments.onchain import fee, node, tx
-from payments.payout import failpoint, plan, versions
+from payments.payout import failpoint, guard, plan, versions
 from payments.states import DisbursementStatus, PayoutStatus
 
 COINBASE_MATURITY = 100
@@ -84,10 +84,11 @@ def refill_change(wallet: Wallet, client: node.Node) -> None:
 def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None:
     """Seal the next group of a released disbursement and return the payout's id; None when no payment is left.
 
-    Raises plan.InsufficientCoins and plan.FeeOverReserve; nothing is sealed then.
+    Raises guard.EngineStopped, guard.WalletHalted, plan.InsufficientCoins and plan.FeeOverReserve; nothing is sealed then.
     """
     program = disbursement.program
     wallet = Wallet.objects.select_for_update().get(program=program)
+    guard.require_wallet_runs(wallet)
     lines = _claim(disbursement, program)
     if not lines:
         return None

@@ -21,8 +21,13 @@ from payments.states import PaymentStatus, PayoutStatus
 SNAPSHOT = """
 SELECT p.lease_until < clock_timestamp() + make_interval(secs => %s), p.status,
     coalesce(p.due_at <= clock_timestamp(), true), c.raw IS NULL,
-    ARRAY(SELECT t.txid FROM payments_payouttx t WHERE t.payout_id = p.id AND t.raw IS NOT NULL), s.txid, s.raw
+    ARRAY(SELECT t.txid FROM payments_payouttx t WHERE t.payout_id = p.id AND t.raw IS NOT NULL), s.txid, s.raw,
+    coalesce(
+        (SELECT 'The engine is stopped: ' || reason FROM payments_stop WHERE is_open),
+        CASE WHEN w.halted_at IS NOT NULL THEN 'The wallet is halted (' || w.halt_code || '): ' || w.halt_reason END,
+        '')
 FROM payments_payout p
+JOIN payments_wallet w ON w.id = p.wallet_id
 LEFT JOIN payments_payouttx c ON c.id = p.current_id
 LEFT JOIN LATERAL (
     SELECT t.txid, t.raw FROM payments_payouttx t
@@ -60,7 +65,7 @@ class PostgresStore:
             raise LeaseLost(payout_id)
 
     def snapshot(self, payout_id: int, token: int) -> core.Snapshot:
-        """Read status, txids and stored bytes in one query; of a payout that is given up only its voids go out.
+        """Read status, txids, stored bytes and brake in one query; of a payout that is given up only voids go out.
 
         A lease of which less than half is left is renewed, so that a long visit is not overtaken between two commands.
         """
@@ -71,7 +76,7 @@ class PostgresStore:
             raise LeaseLost(payout_id)
         if row[0]:
             self._renew(payout_id, token)
-        _, status, is_due, is_pending, txids, txid, raw = row
+        _, status, is_due, is_pending, txids, txid, raw, brake = row
         return core.Snapshot(
             payout_id,
             status,
@@ -79,6 +84,7 @@ class PostgresStore:
             signed=None if raw is None else core.Version(txid, bytes(raw)),
             is_pending=is_pending,
             is_due=is_due,
+            brake=brake,
         )
 
     def commit(self, payout_id: int, token: int) -> None:

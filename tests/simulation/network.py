@@ -38,6 +38,7 @@ class Network:
         self.signed: dict[str, SignedTx] = {}
         self.is_down = False
         self.swallows_replies = False
+        self.offers = 0
 
     def unspent(self, *, with_pool: bool) -> dict[OutPoint, tuple[bytes, int]]:
         """Return the outputs that nothing spends."""
@@ -60,6 +61,7 @@ class Network:
 
     def send(self, raw: bytes) -> SendOutcome:
         """Take a tx as a node would; a swallowed reply looks like a timeout although the tx was taken."""
+        self.offers += 1
         if self.is_down:
             return SendOutcome.UNKNOWN
         outcome = self._accept(decode(raw))

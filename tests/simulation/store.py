@@ -40,6 +40,7 @@ class MemoryStore:
         self.payouts: dict[int, StoredPayout] = {}
         self.live_reservations: list[OutPoint] = []
         self.now = 0
+        self.brake = ""
 
     def seal_next(self, *, max_payments: int) -> int | None:
         """Seal a group exactly as the product plans it, over confirmed coins that nothing reserves."""
@@ -99,6 +100,7 @@ class MemoryStore:
             signed=signed,
             is_pending=payout.raw is None,
             is_due=payout.due_at <= self.now,
+            brake=self.brake,
         )
 
     def commit(self, payout_id: int, token: int) -> None:

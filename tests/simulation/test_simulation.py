@@ -9,6 +9,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from tests.invariants import checks
 from tests.simulation import broken
 from tests.simulation.machine import PayoutMachine
+from tests.simulation.stopping import StoppingMachine
 
 RUNS = int(os.environ.get("GOVPAY_SIMULATION_RUNS", "1000"))
 SETTINGS = settings(
@@ -23,6 +24,9 @@ SETTINGS = settings(
 class TestEngine:
     def test_pays_everybody_exactly_once_whatever_crashes(self) -> None:
         run_state_machine_as_test(PayoutMachine, settings=SETTINGS)
+
+    def test_stands_still_while_it_is_stopped_and_then_pays_everybody(self) -> None:
+        run_state_machine_as_test(StoppingMachine, settings=settings(SETTINGS, max_examples=RUNS // 4))
 
 
 class TestTheMachineItself:

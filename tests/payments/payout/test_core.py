@@ -1,5 +1,6 @@
 """The pure core: every status with every observation, and what no observation may ever lead to."""
 
+import dataclasses
 from itertools import product
 
 import pytest
@@ -105,6 +106,22 @@ class TestDecide:
         command = core.decide(snapshot(PayoutStatus.SENT), core.Spender(OLDER))
         assert isinstance(command, core.RecordSent)
         assert OLDER in command.note
+
+    @pytest.mark.parametrize("status", [PayoutStatus.SEALED, *core.ALIVE])
+    def test_commits_signs_and_sends_nothing_under_the_brake(self, status: str) -> None:
+        for is_pending, seen in product((False, True), OBSERVATIONS):
+            free = snapshot(status, is_pending=is_pending)
+            braked = dataclasses.replace(free, brake="stopped")
+            try:
+                command = core.decide(free, seen)
+            except core.Impossible:
+                continue
+            expected = core.Retry("stopped", 5) if isinstance(command, core.BRAKED) else command
+            assert core.decide(braked, seen) == expected
+
+    def test_stores_under_the_brake_what_a_signer_returned(self) -> None:
+        braked = dataclasses.replace(snapshot(PayoutStatus.COMMITTED, is_pending=True), brake="stopped")
+        assert core.decide(braked, core.Signed(b"raw")) == core.Persist(b"raw")
 
     def test_unseals_only_what_no_signer_can_have_seen(self) -> None:
         for status, seen in product(PayoutStatus, OBSERVATIONS):
