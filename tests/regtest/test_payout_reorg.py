@@ -174,6 +174,6 @@ class TestOtherChain:
         monkeypatch.setattr(node.Node, "block_hash", elsewhere)
         dispatch.follow()
         status = NodeStatus.objects.get()
-        assert (status.is_ok, status.code) == (False, "fork_too_deep")
+        assert (status.is_ok, status.code) == (False, "pinned_block_missing")
         assert list(Block.objects.filter(is_active=True).order_by("height").values()) == before
         assert Entry.objects.filter(kind="funding_reversal").count() == 0
