@@ -8,7 +8,7 @@ from ledger import books
 from ledger.reconciliation.service import reconcile
 from payments.models import NodeStatus, Payment, PayoutTx, StatusChange, Wallet
 from payments.onchain import tx
-from payments.payout import dispatch
+from payments.payout import dispatch, rounds
 from payments.services import funds
 from payments.states import DisbursementStatus, PayoutStatus
 from tests import factories
@@ -142,7 +142,7 @@ class TestPayout:
         ministry.pay(disbursement)
         before = StatusChange.objects.count()
         ministry.pay(disbursement)
-        dispatch.sweep()
+        rounds.sweep()
         assert ministry.payouts(disbursement).count() == 1
         assert StatusChange.objects.count() == before
 
