@@ -3,7 +3,7 @@
 from django.db import models
 
 from payments.models.program import Program
-from payments.onchain import fee
+from payments.onchain import descriptor, fee
 
 
 class ScriptPurpose(models.TextChoices):
@@ -59,11 +59,15 @@ class Wallet(models.Model):
     @property
     def input_weight(self) -> int:
         """The weight units of an input that spends one of its coins, signed."""
+        if self.signer == Signer.PSBT:
+            return descriptor.parse(self.descriptor).input_weight
         return fee.P2WPKH_INPUT_WEIGHT
 
     @property
     def change_weight(self) -> int:
         """The weight units of an output that pays one of its change scripts."""
+        if self.signer == Signer.PSBT:
+            return descriptor.parse(self.descriptor).output_weight
         return fee.output_weight(b"\0" * 22)
 
 

@@ -18,6 +18,7 @@ _BARE_INPUT_WEIGHT = (36 + 1 + 4) * WITNESS_SCALE
 P2WPKH_INPUT_WEIGHT = _BARE_INPUT_WEIGHT + 1 + (1 + 72) + (1 + 33)
 P2TR_KEY_INPUT_WEIGHT = _BARE_INPUT_WEIGHT + 1 + (1 + 64)
 P2WSH_2_OF_3_INPUT_WEIGHT = _BARE_INPUT_WEIGHT + 1 + 1 + 2 * (1 + 72) + (1 + 105)
+_MULTISIG_SCRIPT_BARE_BYTES, _MULTISIG_SCRIPT_KEY_BYTES = 3, 34
 
 # What Bitcoin Core assumes that spending an output will cost, for the dust limit (GetDustThreshold).
 _DUST_SPEND_BYTES_WITNESS = 67
@@ -43,6 +44,15 @@ def output_weight(script_pubkey: bytes) -> int:
     """Return the weight units of an output that pays this script."""
     length = len(script_pubkey)
     return (8 + compact_size_length(length) + length) * WITNESS_SCALE
+
+
+def p2wsh_multisig_input_weight(needed: int, keys: int) -> int:
+    """Return the weight units of an input that ``needed`` of at most 16 ``keys`` sign, with 72 bytes a signature.
+
+    The witness is its item count, an empty item, the signatures, and the script.
+    """
+    script = _MULTISIG_SCRIPT_BARE_BYTES + _MULTISIG_SCRIPT_KEY_BYTES * keys
+    return _BARE_INPUT_WEIGHT + 1 + 1 + needed * (1 + 72) + compact_size_length(script) + script
 
 
 def is_witness_program(script_pubkey: bytes) -> bool:
