@@ -49,6 +49,8 @@ class Disbursement(Tracked):
     fee_reserved_sat = models.BigIntegerField(null=True)
     problem = models.CharField(max_length=300, blank=True)
     is_urgent = models.BooleanField(default=False)
+    # Since when nothing but fees keeps it waiting.
+    fees_wait_since = models.DateTimeField(null=True)
     made_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
     made_at = models.DateTimeField(auto_now_add=True)
     submitted_at = models.DateTimeField(null=True)

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from payments.models.disbursement import Disbursement
 from payments.models.history import Tracked
@@ -101,7 +102,8 @@ class PayoutTx(models.Model):
     change_sat = models.BigIntegerField()
     vsize_vb = models.PositiveIntegerField()
     feerate_sat_kvb = models.PositiveIntegerField()
-    built_at = models.DateTimeField(auto_now_add=True)
+    # On the database's clock, by which a day's fees are counted.
+    built_at = models.DateTimeField(db_default=Now(), editable=False)
     signed_at = models.DateTimeField(null=True)
 
     class Meta:

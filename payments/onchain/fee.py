@@ -96,9 +96,9 @@ def fee_sat(*, weight: int, feerate_sat_kvb: int) -> int:
     return -(-vsize(weight) * feerate_sat_kvb // 1000)
 
 
-def feerate_from_btc_kvb(btc_kvb: Decimal) -> int:
+def feerate_from_btc_kvb(btc_kvb: Decimal | int) -> int:
     """Convert the node's BTC per kvB to sat per kvB, rounding up what the node cannot mean."""
-    return int((btc_kvb * 100_000_000).to_integral_value(rounding=ROUND_CEILING))
+    return int((Decimal(btc_kvb) * 100_000_000).to_integral_value(rounding=ROUND_CEILING))
 
 
 def btc_kvb(feerate_sat_kvb: int) -> Decimal:
@@ -106,7 +106,7 @@ def btc_kvb(feerate_sat_kvb: int) -> Decimal:
     return Decimal(feerate_sat_kvb).scaleb(-8)
 
 
-def feerate_from_sat_vb(sat_vb: Decimal | int) -> int:
+def feerate_from_sat_vb(sat_vb: Decimal | int | str) -> int:
     """Convert sat per vB to sat per kvB; raise ValueError where a fraction would be lost."""
     scaled = Decimal(sat_vb) * 1000
     if scaled != scaled.to_integral_value():

@@ -1,6 +1,7 @@
 """Asks the node for what govpay needs of it, one typed verb each: the only way to chain and signer."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -44,6 +45,7 @@ _NOT_FOUND = -5
 _INVALID_PARAMETER = -8
 _WALLET_ERROR = -4
 _ALREADY_LOADED = -35
+_ALL_COINS = 21_000_000
 _NO_PREVIOUS_BLOCK = "0" * 64
 
 
@@ -290,9 +292,18 @@ class Node:
         return fee.feerate_from_btc_kvb(self.call("getmempoolinfo")["incrementalrelayfee"])
 
     def estimate_feerate_sat_kvb(self, target_blocks: int) -> int | None:
-        """Return the feerate expected to confirm within the blocks, None while the node has no estimate."""
-        feerate = self.call("estimatesmartfee", target_blocks).get("feerate")
-        return None if feerate is None else fee.feerate_from_btc_kvb(feerate)
+        """Return the feerate expected to confirm within the blocks, None while the node has no estimate.
+
+        What is no number at all is no estimate either; zero and less are passed on as they are.
+        """
+        found = self.call("estimatesmartfee", target_blocks)
+        feerate: Any = found.get("feerate") if isinstance(found, dict) else None
+        # More coins than there are is as little an estimate as a word is.
+        if isinstance(feerate, bool) or not isinstance(feerate, int | Decimal):
+            return None
+        if abs(Decimal(feerate)) > _ALL_COINS:
+            return None
+        return fee.feerate_from_btc_kvb(feerate)
 
     # The wallet
 

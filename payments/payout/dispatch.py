@@ -11,7 +11,7 @@ from django.utils import timezone
 from govpay.errors import GovPayError
 from payments.models import Disbursement, Payout, ScriptPurpose, Wallet, WalletScript
 from payments.onchain import node
-from payments.payout import chain, core, engine, failpoint, guard, store
+from payments.payout import chain, core, engine, failpoint, feerate, guard, store
 from payments.payout import follow as follower
 from payments.payout import seal as sealing
 
@@ -50,16 +50,18 @@ def seal(*, disbursement_id: int) -> None:
         guard.require_wallet_runs(wallet)
         client.load_wallet(wallet.name)
         guard.check_wallet(wallet, client)
-        feerate = sealing.choose_feerate(disbursement.program, client)
+        rate = feerate.choose(disbursement.program, client, is_urgent=disbursement.is_urgent)
         while True:
             sealing.refill_change(wallet, client)
-            if sealing.seal_next(disbursement, feerate_sat_kvb=feerate) is None:
+            if sealing.seal_next(disbursement, feerate_sat_kvb=rate) is None:
                 break
             failpoint.hit("K7")
         Disbursement.objects.filter(pk=disbursement_id).exclude(problem="").update(problem="")
+        feerate.end_wait(disbursement_id)
 
     def waits(error: GovPayError) -> None:
         Disbursement.objects.filter(pk=disbursement_id).update(problem=error.message[:300])
+        feerate.note_wait(disbursement_id, error)
 
     _with_node("seal", work, waits, disbursement_id=disbursement_id)
 

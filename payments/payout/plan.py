@@ -21,13 +21,6 @@ class InsufficientCoins(GovPayError):
     is_transient = True
 
 
-class FeeOverReserve(GovPayError):
-    """The fee would exceed what the approver agreed to."""
-
-    code = "fee_over_reserve"
-    http_status = 409
-
-
 @dataclass(frozen=True)
 class Line:
     """A payment to be paid: its id, script_pubkey and satoshis."""

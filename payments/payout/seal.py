@@ -18,8 +18,8 @@ from payments.models import (
     Wallet,
     WalletScript,
 )
-from payments.onchain import fee, node, tx
-from payments.payout import failpoint, guard, plan, versions
+from payments.onchain import node, tx
+from payments.payout import caps, failpoint, guard, plan, versions
 from payments.states import DisbursementStatus, PayoutStatus
 
 COINBASE_MATURITY = 100
@@ -51,21 +51,6 @@ class WalletNotReady(Conflict):
     is_transient = True
 
 
-def choose_feerate(program: Program, client: node.Node) -> int:
-    """Return the sat/kvB to pay now: the node's estimate within the program's bounds and above the node's minimum.
-
-    Raises fee.FeerateOutOfBounds when the node wants more than the program's ceiling.
-    """
-    estimate = client.estimate_feerate_sat_kvb(program.target_blocks)
-    floor = max(program.feerate_floor_sat_kvb, client.mempool_min_feerate_sat_kvb())
-    return fee.bounded(
-        estimate,
-        floor=floor,
-        ceiling=program.feerate_ceiling_sat_kvb,
-        fallback=program.feerate_fallback_sat_kvb,
-    )
-
-
 def refill_change(wallet: Wallet, client: node.Node) -> None:
     """Keep change scripts in store, because asking the node is not allowed inside the sealing transaction."""
     if wallet.ready_at is None:
@@ -84,7 +69,8 @@ def refill_change(wallet: Wallet, client: node.Node) -> None:
 def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None:
     """Seal the next group of a released disbursement and return the payout's id; None when no payment is left.
 
-    Raises guard.EngineStopped, guard.WalletHalted, plan.InsufficientCoins and plan.FeeOverReserve; nothing is sealed then.
+    Raises guard.EngineStopped, guard.WalletHalted, plan.InsufficientCoins, and caps.FeeOverShare, FeeOverBudget or
+    FeeOverReserve; nothing is sealed then.
     """
     program = disbursement.program
     wallet = Wallet.objects.select_for_update().get(program=program)
@@ -94,8 +80,14 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
         return None
     failpoint.hit("K5")
     need_sat = sum(line.amount_sat for line in lines)
-    planned = plan.fund(lines, _free_coins(wallet, need_sat), feerate_sat_kvb=feerate_sat_kvb)
-    _check_reserve(disbursement, planned)
+    planned = plan.fund(lines, free_coins(wallet, need_sat), feerate_sat_kvb=feerate_sat_kvb)
+    caps.require(
+        program,
+        disbursement,
+        payments_sat=planned.payments_sat,
+        fee_sat=planned.fee_sat,
+        added_sat=planned.fee_sat,
+    )
     amounts = (planned.change_sat,) if planned.change_sat else ()
     change = [
         tx.Output(amount, script)
@@ -164,7 +156,8 @@ def _claim(disbursement: Disbursement, program: Program) -> tuple[plan.Line, ...
     return plan.group(lines, max_payments=program.group_max_payments, max_vsize_vb=program.group_max_vsize_vb)
 
 
-def _free_coins(wallet: Wallet, need_sat: int) -> list[plan.FreeCoin]:
+def free_coins(wallet: Wallet, need_sat: int) -> list[plan.FreeCoin]:
+    """Return confirmed coins that nothing reserves: a few that suffice alone, and the largest."""
     values: dict[str, Any] = {
         "wallet": wallet.pk,
         "maturity": COINBASE_MATURITY,
@@ -177,25 +170,6 @@ def _free_coins(wallet: Wallet, need_sat: int) -> list[plan.FreeCoin]:
             plan.FreeCoin(tx.OutPoint(txid, vout), amount, bytes(script))
             for txid, vout, amount, script in cursor.fetchall()
         ]
-
-
-def _check_reserve(disbursement: Disbursement, planned: plan.Plan) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT coalesce(sum(t.fee_sat), 0) FROM payments_payout p"
-            " JOIN payments_payouttx t ON t.id = p.current_id"
-            " WHERE p.disbursement_id = %s AND p.status <> 'unsealed'",
-            [disbursement.pk],
-        )
-        spent_sat = int(cursor.fetchone()[0])
-    reserved_sat = disbursement.fee_reserved_sat or 0
-    if spent_sat + planned.fee_sat > reserved_sat:
-        raise plan.FeeOverReserve(
-            f"A fee of {planned.fee_sat} sat after {spent_sat} sat exceeds the {reserved_sat} sat approved.",
-            fee_sat=planned.fee_sat,
-            spent_sat=spent_sat,
-            reserved_sat=reserved_sat,
-        )
 
 
 def claim_change(wallet: Wallet, count: int) -> list[bytes]:

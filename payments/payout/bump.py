@@ -1,0 +1,354 @@
+"""Bumps a payout's fee: writes a version with the same payments and every old input that pays more (RBF).
+
+The original may still be the one that confirms; books and states follow the one that does. A person's bump and the
+engine's own are the same two calls. For a child (``child.py``) the feerate is that of parent and child together.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from govpay.errors import Conflict
+from payments import doorbell
+from payments.models import Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation, Wallet
+from payments.models.wallet import Signer
+from payments.onchain import fee, node, tx
+from payments.payout import caps, failpoint, feerate, guard, rbf, seal, store, versions
+from payments.states import PAYOUT_OPEN, PayoutStatus
+
+S = PayoutStatus
+BUMPABLE = (S.COMMITTED, S.SIGNED, S.SENT)
+# A node replaces no more txs than this at once (BIP125, rule 5).
+MOST_REPLACED = 100
+# What nodes ask for at least by default, whatever ours is set to: the replacement must convince them all.
+INCREMENTAL_SAT_KVB = 1_000
+
+
+class PayoutNotBumpable(Conflict):
+    """The payout is not in a state in which a higher fee helps, or is of a kind that is never bumped."""
+
+    code = "payout_not_bumpable"
+
+
+class PayoutBusy(Conflict):
+    """A worker is at the payout just now; ask again in a moment."""
+
+    code = "payout_busy"
+    is_transient = True
+
+
+class VersionPending(Conflict):
+    """The newest version is still with its signers; a newer one would make their work void."""
+
+    code = "version_pending"
+
+
+class PayoutHasChild(Conflict):
+    """A child already pays for this payout; raise the child's fee instead."""
+
+    code = "payout_has_child"
+
+
+class BumpTooLow(Conflict):
+    """Nodes replace a tx only for a higher fee than this."""
+
+    code = "bump_too_low"
+
+
+class TooManyReplaced(Conflict):
+    """More txs hang on the payout than nodes evict at once; a child of its change is the other way."""
+
+    code = "too_many_replaced"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the node said before the database transaction: what a replacement must beat."""
+
+    outbid: rbf.Outbid
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A bump before it is written, and the version that it replaces."""
+
+    old: PayoutTx
+    before: rbf.Old
+    after: rbf.Replacement
+
+    @property
+    def added_sat(self) -> int:
+        """What it costs more than the newest version."""
+        return self.after.fee_sat - self.old.fee_sat
+
+
+def preview(
+    payout_id: int, feerate_sat_kvb: int, client: node.Node, *, over_pending: bool = False
+) -> dict[str, Any]:
+    """Return what a bump to this feerate would change, in figures; nothing is written.
+
+    Call it outside database transactions. Raises every refusal that ``build`` raises.
+    """
+    payout = read(payout_id)
+    look = _look(payout, client)
+    proposal = propose(payout, feerate_sat_kvb, look, over_pending=over_pending)
+    program = payout.wallet.program
+    old, after = proposal.old, proposal.after
+    return {
+        "old_txid": old.txid,
+        "old_fee_sat": old.fee_sat,
+        "old_vsize_vb": old.vsize_vb,
+        "old_feerate_sat_kvb": old.feerate_sat_kvb,
+        "old_change_sat": old.change_sat,
+        "new_fee_sat": after.fee_sat,
+        "new_vsize_vb": after.vsize_vb,
+        "new_feerate_sat_kvb": after.fee_sat * 1000 // after.vsize_vb,
+        "new_change_sat": sum(output.amount_sat for output in after.change),
+        "fee_added_sat": proposal.added_sat,
+        "added_inputs": describe_coins(after),
+        "evicted_fee_sat": look.outbid.fee_sat,
+        "needs_second_person": proposal.added_sat > program.bump_alone_limit_sat,
+    }
+
+
+def build(payout_id: int, feerate_sat_kvb: int, client: node.Node, *, over_pending: bool = False) -> PayoutTx:
+    """Write the bump as the payout's current version, to be signed and sent by the engine, and return it.
+
+    It takes the payout's lease itself; call it outside database transactions. ``over_pending`` replaces a version that
+    signers elsewhere have not signed yet. Raises EngineStopped, WalletHalted, FeerateRefused, PayoutNotBumpable,
+    VersionPending, PayoutHasChild, BumpTooLow, TooManyReplaced, PayoutBusy, InsufficientCoins, and the caps FeeOverShare,
+    FeeOverBudget, FeeOverReserve; nothing is written then.
+    """
+    with leased(payout_id) as token:
+        payout = read(payout_id)
+        look = _look(payout, client)
+        seal.refill_change(payout.wallet, client)
+        with transaction.atomic():
+            Wallet.objects.select_for_update().get(pk=payout.wallet_id)
+            lock(payout_id, token)
+            payout = read(payout_id)
+            proposal = propose(payout, feerate_sat_kvb, look, over_pending=over_pending)
+            version = _write(payout, proposal)
+        failpoint.hit("K14")
+    return version
+
+
+def propose(payout: Payout, feerate_sat_kvb: int, look: Look, *, over_pending: bool) -> Proposal:
+    """Return the bump, after every rule was checked. Reads only; hold the wallet's row to act on the answer."""
+    program = payout.wallet.program
+    guard.require_wallet_runs(payout.wallet)
+    _require_bumpable(payout, over_pending=over_pending)
+    feerate.require_bounds(program, feerate_sat_kvb)
+    old = payout.current
+    assert old is not None
+    parent = _parent_version(payout)
+    before = _old(old)
+    after = rbf.build(
+        before,
+        seal.free_coins(payout.wallet, 1),
+        asked=asked(parent, feerate_sat_kvb),
+        least=look.outbid.least_sat,
+        input_weight=payout.wallet.input_weight,
+        spare_script=spare_script(payout.wallet),
+    )
+    _require_enough(after, parent, feerate_sat_kvb)
+    pays_for = payout if payout.parent is None else payout.parent
+    caps.require(
+        program,
+        pays_for.disbursement,
+        payments_sat=pays_for.payments_sat,
+        fee_sat=after.fee_sat + (parent.fee_sat if parent else 0),
+        added_sat=after.fee_sat - old.fee_sat,
+    )
+    return Proposal(old, before, after)
+
+
+@contextmanager
+def leased(payout_id: int) -> Iterator[int]:
+    """Keep workers away from the payout while a version is built; raise PayoutBusy when one is at it."""
+    held = store.PostgresStore()
+    token = held.lease(payout_id)
+    if token is None:
+        raise PayoutBusy("A worker is at this payout just now; ask again in a moment.")
+    try:
+        yield token
+    finally:
+        held.unlease(payout_id, token)
+
+
+def spare_script(wallet: Wallet) -> bytes:
+    """Return a placeholder as long as the wallet's change scripts; a real one is claimed when it is needed."""
+    return bytes(wallet.change_weight // fee.WITNESS_SCALE - 9)
+
+
+def live_child(payout: Payout) -> Payout | None:
+    """Return the child that pays for the payout now, if one does."""
+    return Payout.objects.filter(parent=payout, status__in=(S.SEALED, *PAYOUT_OPEN)).order_by("-pk").first()
+
+
+def read(payout_id: int) -> Payout:
+    """Return the payout with all that its fees depend on."""
+    related = ("wallet__program", "disbursement", "current", "parent__disbursement")
+    return Payout.objects.select_related(*related).get(pk=payout_id)
+
+
+def lock(payout_id: int, token: int) -> None:
+    """Lock the payout's row for a database transaction; raise PayoutBusy when the lease was lost."""
+    rows = Payout.objects.select_for_update().filter(pk=payout_id, lease_token=token)
+    if not rows.values_list("pk", flat=True).first():
+        raise PayoutBusy("Another worker took this payout over; ask again in a moment.")
+
+
+def _look(payout: Payout, client: node.Node) -> Look:
+    """Ask the node what would be evicted, here and, as far as we built it, in the memory pools of others."""
+    fees, feerates, replaced = [0], [0], 0
+    built = PayoutTx.objects.filter(payout=payout).values_list("fee_sat", "vsize_vb")
+    for fee_sat, vsize_vb in built:
+        fees.append(fee_sat)
+        feerates.append(-(-fee_sat * 1000 // vsize_vb))
+    outpoints = [
+        tx.OutPoint(txid, vout)
+        for txid, vout in Reservation.objects.filter(payout=payout).values_list("txid", "vout")
+    ]
+    here_sat = 0
+    for txid in client.mempool_spenders(outpoints):
+        entry = client.mempool_entry(txid)
+        if entry is not None:
+            here_sat += entry.descendant_fee_sat
+            replaced += entry.descendant_count
+            feerates.append(-(-entry.fee_sat * 1000 // entry.vsize_vb))
+    if replaced > MOST_REPLACED:
+        raise TooManyReplaced(
+            f"{replaced} txs hang on this payout in the memory pool; nodes replace at most {MOST_REPLACED}.",
+            replaced=replaced,
+            most=MOST_REPLACED,
+        )
+    return Look(
+        rbf.Outbid(
+            fee_sat=max(here_sat, *fees),
+            feerate_sat_kvb=max(feerates),
+            incremental_sat_kvb=max(INCREMENTAL_SAT_KVB, client.incremental_feerate_sat_kvb()),
+            mempool_min_sat_kvb=client.mempool_min_feerate_sat_kvb(),
+        )
+    )
+
+
+def describe_coins(after: rbf.Replacement) -> list[dict[str, Any]]:
+    """Return the added coins as a preview shows them."""
+    return [
+        {"txid": coin.outpoint.txid, "vout": coin.outpoint.vout, "amount_sat": coin.amount_sat}
+        for coin in after.added
+    ]
+
+
+def inputs_added(after: rbf.Replacement) -> list[versions.Input]:
+    """Return the added coins as inputs."""
+    return [
+        versions.Input(coin.outpoint, tx.Output(coin.amount_sat, coin.script_pubkey)) for coin in after.added
+    ]
+
+
+def require_open(payout: Payout) -> None:
+    """Raise PayoutNotBumpable unless a higher fee can still help: it is past the commit point and in no block."""
+    where = "mined" if payout.mined_txid is not None else payout.status
+    if where not in BUMPABLE:
+        raise PayoutNotBumpable(
+            f"Payout {payout.pk} is {where}; only one that is {', '.join(BUMPABLE)} can be bumped.",
+            status=where,
+        )
+
+
+def _require_bumpable(payout: Payout, *, over_pending: bool) -> None:
+    if payout.kind == PayoutKind.CONSOLIDATION:
+        raise PayoutNotBumpable("A consolidation waits for low fees; it is never bumped.", kind=payout.kind)
+    require_open(payout)
+    assert payout.current is not None
+    if payout.wallet.signer == Signer.PSBT and payout.current.raw is None and not over_pending:
+        raise VersionPending(
+            "The newest version still waits for its signers; ask for a bump over it, or wait.",
+            txid=payout.current.txid,
+        )
+    child = live_child(payout)
+    if child is not None:
+        raise PayoutHasChild(
+            f"Payout {child.pk} already pays for this one with its change; raise its fee instead.",
+            child_id=child.pk,
+        )
+
+
+def _parent_version(payout: Payout) -> PayoutTx | None:
+    """Return the version of the parent that the child pays for; None for other payouts, and once a block holds it."""
+    if payout.parent is None:
+        return None
+    mined = payout.parent.mined_txid
+    if mined == payout.anchor_txid:
+        return None
+    if mined is not None:
+        raise PayoutNotBumpable(
+            "The parent confirmed as another version; this child can never confirm.", status=payout.status
+        )
+    return PayoutTx.objects.get(payout=payout.parent, txid=payout.anchor_txid)
+
+
+def asked(parent: PayoutTx | None, feerate_sat_kvb: int) -> rbf.Price:
+    """Return the fee that the feerate asks of a weight; with a parent, of both together less what the parent pays."""
+    if parent is None:
+        return lambda weight: fee.fee_sat(weight=weight, feerate_sat_kvb=feerate_sat_kvb)
+    size, paid = parent.vsize_vb * fee.WITNESS_SCALE, parent.fee_sat
+    return lambda weight: fee.fee_sat(weight=weight + size, feerate_sat_kvb=feerate_sat_kvb) - paid
+
+
+def _require_enough(after: rbf.Replacement, parent: PayoutTx | None, feerate_sat_kvb: int) -> None:
+    if after.asked_sat >= after.least_sat:
+        return
+    size = after.vsize_vb + (parent.vsize_vb if parent else 0)
+    least = -(-(after.least_sat + (parent.fee_sat if parent else 0)) * 1000 // size)
+    raise BumpTooLow(
+        f"{feerate.text(feerate_sat_kvb)} is too low: to replace what is out there takes {after.least_sat} sat, "
+        f"{feerate.text(least)}.",
+        feerate_sat_kvb=feerate_sat_kvb,
+        least_feerate_sat_kvb=least,
+        least_fee_sat=after.least_sat,
+    )
+
+
+def _old(version: PayoutTx) -> rbf.Old:
+    """Read a version from its own bytes: no query a payment."""
+    outputs = tx.parse(bytes(version.unsigned_tx)).outputs
+    ours = set(version.change.values_list("vout", flat=True))
+    spent = versions.inputs_of(version)
+    return rbf.Old(
+        inputs=tuple(found.outpoint for found in spent),
+        inputs_sat=sum(found.output.amount_sat for found in spent),
+        payments=tuple(output for vout, output in enumerate(outputs) if vout not in ours),
+        change=tuple(outputs[vout] for vout in sorted(ours)),
+    )
+
+
+def _write(payout: Payout, proposal: Proposal) -> PayoutTx:
+    before, after = proposal.before, proposal.after
+    spare = spare_script(payout.wallet)
+    if any(output.script_pubkey == spare for output in after.change):
+        (script,) = seal.claim_change(payout.wallet, 1)
+        after = rbf.with_script(after, spare, script)
+    last = Reservation.objects.filter(payout=payout).aggregate(last=Max("position"))["last"]
+    versions.reserve(payout, inputs_added(after), first_position=last + 1)
+    version = versions.add(
+        payout,
+        versions.Draft(
+            kind=PayoutTxKind.BUMP,
+            inputs=[*before.inputs, *(coin.outpoint for coin in after.added)],
+            payments=before.payments,
+            change=after.change,
+            fee_sat=after.fee_sat,
+            weight=after.weight,
+        ),
+    )
+    # It is due some blocks after a node took it; until then no other bump follows by itself.
+    Payout.objects.filter(pk=payout.pk).update(sent_height=None, due_at=None, attempts=0, problem="")
+    doorbell.ring("advance", payout_id=payout.pk)
+    return version
