@@ -34,6 +34,7 @@ class Reader:
 
     def tx(self) -> SignedTx:
         """Return the next tx, witness or not."""
+        start = self.at
         version = self.take(4)
         has_witness = self.data[self.at] == 0
         if has_witness:
@@ -55,7 +56,9 @@ class Reader:
                     self.take(self.count())
         bare = version + body + self.take(4)
         txid = hashlib.sha256(hashlib.sha256(bare).digest()).digest()[::-1].hex()
-        return SignedTx(txid, frozenset(inputs), tuple(outputs))
+        raw = self.data[start : self.at]
+        vsize_vb = -(-(3 * len(bare) + len(raw)) // 4)
+        return SignedTx(txid, frozenset(inputs), tuple(outputs), raw, vsize_vb)
 
 
 def parse_tx(raw: bytes) -> SignedTx:

@@ -148,7 +148,9 @@ class TestPayout:
 
     def test_costs_at_most_the_virtual_bytes_that_were_promised(self, settings: object) -> None:
         use_node(settings)
-        big = Ministry.open(deposits_sat=[20_000_000], code="BIG")
+        # One feerate only, whatever the node estimates from what earlier tests have mined.
+        rate = {"feerate_floor_sat_kvb": 2_000, "feerate_ceiling_sat_kvb": 2_000}
+        big = Ministry.open(deposits_sat=[20_000_000], code="BIG", **rate)
         (payout,) = big.pay(big.release([10_000] * 500))
         planned_vb = payout.current.fee_sat * 1000 // big.program.feerate_fallback_sat_kvb
         # A signature is a byte shorter than the plan's bound half of the time.

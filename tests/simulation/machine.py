@@ -149,7 +149,7 @@ class PayoutMachine(RuleBasedStateMachine):
         if not hasattr(self, "network"):
             return
         signed = list(self.network.signed.values())
-        checks.check_pairwise_inputs(self.owed, signed)
+        checks.check_pairwise_inputs(checks.by_script(self.owed, signed))
         checks.check_paid(self.owed, self.network.live(), exactly=False)
         checks.check_outputs_approved(self.owed, [CHANGE], signed)
         checks.check_reservations(self.store.live_reservations)
