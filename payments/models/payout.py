@@ -47,7 +47,9 @@ class Payout(Tracked):
     lease_token = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
+    # Failures in a row, and how often in a row a node had its bytes when they were offered: both stretch the delays.
     attempts = models.PositiveIntegerField(default=0)
+    offers = models.PositiveIntegerField(default=0)
     problem = models.CharField(max_length=300, blank=True)
     # The height of the chain when its newest version was first accepted: a bump is due some blocks later.
     sent_height = models.PositiveIntegerField(null=True)

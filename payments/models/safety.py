@@ -1,6 +1,7 @@
 """What keeps an installation safe and awake: its identity, the global stop, and alarms that somebody must own."""
 
 import uuid
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
@@ -119,3 +120,8 @@ class Heartbeat(models.Model):
     def beat(cls, name: str) -> None:
         """Note, by the database's clock, that it was done now."""
         cls.objects.update_or_create(name=name, defaults={"beat_at": Now()})
+
+    @classmethod
+    def is_due(cls, name: str, *, every_s: int) -> bool:
+        """Tell whether it was last done so many seconds ago, or never."""
+        return not cls.objects.filter(name=name, beat_at__gt=Now() - timedelta(seconds=every_s)).exists()

@@ -46,6 +46,8 @@ _INVALID_PARAMETER = -8
 _WALLET_ERROR = -4
 _ALREADY_LOADED = -35
 _ALL_COINS = 21_000_000
+# A request with more calls than this could outlast the node's patience with one connection.
+_CALLS_AT_ONCE = 500
 _NO_PREVIOUS_BLOCK = "0" * 64
 
 
@@ -142,6 +144,15 @@ class Node:
         """Call any method of the node; raise a NodeError. Decimals stay exact, floats are refused."""
         return self._transport.call(self._path, method, params)
 
+    def call_many(self, method: str, calls: Sequence[tuple[object, ...]]) -> list[Any]:
+        """Call a method many times in few requests; a call that the node refuses has an RpcError for its result."""
+        parts = range(0, len(calls), _CALLS_AT_ONCE)
+        return [
+            result
+            for at in parts
+            for result in self._transport.call_many(self._path, method, calls[at : at + _CALLS_AT_ONCE])
+        ]
+
     def close(self) -> None:
         """Close this thread's connection; the next call opens another."""
         self._transport.close()
@@ -213,6 +224,17 @@ class Node:
         found = self.call("gettxout", outpoint.txid, outpoint.vout, include_mempool)
         return None if found is None else _output(found["value"], found["scriptPubKey"]["hex"])
 
+    def utxos(
+        self, outpoints: Sequence[tx.OutPoint], *, include_mempool: bool
+    ) -> list[tx.Output | None]:
+        """Return each of the outputs if it is unspent, else None, in one request."""
+        calls = [(outpoint.txid, outpoint.vout, include_mempool) for outpoint in outpoints]
+        found = self.call_many("gettxout", calls)
+        for answer in found:
+            if isinstance(answer, rpc.RpcError):
+                raise answer
+        return [None if f is None else _output(f["value"], f["scriptPubKey"]["hex"]) for f in found]
+
     def scan_utxos(self, scripts: Sequence[bytes]) -> UtxoScan:
         """Return what is unspent to the scripts, all at one block, from the node's own set.
 
@@ -271,6 +293,17 @@ class Node:
             descendant_fee_sat=amount.sat_from_node(found["fees"]["descendant"]),
             descendant_count=int(found["descendantcount"]),
         )
+
+    def mempool_lacks(self, txids: Sequence[str]) -> set[str]:
+        """Return those of the txs that do not wait in the node's mempool."""
+        answers = self.call_many("getmempoolentry", [(txid,) for txid in txids])
+        lacking = set()
+        for txid, answer in zip(txids, answers, strict=True):
+            if isinstance(answer, rpc.RpcError):
+                if answer.rpc_code != _NOT_FOUND:
+                    raise answer
+                lacking.add(txid)
+        return lacking
 
     def mempool_spender(self, outpoints: Sequence[tx.OutPoint]) -> str | None:
         """Return the txid of the mempool's tx that spends the first of the outpoints that is spent, or None."""

@@ -10,6 +10,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -174,10 +175,37 @@ class Transport:
 
     def call(self, path: str, method: str, params: tuple[object, ...]) -> Any:
         """Return the result of one call; raise a NodeError."""
-        request_id = f"{os.getpid()}-{next(self._ids)}"
-        body = f'{{"jsonrpc":"1.0","id":"{request_id}","method":{encode(method)},"params":{encode(params)}}}'
+        request_id, body = self._request(method, params)
         status, reply = self._exchange(path, method, body.encode())
-        return _result(method, request_id, status, reply)
+        return _result(method, request_id, status, _read(method, status, reply))
+
+    def call_many(self, path: str, method: str, calls: Sequence[tuple[object, ...]]) -> list[Any]:
+        """Return the results of many calls of one method, asked in one request; an RpcError stands for its own call.
+
+        Raises any other NodeError: then nothing is known of any of them.
+        """
+        if not calls:
+            return []
+        requests = [self._request(method, params) for params in calls]
+        body = "[" + ",".join(text for _, text in requests) + "]"
+        status, reply = self._exchange(path, method, body.encode())
+        found = _read(method, status, reply)
+        if not isinstance(found, list) or len(found) != len(requests):
+            # A node that is starting, or refuses the whole, answers with one object.
+            _result(method, "", status, found)
+            raise NodeReplyInvalid(f"The node's reply to {method} is not one answer a call (HTTP {status}).")
+        results: list[Any] = []
+        for (request_id, _), answer in zip(requests, found, strict=True):
+            try:
+                results.append(_result(method, request_id, status, answer))
+            except RpcError as error:
+                results.append(error)
+        return results
+
+    def _request(self, method: str, params: tuple[object, ...]) -> tuple[str, str]:
+        request_id = f"{os.getpid()}-{next(self._ids)}"
+        text = f'{{"jsonrpc":"1.0","id":"{request_id}","method":{encode(method)},"params":{encode(params)}}}'
+        return request_id, text
 
     def close(self) -> None:
         """Close this thread's connection, if there is one."""
@@ -239,15 +267,18 @@ class Transport:
         return response.status, reply
 
 
-def _result(method: str, request_id: str, status: int, reply: bytes) -> Any:
+def _read(method: str, status: int, reply: bytes) -> Any:
     if status in (401, 403):
         raise NodeUnauthorized("The node does not take our name and password.", http_status=status)
     if status == 503:
         raise NodeBusy(f"The node is too busy for {method}.")
     try:
-        found = json.loads(reply, parse_float=Decimal, parse_constant=_refuse_constant)
+        return json.loads(reply, parse_float=Decimal, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise NodeReplyInvalid(f"The node's reply to {method} is not JSON (HTTP {status}).") from error
+
+
+def _result(method: str, request_id: str, status: int, found: Any) -> Any:
     if not isinstance(found, dict) or found.get("id") != request_id:
         raise NodeReplyInvalid(f"The node's reply to {method} belongs to another call (HTTP {status}).")
     failure = found.get("error")

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 from payments.onchain.send import SendOutcome
 from payments.states import PayoutStatus
 
-RETRY_S = 5
-FEE_RETRY_S = 60
+# Delays in seconds: the first one, which doubles each time in a row, and the longest.
+RETRY_S, RETRY_MOST_S = 5, 60
+FEE_RETRY_S, FEE_RETRY_MOST_S = 60, 600
 SIGN_RETRY_S = 60
-# How long accepted bytes rest before they are offered to the node again, in case it forgot them.
-REBROADCAST_S = 60
+# How long accepted bytes rest before they are offered again. The follower looks for them in the node's memory pool
+# meanwhile, and ends the rest when they are not there any more.
+REBROADCAST_S, REBROADCAST_MOST_S = 60, 3_600
+# After so many failures in a row, about eight minutes, a person should know.
+STUCK_ATTEMPTS = 10
 # How long the coins of an unsealed payout rest, so that a coin which the node lacks is not sealed again and again.
 COIN_REST_S = 60
 
@@ -24,7 +28,8 @@ class Snapshot:
 
     ``signed`` is the newest version whose signed bytes are stored (in a payout that is given up: the newest void), and
     ``txids`` names all of them. ``is_pending``: its current version waits for a signature. ``brake`` says why nothing may
-    be committed, signed or sent now: a global stop, a halted wallet; empty when the way is free.
+    be committed, signed or sent now: a global stop, a halted wallet; empty when the way is free. ``attempts`` counts
+    failures in a row, ``offers`` how often in a row a node had the bytes.
     """
 
     payout_id: int
@@ -34,6 +39,8 @@ class Snapshot:
     is_pending: bool
     is_due: bool = True
     brake: str = ""
+    attempts: int = 0
+    offers: int = 0
 
 
 @dataclass(frozen=True)
@@ -189,6 +196,7 @@ class Send:
 class RecordSent:
     """Note that a node has the tx, or says why it has another version, and rest until the next rebroadcast."""
 
+    delay_s: int
     note: str = ""
 
 
@@ -206,10 +214,11 @@ class Freeze:
 
 @dataclass(frozen=True)
 class Retry:
-    """Come back later; say why."""
+    """Come back later; say why. ``is_failure``: it counts towards the alarm; waiting for a signer does not."""
 
     reason: str
     delay_s: int
+    is_failure: bool = True
 
 
 @dataclass(frozen=True)
@@ -284,17 +293,18 @@ def _alive(payout: Snapshot, seen: Observation) -> Command:
         case Signed(raw):
             return Persist(raw)
         case SignerWaits(reason, delay_s):
-            return _send(payout) or Retry(reason, delay_s)
+            return _send(payout) or Retry(reason, delay_s, is_failure=False)
         case SignerContradicts(rule):
             return Freeze(f"The signer returned something else than what was sealed: {rule}.")
         case SendReply(outcome, reason):
-            return _after_send(outcome, reason)
+            return _after_send(payout, outcome, reason)
         case Spender(None):
-            return Retry("An input is not known to the node yet; its block may come back.", RETRY_S)
+            reason = "An input is not known to the node; its block may come back."
+            return Retry(reason, retry_s(payout.payout_id, payout.attempts))
         case Spender(txid) if payout.signed is not None and txid == payout.signed.txid:
-            return RecordSent()
+            return _rest(payout)
         case Spender(txid) if txid in payout.txids:
-            return RecordSent(f"The node keeps another version, {txid}.")
+            return _rest(payout, f"The node keeps another version, {txid}.")
         case Spender(txid):
             return Freeze(f"An input is spent by {txid}, which is not ours.")
     raise Impossible(seen)
@@ -304,17 +314,40 @@ def _send(payout: Snapshot) -> Command | None:
     return Send(payout.signed) if payout.signed is not None and payout.is_due else None
 
 
-def _after_send(outcome: SendOutcome, reason: str) -> Command:
+def _rest(payout: Snapshot, note: str = "") -> RecordSent:
+    delay_s = backoff_s(REBROADCAST_S, REBROADCAST_MOST_S, times=payout.offers, payout_id=payout.payout_id)
+    return RecordSent(delay_s, note)
+
+
+def _after_send(payout: Snapshot, outcome: SendOutcome, reason: str) -> Command:
+    fee_retry_s = backoff_s(FEE_RETRY_S, FEE_RETRY_MOST_S, times=payout.attempts, payout_id=payout.payout_id)
     match outcome:
         case SendOutcome.ACCEPTED | SendOutcome.KNOWN:
-            return RecordSent()
+            return _rest(payout)
         case SendOutcome.UNKNOWN:
-            return Retry(f"The node did not answer ({reason}); the same bytes go again.", RETRY_S)
+            delay_s = retry_s(payout.payout_id, payout.attempts)
+            return Retry(f"The node did not answer ({reason}); the same bytes go again.", delay_s)
         case SendOutcome.FEE_TOO_LOW:
-            return Retry(f"The node wants a higher fee now ({reason}).", FEE_RETRY_S)
+            return Retry(f"The node wants a higher fee now ({reason}).", fee_retry_s)
         case SendOutcome.CHAIN_TOO_LONG:
-            return Retry(f"Too many unconfirmed ancestors ({reason}).", FEE_RETRY_S)
+            return Retry(f"Too many unconfirmed ancestors ({reason}).", fee_retry_s)
         case SendOutcome.MISSING_INPUTS | SendOutcome.CONFLICT:
             return FindSpender()
         case SendOutcome.FEE_TOO_HIGH | SendOutcome.REJECTED:
             return Freeze(f"The node refuses the tx: {reason}.")
+
+
+def retry_s(payout_id: int, attempts: int) -> int:
+    """Return how many seconds to wait after so many failures in a row before this one."""
+    return backoff_s(RETRY_S, RETRY_MOST_S, times=attempts, payout_id=payout_id)
+
+
+def backoff_s(first_s: int, most_s: int, *, times: int, payout_id: int) -> int:
+    """Return the first delay doubled ``times`` times, at most the longest, and up to a quarter more or less.
+
+    The spread keeps many payouts that failed together from coming back together. It is drawn from id and count, so
+    that the core stays a function of what it is given.
+    """
+    delay_s = min(first_s << min(times, 32), most_s)
+    spread = (payout_id * 0x9E3779B1 + times * 0x85EBCA6B) % 1_009 - 504
+    return max(delay_s + delay_s * spread // 2_016, 1)

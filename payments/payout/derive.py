@@ -25,6 +25,8 @@ from payments.states import PAYOUT_CLOSED, DisbursementStatus, PaymentStatus, Pa
 
 S = PayoutStatus
 MOST_CONFIRMATIONS = 100
+# Its bytes go out again at the next visit.
+AT_ONCE: dict[str, Any] = {"due_at": None, "offers": 0, "attempts": 0}
 # A spend buried this deep is final: what it excludes is dead (I1a).
 FINAL_DEPTH = 100
 
@@ -61,8 +63,8 @@ def derive() -> None:
     _unsettle(payouts.filter(~pays, status=S.SETTLED, is_given_up=False), S.SENT)
     _unsettle(payouts.filter(~pays, status=S.SETTLED, is_given_up=True), S.VOIDING)
     _unsettle(payouts.filter(shallow & ~settles, status=S.SETTLED), S.MINED)
-    _move_each(payouts.filter(~pays, status=S.MINED, is_given_up=False), S.MINED, S.SENT, due_at=None)
-    _move_each(payouts.filter(~pays, status=S.MINED, is_given_up=True), S.MINED, S.VOIDING, due_at=None)
+    _move_each(payouts.filter(~pays, status=S.MINED, is_given_up=False), S.MINED, S.SENT, **AT_ONCE)
+    _move_each(payouts.filter(~pays, status=S.MINED, is_given_up=True), S.MINED, S.VOIDING, **AT_ONCE)
     for old in (S.COMMITTED, S.SIGNED, S.SENT, S.FROZEN, S.VOIDING):
         _move_each(payouts.filter(pays, status=old), old, S.MINED, problem="")
     _level(payouts)
@@ -188,7 +190,7 @@ def _unsettle(rows: QuerySet[Payout], new: str) -> None:
             actor="engine",
         )
     if ids:
-        changes: dict[str, Any] = {} if new == S.MINED else {"due_at": None}
+        changes: dict[str, Any] = {} if new == S.MINED else dict(AT_ONCE)
         move(
             Payout.objects.filter(pk__in=ids),
             old=S.SETTLED,

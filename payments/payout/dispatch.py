@@ -78,9 +78,7 @@ def advance(*, payout_id: int) -> None:
         )
 
     def waits(error: GovPayError) -> None:
-        # Until then the sweep rings for others: what fails again and again must not come first for ever.
-        later = Now() + timedelta(seconds=core.RETRY_S)
-        Payout.objects.filter(pk=payout_id).update(problem=error.message[:300], due_at=later)
+        store.PostgresStore().put_off(payout_id, error.message)
 
     _with_node("advance", work, waits, payout_id=payout_id)
 

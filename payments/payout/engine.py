@@ -53,15 +53,15 @@ def act(
             return reply
         case core.FindSpender():
             return core.Spender(chain.spender(payout_id) or store.spender(payout_id))
-        case core.RecordSent(note):
+        case core.RecordSent(delay_s, note):
             failpoint("K12")
-            store.record_sent(payout_id, token, note)
+            store.record_sent(payout_id, token, note, delay_s)
         case core.Unseal(reason):
             store.unseal(payout_id, token, reason)
         case core.Quarantine(payment_ids, reason):
             store.quarantine(payout_id, token, payment_ids, reason)
         case core.Freeze(reason):
             store.freeze(payout_id, token, reason)
-        case core.Retry(reason, delay_s):
-            store.retry(payout_id, token, reason, delay_s)
+        case core.Retry(reason, delay_s, is_failure):
+            store.retry(payout_id, token, reason, delay_s, is_failure)
     return core.Nothing()

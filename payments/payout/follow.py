@@ -10,12 +10,23 @@ from django.utils import timezone
 
 from govpay.errors import GovPayError
 from ledger import books, events
-from payments.models import Block, ChainFact, Coin, Payout, PayoutTx, Wallet, WalletScript
+from payments.models import (
+    Block,
+    ChainFact,
+    Coin,
+    Heartbeat,
+    NodeStatus,
+    Payout,
+    PayoutTx,
+    Wallet,
+    WalletScript,
+)
 from payments.models.chain import ChainFactKind
 from payments.onchain import block as blocks
 from payments.onchain import node, scan, tx
-from payments.payout import booking, derive, guard
+from payments.payout import booking, derive, guard, mempool
 from payments.payout.ports import FailPoint
+from payments.states import PAYOUT_ACTIVE
 from payments.states import PayoutStatus as S
 
 log = structlog.get_logger(__name__)
@@ -25,6 +36,8 @@ FOLLOWER_LOCK = 0x676F7670
 BEGIN_LOCK = FOLLOWER_LOCK + 1
 # The first block that is read lies this deep, because there is no way back over it: a new tip is often replaced.
 BEGIN_DEPTH = 24
+# How often the node's memory pool is asked for what it took from us.
+MEMPOOL_S = 30
 
 
 class ForkTooDeep(GovPayError):
@@ -59,6 +72,11 @@ def follow(client: node.Node, *, failpoint: FailPoint) -> None:
         if read_blocks(client, failpoint):
             failpoint("K13")
         derive.derive()
+        if Heartbeat.is_due("mempool", every_s=MEMPOOL_S):
+            mempool.offer_forgotten(client)
+            Heartbeat.beat("mempool")
+        if NodeStatus.objects.filter(is_ok=False).exists():
+            _wake()
         tip = Block.objects.filter(is_active=True).latest("height")
         guard.record(
             is_ok=True,
@@ -70,6 +88,11 @@ def follow(client: node.Node, *, failpoint: FailPoint) -> None:
         # Whatever keeps the follower from the tip must be seen: without it nothing settles.
         guard.record(is_ok=False, code=error.code, message=error.message)
         raise
+
+
+def _wake() -> None:
+    """Let payouts that failed while the node was away try again at once: it is back."""
+    Payout.objects.filter(status__in=PAYOUT_ACTIVE, attempts__gt=0).update(due_at=None)
 
 
 def read_blocks(client: node.Node, failpoint: FailPoint) -> bool:

@@ -37,14 +37,14 @@ class Store(Protocol):
     def persist(self, payout_id: int, token: int, raw: bytes) -> None:
         """Store the current version's signed bytes with their journal entry."""
 
-    def record_sent(self, payout_id: int, token: int, note: str) -> None:
-        """Move it to sent unless it is there or given up, and set the next rebroadcast."""
+    def record_sent(self, payout_id: int, token: int, note: str, delay_s: int) -> None:
+        """Move it to sent unless it is there or given up, and rest until the next rebroadcast."""
 
     def freeze(self, payout_id: int, token: int, reason: str) -> None:
         """Move it to frozen with the reason."""
 
-    def retry(self, payout_id: int, token: int, reason: str, delay_s: int) -> None:
-        """Note why it waits and until when."""
+    def retry(self, payout_id: int, token: int, reason: str, delay_s: int, is_failure: bool) -> None:
+        """Note why it waits and until when; failures in a row are counted."""
 
     def spender(self, payout_id: int) -> str | None:
         """Return the txid that spends an input in the blocks that were read, if one does."""

@@ -14,13 +14,13 @@ from payments import doorbell
 from payments.models import Payment, Payout, Reservation
 from payments.models.history import move
 from payments.onchain import fee
-from payments.payout import booking, core
+from payments.payout import alarms, booking, core
 from payments.payout.ports import LeaseLost
 from payments.states import PaymentStatus, PayoutStatus
 
 SNAPSHOT = """
 SELECT p.lease_until < clock_timestamp() + make_interval(secs => %s), p.status,
-    coalesce(p.due_at <= clock_timestamp(), true), c.raw IS NULL,
+    coalesce(p.due_at <= clock_timestamp(), true), p.attempts, p.offers, c.raw IS NULL,
     ARRAY(SELECT t.txid FROM payments_payouttx t WHERE t.payout_id = p.id AND t.raw IS NOT NULL), s.txid, s.raw,
     coalesce(
         (SELECT 'The engine is stopped: ' || reason FROM payments_stop WHERE is_open),
@@ -36,6 +36,9 @@ LEFT JOIN LATERAL (
 ) s ON true
 WHERE p.id = %s AND p.lease_token = %s
 """
+
+# The alarm about a payout that the engine tries again and again in vain.
+STUCK = "payout_stuck"
 
 
 class PostgresStore:
@@ -76,7 +79,7 @@ class PostgresStore:
             raise LeaseLost(payout_id)
         if row[0]:
             self._renew(payout_id, token)
-        _, status, is_due, is_pending, txids, txid, raw, brake = row
+        _, status, is_due, attempts, offers, is_pending, txids, txid, raw, brake = row
         return core.Snapshot(
             payout_id,
             status,
@@ -85,6 +88,8 @@ class PostgresStore:
             is_pending=is_pending,
             is_due=is_due,
             brake=brake,
+            attempts=attempts,
+            offers=offers,
         )
 
     def commit(self, payout_id: int, token: int) -> None:
@@ -121,36 +126,60 @@ class PostgresStore:
             # The signer's check has shown that these bytes are the version with witnesses, so the txid is the same.
             weight = len(version.unsigned_tx) * (fee.WITNESS_SCALE - 1) + len(raw)
             booking.keep_signed(payout, version, raw, weight=weight)
-            changes: dict[str, Any] = {"problem": "", "due_at": None, "attempts": 0}
+            changes: dict[str, Any] = {"problem": "", "due_at": None, "attempts": 0, "offers": 0}
             if payout.status == PayoutStatus.COMMITTED:
                 self._move(payout, PayoutStatus.SIGNED, note=version.txid, **changes)
             else:
                 Payout.objects.filter(pk=payout_id).update(**changes)
 
-    def record_sent(self, payout_id: int, token: int, note: str) -> None:
+    def record_sent(self, payout_id: int, token: int, note: str, delay_s: int) -> None:
         """Note that a node has the tx; its bytes are offered again after a while."""
         rest: dict[str, Any] = {
-            "due_at": Now() + timedelta(seconds=core.REBROADCAST_S),
+            "due_at": Now() + timedelta(seconds=delay_s),
             "problem": note[:300],
             "attempts": 0,
+            "offers": F("offers") + 1,
         }
         with self._fenced(payout_id, token) as payout:
             if payout.status == PayoutStatus.SIGNED:
                 self._move(payout, PayoutStatus.SENT, **rest)
             else:
                 Payout.objects.filter(pk=payout_id).update(**rest)
+            if payout.attempts >= core.STUCK_ATTEMPTS:
+                alarms.clear(STUCK, subject="payout", subject_id=payout_id, note="A node has the tx.")
 
     def freeze(self, payout_id: int, token: int, reason: str) -> None:
         """Stop the payout for a person to look at."""
         with self._fenced(payout_id, token) as payout:
             self._move(payout, PayoutStatus.FROZEN, note=reason, problem=reason[:300])
 
-    def retry(self, payout_id: int, token: int, reason: str, delay_s: int) -> None:
-        """Note why the payout waits and until when; the status stays."""
-        with self._fenced(payout_id, token):
-            Payout.objects.filter(pk=payout_id).update(
-                due_at=Now() + timedelta(seconds=delay_s), problem=reason[:300], attempts=F("attempts") + 1
-            )
+    def retry(self, payout_id: int, token: int, reason: str, delay_s: int, is_failure: bool = True) -> None:
+        """Note why the payout waits and until when; the status stays. Many failures in a row open an alarm."""
+        with self._fenced(payout_id, token) as payout:
+            attempts = payout.attempts + is_failure
+            self._put_off(payout, reason, delay_s, attempts)
+            if attempts >= core.STUCK_ATTEMPTS:
+                alarms.sound(
+                    STUCK,
+                    subject="payout",
+                    subject_id=payout.pk,
+                    program_id=payout.wallet.program_id,
+                    message=f"{attempts} attempts in a row failed, the last one because: {reason}",
+                )
+
+    def put_off(self, payout_id: int, reason: str) -> None:
+        """Note why a visit could not even begin; until it is due again the sweep rings for others.
+
+        That is the node's trouble, or the wallet's, and has its own alarm.
+        """
+        with transaction.atomic():
+            payout = Payout.objects.select_for_update().get(pk=payout_id)
+            self._put_off(payout, reason, core.retry_s(payout_id, payout.attempts), payout.attempts + 1)
+
+    def _put_off(self, payout: Payout, reason: str, delay_s: int, attempts: int) -> None:
+        Payout.objects.filter(pk=payout.pk).update(
+            due_at=Now() + timedelta(seconds=delay_s), problem=reason[:300], attempts=attempts, offers=0
+        )
 
     def spender(self, payout_id: int) -> str | None:
         """Return the txid that spends an input in a block that was read; ours, if it is there, spends them all."""

@@ -27,6 +27,8 @@ class StoredPayout:
     token: int = 0
     lease_until: int = 0
     due_at: int = 0
+    attempts: int = 0
+    offers: int = 0
     history: list[str] = field(default_factory=list)
 
 
@@ -101,6 +103,8 @@ class MemoryStore:
             is_pending=payout.raw is None,
             is_due=payout.due_at <= self.now,
             brake=self.brake,
+            attempts=payout.attempts,
+            offers=payout.offers,
         )
 
     def commit(self, payout_id: int, token: int) -> None:
@@ -130,20 +134,23 @@ class MemoryStore:
         """No payment of the simulation is refused."""
         raise NotImplementedError
 
-    def record_sent(self, payout_id: int, token: int, note: str) -> None:
+    def record_sent(self, payout_id: int, token: int, note: str, delay_s: int) -> None:
         """Note that a node has them."""
         payout = self._fenced(payout_id, token)
         if payout.status == PayoutStatus.SIGNED:
             self._move(payout, PayoutStatus.SENT)
-        payout.due_at = self.now + core.REBROADCAST_S
+        payout.due_at = self.now + delay_s
+        payout.attempts, payout.offers = 0, payout.offers + 1
 
     def freeze(self, payout_id: int, token: int, reason: str) -> None:
         """Stop it."""
         self._move(self._fenced(payout_id, token), PayoutStatus.FROZEN)
 
-    def retry(self, payout_id: int, token: int, reason: str, delay_s: int) -> None:
+    def retry(self, payout_id: int, token: int, reason: str, delay_s: int, is_failure: bool) -> None:
         """Wait."""
-        self._fenced(payout_id, token).due_at = self.now + delay_s
+        payout = self._fenced(payout_id, token)
+        payout.due_at = self.now + delay_s
+        payout.attempts, payout.offers = payout.attempts + is_failure, 0
 
     def spender(self, payout_id: int) -> str | None:
         """Ask the blocks."""
@@ -157,6 +164,9 @@ class MemoryStore:
                 continue
             height = self.network.height_of(decode(payout.raw).txid)
             if height is None:
+                is_forgotten = decode(payout.raw).txid not in self.network.pool
+                if payout.status == PayoutStatus.SENT and payout.offers and is_forgotten:
+                    payout.due_at = payout.offers = 0
                 if payout.status in (PayoutStatus.MINED, PayoutStatus.SETTLED):
                     self._move(payout, PayoutStatus.SENT)
                     payout.due_at = 0

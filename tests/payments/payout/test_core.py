@@ -98,9 +98,9 @@ class TestDecide:
 
     def test_waits_for_the_signer_when_there_is_nothing_to_send(self) -> None:
         waiting = snapshot(PayoutStatus.COMMITTED, is_pending=True, has_bytes=False)
-        assert core.decide(waiting, core.SignerWaits("one of two", 60)) == core.Retry("one of two", 60)
+        assert core.decide(waiting, core.SignerWaits("one of two", 60)) == core.Retry("one of two", 60, is_failure=False)
         not_due = snapshot(PayoutStatus.SENT, is_pending=True, is_due=False)
-        assert core.decide(not_due, core.SignerWaits("one of two", 60)) == core.Retry("one of two", 60)
+        assert core.decide(not_due, core.SignerWaits("one of two", 60)) == core.Retry("one of two", 60, is_failure=False)
 
     def test_takes_an_earlier_version_in_the_node_for_a_success_that_it_names(self) -> None:
         command = core.decide(snapshot(PayoutStatus.SENT), core.Spender(OLDER))
@@ -130,3 +130,36 @@ class TestDecide:
             except core.Impossible:
                 continue
             assert not isinstance(command, core.Unseal | core.Quarantine) or status == PayoutStatus.SEALED
+
+
+class TestDelays:
+    def test_of_retries_double_to_a_minute_with_a_quarter_of_spread(self) -> None:
+        middles = [5, 10, 20, 40, 60, 60, 60]
+        for attempts, middle_s in enumerate(middles):
+            found = {core.retry_s(payout_id, attempts) for payout_id in range(1, 500)}
+            assert min(found) >= middle_s * 3 // 4
+            assert max(found) <= middle_s * 5 // 4 + 1
+            assert len(found) > middle_s // 3
+        assert core.retry_s(1, 4_000_000_000) <= 75
+
+    def test_of_rebroadcasts_double_to_an_hour_while_a_node_keeps_the_tx(self) -> None:
+        accepted = core.SendReply(SendOutcome.ACCEPTED)
+        delays = []
+        for offers in range(9):
+            state = core.Snapshot(7, PayoutStatus.SENT, frozenset([TXID]), SIGNED, False, offers=offers)
+            command = core.decide(state, accepted)
+            assert isinstance(command, core.RecordSent)
+            delays.append(command.delay_s)
+        middles = [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+        for delay_s, middle_s in zip(delays, middles, strict=True):
+            assert middle_s * 3 // 4 <= delay_s <= middle_s * 5 // 4
+        assert core.decide(state, accepted) == command
+
+    def test_of_a_fee_that_is_too_low_double_to_ten_minutes(self) -> None:
+        low = core.SendReply(SendOutcome.FEE_TOO_LOW, "min relay fee not met")
+        for attempts, middle_s in ((0, 60), (1, 120), (3, 480), (4, 600), (50, 600)):
+            state = core.Snapshot(7, PayoutStatus.SENT, frozenset([TXID]), SIGNED, False, attempts=attempts)
+            command = core.decide(state, low)
+            assert isinstance(command, core.Retry)
+            assert command.is_failure
+            assert middle_s * 3 // 4 <= command.delay_s <= middle_s * 5 // 4
