@@ -224,9 +224,7 @@ class Node:
         found = self.call("gettxout", outpoint.txid, outpoint.vout, include_mempool)
         return None if found is None else _output(found["value"], found["scriptPubKey"]["hex"])
 
-    def utxos(
-        self, outpoints: Sequence[tx.OutPoint], *, include_mempool: bool
-    ) -> list[tx.Output | None]:
+    def utxos(self, outpoints: Sequence[tx.OutPoint], *, include_mempool: bool) -> list[tx.Output | None]:
         """Return each of the outputs if it is unspent, else None, in one request."""
         calls = [(outpoint.txid, outpoint.vout, include_mempool) for outpoint in outpoints]
         found = self.call_many("gettxout", calls)

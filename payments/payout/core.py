@@ -262,7 +262,7 @@ def decide(payout: Snapshot, seen: Observation) -> Command:
     else:
         return Rest()
     if payout.brake and isinstance(command, BRAKED):
-        return Retry(payout.brake, RETRY_S)
+        return Retry(payout.brake, RETRY_S, is_failure=False)
     return command
 
 

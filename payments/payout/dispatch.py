@@ -1,17 +1,19 @@
 """What each doorbell does: connect store and node to a step, and note what the world lacks instead of failing."""
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import structlog
 from django.db import OperationalError, transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
 from govpay.errors import GovPayError
-from payments.models import Disbursement, Payout, ScriptPurpose, Wallet, WalletScript
+from payments.models import Disbursement, ScriptPurpose, Wallet, WalletScript
 from payments.onchain import node
+<<<<<<< HEAD
 from payments.payout import chain, core, engine, failpoint, feerate, guard, store
+=======
+from payments.payout import chain, engine, failpoint, guard, store
+>>>>>>> 9d82a31 (Let delays grow, and offer forgotten bytes at once)
 from payments.payout import follow as follower
 from payments.payout import seal as sealing
 

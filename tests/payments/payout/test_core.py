@@ -98,9 +98,13 @@ class TestDecide:
 
     def test_waits_for_the_signer_when_there_is_nothing_to_send(self) -> None:
         waiting = snapshot(PayoutStatus.COMMITTED, is_pending=True, has_bytes=False)
-        assert core.decide(waiting, core.SignerWaits("one of two", 60)) == core.Retry("one of two", 60, is_failure=False)
+        assert core.decide(waiting, core.SignerWaits("one of two", 60)) == core.Retry(
+            "one of two", 60, is_failure=False
+        )
         not_due = snapshot(PayoutStatus.SENT, is_pending=True, is_due=False)
-        assert core.decide(not_due, core.SignerWaits("one of two", 60)) == core.Retry("one of two", 60, is_failure=False)
+        assert core.decide(not_due, core.SignerWaits("one of two", 60)) == core.Retry(
+            "one of two", 60, is_failure=False
+        )
 
     def test_takes_an_earlier_version_in_the_node_for_a_success_that_it_names(self) -> None:
         command = core.decide(snapshot(PayoutStatus.SENT), core.Spender(OLDER))
@@ -116,7 +120,9 @@ class TestDecide:
                 command = core.decide(free, seen)
             except core.Impossible:
                 continue
-            expected = core.Retry("stopped", 5) if isinstance(command, core.BRAKED) else command
+            expected = (
+                core.Retry("stopped", 5, is_failure=False) if isinstance(command, core.BRAKED) else command
+            )
             assert core.decide(braked, seen) == expected
 
     def test_stores_under_the_brake_what_a_signer_returned(self) -> None:

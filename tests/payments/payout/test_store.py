@@ -9,8 +9,8 @@ from django.db import connection
 from django.utils import timezone
 
 from ledger.models import Entry
-from payments.models import Block, Disbursement, Payment, Payout, Program, Reservation, WalletScript
-from payments.payout import seal
+from payments.models import Alarm, Block, Disbursement, Payment, Payout, Program, Reservation, WalletScript
+from payments.payout import core, seal
 from payments.payout.ports import LeaseLost
 from payments.payout.store import PostgresStore
 from payments.services import disbursements
@@ -90,9 +90,9 @@ class TestFencing:
             lambda store, pk: store.unseal(pk, 1, "late"),
             lambda store, pk: store.quarantine(pk, 1, [], "late"),
             lambda store, pk: store.persist(pk, 1, b"raw"),
-            lambda store, pk: store.record_sent(pk, 1, ""),
+            lambda store, pk: store.record_sent(pk, 1, "", 60),
             lambda store, pk: store.freeze(pk, 1, "late"),
-            lambda store, pk: store.retry(pk, 1, "late", 5),
+            lambda store, pk: store.retry(pk, 1, "late", 5, True),
         ],
     )
     def test_refuses_every_write_of_an_overtaken_worker(self, write: object, payout: Payout) -> None:
@@ -183,3 +183,40 @@ class TestTwoSealers:
         assert Reservation.objects.filter(is_live=True).count() == 2
         assert Payment.objects.filter(payout__isnull=False).count() == 2
         assert Block.objects.count() == 1
+
+
+class TestRetry:
+    def test_opens_one_alarm_after_many_failures_in_a_row_and_success_closes_it(self, payout: Payout) -> None:
+        store = PostgresStore()
+        token = store.lease(payout.pk)
+        assert token is not None
+        for _ in range(core.STUCK_ATTEMPTS - 1):
+            store.retry(payout.pk, token, "An input is not known.", 5, True)
+        assert Alarm.objects.count() == 0
+        store.retry(payout.pk, token, "An input is not known.", 5, True)
+        store.retry(payout.pk, token, "An input is not known.", 5, True)
+        alarm = Alarm.objects.get()
+        assert (alarm.code, alarm.subject, alarm.subject_id) == ("payout_stuck", "payout", payout.pk)
+        assert (alarm.times, alarm.program_id) == (2, payout.wallet.program_id)
+        assert alarm.message == "11 attempts in a row failed, the last one because: An input is not known."
+        store.record_sent(payout.pk, token, "", 60)
+        alarm.refresh_from_db()
+        assert alarm.closed_at is not None
+        payout.refresh_from_db()
+        assert (payout.attempts, payout.offers, payout.problem) == (0, 1, "")
+
+    def test_counts_no_wait_for_a_signer_and_no_visit_that_could_not_begin(self, payout: Payout) -> None:
+        store = PostgresStore()
+        token = store.lease(payout.pk)
+        assert token is not None
+        for _ in range(core.STUCK_ATTEMPTS + 1):
+            store.retry(payout.pk, token, "one of two", 60, False)
+        payout.refresh_from_db()
+        assert payout.attempts == 0
+        for _ in range(core.STUCK_ATTEMPTS + 1):
+            store.put_off(payout.pk, "The node is away.")
+        payout.refresh_from_db()
+        assert (payout.attempts, payout.problem) == (core.STUCK_ATTEMPTS + 1, "The node is away.")
+        assert payout.due_at is not None
+        assert 45 <= (payout.due_at - timezone.now()).total_seconds() <= 75
+        assert Alarm.objects.count() == 0

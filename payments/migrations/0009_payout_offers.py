@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0007_heartbeat'),
+        ('payments', '0008_fees_wait_and_built_at'),
     ]
 
     operations = [
