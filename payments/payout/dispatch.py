@@ -9,11 +9,7 @@ from django.utils import timezone
 from govpay.errors import GovPayError
 from payments.models import Disbursement, ScriptPurpose, Wallet, WalletScript
 from payments.onchain import node
-<<<<<<< HEAD
-from payments.payout import chain, core, engine, failpoint, feerate, guard, store
-=======
-from payments.payout import chain, engine, failpoint, guard, store
->>>>>>> 9d82a31 (Let delays grow, and offer forgotten bytes at once)
+from payments.payout import chain, engine, failpoint, feerate, guard, store
 from payments.payout import follow as follower
 from payments.payout import seal as sealing
 
