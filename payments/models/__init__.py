@@ -10,7 +10,13 @@ from payments.models.payment import Payment
 from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation
 from payments.models.program import Membership, Program, Role
 from payments.models.safety import Alarm, AlarmDelivery, Heartbeat, Installation, Stop
-from payments.models.signing import ApproverKey, ManifestSignature, PartialSignature, SigningRequest
+from payments.models.signing import (
+    ApproverKey,
+    ManifestSignature,
+    PartialSignature,
+    RequestState,
+    SigningRequest,
+)
 from payments.models.wallet import ScriptPurpose, Signer, Wallet, WalletScript
 
 __all__ = [
@@ -42,6 +48,7 @@ __all__ = [
     "PayoutTx",
     "PayoutTxKind",
     "Program",
+    "RequestState",
     "Reservation",
     "Role",
     "ScriptPurpose",

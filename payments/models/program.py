@@ -15,6 +15,7 @@ class Role(models.TextChoices):
     APPROVER = "approver", "Approver"  # Approves or rejects lists made by somebody else.
     RELEASER = "releaser", "Releaser"  # Lets the engine pay an approved list.
     TREASURER = "treasurer", "Treasurer"  # Proposes fee bumps and voids, stops and restarts the engine.
+    SIGNER = "signer", "Signer operator"  # Carries PSBTs to the signers and their signatures back.
     AUDITOR = "auditor", "Auditor"  # Reads everything; may stop the engine, changes nothing else.
 
 

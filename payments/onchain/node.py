@@ -338,8 +338,10 @@ class Node:
 
     # The wallet
 
-    def ensure_wallet(self, name: str) -> None:
+    def ensure_wallet(self, name: str, *, is_watching: bool = False) -> None:
         """Load the wallet, and create it only if the node has none of this name; it stays over restarts.
+
+        One that is made to watch can never hold a private key, and is empty.
 
         Raises WalletUnavailable when it exists and cannot be loaded.
         """
@@ -349,7 +351,8 @@ class Node:
             self._open_wallet(name, "loadwallet", name, True)
         else:
             # Positions: private keys, blank, passphrase, avoid reuse, descriptors, load on start-up.
-            self._open_wallet(name, "createwallet", name, False, False, "", False, True, True)
+            params = (is_watching, is_watching, "", False, True, True)
+            self._open_wallet(name, "createwallet", name, *params)
 
     def load_wallet(self, name: str) -> None:
         """Load the wallet; raise WalletUnavailable when the node has none of this name: a new one lacks its keys."""
@@ -378,6 +381,15 @@ class Node:
         if not found["ismine"]:
             raise rpc.NodeReplyInvalid("The node's wallet gave an address that is not its own.")
         return bytes.fromhex(found["scriptPubKey"])
+
+    def wallet_tx(self, txid: str) -> bytes | None:
+        """Return a tx that this wallet has seen, None for any other; no index of all txs is needed."""
+        try:
+            return bytes.fromhex(self.call("gettransaction", txid, True)["hex"])
+        except rpc.RpcError as error:
+            if error.rpc_code == _NOT_FOUND:
+                return None
+            raise
 
     def sign_psbt(self, psbt: str) -> SignReply:
         """Sign a PSBT with this wallet (SIGHASH_ALL) and finalize it; nothing is sent.

@@ -1,6 +1,7 @@
 """Checks the signature of an input against the output it spends, so that no signer is taken at its word."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import wallycore
@@ -13,6 +14,9 @@ from payments.onchain import address
 if TYPE_CHECKING:
     from payments.onchain import tx
 
+OP_CHECKMULTISIG = 0xAE
+OP_0_LESS = 0x50  # OP_1 to OP_16 are their number above it.
+
 _SIGHASH_DEFAULT = 0
 
 
@@ -20,7 +24,7 @@ class SignatureRefused(errors.GovPayError):
     """What the signer returned is not what it was given, signed in full; ``details['rule']`` says how.
 
     Rules: malformed, altered, prevouts, unsigned, script_sig, witness, sighash, public_key, invalid,
-    unsupported.
+    unsupported; of what came back also: too_large, another_tx, stranger, incomplete.
     """
 
     code = "signature_refused"
@@ -42,25 +46,33 @@ def check_input(signed: CTransaction, raw: bytes, index: int, prevouts: Sequence
     kind = address.kind(prevout.script_pubkey)
     if kind == "p2wpkh":
         _check_p2wpkh(signed, index, prevout, stack)
+    elif kind == "p2wsh":
+        _check_p2wsh(signed, index, prevout, stack)
     elif kind == "p2tr":
         _check_p2tr_key_path(raw, index, stack, prevouts)
     else:
-        _refuse(index, "unsupported", "spends an output that is neither P2WPKH nor P2TR")
+        _refuse(index, "unsupported", "spends an output that is neither P2WPKH, P2WSH nor P2TR")
 
 
-def _check_p2wpkh(signed: CTransaction, index: int, prevout: "tx.Output", stack: list[bytes]) -> None:
-    if len(stack) != 2 or len(stack[1]) != 33:
-        _refuse(index, "witness", "does not have a signature and a compressed public key")
-    signature, public_key = stack
-    key_hash = prevout.script_pubkey[2:]
-    if wallycore.hash160(public_key) != key_hash:
-        _refuse(index, "public_key", "is signed by another key")
+def digest_of(tx: CTransaction, index: int, *, amount_sat: int, script_code: bytes) -> bytes:
+    """Return what a SIGHASH_ALL signature of a segwit input signs (BIP143): the whole tx and the coin it spends.
+
+    ``script_code`` is the witness script, or for P2WPKH the P2PKH script of the key.
+    """
+    return bytes(
+        SignatureHash(
+            CScript(script_code), tx, index, SIGHASH_ALL, amount=amount_sat, sigversion=SIGVERSION_WITNESS_V0
+        )
+    )
+
+
+def check_ecdsa(index: int, *, digest: bytes, public_key: bytes, signature: bytes) -> None:
+    """Refuse a signature (DER, then the sighash byte) of an input unless it is the key's, by SIGHASH_ALL, low S.
+
+    Raises SignatureRefused: sighash, invalid.
+    """
     if signature[-1:] != bytes([SIGHASH_ALL]):
         _refuse(index, "sighash", "is not signed with SIGHASH_ALL")
-    script_code = CScript(b"\x76\xa9\x14" + key_hash + b"\x88\xac")
-    digest = SignatureHash(
-        script_code, signed, index, SIGHASH_ALL, amount=prevout.amount_sat, sigversion=SIGVERSION_WITNESS_V0
-    )
     try:
         compact = wallycore.ec_sig_from_der(signature[:-1])
         # The network relays only the one strict, low-S encoding (BIP66, BIP146).
@@ -69,6 +81,67 @@ def _check_p2wpkh(signed: CTransaction, index: int, prevout: "tx.Output", stack:
         wallycore.ec_sig_verify(public_key, digest, wallycore.EC_FLAG_ECDSA, compact)
     except ValueError:
         _refuse(index, "invalid", "has a signature that is not valid")
+
+
+def p2wpkh_script_code(public_key: bytes) -> bytes:
+    """Return what a signature of a P2WPKH input covers instead of a script (BIP143)."""
+    return b"\x76\xa9\x14" + bytes(wallycore.hash160(public_key)) + b"\x88\xac"
+
+
+def multisig_of(script: bytes) -> tuple[int, list[bytes]] | None:
+    """Return how many keys must sign, and the keys in their order, of a bare multisig script; None for any other."""
+    if len(script) < 37 or (len(script) - 3) % 34 or script[-1] != OP_CHECKMULTISIG:
+        return None
+    keys = [script[start + 1 : start + 34] for start in range(1, len(script) - 2, 34)]
+    needed = script[0] - OP_0_LESS
+    if not 1 <= needed <= len(keys) <= 16 or script[-2] - OP_0_LESS != len(keys):
+        return None
+    is_plain = all(script[start] == 33 for start in range(1, len(script) - 2, 34))
+    return (needed, keys) if is_plain else None
+
+
+def _check_p2wpkh(signed: CTransaction, index: int, prevout: "tx.Output", stack: list[bytes]) -> None:
+    if len(stack) != 2 or len(stack[1]) != 33:
+        _refuse(index, "witness", "does not have a signature and a compressed public key")
+    signature, public_key = stack
+    if wallycore.hash160(public_key) != prevout.script_pubkey[2:]:
+        _refuse(index, "public_key", "is signed by another key")
+    digest = digest_of(
+        signed, index, amount_sat=prevout.amount_sat, script_code=p2wpkh_script_code(public_key)
+    )
+    check_ecdsa(index, digest=digest, public_key=public_key, signature=signature)
+
+
+def _check_p2wsh(signed: CTransaction, index: int, prevout: "tx.Output", stack: list[bytes]) -> None:
+    """Take a bare multisig script only, with exactly as many signatures as it needs, in the order of its keys."""
+    script = stack[-1]
+    if hashlib.sha256(script).digest() != prevout.script_pubkey[2:]:
+        _refuse(index, "witness", "does not show the script that it spends")
+    multisig = multisig_of(script)
+    if multisig is None:
+        _refuse(index, "unsupported", "spends a script that is not a multisig")
+    needed, keys = multisig
+    # The first item is one that OP_CHECKMULTISIG takes by an old mistake; it must be empty (BIP147).
+    if len(stack) != needed + 2 or stack[0]:
+        _refuse(index, "witness", f"does not have exactly {needed} signatures")
+    digest = digest_of(signed, index, amount_sat=prevout.amount_sat, script_code=script)
+    waiting = iter(keys)
+    for signature in stack[1:-1]:
+        if signer_of(index, digest, waiting, signature) is None:
+            _refuse(index, "invalid", "has a signature that is not valid, or in another order than its keys")
+
+
+def signer_of(index: int, digest: bytes, keys: Iterable[bytes], signature: bytes) -> bytes | None:
+    """Return the first of the keys that made the signature; raise SignatureRefused on another sighash."""
+    for key in keys:
+        try:
+            check_ecdsa(index, digest=digest, public_key=key, signature=signature)
+        except SignatureRefused as error:
+            if error.details["rule"] == "sighash":
+                raise
+        else:
+            return key
+    return None
 
 
 def _check_p2tr_key_path(raw: bytes, index: int, stack: list[bytes], prevouts: Sequence["tx.Output"]) -> None:

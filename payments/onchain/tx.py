@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from bitcoin.core import COutPoint, CTransaction, CTxIn, CTxOut
-from bitcoin.core.script import CScript
+from bitcoin.core import COutPoint, CTransaction, CTxIn, CTxInWitness, CTxOut, CTxWitness
+from bitcoin.core.script import CScript, CScriptWitness
 from bitcoin.core.serialize import SerializationError
 
 from govpay import errors
@@ -132,6 +132,20 @@ def unsigned_form(raw: bytes) -> bytes:
 def _without_signatures(found: CTransaction) -> bytes:
     inputs = [CTxIn(i.prevout, nSequence=i.nSequence) for i in found.vin]
     return bytes(CTransaction(inputs, found.vout, found.nLockTime, found.nVersion).serialize())
+
+
+def with_witnesses(unsigned: bytes, stacks: Sequence[Sequence[bytes]]) -> bytes:
+    """Return the tx with a witness on each input, in the order of its inputs."""
+    found = read(unsigned)
+    witness = CTxWitness([CTxInWitness(CScriptWitness(stack)) for stack in stacks])
+    return bytes(CTransaction(found.vin, found.vout, found.nLockTime, found.nVersion, witness).serialize())
+
+
+def witnesses_of(raw: bytes) -> list[list[bytes]]:
+    """Return the witness of each input, empty where it has none; raise MalformedTx."""
+    found = read(raw)
+    stacks = [list(entry.scriptWitness.stack) for entry in found.wit.vtxinwit]
+    return stacks or [[] for _ in found.vin]
 
 
 def check_signed(raw: bytes, unsigned: bytes, prevouts: Sequence[Output]) -> Tx:

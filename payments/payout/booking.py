@@ -4,8 +4,9 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from ledger import books, events
-from payments.models import Payment, Payout, PayoutTx, PayoutTxKind
+from payments.models import Payment, Payout, PayoutTx, PayoutTxKind, SigningRequest
 from payments.onchain import fee
+from payments.payout import alarms
 from payments.states import PayoutStatus
 
 
@@ -18,6 +19,8 @@ def keep_signed(payout: Payout, version: PayoutTx, raw: bytes, *, weight: int) -
     PayoutTx.objects.filter(pk=version.pk, raw__isnull=True).update(
         raw=raw, signed_at=timezone.now(), vsize_vb=fee.vsize(weight)
     )
+    SigningRequest.objects.filter(version=version, completed_at=None).update(completed_at=timezone.now())
+    alarms.clear("signing_overdue", subject="payout", subject_id=payout.pk, note="It is signed.")
     if is_first:
         _book_sent(payout, version)
     level(payout)

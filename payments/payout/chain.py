@@ -1,15 +1,15 @@
 """The engine's view of node and signer for one payout; nothing here runs inside a database transaction."""
 
-from payments.models import Payout, PayoutTx, Reservation
+from payments.models import Payout, PayoutTx, Reservation, Signer
 from payments.onchain import node, psbt, tx
 from payments.onchain.send import SendOutcome
-from payments.payout import core, versions
+from payments.payout import core, guard, signing, versions
 
 FEERATE_TOLERANCE = 2
 
 
 class NodeChain:
-    """Implements ``ports.Chain`` with a real node whose wallet signs (tier 0: regtest)."""
+    """Implements ``ports.Chain`` with a real node; its wallet signs on regtest (tier 0), else signers elsewhere do."""
 
     def __init__(self, client: node.Node) -> None:
         self.client = client
@@ -30,8 +30,11 @@ class NodeChain:
         return core.Claimed()
 
     def sign(self, payout_id: int) -> core.Signed | core.SignerWaits | core.SignerContradicts:
-        """Send the PSBT through the wallet; accept only the current version with valid signatures on all inputs."""
+        """Have the node's wallet sign, or gather what signers elsewhere returned; accept only what was sealed."""
         payout = Payout.objects.select_related("wallet", "current").get(pk=payout_id)
+        if payout.wallet.signer == Signer.PSBT:
+            return signing.collect(payout, self.client)
+        guard.require_node_may_sign()
         assert payout.current is not None
         unsigned = bytes(payout.current.unsigned_tx)
         prevouts = [spent.output for spent in versions.inputs_of(payout.current)]

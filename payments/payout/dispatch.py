@@ -3,13 +3,12 @@
 from collections.abc import Callable
 
 import structlog
-from django.db import OperationalError, transaction
-from django.utils import timezone
+from django.db import OperationalError
 
 from govpay.errors import GovPayError
-from payments.models import Disbursement, ScriptPurpose, Wallet, WalletScript
+from payments.models import Disbursement, Wallet
 from payments.onchain import node
-from payments.payout import chain, engine, failpoint, feerate, guard, store
+from payments.payout import chain, engine, failpoint, feerate, guard, store, wallets
 from payments.payout import follow as follower
 from payments.payout import seal as sealing
 
@@ -21,20 +20,10 @@ def provision(*, wallet_id: int) -> None:
 
     def work(client: node.Node) -> None:
         wallet = Wallet.objects.get(pk=wallet_id)
-        client.ensure_wallet(wallet.name)
-        if wallet.ready_at is not None:
-            return
+        wallets.ensure(wallet, client)
         # Before anybody can know an address of it, so that no deposit lies before the first block that is read.
         follower.begin(client)
-        script = client.for_wallet(wallet.name).new_script("receive")
-        height = client.chain_info().height
-        with transaction.atomic():
-            # Of two workers that were rung for it, one makes the funding script.
-            new = Wallet.objects.filter(pk=wallet_id, ready_at=None)
-            if new.update(ready_at=timezone.now(), birth_height=height):
-                WalletScript.objects.create(
-                    wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.FUNDING
-                )
+        wallets.open_for_funding(wallet, client)
 
     _with_node("provision", work, wallet_id=wallet_id)
 

@@ -46,6 +46,21 @@ class PinnedBlockMissing(WrongChain):
     code = "pinned_block_missing"
 
 
+class NodeMayNotSign(Conflict):
+    """The node's own wallet signs on regtest only (tier 0)."""
+
+    code = "node_signer_refused"
+
+
+def require_node_may_sign() -> None:
+    """Raise NodeMayNotSign unless the network is regtest, where coins are worth nothing to a thief."""
+    if network.current() != network.Network.REGTEST:
+        raise NodeMayNotSign(
+            f"On {network.current().value} the node's wallet may not hold keys (tier 0 is for regtest): the wallet "
+            "needs a watch-only descriptor, and signers elsewhere."
+        )
+
+
 def check_at_start() -> None:
     """Stop the process when the node is on another chain; a node that is down is only noted, it may come back."""
     failpoint.check_setting()

@@ -19,7 +19,7 @@ from payments.models import (
     WalletScript,
 )
 from payments.onchain import node, tx
-from payments.payout import caps, failpoint, guard, plan, versions
+from payments.payout import caps, failpoint, guard, plan, versions, wallets
 from payments.states import DisbursementStatus, PayoutStatus
 
 COINBASE_MATURITY = 100
@@ -58,11 +58,7 @@ def refill_change(wallet: Wallet, client: node.Node) -> None:
     free = WalletScript.objects.filter(wallet=wallet, purpose=ScriptPurpose.CHANGE, is_claimed=False).count()
     if free >= CHANGE_SCRIPTS_AT_ONCE // 2:
         return
-    of_wallet = client.for_wallet(wallet.name)
-    scripts = [of_wallet.new_script("change") for _ in range(CHANGE_SCRIPTS_AT_ONCE)]
-    WalletScript.objects.bulk_create(
-        WalletScript(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.CHANGE) for script in scripts
-    )
+    wallets.add_change(wallet, client, CHANGE_SCRIPTS_AT_ONCE)
 
 
 @transaction.atomic

@@ -11,9 +11,9 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from payments import doorbell
-from payments.models import Payment, Payout, Reservation
+from payments.models import Payment, Payout, PayoutTx, Reservation
 from payments.models.history import move
-from payments.onchain import fee
+from payments.onchain import fee, tx
 from payments.payout import alarms, booking, core
 from payments.payout.ports import LeaseLost
 from payments.states import PaymentStatus, PayoutStatus
@@ -121,9 +121,9 @@ class PostgresStore:
     def persist(self, payout_id: int, token: int, raw: bytes) -> None:
         """Store the bytes and book them: each payment in transit, the fee, the coins out of the wallet."""
         with self._fenced(payout_id, token) as payout:
-            version = payout.current
-            assert version is not None
-            # The signer's check has shown that these bytes are the version with witnesses, so the txid is the same.
+            # The signer's check has shown that these bytes are a version with witnesses, so the txid is the same. It
+            # need not be the newest one: signers elsewhere may complete an older one first.
+            version = PayoutTx.objects.get(payout=payout, txid=tx.parse(raw).txid, raw__isnull=True)
             weight = len(version.unsigned_tx) * (fee.WITNESS_SCALE - 1) + len(raw)
             booking.keep_signed(payout, version, raw, weight=weight)
             changes: dict[str, Any] = {"problem": "", "due_at": None, "attempts": 0, "offers": 0}

@@ -2,13 +2,17 @@
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 
 from govpay.errors import Conflict, Forbidden, InvalidInput
 from ledger import chart
 from payments import doorbell
-from payments.models import Membership, Program, Role, Wallet
+from payments.models import Membership, Program, Role, Signer, Wallet
+from payments.onchain import descriptor as descriptors
 from payments.onchain import network
+from payments.payout import guard
+
+DESCRIPTOR_LOCK = 0x676F7680
 
 
 class MembershipExists(Conflict):
@@ -18,14 +22,16 @@ class MembershipExists(Conflict):
 
 
 @transaction.atomic
-def create(*, by: User, code: str, name: str, **rules: int) -> Program:
+def create(*, by: User, code: str, name: str, descriptor: str = "", **rules: int) -> Program:
     """Create a program with its accounts and a wallet that the engine will make in the node.
 
-    ``rules`` are the columns of Program that have defaults. Raises Forbidden without the permission
-    ``payments.add_program`` and InvalidInput with one error a field.
+    With a ``descriptor`` (descriptors.parse) the wallet only watches, and signers elsewhere sign; without one the node's
+    wallet holds the keys, which is for regtest alone. ``rules`` are the columns of Program that have defaults. Raises
+    Forbidden without the permission ``payments.add_program`` and InvalidInput with one error a field.
     """
     if not by.has_perm("payments.add_program"):
         raise Forbidden("Creating a program needs the permission payments.add_program.")
+    watched = _watched(descriptor)
     program = Program(code=code, name=name, network=network.current(), created_by=by, **rules)
     try:
         program.full_clean()
@@ -37,10 +43,43 @@ def create(*, by: User, code: str, name: str, **rules: int) -> Program:
         ]
         raise InvalidInput(str(errors[0]["message"]), errors=errors) from error
     program.save()
-    wallet = Wallet.objects.create(program=program, name=f"govpay-{code.lower()}")
+    wallet = Wallet.objects.create(
+        program=program,
+        name=f"govpay-{code.lower()}",
+        signer=Signer.PSBT if watched else Signer.NODE,
+        descriptor=str(watched or ""),
+    )
     chart.open_program(program.pk)
     doorbell.ring("provision", wallet_id=wallet.pk)
     return program
+
+
+def _watched(text: str) -> descriptors.Descriptor | None:
+    """Return what a new wallet is to watch; raise InvalidInput for what govpay cannot pay from, or pays from already."""
+    if not text:
+        try:
+            guard.require_node_may_sign()
+        except guard.NodeMayNotSign as error:
+            raise _refused("descriptor", error.code, error.message) from error
+        return None
+    try:
+        found = descriptors.parse(text)
+    except descriptors.InvalidDescriptor as error:
+        raise _refused("descriptor", f"descriptor_{error.details['rule']}", error.message) from error
+    # One at a time: the next one sees what this one made.
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [DESCRIPTOR_LOCK])
+    first = found.script_pubkey(descriptors.RECEIVE, 0)
+    for other in Wallet.objects.filter(signer=Signer.PSBT).values_list("descriptor", flat=True):
+        # Compared by script: the same keys in another order are the same wallet.
+        if descriptors.parse(other).script_pubkey(descriptors.RECEIVE, 0) == first:
+            message = "Another program pays from this descriptor already; each needs keys of its own."
+            raise _refused("descriptor", "descriptor_in_use", message)
+    return found
+
+
+def _refused(column: str, code: str, message: str) -> InvalidInput:
+    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])
 
 
 @transaction.atomic

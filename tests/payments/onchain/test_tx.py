@@ -242,7 +242,7 @@ class TestCheckSigned:
         assert refusal.value.details["rule"] == "prevouts"
 
     def test_refuses_inputs_of_other_kinds(self) -> None:
-        prevouts = [PREVOUTS[0], tx.Output(50_000, b"\x00\x20" + bytes(32))]
+        prevouts = [PREVOUTS[0], tx.Output(50_000, b"\xa9\x14" + bytes(20) + b"\x87")]
         with pytest.raises(tx.SignatureRefused) as refusal:
             tx.check_signed(with_witness(good()), UNSIGNED, prevouts)
         assert refusal.value.details["rule"] == "unsupported"

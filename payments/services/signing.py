@@ -1,0 +1,98 @@
+"""Carries PSBTs to signers elsewhere, and takes back what they returned."""
+
+import base64
+from typing import Any, NamedTuple
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from govpay.errors import Conflict, NotFound
+from payments import doorbell
+from payments.models import PartialSignature, Payout, Role, SigningRequest
+from payments.models.signing import OPEN_STATES
+from payments.onchain import psbt, returned
+from payments.payout import guard, signing
+from payments.services import authority
+
+# Whoever carries files to and from the signers; the signatures say who agreed, not the person who carries them.
+CARRIERS = (Role.SIGNER, Role.TREASURER)
+# Auditors see what went out as well.
+READERS = (*CARRIERS, Role.AUDITOR)
+
+
+class SigningRequestClosed(Conflict):
+    """Signatures come too late: it is signed, given up, replaced by a signed version, or in a block."""
+
+    code = "signing_request_closed"
+
+
+class Upload(NamedTuple):
+    """What an upload brought: the signers whose signatures are new, and those who had signed before."""
+
+    request: SigningRequest
+    added: tuple[str, ...]
+    repeated: tuple[str, ...]
+
+
+def download(*, by: User, request_id: int) -> bytes:
+    """Return the binary PSBT of a request, as it went out; raise NotFound, RoleMissing."""
+    request = _get(request_id)
+    authority.require(user=by, program_id=request.version.payout.wallet.program_id, roles=READERS)
+    return base64.b64decode(request.psbt)
+
+
+@transaction.atomic
+def upload(*, by: User, request_id: int, data: bytes) -> Upload:
+    """Store the valid signatures in what a signer returned (returned.read), and let the engine go on.
+
+    What is known already is kept as it is, also where the same signer signed again with another valid signature: one
+    agreement counts once. Raises NotFound, RoleMissing, SigningRequestClosed, EngineStopped, WalletHalted, and
+    SignatureRefused with the rule; nothing is stored then.
+    """
+    request = _get(request_id)
+    version = request.version
+    wallet = version.payout.wallet
+    authority.require(user=by, program_id=wallet.program_id, roles=CARRIERS)
+    # Whoever builds another version, or stores signed bytes, holds this row: the state cannot change meanwhile.
+    Payout.objects.select_for_update().get(pk=version.payout_id)
+    guard.require_wallet_runs(wallet)
+    require_open(request_id)
+    sent = signing.sent_of(wallet, version)
+    found = returned.read(data, sent)
+    known = set(request.signatures.values_list("fingerprint", flat=True))
+    added = tuple(fingerprint for fingerprint in found if fingerprint not in known)
+    PartialSignature.objects.bulk_create(
+        PartialSignature(
+            request=request,
+            fingerprint=fingerprint,
+            psbt=psbt.with_signatures(
+                sent.unsigned, sent.prevouts, sent.pairs(fingerprint, found[fingerprint])
+            ),
+            uploaded_by=by,
+        )
+        for fingerprint in added
+    )
+    if added:
+        doorbell.ring("advance", payout_id=version.payout_id)
+    return Upload(request, added, tuple(fingerprint for fingerprint in found if fingerprint in known))
+
+
+def require_open(request_id: int) -> None:
+    """Raise SigningRequestClosed unless signatures are still taken."""
+    found: Any = SigningRequest.objects.with_state().select_related("version__payout").get(pk=request_id)
+    if found.state not in OPEN_STATES:
+        payout = found.version.payout
+        raise SigningRequestClosed(
+            f"Signing request {request_id} is {found.state}: payout {payout.pk} is {payout.status}, and takes no more "
+            "signatures for this version.",
+            state=found.state,
+            payout_status=payout.status,
+        )
+
+
+def _get(request_id: int) -> SigningRequest:
+    rows = SigningRequest.objects.select_related("version__payout__wallet__program")
+    found = rows.filter(pk=request_id).first()
+    if found is None:
+        raise NotFound("There is no such signing request.")
+    return found
