@@ -108,6 +108,11 @@ class Program(models.Model):
         return self.code
 
     @property
+    def feerate_long_term_sat_kvb(self) -> int:
+        """What spending a coin is expected to cost one day: the rate at which coins are merged, else the fallback."""
+        return self.consolidate_feerate_sat_kvb or self.feerate_fallback_sat_kvb
+
+    @property
     def scope(self) -> str:
         """The scope of the program's accounts in the books."""
         return f"program:{self.pk}"

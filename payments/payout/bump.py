@@ -17,7 +17,7 @@ from payments import doorbell
 from payments.models import Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation, Wallet
 from payments.models.wallet import Signer
 from payments.onchain import fee, node, tx
-from payments.payout import caps, failpoint, feerate, guard, rbf, seal, store, versions
+from payments.payout import caps, coins, failpoint, feerate, guard, rbf, seal, store, versions
 from payments.states import PAYOUT_OPEN, PayoutStatus
 
 S = PayoutStatus
@@ -149,7 +149,7 @@ def propose(payout: Payout, feerate_sat_kvb: int, look: Look, *, over_pending: b
     before = _old(old)
     after = rbf.build(
         before,
-        seal.free_coins(payout.wallet, 1),
+        coins.free(payout.wallet, 1, feerate_sat_kvb=feerate_sat_kvb),
         asked=asked(parent, feerate_sat_kvb),
         least=look.outbid.least_sat,
         input_weight=payout.wallet.input_weight,

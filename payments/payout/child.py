@@ -13,7 +13,7 @@ from govpay.errors import Conflict
 from payments import doorbell
 from payments.models import Payout, PayoutKind, PayoutTx, PayoutTxKind, StatusChange, Wallet
 from payments.onchain import fee, node, tx
-from payments.payout import bump, caps, failpoint, feerate, guard, plan, rbf, seal, versions
+from payments.payout import bump, caps, coins, failpoint, feerate, guard, rbf, seal, selection, versions
 from payments.states import PayoutStatus
 
 
@@ -125,8 +125,11 @@ def _fund(payout: Payout, feerate_sat_kvb: int, parent: Parent) -> Proposal:
     wallet = payout.wallet
     spare = tx.Output(0, bump.spare_script(wallet))
     floor = parent.mempool_min_sat_kvb
-    free = sorted(seal.free_coins(wallet, 1), key=lambda coin: (coin.amount_sat, coin.outpoint))
-    tries: list[tuple[int, tuple[plan.FreeCoin, ...]]] = [
+    free = sorted(
+        coins.free(wallet, 1, feerate_sat_kvb=feerate_sat_kvb),
+        key=lambda coin: (coin.amount_sat, coin.outpoint),
+    )
+    tries: list[tuple[int, tuple[selection.FreeCoin, ...]]] = [
         *((count, ()) for count in range(1, len(parent.coins) + 1)),
         *((len(parent.coins), (coin,)) for coin in free),
     ]
@@ -153,7 +156,7 @@ def _fund(payout: Payout, feerate_sat_kvb: int, parent: Parent) -> Proposal:
                     feerate_sat_kvb=parent.version.feerate_sat_kvb,
                 )
             return Proposal(spent, after)
-    raise plan.InsufficientCoins(
+    raise selection.InsufficientCoins(
         "Neither the payout's change nor a confirmed coin can carry the child's fee."
     )
 

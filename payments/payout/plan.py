@@ -1,27 +1,19 @@
-"""Pure arithmetic: which payments fit one payout, which coins fund it, what it costs."""
+"""Pure arithmetic: which payments fit one payout, which coins fund it, what it costs and what comes back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from govpay.errors import GovPayError
 from payments.onchain import fee, tx
+from payments.payout import selection
+from payments.payout.selection import CHANGE_WEIGHT, MAX_INPUTS, FreeCoin, Terms
 
-# More inputs than this would cost more than a wait for a larger coin; it also bounds the fee ceiling.
-MAX_INPUTS = 20
-# A change output smaller than this costs more to spend later than it is worth.
-CHANGE_MIN_SAT = 1_000
-CHANGE_WEIGHT = fee.output_weight(b"\0" * 22)
-
-
-class InsufficientCoins(GovPayError):
-    """No free confirmed coins carry the group yet; more confirm with the next block or deposit."""
-
-    code = "insufficient_coins"
-    http_status = 409
-    is_transient = True
+# Coins that later versions may add, so that a group of any size can still be bumped.
+BUMP_INPUTS = 2
+# More outputs of change than this would burden one payout's fee for the payouts after it.
+MAX_CHANGE = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """A payment to be paid: its id, script_pubkey and satoshis."""
 
@@ -31,12 +23,14 @@ class Line:
 
 
 @dataclass(frozen=True)
-class FreeCoin:
-    """A confirmed coin of ours that nothing reserves."""
+class ChangeWish:
+    """Up to how many outputs change is split into, and the least that each of several should hold."""
 
-    outpoint: tx.OutPoint
-    amount_sat: int
-    script_pubkey: bytes
+    count: int
+    each_sat: int
+
+
+ONE_OUTPUT = ChangeWish(1, 0)
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Plan:
 
     lines: tuple[Line, ...]
     coins: tuple[FreeCoin, ...]
-    change_sat: int
+    change: tuple[int, ...]
     fee_sat: int
     weight: int
 
@@ -59,70 +53,73 @@ class Plan:
         """What the people get."""
         return sum(line.amount_sat for line in self.lines)
 
+    @property
+    def change_sat(self) -> int:
+        """What comes back to us."""
+        return sum(self.change)
 
-def group(lines: Sequence[Line], *, max_payments: int, max_vsize_vb: int) -> tuple[Line, ...]:
+
+def group(
+    lines: Sequence[Line],
+    *,
+    max_payments: int,
+    max_vsize_vb: int,
+    input_weight: int = fee.P2WPKH_INPUT_WEIGHT,
+    change_weight: int = CHANGE_WEIGHT,
+) -> tuple[Line, ...]:
     """Return the longest prefix that fits: at most ``max_payments`` lines and, with one input and change, the size.
 
-    With all the inputs that it may need, the tx must still be one that the network relays.
+    With all the inputs that it or a bump of it may need, and all the change, it must still be a tx that nodes relay.
     """
-    most_vb = fee.vsize(fee.MAX_STANDARD_WEIGHT - (MAX_INPUTS - 1) * fee.P2WPKH_INPUT_WEIGHT)
-    max_vsize_vb = min(max_vsize_vb, most_vb)
-    taken: list[Line] = []
-    weight = _weight(1, 1, CHANGE_WEIGHT)
-    for line in lines[:max_payments]:
+    rest_weight = (MAX_INPUTS + BUMP_INPUTS - 1) * input_weight + (MAX_CHANGE - 1) * change_weight
+    max_vsize_vb = min(max_vsize_vb, fee.vsize(fee.MAX_STANDARD_WEIGHT - rest_weight))
+    # One more output may lengthen the count's own encoding by two bytes; leave room for it.
+    weight = fee.overhead_weight(1, 1) + input_weight + change_weight + 8
+    for count, line in enumerate(lines[:max_payments]):
         weight += fee.output_weight(line.script_pubkey)
-        # One more output may lengthen the count's own encoding by two bytes; leave room for it.
-        if taken and fee.vsize(weight + 8) > max_vsize_vb:
-            break
-        taken.append(line)
-    return tuple(taken)
+        if count and fee.vsize(weight) > max_vsize_vb:
+            return tuple(lines[:count])
+    return tuple(lines[:max_payments])
 
 
-def fund(lines: tuple[Line, ...], coins: Sequence[FreeCoin], *, feerate_sat_kvb: int) -> Plan:
-    """Choose coins and return the plan; raise InsufficientCoins when they do not carry lines and fee.
-
-    The smallest single coin that suffices, so that large ones stay whole; else the largest first, at most MAX_INPUTS.
-    Change goes to a P2WPKH script of ours.
-    """
-    need_sat = sum(line.amount_sat for line in lines)
-    outputs_weight = sum(fee.output_weight(line.script_pubkey) for line in lines)
-    by_size = sorted(coins, key=lambda coin: (coin.amount_sat, coin.outpoint))
-    largest = by_size[: -MAX_INPUTS - 1 : -1]
-    several = [tuple(largest[:count]) for count in range(2, len(largest) + 1)]
-    for chosen in [(coin,) for coin in by_size] + several:
-        plan = _balance(lines, chosen, need_sat, outputs_weight, feerate_sat_kvb)
-        if plan is not None:
-            return plan
-    free_sat = sum(coin.amount_sat for coin in coins)
-    raise InsufficientCoins(
-        f"{need_sat} sat and the fee need confirmed coins; {free_sat} sat are free now.",
-        needed_sat=need_sat,
-        free_sat=free_sat,
+def fund(lines: Sequence[Line], coins: Sequence[FreeCoin], terms: Terms) -> Plan:
+    """Choose the coins that waste least; raise selection.InsufficientCoins when none suffice."""
+    bill = selection.Bill(
+        need_sat=sum(line.amount_sat for line in lines),
+        output_count=len(lines),
+        outputs_weight=sum(fee.output_weight(line.script_pubkey) for line in lines),
     )
+    found = selection.choose(bill, coins, terms)
+    change = (found.change_sat,) if found.change_sat else ()
+    return Plan(tuple(lines), found.coins, change, found.fee_sat, found.weight)
 
 
-def _balance(
-    lines: tuple[Line, ...],
-    coins: tuple[FreeCoin, ...],
-    need_sat: int,
-    outputs_weight: int,
-    feerate_sat_kvb: int,
-) -> Plan | None:
-    """Return the plan with change, or without when the rest is not worth an output, or None."""
-    rest_sat = sum(coin.amount_sat for coin in coins) - need_sat
-    weight = _weight(len(coins), len(lines) + 1, outputs_weight + CHANGE_WEIGHT)
-    fee_sat = fee.fee_sat(weight=weight, feerate_sat_kvb=feerate_sat_kvb)
-    if rest_sat - fee_sat >= CHANGE_MIN_SAT:
-        return Plan(lines, coins, rest_sat - fee_sat, fee_sat, weight)
-    weight = _weight(len(coins), len(lines), outputs_weight)
-    if rest_sat >= fee.fee_sat(weight=weight, feerate_sat_kvb=feerate_sat_kvb):
-        return Plan(lines, coins, 0, rest_sat, weight)
+def fund_part(lines: Sequence[Line], coins: Sequence[FreeCoin], terms: Terms) -> Plan | None:
+    """Fund the first half of the lines, or half of that, down to one; None when not even the first line fits."""
+    while len(lines) > 1:
+        lines = lines[: len(lines) // 2]
+        try:
+            return fund(lines, coins, terms)
+        except selection.InsufficientCoins:
+            continue
     return None
 
 
-def _weight(input_count: int, output_count: int, outputs_weight: int) -> int:
-    overhead = fee.overhead_weight(input_count, output_count)
-    return overhead + input_count * fee.P2WPKH_INPUT_WEIGHT + outputs_weight
+def split(whole: Plan, terms: Terms, wish: ChangeWish) -> Plan:
+    """Return the plan with its one change output split into about equal ones, as many as are wished and useful."""
+    least_sat = max(wish.each_sat, terms.change_min_sat)
+    for count in range(min(wish.count, MAX_CHANGE), 1, -1):
+        outputs = len(whole.lines) + count
+        overhead = fee.overhead_weight(len(whole.coins), outputs) - fee.overhead_weight(
+            len(whole.coins), len(whole.lines) + 1
+        )
+        weight = whole.weight + (count - 1) * terms.change_weight + overhead
+        fee_sat = fee.fee_sat(weight=weight, feerate_sat_kvb=terms.feerate_sat_kvb)
+        share_sat, odd_sat = divmod(whole.change_sat + whole.fee_sat - fee_sat, count)
+        if share_sat >= least_sat:
+            change = (share_sat + odd_sat, *[share_sat] * (count - 1))
+            return replace(whole, change=change, fee_sat=fee_sat, weight=weight)
+    return whole
 
 
 def fee_ceiling_sat(
@@ -131,7 +128,7 @@ def fee_ceiling_sat(
     output_vb: int,
     group_max_payments: int,
     group_max_vsize_vb: int,
-    feerate_sat_kvb: int,
+    terms: Terms,
 ) -> int:
     """Return the most that a list's fees may cost: all outputs and, for each group, the rest of a tx with MAX_INPUTS.
 
@@ -141,6 +138,7 @@ def fee_ceiling_sat(
     by_size = -(-output_vb // group_max_vsize_vb)
     groups = 2 * max(by_count, by_size)
     # Three more bytes: a group's output count may need the longer encoding.
-    rest_weight = _weight(MAX_INPUTS, 1, CHANGE_WEIGHT) + 4 * 3
-    rate_sat = fee.fee_sat(weight=4 * output_vb + groups * rest_weight, feerate_sat_kvb=feerate_sat_kvb)
-    return rate_sat + groups * CHANGE_MIN_SAT
+    rest_weight = fee.overhead_weight(MAX_INPUTS, 1) + 4 * 3
+    rest_weight += MAX_INPUTS * terms.input_weight + MAX_CHANGE * terms.change_weight
+    rate_sat = fee.fee_sat(weight=4 * output_vb + groups * rest_weight, feerate_sat_kvb=terms.feerate_sat_kvb)
+    return rate_sat + groups * terms.change_min_sat

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from payments.onchain import fee, tx
-from payments.payout import plan
+from payments.payout import selection
 
 # Satoshis for a tx of these weight units.
 Price = Callable[[int], int]
@@ -46,7 +46,7 @@ class Replacement:
     ``asked_sat`` is what was asked for at this weight, ``least_sat`` what nodes take; the fee is at least both.
     """
 
-    added: tuple[plan.FreeCoin, ...]
+    added: tuple[selection.FreeCoin, ...]
     change: tuple[tx.Output, ...]
     fee_sat: int
     weight: int
@@ -61,14 +61,14 @@ class Replacement:
 
 def build(
     old: Old,
-    coins: Sequence[plan.FreeCoin],
+    coins: Sequence[selection.FreeCoin],
     *,
     asked: Price,
     least: Price,
     input_weight: int,
     spare_script: bytes,
 ) -> Replacement:
-    """Return the cheapest replacement in this order of means; raise plan.InsufficientCoins when none carries the fee.
+    """Return the cheapest replacement in this order of means; raise selection.InsufficientCoins when none carries the fee.
 
     The largest change output pays. Where it cannot and stay worth an output, smaller ones are given up for it, one after
     the other, and at last all change. Only then are confirmed coins added: one that suffices, or the largest. A
@@ -80,14 +80,14 @@ def build(
             return found
     script = max(old.change, key=_amount).script_pubkey if old.change else spare_script
     by_size = sorted(coins, key=lambda coin: (coin.amount_sat, coin.outpoint))
-    largest = by_size[: -plan.MAX_INPUTS - 1 : -1]
+    largest = by_size[: -selection.MAX_INPUTS - 1 : -1]
     several = [tuple(largest[:count]) for count in range(2, len(largest) + 1)]
     for added in [(coin,) for coin in by_size] + several:
         found = balance(old, added, (tx.Output(0, script),), asked, least, input_weight)
         if found is not None:
             return found
     free_sat = sum(coin.amount_sat for coin in coins)
-    raise plan.InsufficientCoins(
+    raise selection.InsufficientCoins(
         f"The change cannot carry the higher fee, and {free_sat} sat of confirmed coins are free now.",
         free_sat=free_sat,
     )
@@ -104,7 +104,7 @@ def _shapes(change: tuple[tx.Output, ...]) -> Iterator[tuple[tx.Output, ...]]:
 
 def balance(
     old: Old,
-    added: tuple[plan.FreeCoin, ...],
+    added: tuple[selection.FreeCoin, ...],
     change: tuple[tx.Output, ...],
     asked: Price,
     least: Price,
@@ -136,7 +136,7 @@ def balance(
         )
     pays = change.index(max(change, key=_amount))
     amount_sat = change[pays].amount_sat + left_sat
-    if amount_sat < plan.CHANGE_MIN_SAT:
+    if amount_sat < selection.CHANGE_MIN_SAT:
         return None
     paid = tuple(
         output._replace(amount_sat=amount_sat) if place == pays else output

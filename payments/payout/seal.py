@@ -1,9 +1,11 @@
 """Seals groups of released payments: payments, outpoints, output order and manifest fixed in one database transaction."""
 
+import functools
 import hashlib
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from govpay.errors import Conflict
 from payments import doorbell
@@ -19,29 +21,10 @@ from payments.models import (
     WalletScript,
 )
 from payments.onchain import node, tx
-from payments.payout import caps, failpoint, guard, plan, versions, wallets
-from payments.states import DisbursementStatus, PayoutStatus
+from payments.payout import caps, coins, failpoint, guard, plan, selection, versions, wallets
+from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
-COINBASE_MATURITY = 100
-CHANGE_SCRIPTS_AT_ONCE = 10
-
-# Confirmed, mature, reserved by nobody, not found gone a moment ago: a few that suffice alone, smallest first, and the
-# largest.
-FREE_COINS = """
-WITH free AS MATERIALIZED (
-    SELECT c.txid, c.vout, c.amount_sat, c.script_pubkey FROM payments_coin c
-    WHERE c.wallet_id = %(wallet)s AND c.spent_by_txid IS NULL
-    AND (NOT c.is_coinbase OR c.block_height + %(maturity)s <=
-        (SELECT max(height) FROM payments_block WHERE is_active))
-    AND NOT EXISTS (
-        SELECT FROM payments_reservation r WHERE r.txid = c.txid AND r.vout = c.vout AND r.is_live)
-    AND (c.txid, c.vout) NOT IN (
-        SELECT r.txid, r.vout FROM payments_payout p JOIN payments_reservation r ON r.payout_id = p.id
-        WHERE p.status = 'unsealed' AND p.due_at > clock_timestamp())
-)
-(SELECT * FROM free WHERE amount_sat >= %(need)s ORDER BY amount_sat LIMIT 5)
-UNION (SELECT * FROM free ORDER BY amount_sat DESC LIMIT %(most)s)
-"""
+CHANGE_SCRIPTS_AT_ONCE = 20
 
 
 class WalletNotReady(Conflict):
@@ -51,12 +34,17 @@ class WalletNotReady(Conflict):
     is_transient = True
 
 
+class CoinsTooSmall(selection.InsufficientCoins):
+    """The money is there, in more coins than one payout spends."""
+
+    code = "coins_too_small"
+
+
 def refill_change(wallet: Wallet, client: node.Node) -> None:
     """Keep change scripts in store, because asking the node is not allowed inside the sealing transaction."""
     if wallet.ready_at is None:
         raise WalletNotReady("The program's wallet is not ready in the node yet.")
-    free = WalletScript.objects.filter(wallet=wallet, purpose=ScriptPurpose.CHANGE, is_claimed=False).count()
-    if free >= CHANGE_SCRIPTS_AT_ONCE // 2:
+    if _change_scripts(wallet).count() >= CHANGE_SCRIPTS_AT_ONCE // 2:
         return
     wallets.add_change(wallet, client, CHANGE_SCRIPTS_AT_ONCE)
 
@@ -65,18 +53,17 @@ def refill_change(wallet: Wallet, client: node.Node) -> None:
 def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None:
     """Seal the next group of a released disbursement and return the payout's id; None when no payment is left.
 
-    Raises guard.EngineStopped, guard.WalletHalted, plan.InsufficientCoins, and caps.FeeOverShare, FeeOverBudget or
+    Raises guard.EngineStopped, guard.WalletHalted, selection.InsufficientCoins, and caps.FeeOverShare, FeeOverBudget or
     FeeOverReserve; nothing is sealed then.
     """
     program = disbursement.program
-    wallet = Wallet.objects.select_for_update().get(program=program)
+    wallet = Wallet.objects.select_for_update(of=("self",)).select_related("program").get(program=program)
     guard.require_wallet_runs(wallet)
-    lines = _claim(disbursement, program)
+    lines = _claim(disbursement, program, wallet)
     if not lines:
         return None
     failpoint.hit("K5")
-    need_sat = sum(line.amount_sat for line in lines)
-    planned = plan.fund(lines, free_coins(wallet, need_sat), feerate_sat_kvb=feerate_sat_kvb)
+    planned = _fund(disbursement, wallet, lines, coins.terms(wallet, feerate_sat_kvb))
     caps.require(
         program,
         disbursement,
@@ -84,11 +71,8 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
         fee_sat=planned.fee_sat,
         added_sat=planned.fee_sat,
     )
-    amounts = (planned.change_sat,) if planned.change_sat else ()
-    change = [
-        tx.Output(amount, script)
-        for amount, script in zip(amounts, claim_change(wallet, len(amounts)), strict=True)
-    ]
+    scripts = claim_change(wallet, len(planned.change))
+    change = [tx.Output(amount, script) for amount, script in zip(planned.change, scripts, strict=True)]
     payout = Payout.objects.create(
         disbursement=disbursement,
         wallet=wallet,
@@ -135,7 +119,7 @@ def manifest_hash(lines: tuple[plan.Line, ...]) -> bytes:
     return hashlib.sha256(b"govpay-payout-1\n" + text.encode()).digest()
 
 
-def _claim(disbursement: Disbursement, program: Program) -> tuple[plan.Line, ...]:
+def _claim(disbursement: Disbursement, program: Program, wallet: Wallet) -> tuple[plan.Line, ...]:
     """Lock the next unsealed payments, skipping what another worker is sealing."""
     rows = (
         Payment.objects.select_for_update(skip_locked=True, of=("self",))
@@ -149,33 +133,95 @@ def _claim(disbursement: Disbursement, program: Program) -> tuple[plan.Line, ...
         .values_list("pk", "script_pubkey", "amount_sat")[: program.group_max_payments]
     )
     lines = [plan.Line(pk, bytes(script or b""), amount) for pk, script, amount in rows]
-    return plan.group(lines, max_payments=program.group_max_payments, max_vsize_vb=program.group_max_vsize_vb)
+    return plan.group(
+        lines,
+        max_payments=program.group_max_payments,
+        max_vsize_vb=program.group_max_vsize_vb,
+        input_weight=wallet.input_weight,
+        change_weight=wallet.change_weight,
+    )
 
 
-def free_coins(wallet: Wallet, need_sat: int) -> list[plan.FreeCoin]:
-    """Return confirmed coins that nothing reserves: a few that suffice alone, and the largest."""
-    values: dict[str, Any] = {
-        "wallet": wallet.pk,
-        "maturity": COINBASE_MATURITY,
-        "need": need_sat,
-        "most": plan.MAX_INPUTS,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(FREE_COINS, values)
-        return [
-            plan.FreeCoin(tx.OutPoint(txid, vout), amount, bytes(script))
-            for txid, vout, amount, script in cursor.fetchall()
-        ]
+def _fund(
+    disbursement: Disbursement, wallet: Wallet, lines: Sequence[plan.Line], terms: selection.Terms
+) -> plan.Plan:
+    """Plan as much of the group as the free coins carry, and split its change while the wallet has few coins.
+
+    Coins that come with the next blocks are waited for when they carry more at once.
+    """
+    need_sat = sum(line.amount_sat for line in lines)
+    offered = coins.free(wallet, need_sat, feerate_sat_kvb=terms.feerate_sat_kvb)
+    try:
+        planned = plan.fund(lines, offered, terms)
+    except selection.InsufficientCoins as shortage:
+        planned = _fund_part(wallet, lines, offered, terms, shortage)
+    if not planned.change:
+        return planned
+    next_sat = functools.partial(_next_sat, disbursement, planned.lines[-1].payment_id)
+    return plan.split(planned, terms, _wish(wallet, planned, offered, next_sat))
+
+
+def _fund_part(
+    wallet: Wallet,
+    lines: Sequence[plan.Line],
+    offered: list[selection.FreeCoin],
+    terms: selection.Terms,
+    shortage: selection.InsufficientCoins,
+) -> plan.Plan:
+    """Halve the group until it fits, unless waiting for change on its way carries more; raise why it waits."""
+    coming = coins.coming(wallet)
+    part = plan.fund_part(lines, offered, terms)
+    with_coming = plan.fund_part(lines, [*offered, *coming], terms)
+    if with_coming is not None and (part is None or len(with_coming.lines) > len(part.lines)):
+        raise shortage
+    if part is not None:
+        return part
+    free_sat = coins.free_sat(wallet, feerate_sat_kvb=terms.feerate_sat_kvb)
+    if free_sat > sum(coin.amount_sat for coin in offered) and free_sat >= lines[0].amount_sat:
+        raise CoinsTooSmall(
+            f"A payment of {lines[0].amount_sat} sat needs more than {selection.MAX_INPUTS} coins, the most that one"
+            f" payout spends; the {free_sat} sat that are free lie in smaller ones. They have to be merged"
+            " (consolidation), or a larger deposit made.",
+            needed_sat=lines[0].amount_sat,
+            free_sat=free_sat,
+        )
+    raise shortage
+
+
+def _wish(
+    wallet: Wallet, planned: plan.Plan, offered: list[selection.FreeCoin], next_sat: Callable[[], int]
+) -> plan.ChangeWish:
+    """Return into how many outputs change is split, so that the wallet keeps as many useful coins as it wants.
+
+    Useful is what carries a group like this one, or the next if that is smaller.
+    """
+    each_sat = planned.payments_sat + planned.fee_sat
+    left = [coin for coin in offered if coin not in planned.coins]
+    wanted = wallet.program.coins_wanted - sum(coin.amount_sat >= each_sat for coin in left)
+    if wanted <= 1:
+        return plan.ONE_OUTPUT
+    each_sat = min(each_sat, (next_sat() or planned.payments_sat) + planned.fee_sat)
+    kept = [coin for coin in [*left, *coins.coming(wallet)] if coin.amount_sat >= each_sat]
+    in_store = _change_scripts(wallet)[: plan.MAX_CHANGE].count()
+    return plan.ChangeWish(min(wallet.program.coins_wanted - len(kept), in_store), each_sat)
+
+
+def _next_sat(disbursement: Disbursement, after_id: int) -> int:
+    """Return what the group after this payment will pay, 0 when it was the last."""
+    waiting = Payment.objects.filter(
+        disbursement=disbursement, pk__gt=after_id, payout__isnull=True, status=PaymentStatus.PENDING
+    )
+    rows = waiting.order_by("pk").values_list("amount_sat", flat=True)
+    return sum(rows[: disbursement.program.group_max_payments])
+
+
+def _change_scripts(wallet: Wallet) -> QuerySet[WalletScript]:
+    return WalletScript.objects.filter(wallet=wallet, purpose=ScriptPurpose.CHANGE, is_claimed=False)
 
 
 def claim_change(wallet: Wallet, count: int) -> list[bytes]:
     """Take change scripts for one payout; they are never used again."""
-    scripts = (
-        WalletScript.objects.select_for_update(skip_locked=True)
-        .filter(wallet=wallet, purpose=ScriptPurpose.CHANGE, is_claimed=False)
-        .order_by("pk")[:count]
-    )
-    claimed = list(scripts)
+    claimed = list(_change_scripts(wallet).select_for_update(skip_locked=True).order_by("pk")[:count])
     if len(claimed) < count:
         raise WalletNotReady("No change script is in store; the next visit asks the node for more.")
     WalletScript.objects.filter(pk__in=[script.pk for script in claimed]).update(is_claimed=True)

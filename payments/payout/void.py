@@ -18,8 +18,7 @@ from django.db.models import F, Sum
 from govpay.errors import Conflict
 from payments.models import Payout, PayoutTx, PayoutTxKind, Reservation
 from payments.onchain import fee, node, tx
-from payments.payout import plan as planning
-from payments.payout import seal, versions
+from payments.payout import seal, selection, versions
 from payments.states import PayoutStatus
 
 S = PayoutStatus
@@ -92,7 +91,7 @@ def plan(
         if needed_sat > cap_sat:
             break
         back_sat = sum(spent.output.amount_sat for spent in inputs[:count]) - needed_sat
-        if back_sat >= planning.CHANGE_MIN_SAT:
+        if back_sat >= selection.CHANGE_MIN_SAT:
             return Plan(tuple(inputs[:count]), needed_sat, back_sat, weight)
     coins_sat = sum(spent.output.amount_sat for spent in inputs)
     raise VoidTooDear(

@@ -12,7 +12,7 @@ from ledger import books, events
 from payments import doorbell, states
 from payments.models import Disbursement, Payment, Role, Wallet
 from payments.models.history import move
-from payments.payout import failpoint, plan
+from payments.payout import coins, failpoint, plan
 from payments.services import authority, funds, manifest
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
 
@@ -286,5 +286,5 @@ def _fee_ceiling(disbursement: Disbursement) -> int:
         output_vb=int(output_vb),
         group_max_payments=program.group_max_payments,
         group_max_vsize_vb=program.group_max_vsize_vb,
-        feerate_sat_kvb=program.feerate_ceiling_sat_kvb,
+        terms=coins.terms(program.wallet, program.feerate_ceiling_sat_kvb),
     )

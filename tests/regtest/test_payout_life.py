@@ -132,9 +132,11 @@ class TestPayout:
 
     def test_without_change_is_sent_though_its_rest_lifts_the_feerate(self, settings: object) -> None:
         use_node(settings)
-        low = Ministry.open(deposits_sat=[41_270, 900_000], code="LOW", feerate_ceiling_sat_kvb=5_000)
+        rates = {"feerate_floor_sat_kvb": 2_000, "feerate_ceiling_sat_kvb": 2_000}
+        low = Ministry.open(deposits_sat=[40_400, 900_000], code="LOW", **rates)
         (payout,) = low.pay(low.release([40_000]))
-        assert (payout.current.change_sat, payout.current.fee_sat) == (0, 1_270)
+        assert (payout.current.change_sat, payout.current.fee_sat) == (0, 400)
+        assert payout.current.feerate_sat_kvb == 3_636
         assert (payout.status, payout.problem) == (PayoutStatus.SENT, "")
 
     def test_ringing_again_does_nothing(self, ministry: Ministry) -> None:
@@ -152,7 +154,7 @@ class TestPayout:
         rate = {"feerate_floor_sat_kvb": 2_000, "feerate_ceiling_sat_kvb": 2_000}
         big = Ministry.open(deposits_sat=[20_000_000], code="BIG", **rate)
         (payout,) = big.pay(big.release([10_000] * 500))
-        planned_vb = payout.current.fee_sat * 1000 // big.program.feerate_fallback_sat_kvb
+        planned_vb = payout.current.fee_sat * 1000 // 2_000
         # A signature is a byte shorter than the plan's bound half of the time.
         assert planned_vb - payout.current.vsize_vb in (0, 1)
         assert payout.current.vsize_vb / payout.payment_count <= 31.3

@@ -164,7 +164,7 @@ def move_claim(ministry: Ministry, payout: Payout) -> None:
 
 def change_change(ministry: Ministry, payout: Payout) -> None:
     tamper(
-        "UPDATE payments_changeoutput SET amount_sat = amount_sat - 1 WHERE version_id = %s",
+        "UPDATE payments_changeoutput SET amount_sat = amount_sat - 1 WHERE version_id = %s AND vout = 4",
         payout.current_id,
     )
 

@@ -38,7 +38,7 @@ class TestReadTo:
         assert [(o.vout, o.amount_sat, o.is_ours) for o in paid.outputs] == [
             (0, 10_000, False),
             (1, 20_000, False),
-            (2, payout.current.change_sat, True),
+            *((change.vout, change.amount_sat, True) for change in payout.current.change.order_by("vout")),
         ]
 
     def test_believes_blocks_and_not_what_the_follower_wrote_down(self, ministry: Ministry) -> None:

@@ -3,7 +3,7 @@
 from hypothesis.stateful import rule
 
 from payments.onchain.send import SendOutcome
-from payments.payout import core, plan
+from payments.payout import core, plan, selection
 from payments.states import PayoutStatus
 from tests.simulation.machine import PayoutMachine, Worker
 from tests.simulation.network import encode
@@ -21,8 +21,8 @@ class BuildBroadcastSave(PayoutMachine):
         if not lines or not coins:
             return
         try:
-            planned = plan.fund(tuple(lines[:2]), coins, feerate_sat_kvb=1_000)
-        except plan.InsufficientCoins:
+            planned = plan.fund(tuple(lines[:2]), coins, selection.Terms(1_000, 1_000))
+        except selection.InsufficientCoins:
             return
         outputs = [(line.script_pubkey, line.amount_sat) for line in planned.lines]
         raw = encode([coin.outpoint for coin in planned.coins], [*outputs, (CHANGE, planned.change_sat)])

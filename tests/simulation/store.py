@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from payments.onchain.tx import OutPoint
-from payments.payout import core, plan
+from payments.payout import core, plan, selection
 from payments.payout.ports import LeaseLost
 from payments.states import PayoutStatus, reason_of
 from tests.simulation.network import Network, decode, encode
@@ -51,8 +51,8 @@ class MemoryStore:
         if not lines:
             return None
         try:
-            planned = plan.fund(lines, self.free_coins(), feerate_sat_kvb=1_000)
-        except plan.InsufficientCoins:
+            planned = plan.fund(lines, self.free_coins(), selection.Terms(1_000, 1_000))
+        except selection.InsufficientCoins:
             return None
         outputs = [(line.script_pubkey, line.amount_sat) for line in planned.lines]
         if planned.change_sat:
@@ -69,10 +69,10 @@ class MemoryStore:
         self.live_reservations += coins
         return payout.payout_id
 
-    def free_coins(self) -> list[plan.FreeCoin]:
+    def free_coins(self) -> list[selection.FreeCoin]:
         """Return confirmed coins of ours that no live reservation holds."""
         return [
-            plan.FreeCoin(outpoint, amount_sat, script)
+            selection.FreeCoin(outpoint, amount_sat, script)
             for outpoint, (script, amount_sat) in self.network.unspent(with_pool=False).items()
             if script == CHANGE and outpoint not in self.live_reservations
         ]

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 def released(program: Program, officer: User, approver: User, releaser: User) -> Disbursement:
     factories.fund(program, 600_000)
     factories.fund(program, 700_000)
-    for _ in range(3):
+    for _ in range(10):
         WalletScript.objects.create(
             wallet=program.wallet, script_pubkey=factories.make_script(), purpose="change"
         )

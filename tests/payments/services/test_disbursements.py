@@ -49,8 +49,8 @@ class TestSubmit:
         found = disbursements.submit(by=officer, disbursement_id=draft.pk)
         assert found.status == DisbursementStatus.SUBMITTED
         assert len(hash_of(found)) == 32
-        # At 50 sat/vB: three outputs of 31 vB; twice a group's rest, 20 inputs of 68 vB (27.2 kWU), change, overhead.
-        rest_weight = 42 + 20 * 272 + 31 * 4 + 3 * 4
+        # At 50 sat/vB: three outputs of 31 vB; twice a group's rest, 20 inputs of 272 WU, four of change, overhead.
+        rest_weight = 42 + 20 * 272 + 4 * 31 * 4 + 3 * 4
         assert found.fee_reserved_sat == 50 * -(-(4 * 93 + 2 * rest_weight) // 4) + 2 * 1_000
         for payment in Payment.objects.filter(disbursement=draft):
             current = Destination.objects.get(beneficiary=payment.beneficiary, is_current=True)
