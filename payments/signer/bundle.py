@@ -18,7 +18,8 @@ from payments.signer.refusal import Unreadable
 
 FORMAT = "govpay-signing-1"
 # Kinds that pay people, and kinds that pay nobody but ourselves.
-PAYING = ("original", "bump")
+ORIGINAL = "original"
+PAYING = (ORIGINAL, "bump")
 KINDS = (*PAYING, "void", "child", "consolidation")
 MAX_BYTES = 64 * 1024 * 1024
 MAX_OUTPUTS = 4_000

@@ -1,0 +1,68 @@
+"""Signs with a hardware device through the `hwi` command line program, which must be installed for it."""
+
+import json
+import shutil
+import subprocess
+from typing import Any
+
+from payments.signer.refusal import DeviceFailed
+
+PROGRAM = "hwi"
+# A person must look at the device and press its buttons.
+SIGN_TIMEOUT_S = 600
+LIST_TIMEOUT_S = 60
+_CHAINS = {"regtest": "regtest", "signet": "signet", "testnet3": "test", "testnet4": "testnet4"}
+
+
+def enumerate_(network: str) -> list[dict[str, Any]]:
+    """Return the devices that are plugged in, as hwi describes them; raise DeviceFailed."""
+    found = _run(network, [], "enumerate", LIST_TIMEOUT_S)
+    if not isinstance(found, list):
+        raise DeviceFailed("hwi_reply", "hwi did not answer with a list of devices.")
+    return found
+
+
+def require(network: str, fingerprint: str) -> None:
+    """Raise DeviceFailed, naming what is there, unless the device with this master fingerprint is ready."""
+    devices = enumerate_(network)
+    for device in devices:
+        if device.get("fingerprint") == fingerprint:
+            if device.get("error"):
+                raise DeviceFailed("hwi_device", f"The device is not ready: {device['error']}")
+            return
+    there = ", ".join(
+        f"{d.get('model', '?')} [{d.get('fingerprint') or d.get('error', 'locked')}]" for d in devices
+    )
+    raise DeviceFailed(
+        "hwi_missing_device", f"No device has the key [{fingerprint}]; plugged in: {there or 'none'}."
+    )
+
+
+def sign(psbt: str, *, network: str, fingerprint: str) -> str:
+    """Return the PSBT as the device signed it, not yet checked; raise DeviceFailed."""
+    found = _run(network, ["--fingerprint", fingerprint], f"signtx {psbt}", SIGN_TIMEOUT_S)
+    if not isinstance(found, dict) or not isinstance(found.get("psbt"), str):
+        raise DeviceFailed("hwi_reply", "hwi did not answer with a PSBT.")
+    return str(found["psbt"])
+
+
+def _run(network: str, options: list[str], command: str, timeout_s: int) -> Any:
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise DeviceFailed(
+            "hwi_missing", f"The program {PROGRAM} is not installed; a hardware device needs it."
+        )
+    # The command goes through standard input: a large PSBT is longer than an argument may be.
+    arguments = [program, "--stdin", "--chain", _CHAINS[network], *options]
+    try:
+        reply = subprocess.run(
+            arguments, input=f"{command}\n\n", capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+        found = json.loads(reply.stdout)
+    except subprocess.TimeoutExpired as error:
+        raise DeviceFailed("hwi_timeout", f"hwi did not answer within {timeout_s} s.") from error
+    except (OSError, ValueError) as error:
+        raise DeviceFailed("hwi_reply", "hwi did not answer in JSON.") from error
+    if isinstance(found, dict) and "error" in found:
+        raise DeviceFailed("hwi_refused", f"hwi: {found['error']}", device_code=found.get("code"))
+    return found
