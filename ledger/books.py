@@ -1,7 +1,7 @@
 """Posts, reverses and adds up journal entries: batched, idempotent, in whole units, never changed afterwards."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from govpay.errors import Conflict, GovPayError, NotFound
-from ledger.models import Account, AccountKind, Entry
+from ledger.models import Account, AccountKind, Entry, Posting
 
 MOST = 2**63 - 1
 
@@ -200,32 +200,52 @@ def reverse(
     approver: str = "",
 ) -> int:
     """Post the mirror of an entry, once, and return its id; raise AlreadyReversed under another key."""
-    entry = Entry.objects.filter(pk=entry_id).first()
-    if entry is None:
-        raise NotFound(f"There is no entry {entry_id}.")
-    done = Entry.objects.filter(reversal_of=entry_id).values_list("idempotency_key", flat=True).first()
-    if done not in (None, idempotency_key):
-        raise AlreadyReversed(f"Entry {entry_id} is reversed already.", entry_id=entry_id)
-    lines = entry.postings.order_by("pk").values_list("account__code", "amount", "reference")
-    (reversal_id,) = post(
-        [
-            Draft(
-                kind=f"{entry.kind}_reversal",
-                scope=entry.scope,
-                idempotency_key=idempotency_key,
-                lines=[Line(code, -amount, reference) for code, amount, reference in lines],
-                effective_at=effective_at,
-                memo=memo,
-                source_ref=entry.source_ref,
-                actor=actor,
-                approver=approver,
-                block_hash=entry.block_hash,
-                block_height=entry.block_height,
-                reversal_of=entry_id,
-            )
-        ]
+    (reversal_id,) = reverse_each(
+        {entry_id: idempotency_key}, effective_at=effective_at, memo=memo, actor=actor, approver=approver
     )
     return reversal_id
+
+
+@transaction.atomic
+def reverse_each(
+    keys: Mapping[int, str], *, effective_at: datetime, memo: str, actor: str, approver: str = ""
+) -> list[int]:
+    """Post the mirrors of entries, each once under its key, in one batch; return their ids in the order of ``keys``.
+
+    Raises NotFound, and AlreadyReversed where an entry was reversed under another key; nothing is posted then.
+    """
+    entries = Entry.objects.in_bulk(list(keys))
+    for entry_id in keys:
+        if entry_id not in entries:
+            raise NotFound(f"There is no entry {entry_id}.")
+    for done in Entry.objects.filter(reversal_of__in=keys).only("reversal_of", "idempotency_key"):
+        if done.idempotency_key != keys[done.reversal_of_id or 0]:
+            raise AlreadyReversed(
+                f"Entry {done.reversal_of_id} is reversed already.", entry_id=done.reversal_of_id
+            )
+    lines: dict[int, list[Line]] = {entry_id: [] for entry_id in keys}
+    postings = Posting.objects.filter(entry__in=keys).order_by("pk")
+    for entry_id, code, amount, reference in postings.values_list(
+        "entry", "account__code", "amount", "reference"
+    ):
+        lines[entry_id].append(Line(code, -amount, reference))
+    return post(
+        Draft(
+            kind=f"{entries[entry_id].kind}_reversal",
+            scope=entries[entry_id].scope,
+            idempotency_key=key,
+            lines=lines[entry_id],
+            effective_at=effective_at,
+            memo=memo,
+            source_ref=entries[entry_id].source_ref,
+            actor=actor,
+            approver=approver,
+            block_hash=entries[entry_id].block_hash,
+            block_height=entries[entry_id].block_height,
+            reversal_of=entry_id,
+        )
+        for entry_id, key in keys.items()
+    )
 
 
 def open_accounts(scope: str, accounts: Iterable[NewAccount]) -> None:

@@ -7,13 +7,17 @@ from payments.models.wallet import Wallet
 
 
 class Block(models.Model):
-    """A block that was read. Exactly one is active at each height; a reorganization deactivates, never deletes."""
+    """A block that was read. Exactly one is active at each height; a reorganization deactivates, never deletes.
+
+    ``is_derived``: while it was the tip, statuses were derived from the facts; until then they may be behind.
+    """
 
     block_hash = models.CharField(max_length=64, unique=True)
     prev_hash = models.CharField(max_length=64)
     height = models.PositiveIntegerField()
     time = models.DateTimeField()
     is_active = models.BooleanField(default=True)
+    is_derived = models.BooleanField(default=False)
     read_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -57,9 +57,11 @@ class Payout(Tracked):
     mined_txid = models.CharField(max_length=64, null=True)
     mined_block_hash = models.CharField(max_length=64, null=True, db_index=True)
     mined_height = models.PositiveIntegerField(null=True)
-    # The journal entry that cleared it, while it is settled; and the one that took it back, while it is void.
+    # The journal entry that cleared it, while it is settled; while it is void, the one that took it back, and the one
+    # that took it out of what its list owes.
     settlement_entry_id = models.BigIntegerField(null=True)
     void_entry_id = models.BigIntegerField(null=True)
+    release_entry_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

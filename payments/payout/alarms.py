@@ -1,5 +1,7 @@
 """Opens alarms: rows about something that a person must look at, one open row for each cause."""
 
+from collections.abc import Iterable
+
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -32,5 +34,12 @@ def sound(
 def clear(code: str, *, subject: str, subject_id: int = 0, note: str) -> None:
     """Close an open alarm whose cause is gone by itself; do nothing when there is none."""
     Alarm.objects.filter(code=code, subject=subject, subject_id=subject_id, closed_at=None).update(
+        closed_at=timezone.now(), close_note=note[:300]
+    )
+
+
+def clear_all(code: str, *, subject: str, subject_ids: Iterable[int], note: str) -> None:
+    """Close the open alarms about any of these rows, in one statement."""
+    Alarm.objects.filter(code=code, subject=subject, subject_id__in=subject_ids, closed_at=None).update(
         closed_at=timezone.now(), close_note=note[:300]
     )

@@ -168,8 +168,7 @@ def _connect(block: blocks.Block, height: int) -> bool:
         log.error("stranger_spent_our_coin", txid=txid, block_hash=block.hash)
     _book_deposits([coin for coin in coins if coin.txid not in ours | strange], facts)
     Coin.objects.bulk_create(coins)
-    for movement in movements:
-        _mark_spent(movement, block.hash)
+    _mark_spent(movements, block.hash)
     return bool(ours)
 
 
@@ -252,21 +251,20 @@ def _disconnect(tip: Block) -> None:
     """Take the tip back: coins, spends and deposits of it are undone, and unmined facts say so."""
     log.warning("block_disconnected", block_hash=tip.block_hash, height=tip.height)
     Block.objects.filter(pk=tip.pk).update(is_active=False)
+    # It is the tip again, and what was derived from the block above it must be derived anew.
+    Block.objects.filter(block_hash=tip.prev_hash).update(is_derived=False)
     Payout.objects.filter(mined_block_hash=tip.block_hash).update(
         mined_txid=None, mined_block_hash=None, mined_height=None
     )
     Coin.objects.filter(spent_block_hash=tip.block_hash).update(spent_by_txid=None, spent_block_hash=None)
     gone = Coin.objects.filter(block_hash=tip.block_hash)
-    booked = gone.filter(funding_entry_id__isnull=False)
-    for entry_id in booked.values_list("funding_entry_id", flat=True):
-        assert entry_id is not None
-        books.reverse(
-            entry_id,
-            idempotency_key=f"funding-reversed:{entry_id}",
-            effective_at=timezone.now(),
-            memo=f"The deposit's block {tip.block_hash} left the chain.",
-            actor="engine",
-        )
+    booked = gone.filter(funding_entry_id__isnull=False).values_list("funding_entry_id", flat=True)
+    books.reverse_each(
+        {entry_id: f"funding-reversed:{entry_id}" for entry_id in booked if entry_id is not None},
+        effective_at=timezone.now(),
+        memo=f"The deposit's block {tip.block_hash} left the chain.",
+        actor=events.ENGINE,
+    )
     gone.delete()
     mined = ChainFact.objects.filter(kind=ChainFactKind.MINED, block_hash=tip.block_hash)
     ChainFact.objects.bulk_create(
@@ -289,6 +287,7 @@ def _insert_block(block_hash: str, prev_hash: str, height: int, time_s: int) -> 
             "height": height,
             "time": datetime.fromtimestamp(time_s, tz=UTC),
             "is_active": True,
+            "is_derived": False,
         },
     )
 
@@ -312,8 +311,15 @@ def _our_outpoints(block: blocks.Block) -> dict[tx.OutPoint, int]:
         return {tx.OutPoint(txid, vout): wallet_id for txid, vout, wallet_id in cursor.fetchall()}
 
 
-def _mark_spent(movement: scan.Movement, block_hash: str) -> None:
-    for outpoint in movement.spent:
-        Coin.objects.filter(txid=outpoint.txid, vout=outpoint.vout).update(
-            spent_by_txid=movement.tx.txid, spent_block_hash=block_hash
+def _mark_spent(movements: list[scan.Movement], block_hash: str) -> None:
+    """Note on our coins which of the block's txs spent them."""
+    spends = [(outpoint.txid, outpoint.vout, m.tx.txid) for m in movements for outpoint in m.spent]
+    if not spends:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE payments_coin c SET spent_by_txid = s.spender, spent_block_hash = %s"
+            " FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS s(txid, vout, spender)"
+            " WHERE (c.txid, c.vout) = (s.txid, s.vout)",
+            [block_hash, *(list(column) for column in zip(*spends, strict=True))],
         )

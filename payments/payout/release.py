@@ -1,0 +1,72 @@
+"""Frees what a payout held once it can never confirm, and takes it back should a reorganization undo that."""
+
+from django.db import connection
+from django.utils import timezone
+
+from ledger import books, events
+from payments.models import Payment, Payout, Reservation
+from payments.models.history import move
+from payments.payout import alarms
+from payments.states import PaymentStatus
+
+# Not those that another payout has reserved since: they are that payout's now.
+LIVE_AGAIN = """
+UPDATE payments_reservation r SET is_live = true WHERE r.payout_id = ANY(%s)
+AND NOT EXISTS (SELECT FROM payments_reservation o WHERE (o.txid, o.vout) = (r.txid, r.vout) AND o.is_live)
+"""
+
+
+def release(payout_ids: list[int]) -> None:
+    """Free the outpoints of payouts that are void, and take their payments out of what their lists owe."""
+    Reservation.objects.filter(payout__in=payout_ids).update(is_live=False)
+    payouts = list(
+        Payout.objects.filter(pk__in=payout_ids, disbursement__isnull=False)
+        .select_related("wallet")
+        .order_by("pk")
+    )
+    lines = Payment.objects.filter(payout__in=payouts, status=PaymentStatus.PENDING)
+    move(lines, old=PaymentStatus.PENDING, new=PaymentStatus.VOIDED, expected=lines.count())
+    entry_ids = books.post(
+        events.decommitment(
+            program_id=payout.wallet.program_id,
+            key=f"decommitment:payout:{payout.pk}:{payout.adjustments}",
+            source_ref=f"payout:{payout.pk}",
+            amount_sat=payout.payments_sat,
+            effective_at=timezone.now(),
+            actor=events.ENGINE,
+        )
+        for payout in payouts
+    )
+    for payout, entry_id in zip(payouts, entry_ids, strict=True):
+        payout.release_entry_id = entry_id
+        payout.adjustments += 1
+    Payout.objects.bulk_update(payouts, ["release_entry_id", "adjustments"], batch_size=1_000)
+
+
+def take_back(payout_ids: list[int]) -> None:
+    """Owe again what payouts owed that a reorganization of 100 blocks made possible again, and say so.
+
+    Their payments stay voided: a reissue may have paid them, and only people can judge what is right now.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LIVE_AGAIN, [payout_ids])
+    payouts = Payout.objects.filter(pk__in=payout_ids).select_related("wallet").order_by("pk")
+    books.reverse_each(
+        {
+            payout.release_entry_id: f"decommitment-reversed:{payout.release_entry_id}"
+            for payout in payouts
+            if payout.release_entry_id is not None
+        },
+        effective_at=timezone.now(),
+        memo="A reorganization of the chain undid the void.",
+        actor=events.ENGINE,
+    )
+    Payout.objects.filter(pk__in=payout_ids).update(release_entry_id=None)
+    for payout in payouts:
+        alarms.sound(
+            "void_undone",
+            subject="payout",
+            subject_id=payout.pk,
+            program_id=payout.wallet.program_id,
+            message="A reorganization of 100 blocks took away what made this payout void; it may confirm after all.",
+        )
