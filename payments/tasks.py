@@ -22,6 +22,12 @@ def seal(*, disbursement_id: int) -> None:
 
 
 @shared_task(**LIMITS)
+def consolidate(*, wallet_id: int) -> None:
+    """Merge a wallet's small coins, if it may be done now."""
+    dispatch.consolidate(wallet_id=wallet_id)
+
+
+@shared_task(**LIMITS)
 def advance(*, payout_id: int) -> None:
     """Take a payout as far as it goes."""
     dispatch.advance(payout_id=payout_id)

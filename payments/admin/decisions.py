@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from payments.admin import cells, forms, home, pages
 from payments.admin.tables import Notice
 from payments.models import Disbursement
-from payments.services import disbursements, funds
+from payments.selectors import funds
+from payments.services import disbursements
 
 
 def submit(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:

@@ -15,7 +15,8 @@ from payments.admin.base import ProgramScopedAdmin, is_number
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import Notice, Table
 from payments.models import Disbursement, Enrollment, Membership, Program, Role, ScriptPurpose
-from payments.services import funds, programs
+from payments.selectors import funds
+from payments.services import programs
 
 ADD_PROGRAM = "payments.add_program"
 ADD_MEMBER = "payments.add_membership"

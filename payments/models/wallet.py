@@ -43,6 +43,9 @@ class Wallet(models.Model):
     halted_at = models.DateTimeField(null=True)
     halt_code = models.CharField(max_length=40, blank=True)
     halt_reason = models.CharField(max_length=300, blank=True)
+    # When small coins are looked at again, and why they were not merged the last time.
+    consolidate_due_at = models.DateTimeField(null=True)
+    consolidate_problem = models.CharField(max_length=300, blank=True)
 
     class Meta:
         constraints = [

@@ -55,7 +55,7 @@ def require(
     _require_share(program, payments_sat=payments_sat, fee_sat=fee_sat)
     _require_budget(program, added_sat)
     if disbursement is not None:
-        _require_reserve(disbursement, added_sat)
+        require_reserve(disbursement, added_sat)
 
 
 def _require_share(program: Program, *, payments_sat: int, fee_sat: int) -> None:
@@ -92,7 +92,8 @@ def spent_today_sat(program: Program) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _require_reserve(disbursement: Disbursement, added_sat: int) -> None:
+def require_reserve(disbursement: Disbursement, added_sat: int) -> None:
+    """Raise FeeOverReserve when this much more exceeds what the list's approver agreed to."""
     with connection.cursor() as cursor:
         cursor.execute(SPENT_OF_LIST, [disbursement.pk])
         spent_sat = int(cursor.fetchone()[0])

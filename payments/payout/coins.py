@@ -3,8 +3,9 @@
 from typing import Any
 
 from django.db import connection
+from django.db.models import QuerySet
 
-from payments.models import Wallet
+from payments.models import ScriptPurpose, Wallet, WalletScript
 from payments.onchain import fee, tx
 from payments.payout.selection import MAX_INPUTS, FreeCoin, Terms
 from payments.states import PayoutStatus
@@ -12,6 +13,7 @@ from payments.states import PayoutStatus
 COINBASE_MATURITY = 100
 # How many coins of each kind selection is offered, whatever the wallet holds.
 LARGEST = MAX_INPUTS
+MAX_SAT = 2_100_000_000_000_001
 SMALLEST = MAX_INPUTS
 
 # Confirmed, mature, reserved by nobody, not found gone a moment ago, and not a stranger's dust.
@@ -35,6 +37,14 @@ UNION (SELECT * FROM free ORDER BY amount_sat DESC, txid, vout LIMIT {LARGEST})
 UNION (SELECT * FROM free ORDER BY amount_sat, txid, vout LIMIT {SMALLEST})
 """  # noqa: S608 - all parts are constants.
 FREE_SAT = f"SELECT coalesce(sum(amount_sat), 0) FROM ({FREE}) f"  # noqa: S608 - all parts are constants.
+
+BY_SIZE = f"""
+SELECT * FROM ({FREE}) f WHERE amount_sat < %(below)s
+ORDER BY amount_sat * %(sign)s, txid, vout LIMIT %(most)s
+"""  # noqa: S608 - all parts are constants.
+LARGER = f"""
+SELECT count(*) FROM ({FREE}) f WHERE (amount_sat, txid, vout) > (%(amount)s, %(txid)s, %(vout)s)
+"""  # noqa: S608 - all parts are constants.
 
 # Change that a block will confirm, unless somebody must look at its payout.
 COMING = """
@@ -87,6 +97,39 @@ def coming(wallet: Wallet) -> list[FreeCoin]:
     """Return change of payouts that no block holds yet: it may not be spent, but waited for. At most a hundred."""
     values = {"wallet": wallet.pk, "statuses": COMING_STATUSES, "most": COMING_AT_MOST}
     return _read(wallet, COMING, values)
+
+
+def by_size(
+    wallet: Wallet, *, least_sat: int, most: int, below_sat: int = MAX_SAT, largest_first: bool = False
+) -> list[FreeCoin]:
+    """Return free coins of ``least_sat`` up to ``below_sat``, the smallest or the largest first, deposits included."""
+    values = _values(wallet, 0) | {"least": least_sat, "least_deposit": 0, "below": below_sat, "most": most}
+    return _read(wallet, BY_SIZE, values | {"sign": -1 if largest_first else 1})
+
+
+def count_larger(wallet: Wallet, found: list[FreeCoin]) -> int:
+    """Count the free coins beyond the largest of those that ``by_size`` found."""
+    if not found:
+        return 0
+    last = found[-1]
+    values = _values(wallet, 0) | {
+        "amount": last.amount_sat,
+        "txid": last.outpoint.txid,
+        "vout": last.outpoint.vout,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(LARGER, values)
+        return int(cursor.fetchone()[0])
+
+
+def change_scripts(wallet: Wallet) -> QuerySet[WalletScript]:
+    """Return the change scripts that no payout has claimed."""
+    return WalletScript.objects.filter(wallet=wallet, purpose=ScriptPurpose.CHANGE, is_claimed=False)
+
+
+def change_in_store(wallet: Wallet, most: int) -> int:
+    """Count the change scripts that no payout has claimed, up to ``most``."""
+    return change_scripts(wallet)[:most].count()
 
 
 def _read(wallet: Wallet, query: str, values: dict[str, Any]) -> list[FreeCoin]:

@@ -6,9 +6,11 @@ import structlog
 from django.db import OperationalError
 
 from govpay.errors import GovPayError
+from payments import doorbell
 from payments.models import Disbursement, Wallet
 from payments.onchain import node
-from payments.payout import chain, engine, failpoint, feerate, guard, store, wallets
+from payments.payout import alarms, chain, engine, failpoint, feerate, funding, guard, store, wallets
+from payments.payout import consolidate as merging
 from payments.payout import follow as follower
 from payments.payout import seal as sealing
 
@@ -45,12 +47,46 @@ def seal(*, disbursement_id: int) -> None:
             failpoint.hit("K7")
         Disbursement.objects.filter(pk=disbursement_id).exclude(problem="").update(problem="")
         feerate.end_wait(disbursement_id)
+        alarms.clear(
+            funding.CoinsTooSmall.code,
+            subject="disbursement",
+            subject_id=disbursement_id,
+            note="The list is paid.",
+        )
 
     def waits(error: GovPayError) -> None:
         Disbursement.objects.filter(pk=disbursement_id).update(problem=error.message[:300])
         feerate.note_wait(disbursement_id, error)
+        if isinstance(error, funding.CoinsTooSmall):
+            doorbell.ring("consolidate", wallet_id=disbursement.program.wallet.pk)
+            alarms.sound(
+                error.code,
+                subject="disbursement",
+                subject_id=disbursement_id,
+                program_id=disbursement.program_id,
+                message=error.message,
+            )
 
     _with_node("seal", work, waits, disbursement_id=disbursement_id)
+
+
+def consolidate(*, wallet_id: int) -> None:
+    """Merge a wallet's small coins, if its program's rules allow it now; note why not."""
+
+    def work(client: node.Node) -> None:
+        wallet = Wallet.objects.select_related("program").get(pk=wallet_id)
+        guard.require_wallet_runs(wallet)
+        client.load_wallet(wallet.name)
+        guard.check_wallet(wallet, client)
+        sealing.refill_change(wallet, client)
+        rate = feerate.choose(wallet.program, client, is_urgent=True)
+        merging.build(wallet_id, feerate_sat_kvb=rate)
+        merging.put_off(wallet_id, "")
+
+    def waits(error: GovPayError) -> None:
+        merging.put_off(wallet_id, error.message)
+
+    _with_node("consolidate", work, waits, wallet_id=wallet_id)
 
 
 def advance(*, payout_id: int) -> None:

@@ -95,13 +95,12 @@ def fund(lines: Sequence[Line], coins: Sequence[FreeCoin], terms: Terms) -> Plan
 
 
 def fund_part(lines: Sequence[Line], coins: Sequence[FreeCoin], terms: Terms) -> Plan | None:
-    """Fund the first half of the lines, or half of that, down to one; None when not even the first line fits."""
-    while len(lines) > 1:
-        lines = lines[: len(lines) // 2]
+    """Fund the lines, or the first half of them, or half of that, down to one; None when not even the first fits."""
+    while lines:
         try:
             return fund(lines, coins, terms)
         except selection.InsufficientCoins:
-            continue
+            lines = lines[: len(lines) // 2]
     return None
 
 

@@ -65,5 +65,16 @@ def lists_not_sealed() -> Iterator[Ring]:
         yield Ring("seal", {"disbursement_id": pk})
 
 
+def wallets_to_tidy() -> Iterator[Ring]:
+    """Find wallets whose small coins may be merged and were not looked at for a while."""
+    if guard.is_stopped():
+        return
+    due = Q(consolidate_due_at=None) | Q(consolidate_due_at__lte=Now())
+    may = Q(program__consolidate_feerate_sat_kvb__isnull=False, program__consolidate_budget_daily_sat__gt=0)
+    wallets = Wallet.objects.filter(due, may, ready_at__isnull=False, halted_at=None)
+    for pk in wallets.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]:
+        yield Ring("consolidate", {"wallet_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
-FINDERS = (wallets_not_ready, payouts_due, lists_not_sealed)
+FINDERS = (wallets_not_ready, payouts_due, lists_not_sealed, wallets_to_tidy)

@@ -1,11 +1,10 @@
 """Seals groups of released payments: payments, outpoints, output order and manifest fixed in one database transaction."""
 
-import functools
 import hashlib
-from collections.abc import Callable, Sequence
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Count, Sum
+from django.db.models.functions import Length
 
 from govpay.errors import Conflict
 from payments import doorbell
@@ -15,16 +14,17 @@ from payments.models import (
     Payout,
     PayoutTxKind,
     Program,
-    ScriptPurpose,
     StatusChange,
     Wallet,
     WalletScript,
 )
 from payments.onchain import node, tx
-from payments.payout import caps, coins, failpoint, guard, plan, selection, versions, wallets
+from payments.payout import caps, coins, failpoint, funding, guard, plan, selection, versions, wallets
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
 CHANGE_SCRIPTS_AT_ONCE = 20
+# Amount and length of an output beside its script.
+OUTPUT_OVERHEAD_VB = 9
 
 
 class WalletNotReady(Conflict):
@@ -34,17 +34,11 @@ class WalletNotReady(Conflict):
     is_transient = True
 
 
-class CoinsTooSmall(selection.InsufficientCoins):
-    """The money is there, in more coins than one payout spends."""
-
-    code = "coins_too_small"
-
-
 def refill_change(wallet: Wallet, client: node.Node) -> None:
     """Keep change scripts in store, because asking the node is not allowed inside the sealing transaction."""
     if wallet.ready_at is None:
         raise WalletNotReady("The program's wallet is not ready in the node yet.")
-    if _change_scripts(wallet).count() >= CHANGE_SCRIPTS_AT_ONCE // 2:
+    if coins.change_in_store(wallet, CHANGE_SCRIPTS_AT_ONCE) >= CHANGE_SCRIPTS_AT_ONCE // 2:
         return
     wallets.add_change(wallet, client, CHANGE_SCRIPTS_AT_ONCE)
 
@@ -53,8 +47,8 @@ def refill_change(wallet: Wallet, client: node.Node) -> None:
 def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None:
     """Seal the next group of a released disbursement and return the payout's id; None when no payment is left.
 
-    Raises guard.EngineStopped, guard.WalletHalted, selection.InsufficientCoins, and caps.FeeOverShare, FeeOverBudget or
-    FeeOverReserve; nothing is sealed then.
+    Raises guard.EngineStopped, guard.WalletHalted, selection.InsufficientCoins, funding.CoinsTooSmall, and
+    caps.FeeOverShare, FeeOverBudget or FeeOverReserve; nothing is sealed then.
     """
     program = disbursement.program
     wallet = Wallet.objects.select_for_update(of=("self",)).select_related("program").get(program=program)
@@ -63,14 +57,12 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
     if not lines:
         return None
     failpoint.hit("K5")
-    planned = _fund(disbursement, wallet, lines, coins.terms(wallet, feerate_sat_kvb))
-    caps.require(
-        program,
-        disbursement,
-        payments_sat=planned.payments_sat,
-        fee_sat=planned.fee_sat,
-        added_sat=planned.fee_sat,
-    )
+    terms = coins.terms(wallet, feerate_sat_kvb)
+    planned = funding.fund(disbursement, wallet, lines, terms)
+    if len(planned.lines) < len(lines):
+        _require_part(disbursement, planned, terms)
+    else:
+        _require_caps(disbursement, planned)
     scripts = claim_change(wallet, len(planned.change))
     change = [tx.Output(amount, script) for amount, script in zip(planned.change, scripts, strict=True)]
     payout = Payout.objects.create(
@@ -142,86 +134,48 @@ def _claim(disbursement: Disbursement, program: Program, wallet: Wallet) -> tupl
     )
 
 
-def _fund(
-    disbursement: Disbursement, wallet: Wallet, lines: Sequence[plan.Line], terms: selection.Terms
-) -> plan.Plan:
-    """Plan as much of the group as the free coins carry, and split its change while the wallet has few coins.
-
-    Coins that come with the next blocks are waited for when they carry more at once.
-    """
-    need_sat = sum(line.amount_sat for line in lines)
-    offered = coins.free(wallet, need_sat, feerate_sat_kvb=terms.feerate_sat_kvb)
-    try:
-        planned = plan.fund(lines, offered, terms)
-    except selection.InsufficientCoins as shortage:
-        planned = _fund_part(wallet, lines, offered, terms, shortage)
-    if not planned.change:
-        return planned
-    next_sat = functools.partial(_next_sat, disbursement, planned.lines[-1].payment_id)
-    return plan.split(planned, terms, _wish(wallet, planned, offered, next_sat))
-
-
-def _fund_part(
-    wallet: Wallet,
-    lines: Sequence[plan.Line],
-    offered: list[selection.FreeCoin],
-    terms: selection.Terms,
-    shortage: selection.InsufficientCoins,
-) -> plan.Plan:
-    """Halve the group until it fits, unless waiting for change on its way carries more; raise why it waits."""
-    coming = coins.coming(wallet)
-    part = plan.fund_part(lines, offered, terms)
-    with_coming = plan.fund_part(lines, [*offered, *coming], terms)
-    if with_coming is not None and (part is None or len(with_coming.lines) > len(part.lines)):
-        raise shortage
-    if part is not None:
-        return part
-    free_sat = coins.free_sat(wallet, feerate_sat_kvb=terms.feerate_sat_kvb)
-    if free_sat > sum(coin.amount_sat for coin in offered) and free_sat >= lines[0].amount_sat:
-        raise CoinsTooSmall(
-            f"A payment of {lines[0].amount_sat} sat needs more than {selection.MAX_INPUTS} coins, the most that one"
-            f" payout spends; the {free_sat} sat that are free lie in smaller ones. They have to be merged"
-            " (consolidation), or a larger deposit made.",
-            needed_sat=lines[0].amount_sat,
-            free_sat=free_sat,
-        )
-    raise shortage
-
-
-def _wish(
-    wallet: Wallet, planned: plan.Plan, offered: list[selection.FreeCoin], next_sat: Callable[[], int]
-) -> plan.ChangeWish:
-    """Return into how many outputs change is split, so that the wallet keeps as many useful coins as it wants.
-
-    Useful is what carries a group like this one, or the next if that is smaller.
-    """
-    each_sat = planned.payments_sat + planned.fee_sat
-    left = [coin for coin in offered if coin not in planned.coins]
-    wanted = wallet.program.coins_wanted - sum(coin.amount_sat >= each_sat for coin in left)
-    if wanted <= 1:
-        return plan.ONE_OUTPUT
-    each_sat = min(each_sat, (next_sat() or planned.payments_sat) + planned.fee_sat)
-    kept = [coin for coin in [*left, *coins.coming(wallet)] if coin.amount_sat >= each_sat]
-    in_store = _change_scripts(wallet)[: plan.MAX_CHANGE].count()
-    return plan.ChangeWish(min(wallet.program.coins_wanted - len(kept), in_store), each_sat)
-
-
-def _next_sat(disbursement: Disbursement, after_id: int) -> int:
-    """Return what the group after this payment will pay, 0 when it was the last."""
-    waiting = Payment.objects.filter(
-        disbursement=disbursement, pk__gt=after_id, payout__isnull=True, status=PaymentStatus.PENDING
+def _require_caps(disbursement: Disbursement, planned: plan.Plan) -> None:
+    caps.require(
+        disbursement.program,
+        disbursement,
+        payments_sat=planned.payments_sat,
+        fee_sat=planned.fee_sat,
+        added_sat=planned.fee_sat,
     )
-    rows = waiting.order_by("pk").values_list("amount_sat", flat=True)
-    return sum(rows[: disbursement.program.group_max_payments])
 
 
-def _change_scripts(wallet: Wallet) -> QuerySet[WalletScript]:
-    return WalletScript.objects.filter(wallet=wallet, purpose=ScriptPurpose.CHANGE, is_claimed=False)
+def _require_part(disbursement: Disbursement, planned: plan.Plan, terms: selection.Terms) -> None:
+    """Let a part of a group go only while what is left of the fees that were approved pays for the whole rest, too.
+
+    Paying in parts costs more; it must not use up what the last people's payout needs.
+    """
+    program = disbursement.program
+    rest = Payment.objects.filter(
+        disbursement=disbursement,
+        payout__isnull=True,
+        status=PaymentStatus.PENDING,
+        pk__gt=planned.lines[-1].payment_id,
+    ).aggregate(count=Count("pk"), output_vb=Sum(Length("script_pubkey") + OUTPUT_OVERHEAD_VB))
+    rest_sat = plan.fee_ceiling_sat(
+        payment_count=rest["count"],
+        output_vb=rest["output_vb"] or 0,
+        group_max_payments=program.group_max_payments,
+        group_max_vsize_vb=program.group_max_vsize_vb,
+        terms=terms,
+    )
+    try:
+        _require_caps(disbursement, planned)
+        caps.require_reserve(disbursement, planned.fee_sat + rest_sat)
+    except (caps.FeeOverShare, caps.FeeOverReserve) as refusal:
+        message = (
+            f"The coins are so small that the list would be paid in parts. {refusal.message} {funding.CURE}"
+        )
+        raise funding.CoinsTooSmall(message, **refusal.details) from refusal
 
 
 def claim_change(wallet: Wallet, count: int) -> list[bytes]:
     """Take change scripts for one payout; they are never used again."""
-    claimed = list(_change_scripts(wallet).select_for_update(skip_locked=True).order_by("pk")[:count])
+    claimed = list(coins.change_scripts(wallet).select_for_update(skip_locked=True).order_by("pk")[:count])
     if len(claimed) < count:
         raise WalletNotReady("No change script is in store; the next visit asks the node for more.")
     WalletScript.objects.filter(pk__in=[script.pk for script in claimed]).update(is_claimed=True)

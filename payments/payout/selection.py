@@ -29,6 +29,15 @@ class InsufficientCoins(GovPayError):
     http_status = 409
     is_transient = True
 
+    @classmethod
+    def of(cls, needed_sat: int, free_sat: int) -> "InsufficientCoins":
+        """Say what is needed and what is there."""
+        return cls(
+            f"{needed_sat} sat and the fee need confirmed coins; {free_sat} sat are free now.",
+            needed_sat=needed_sat,
+            free_sat=free_sat,
+        )
+
 
 @dataclass(frozen=True)
 class FreeCoin:
@@ -92,12 +101,7 @@ def choose(bill: Bill, coins: Sequence[FreeCoin], terms: Terms) -> Funding:
     """
     found = fundings(bill, coins, terms)
     if not found:
-        free_sat = sum(coin.amount_sat for coin in coins)
-        raise InsufficientCoins(
-            f"{bill.need_sat} sat and the fee need confirmed coins; {free_sat} sat are free now.",
-            needed_sat=bill.need_sat,
-            free_sat=free_sat,
-        )
+        raise InsufficientCoins.of(bill.need_sat, sum(coin.amount_sat for coin in coins))
     return min(found.values(), key=_rank)
 
 

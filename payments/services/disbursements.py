@@ -13,7 +13,8 @@ from payments import doorbell, states
 from payments.models import Disbursement, Payment, Role, Wallet
 from payments.models.history import move
 from payments.payout import coins, failpoint, plan
-from payments.services import authority, funds, manifest
+from payments.selectors import funds
+from payments.services import authority, manifest
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
 
 MAX_ERRORS = 100

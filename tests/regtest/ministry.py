@@ -50,7 +50,12 @@ class Ministry:
 
     def release(self, amounts_sat: list[int], period: str = "2026-11") -> Disbursement:
         """Make, submit, approve and release a list of new people."""
-        made = factories.make_disbursement(self.program, self.officer, amounts_sat=amounts_sat, period=period)
+        return self.go_on(
+            factories.make_disbursement(self.program, self.officer, amounts_sat=amounts_sat, period=period)
+        )
+
+    def go_on(self, made: Disbursement) -> Disbursement:
+        """Submit, approve and release a draft."""
         made = disbursements.submit(by=self.officer, disbursement_id=made.pk)
         agreed = bytes(made.manifest_hash or b"")
         disbursements.approve(by=self.approver, disbursement_id=made.pk, manifest_hash=agreed)

@@ -9,7 +9,7 @@ from ledger.reconciliation.service import reconcile
 from payments.models import NodeStatus, Payment, PayoutTx, StatusChange, Wallet
 from payments.onchain import tx
 from payments.payout import dispatch, rounds
-from payments.services import funds
+from payments.selectors import funds
 from payments.states import DisbursementStatus, PayoutStatus
 from tests import factories
 from tests.regtest.ministry import Ministry, use_node

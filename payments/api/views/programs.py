@@ -12,9 +12,8 @@ from govpay.api.idempotency import Idempotent
 from payments.api.serializers import program as serializers
 from payments.api.views.scoped import Scoped, ScopedList
 from payments.models import Membership, Program
+from payments.selectors import funds, scope
 from payments.selectors import programs as selector
-from payments.selectors import scope
-from payments.services import funds
 from payments.services import programs as service
 
 

@@ -11,7 +11,8 @@ from govpay.errors import InvalidInput, NotFound
 from ledger import books, chart
 from ledger.models import Entry
 from payments.models import Destination, Disbursement, Payment, Program, StatusChange
-from payments.services import authority, disbursements, funds
+from payments.selectors import funds
+from payments.services import authority, disbursements
 from payments.states import DisbursementStatus, StatusConflict
 from tests import factories
 

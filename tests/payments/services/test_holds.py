@@ -11,7 +11,8 @@ from govpay.errors import InvalidInput, NotFound
 from ledger import books, chart
 from payments.models import Disbursement, Payment, Payout, Program, WalletScript
 from payments.payout import seal
-from payments.services import authority, disbursements, funds, holds
+from payments.selectors import funds
+from payments.services import authority, disbursements, holds
 from payments.states import StatusConflict
 from tests import factories
 
