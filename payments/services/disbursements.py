@@ -10,7 +10,7 @@ from django.utils import timezone
 from govpay.errors import Conflict, InvalidInput, NotFound
 from ledger import books, events
 from payments import doorbell, states
-from payments.models import Disbursement, Payment, Role, Wallet
+from payments.models import Disbursement, ManifestSignature, Payment, Role, Signer, Wallet
 from payments.models.history import move
 from payments.payout import coins, failpoint, plan
 from payments.selectors import funds
@@ -38,6 +38,12 @@ class ManifestChanged(Conflict):
     code = "manifest_changed"
 
 
+class ManifestUnsigned(Conflict):
+    """The approver's key has not signed the manifest, and signers elsewhere ask for it."""
+
+    code = "manifest_unsigned"
+
+
 def get(*, user: User, disbursement_id: int) -> Disbursement:
     """Return a disbursement of a program the user belongs to; raise NotFound otherwise."""
     found = (
@@ -58,7 +64,7 @@ def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Di
     Raises InvalidInput with one error a line whose person has no destination or whose amount is dust there;
     nothing is submitted then. Only the officer who made the list may submit it.
     """
-    disbursement = _lock(by, disbursement_id, (Role.OFFICER,))
+    disbursement = lock(by, disbursement_id, (Role.OFFICER,))
     if disbursement.made_by_id != by.pk:
         raise authority.RoleMissing("Only the officer who made the list may submit it.", roles=["officer"])
     if disbursement.status == DisbursementStatus.DRAFT:
@@ -86,11 +92,11 @@ def approve(
 
     Raises SamePersonTwice, ManifestChanged, InsufficientFunds with the figures, StatusConflict.
     """
-    disbursement = _lock(by, disbursement_id, (Role.APPROVER,))
+    disbursement = lock(by, disbursement_id, (Role.APPROVER,))
     if by.pk == disbursement.made_by_id:
         raise authority.SamePersonTwice("The officer who made a list cannot approve it.")
     _require_status(disbursement, DisbursementStatus.SUBMITTED)
-    _require_manifest(disbursement, manifest_hash)
+    require_manifest(disbursement, manifest_hash)
     Wallet.objects.select_for_update().get(program_id=disbursement.program_id)
     held = funds.of_program(disbursement.program_id)
     # Lines may have been withdrawn since the list was made; they are neither owed nor paid.
@@ -135,7 +141,7 @@ def approve(
 @transaction.atomic
 def reject(*, by: User, disbursement_id: int, note: str) -> Disbursement:
     """Refuse a submitted list for a reason; its people can be listed again."""
-    disbursement = _lock(by, disbursement_id, (Role.APPROVER,))
+    disbursement = lock(by, disbursement_id, (Role.APPROVER,))
     if by.pk == disbursement.made_by_id:
         raise authority.SamePersonTwice("The officer who made a list cannot reject it; withdraw it instead.")
     _close(disbursement, by, DisbursementStatus.REJECTED, note)
@@ -146,12 +152,16 @@ def reject(*, by: User, disbursement_id: int, note: str) -> Disbursement:
 def release(
     *, by: User, disbursement_id: int, manifest_hash: bytes, now: datetime | None = None
 ) -> Disbursement:
-    """Let the engine pay an approved list, after checking that it still hashes to what was approved."""
-    disbursement = _lock(by, disbursement_id, (Role.RELEASER,))
+    """Let the engine pay an approved list, after checking that it still hashes to what was approved.
+
+    Where signers elsewhere must sign, the approver's key must have signed the manifest: without it they would refuse.
+    """
+    disbursement = lock(by, disbursement_id, (Role.RELEASER,))
     if by.pk in (disbursement.made_by_id, disbursement.approved_by_id):
         raise authority.SamePersonTwice("Maker, approver and releaser must be three different people.")
     _require_status(disbursement, DisbursementStatus.APPROVED)
-    _require_manifest(disbursement, manifest_hash)
+    require_manifest(disbursement, manifest_hash)
+    _require_signature(disbursement, by)
     move(
         _row(disbursement),
         old=DisbursementStatus.APPROVED,
@@ -167,7 +177,7 @@ def release(
 @transaction.atomic
 def cancel(*, by: User, disbursement_id: int, note: str, now: datetime | None = None) -> Disbursement:
     """Withdraw a list that was not released; an approved list's commitment is reversed in the books."""
-    disbursement = _lock(by, disbursement_id, (Role.OFFICER, Role.APPROVER, Role.RELEASER))
+    disbursement = lock(by, disbursement_id, (Role.OFFICER, Role.APPROVER, Role.RELEASER))
     states.reason_of("disbursement", disbursement.status, DisbursementStatus.CANCELLED)
     was_approved = disbursement.status == DisbursementStatus.APPROVED
     if not was_approved and disbursement.made_by_id != by.pk:
@@ -194,7 +204,8 @@ def _row(disbursement: Disbursement) -> QuerySet[Disbursement]:
     return Disbursement.objects.filter(pk=disbursement.pk)
 
 
-def _lock(by: User, disbursement_id: int, roles: tuple[str, ...]) -> Disbursement:
+def lock(by: User, disbursement_id: int, roles: tuple[str, ...]) -> Disbursement:
+    """Return a disbursement, locked until the database transaction ends; raise NotFound, RoleMissing."""
     disbursement = get(user=by, disbursement_id=disbursement_id)
     authority.require(user=by, program_id=disbursement.program_id, roles=roles)
     return (
@@ -214,13 +225,29 @@ def _require_status(disbursement: Disbursement, status: str) -> None:
         )
 
 
-def _require_manifest(disbursement: Disbursement, agreed: bytes) -> None:
+def require_manifest(disbursement: Disbursement, agreed: bytes) -> None:
+    """Raise ManifestChanged unless the list in the database hashes to what was agreed to and what was submitted."""
     computed = manifest.compute(disbursement)
     if not (agreed == computed == bytes(disbursement.manifest_hash or b"")):
         raise ManifestChanged(
             "The list is not the one you looked at; open it again and compare.",
             given=agreed.hex(),
             computed=computed.hex(),
+        )
+
+
+def _require_signature(disbursement: Disbursement, releaser: User) -> None:
+    signed = ManifestSignature.objects.filter(
+        disbursement=disbursement, manifest_sha256=disbursement.manifest_hash
+    )
+    if signed.filter(key__user=releaser).exists():
+        raise authority.SamePersonTwice("Who signed the manifest as an approver cannot release the list.")
+    if disbursement.program.wallet.signer != Signer.PSBT:
+        return
+    if not signed.filter(key__user_id=disbursement.approved_by_id, key__retired_at=None).exists():
+        raise ManifestUnsigned(
+            "The approver has not signed the manifest with their key yet, and the signers pay nothing without it.",
+            approved_by=disbursement.approved_by_id,
         )
 
 

@@ -8,11 +8,11 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from deploy.local.regtest import Miner
-from payments.models import Disbursement, NodeStatus, Payout, Program, ScriptPurpose
+from payments.models import Disbursement, NodeStatus, Payout, Program, ScriptPurpose, Signer
 from payments.onchain import address, network
 from payments.payout import dispatch
 from payments.services import disbursements
-from tests import factories, services
+from tests import approvals, factories, services
 from tests.invariants import installation
 
 
@@ -59,6 +59,8 @@ class Ministry:
         made = disbursements.submit(by=self.officer, disbursement_id=made.pk)
         agreed = bytes(made.manifest_hash or b"")
         disbursements.approve(by=self.approver, disbursement_id=made.pk, manifest_hash=agreed)
+        if self.program.wallet.signer == Signer.PSBT:
+            approvals.sign(made, self.approver)
         return disbursements.release(by=self.releaser, disbursement_id=made.pk, manifest_hash=agreed)
 
     def pay(self, disbursement: Disbursement) -> list[Payout]:
