@@ -244,6 +244,7 @@ def _require_signature(disbursement: Disbursement, releaser: User) -> None:
         raise authority.SamePersonTwice("Who signed the manifest as an approver cannot release the list.")
     if disbursement.program.wallet.signer != Signer.PSBT:
         return
+    assert disbursement.approved_by_id is not None
     if not signed.filter(key__user_id=disbursement.approved_by_id, key__retired_at=None).exists():
         raise ManifestUnsigned(
             "The approver has not signed the manifest with their key yet, and the signers pay nothing without it.",
