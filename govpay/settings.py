@@ -15,6 +15,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 GOVPAY_NETWORK = env.network("GOVPAY_NETWORK")
 GOVPAY_NODE_URL = env.text("GOVPAY_NODE_URL", "http://127.0.0.1:18443")
 GOVPAY_NODE_TIMEOUT_S = env.whole("GOVPAY_NODE_TIMEOUT_S", 30, least=1, most=600)
+# Where the node publishes new blocks (-zmqpubhashblock); empty: ask the node.
+GOVPAY_NODE_ZMQ_URL = env.text("GOVPAY_NODE_ZMQ_URL", "")
 GOVPAY_TIP_MAX_AGE_S = env.whole("GOVPAY_TIP_MAX_AGE_S", 7200, least=60, most=604800)
 
 # Personal data: the database holds neither of these keys.

@@ -42,6 +42,7 @@ class Node:
         self.options = dict(options or {})
         self.port = 0
         self.peer_port = 0
+        self.zmq_port = 0
         self.process: process.Process | None = None
         self._file = SecretsFile(state_dir / "node.json")
 
@@ -70,7 +71,8 @@ class Node:
         self.peer_port = (
             ports.choose(self.peer_port or int(known.get("peer_port", "0"))) if self.listen else 0
         )
-        self._file.write(port=str(self.port), peer_port=str(self.peer_port))
+        self.zmq_port = ports.choose(self.zmq_port or int(known.get("zmq_port", "0")))
+        self._file.write(port=str(self.port), peer_port=str(self.peer_port), zmq_port=str(self.zmq_port))
         self._write_config()
         self.process = process.start(
             "node",
@@ -107,6 +109,7 @@ class Node:
     def _write_config(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         lines = CONFIG | {"rpcport": str(self.port), "rpcuser": "govpay", "rpcpassword": self._password()}
+        lines["zmqpubhashblock"] = f"tcp://{ports.HOST}:{self.zmq_port}"
         if self.listen:
             lines |= {"listen": "1", "bind": f"{ports.HOST}:{self.peer_port}", "listenonion": "0"}
         else:

@@ -165,6 +165,10 @@ class Stack:
         """Start the worker that reads blocks and sweeps; one round that hangs leaves the other pool child free."""
         return self.start_worker("rounds", queues=("rounds",), concurrency=2)
 
+    def start_listener(self) -> process.Process:
+        """Start the process that reads a block as soon as the node announces it."""
+        return self.start_process("listener", [sys.executable, "manage.py", "listen_blocks"])
+
     def start_beat(self) -> process.Process:
         """Start the scheduler."""
         words = ["beat", f"--schedule={self.state_dir / 'beat'}", "--pidfile=", "--loglevel=INFO"]

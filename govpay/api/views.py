@@ -128,9 +128,11 @@ class Health(APIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
-        """Answer 200 when the database, the broker and the node are well, else 503 and which is not."""
+        """Answer 200 when the database, the broker, the node and the sweep are well, else 503 and which is not."""
         checks = {"database": _database(), "broker": _broker()}
-        checks["node"] = _node() if checks["database"] == "ok" else "unknown"
+        is_there = checks["database"] == "ok"
+        checks["node"] = _node() if is_there else "unknown"
+        checks["sweep"] = _sweep() if is_there else "unknown"
         is_ok = set(checks.values()) == {"ok"}
         code = status.HTTP_200_OK if is_ok else status.HTTP_503_SERVICE_UNAVAILABLE
         body = {"status": "ok" if is_ok else "unavailable", "checks": checks}
@@ -170,3 +172,7 @@ def _broker() -> str:
 def _node() -> str:
     seen = node.last_look()
     return "ok" if seen.is_ok else seen.code
+
+
+def _sweep() -> str:
+    return "late" if node.is_sweep_late() else "ok"

@@ -125,3 +125,8 @@ class Heartbeat(models.Model):
     def is_due(cls, name: str, *, every_s: int) -> bool:
         """Tell whether it was last done so many seconds ago, or never."""
         return not cls.objects.filter(name=name, beat_at__gt=Now() - timedelta(seconds=every_s)).exists()
+
+    @staticmethod
+    def late_s(every_s: int) -> int:
+        """Return how old the last time may be of what is done so often: ten misses, and a minute at least."""
+        return max(60, 10 * every_s)

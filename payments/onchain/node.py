@@ -136,6 +136,11 @@ class Node:
     def __repr__(self) -> str:
         return f"Node({self._transport.host}:{self._transport.port}, wallet={self.wallet!r})"
 
+    @property
+    def host(self) -> str:
+        """The name or address of the node's machine."""
+        return self._transport.host
+
     def for_wallet(self, name: str) -> "Node":
         """Return the same node, on the same connection, speaking to the wallet of this name."""
         return Node("", wallet=name, transport=self._transport)

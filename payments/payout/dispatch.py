@@ -106,12 +106,17 @@ def advance(*, payout_id: int) -> None:
     _with_node("advance", work, waits, payout_id=payout_id)
 
 
-def follow() -> None:
-    """Read new blocks and derive states."""
-    # The lock comes before the node: while one round hangs on it, the others end at once.
-    with follower.only_one() as is_mine:
-        if is_mine:
-            _with_node("follow", lambda client: follower.follow(client, failpoint=failpoint.hit))
+def follow() -> bool:
+    """Read new blocks and derive states; return whether it was this process that did, and not another at the time."""
+    try:
+        # The lock comes before the node: while one round hangs on it, the others end at once.
+        with follower.only_one() as is_mine:
+            if is_mine:
+                _with_node("follow", lambda client: follower.follow(client, failpoint=failpoint.hit))
+            return is_mine
+    except OperationalError as error:
+        log.warning("database_waits", task="follow", error=type(error).__name__, reason=str(error)[:300])
+        return False
 
 
 def _with_node(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
+from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
@@ -10,13 +11,15 @@ from govpay.models import IdempotencyRecord
 from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import Disbursement, Heartbeat, Payment, Payout, Wallet
-from payments.payout import guard
+from payments.payout import alarms, guard
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, PaymentStatus
 
 # Of each kind of work; what is left comes with a later sweep.
 AT_ONCE = 500
 # More rounds than this wait only when nobody has worked for a while.
 MOST_ROUNDS = 100
+# The alarm about sweeps that do not come.
+LATE = "sweep_late"
 # A client that repeats a request after this long is told nothing of its first answer.
 IDEMPOTENCY_KEPT = timedelta(days=30)
 
@@ -26,6 +29,21 @@ def sweep() -> None:
     doorbell.drop_stale_rounds(MOST_ROUNDS)
     doorbell.ring_missing([found for find in FINDERS for found in find()])
     Heartbeat.beat("sweep")
+    alarms.clear(LATE, subject="scheduler", note="It sweeps again.")
+
+
+def watch() -> None:
+    """Sound an alarm when nothing has swept for a while: the scheduler, or the worker for rounds, is dead."""
+    if not Heartbeat.is_due("sweep", every_s=late_s()):
+        return
+    last = Heartbeat.objects.filter(name="sweep").first()
+    since = f"since {last.beat_at:%Y-%m-%d %H:%M:%S} UTC" if last else "ever"
+    alarms.sound(LATE, subject="scheduler", message=f"Nothing has swept for lost work {since}.")
+
+
+def late_s() -> int:
+    """Return after how many seconds without a sweep something is wrong."""
+    return Heartbeat.late_s(settings.GOVPAY_SWEEP_S)
 
 
 def prune() -> None:

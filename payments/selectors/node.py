@@ -1,4 +1,4 @@
-"""Tells what is known of the node without asking it: the last look that the engine wrote down."""
+"""Tells what is known of the node, and of the sweep, without asking: what the engine wrote down last."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from payments.models import Block, NodeStatus
+from payments.models import Block, Heartbeat, NodeStatus
 
 # The follower looks every GOVPAY_FOLLOW_S seconds; after so many misses nobody is looking any more.
 MISSES = 10
@@ -56,3 +56,8 @@ def last_look(now: datetime | None = None) -> NodeLook:
 def tip_height() -> QuerySet[Block, int]:
     """Return the height of the highest block that was read, as a subquery."""
     return Block.objects.filter(is_active=True).order_by("-height").values_list("height", flat=True)[:1]
+
+
+def is_sweep_late() -> bool:
+    """Tell whether nothing has swept for lost work for a while: the scheduler or its worker is dead."""
+    return Heartbeat.is_due("sweep", every_s=Heartbeat.late_s(settings.GOVPAY_SWEEP_S))

@@ -66,10 +66,10 @@ class TestUp:
             assert login in seen
         read_until(running, r"^miner +\| block [0-9]+ [0-9a-f]{64}$")
         programs = list_recorded(state_dir)
-        assert len(programs) == 9
+        assert len(programs) == 10
         running.send_signal(number)
         assert running.wait(60) == 0
-        assert [launcher.read_start(pid) for pid in programs] == [None] * 9
+        assert [launcher.read_start(pid) for pid in programs] == [None] * 10
         assert not list((state_dir / "run").iterdir())
 
     def test_stops_everything_when_a_part_dies(
@@ -82,4 +82,4 @@ class TestUp:
         seen = read_until(running, "^Stopping")
         assert "beat ended with code 137, so everything is stopped." in seen
         assert running.wait(60) == 1
-        assert [launcher.read_start(pid) for pid in programs] == [None] * 9
+        assert [launcher.read_start(pid) for pid in programs] == [None] * 10

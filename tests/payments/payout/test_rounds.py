@@ -12,7 +12,7 @@ from django.utils import timezone
 from govpay.errors import GovPayError
 from govpay.models import IdempotencyRecord
 from payments import doorbell
-from payments.models import Disbursement, Heartbeat, Payout, Program
+from payments.models import Alarm, Disbursement, Heartbeat, Payout, Program
 from payments.payout import dispatch, guard, rounds
 from payments.states import PayoutStatus
 from tests import factories
@@ -93,6 +93,21 @@ class TestSweep:
         rounds.sweep()
         rounds.sweep()
         assert before <= Heartbeat.objects.get(name="sweep").beat_at <= timezone.now()
+
+
+class TestWatch:
+    def test_sounds_an_alarm_when_nothing_swept_for_ten_rounds_and_the_next_sweep_closes_it(self) -> None:
+        rounds.sweep()
+        rounds.watch()
+        assert Alarm.objects.count() == 0
+        Heartbeat.objects.update(beat_at=timezone.now() - timedelta(seconds=rounds.late_s() + 1))
+        rounds.watch()
+        rounds.watch()
+        alarm = Alarm.objects.get()
+        assert (alarm.code, alarm.subject, alarm.times) == ("sweep_late", "scheduler", 2)
+        rounds.sweep()
+        alarm.refresh_from_db()
+        assert alarm.close_note == "It sweeps again."
 
 
 class TestPrune:
