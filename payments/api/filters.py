@@ -6,8 +6,9 @@ from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
 
 from govpay.api.filters import IdFilter
-from payments.models import Disbursement, Enrollment, Intake, Payment, Payout
+from payments.models import Disbursement, Enrollment, Intake, Payment, Payout, SigningRequest
 from payments.models.intake import IntakeKind, IntakeStatus
+from payments.models.signing import RequestState
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
 
@@ -79,6 +80,19 @@ class Payouts(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Payout
+        fields: list[str] = []
+
+
+class SigningRequests(filters.FilterSet):  # type: ignore[misc]
+    """By state, program, payout or tx."""
+
+    state = filters.ChoiceFilter(choices=RequestState.choices)
+    program = IdFilter(field_name="version__payout__wallet__program_id")
+    payout = IdFilter(field_name="version__payout_id")
+    txid = filters.CharFilter(field_name="version__txid", max_length=64)
+
+    class Meta:
+        model = SigningRequest
         fields: list[str] = []
 
 

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from govpay.api import converters
-from payments.api.views import disbursements, intakes, payments, people, programs
+from payments.api.views import disbursements, intakes, payments, people, programs, signing
 
 __all__ = ["converters", "urlpatterns"]
 
@@ -13,6 +13,7 @@ INTAKE = "intakes/<id:intake_id>/"
 LIST = "disbursements/<id:disbursement_id>/"
 PAYMENT = "payments/<id:payment_id>/"
 PAYOUT = "payouts/<id:payout_id>/"
+SIGNING = "signing-requests/<id:signing_request_id>/"
 
 urlpatterns = [
     path("programs/", programs.ProgramList.as_view(), name="programs"),
@@ -46,5 +47,10 @@ urlpatterns = [
     path("payouts/", payments.PayoutList.as_view(), name="payouts"),
     path(PAYOUT, payments.PayoutRead.as_view(), name="payout"),
     path(f"{PAYOUT}history/", payments.PayoutHistory.as_view(), name="payout-history"),
+    path("signing-requests/", signing.SigningRequestList.as_view(), name="signing-requests"),
+    path(SIGNING, signing.SigningRequestRead.as_view(), name="signing-request"),
+    path(f"{SIGNING}psbt/", signing.SigningRequestPsbt.as_view(), name="signing-request-psbt"),
+    path(f"{SIGNING}bundle/", signing.SigningRequestBundle.as_view(), name="signing-request-bundle"),
+    path(f"{SIGNING}signatures/", signing.SigningRequestSignatures.as_view(), name="signing-request-upload"),
     path("node/", payments.NodeRead.as_view(), name="node"),
 ]

@@ -20,6 +20,8 @@ class FundingWallet:
     is_ready: bool
     network: str
     name: str
+    signer: str
+    descriptor: str
     funding_address: str | None
     ready_at: datetime | None
     reason: str
@@ -73,6 +75,8 @@ def funding_wallet(program_id: int) -> FundingWallet:
         is_ready=is_ready,
         network=network.current().value,
         name=wallet.name,
+        signer=wallet.signer,
+        descriptor=wallet.descriptor,
         funding_address=funding_address,
         ready_at=wallet.ready_at,
         reason="" if is_ready else _why_not_ready(),

@@ -6,7 +6,16 @@ from typing import Any
 from django.db.models import QuerySet
 
 from govpay.errors import Forbidden, NotFound
-from payments.models import Disbursement, Enrollment, Intake, Membership, Payment, Payout, Program
+from payments.models import (
+    Disbursement,
+    Enrollment,
+    Intake,
+    Membership,
+    Payment,
+    Payout,
+    Program,
+    SigningRequest,
+)
 
 
 def programs(user: Any) -> QuerySet[Any]:
@@ -20,6 +29,7 @@ _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "intake_id": (Intake.objects.all, "program"),
     "disbursement_id": (Disbursement.objects.all, "program"),
     "payment_id": (Payment.objects.all, "disbursement__program"),
+    "signing_request_id": (SigningRequest.objects.all, "version__payout__wallet__program"),
     "payout_id": (Payout.objects.all, "disbursement__program"),
 }
 

@@ -36,7 +36,7 @@ class Upload(NamedTuple):
 
 def download(*, by: User, request_id: int) -> bytes:
     """Return the binary PSBT of a request, as it went out; raise NotFound, RoleMissing."""
-    request = _get(request_id)
+    request = get(request_id)
     authority.require(user=by, program_id=request.version.payout.wallet.program_id, roles=READERS)
     return base64.b64decode(request.psbt)
 
@@ -49,7 +49,7 @@ def upload(*, by: User, request_id: int, data: bytes) -> Upload:
     agreement counts once. Raises NotFound, RoleMissing, SigningRequestClosed, EngineStopped, WalletHalted, and
     SignatureRefused with the rule; nothing is stored then.
     """
-    request = _get(request_id)
+    request = get(request_id)
     version = request.version
     wallet = version.payout.wallet
     authority.require(user=by, program_id=wallet.program_id, roles=CARRIERS)
@@ -90,7 +90,8 @@ def require_open(request_id: int) -> None:
         )
 
 
-def _get(request_id: int) -> SigningRequest:
+def get(request_id: int) -> SigningRequest:
+    """Return the request with its version, payout, wallet and program; raise NotFound."""
     rows = SigningRequest.objects.select_related("version__payout__wallet__program")
     found = rows.filter(pk=request_id).first()
     if found is None:

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from govpay.api.serializers import StrictSerializer, Text, Whole
 from payments.api.serializers.fields import Username
-from payments.models import Program, Role
+from payments.models import Program, Role, Signer
 from payments.onchain.network import Network
 
 RULES = (
@@ -25,6 +25,14 @@ class NewProgram(StrictSerializer):
 
     code = Text(max_length=20)
     name = Text(max_length=200)
+    descriptor = Text(
+        required=False,
+        allow_blank=True,
+        max_length=4_000,
+        help_text="The multipath descriptor of a watch-only wallet, with its checksum: wpkh(KEY) or "
+        "wsh(sortedmulti(m,KEY,...)) with KEY = [fingerprint/path]tpub/<0;1>/*. Without one the node's wallet signs, "
+        "on regtest only.",
+    )
     target_blocks = Whole(required=False, min_value=1, max_value=1008)
     feerate_floor_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
     feerate_fallback_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
@@ -60,6 +68,8 @@ class WalletOut(serializers.Serializer[Any]):
     is_ready = serializers.BooleanField()
     network = serializers.ChoiceField(choices=[(n.value, n.value) for n in Network])
     name = serializers.CharField()
+    signer = serializers.ChoiceField(choices=Signer.choices)
+    descriptor = serializers.CharField()
     funding_address = serializers.CharField(allow_null=True)
     ready_at = serializers.DateTimeField(allow_null=True)
     reason = serializers.CharField()

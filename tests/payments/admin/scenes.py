@@ -20,12 +20,16 @@ from payments.models import (
     PayoutTx,
     Program,
     Reservation,
+    Signer,
+    SigningRequest,
     StatusChange,
+    Wallet,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
+from payments.onchain import psbt, tx
 from payments.services import disbursements
 from payments.states import PayoutStatus
-from tests import factories
+from tests import factories, signers
 
 
 def digest(text: str) -> str:
@@ -128,6 +132,16 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         block_hash=coin.block_hash,
         block_height=1,
     )
+    Wallet.objects.filter(program=program).update(
+        signer=Signer.PSBT, descriptor=signers.single(signers.SoftSigner(program.code))
+    )
+    coin_out = tx.Output(coin.amount_sat, bytes(coin.script_pubkey))
+    request = SigningRequest.objects.create(
+        version=payout.current,
+        psbt=psbt.from_unsigned(tx.build_unsigned([tx.OutPoint(coin.txid, 0)], [coin_out]), [coin_out]),
+        needed=1,
+        deadline_at=timezone.now(),
+    )
     node, _ = NodeStatus.objects.update_or_create(
         network="regtest", defaults={"is_ok": True, "block_height": 1, "checked_at": timezone.now()}
     )
@@ -146,6 +160,8 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "payment": Payment.objects.get(pk=payments[0].pk),
         "payout": payout,
         "payouttx": payout.txs.get(),
+        "signingrequest": request,
+        "signing_request": request,
         "reservation": payout.reservations.get(),
         "chainfact": fact,
         "statuschange": StatusChange.objects.filter(

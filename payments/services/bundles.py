@@ -1,0 +1,62 @@
+"""Makes the file for the separate signing program: a PSBT, and all that is needed to judge it without trusting us."""
+
+from django.contrib.auth.models import User
+
+from payments.models import ManifestSignature, Payment, PayoutKind, PayoutTxKind, SigningRequest
+from payments.services import authority, manifest, signing
+from payments.signer import bundle
+
+
+def make(*, by: User, request_id: int) -> str:
+    """Return the text of a request's bundle (payments.signer.bundle); raise NotFound, RoleMissing.
+
+    It carries the list's manifest with the signatures of its approvers' keys; without enough of those the signing
+    program refuses it, whatever is made of it here.
+    """
+    request = signing.get(request_id)
+    version = request.version
+    payout = version.payout
+    authority.require(user=by, program_id=payout.wallet.program_id, roles=signing.READERS)
+    kind = (
+        version.kind
+        if payout.kind == PayoutKind.PAYMENTS or version.kind == PayoutTxKind.VOID
+        else payout.kind
+    )
+    is_paying = kind in bundle.PAYING
+    paid = (
+        Payment.objects.filter(payout=payout).order_by("vout").values_list("pk", flat=True)
+        if is_paying
+        else ()
+    )
+    return bundle.dump(
+        bundle.Bundle(
+            network=payout.wallet.program.network,
+            wallet=payout.wallet.name,
+            descriptor=payout.wallet.descriptor,
+            payout_id=payout.pk,
+            txid=version.txid,
+            kind=kind,
+            psbt=request.psbt,
+            payment_ids=(*paid, *(None for _ in version.change.all())),
+            manifests=_manifests(request) if is_paying else (),
+            deadline_at=request.deadline_at,
+        )
+    )
+
+
+def _manifests(request: SigningRequest) -> tuple[bundle.SignedManifest, ...]:
+    disbursement = request.version.payout.disbursement
+    assert disbursement is not None
+    text = b"".join(manifest.text(disbursement))
+    signatures = ManifestSignature.objects.filter(
+        disbursement=disbursement, manifest_sha256=manifest.compute(disbursement)
+    )
+    return (
+        bundle.SignedManifest(
+            text.decode(),
+            tuple(
+                bundle.Signature(bytes(row.key.public_key), bytes(row.signature))
+                for row in signatures.select_related("key").order_by("pk")
+            ),
+        ),
+    )
