@@ -14,6 +14,7 @@ from payments.admin import (
     payment,
     payout,
     program,
+    signing,
     wallet,
 )
 
@@ -32,5 +33,6 @@ __all__ = [
     "payment",
     "payout",
     "program",
+    "signing",
     "wallet",
 ]

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from unfold import widgets
 
 from payments.models import Program, Role
-from payments.onchain import amount
+from payments.onchain import amount, returned
 
 RULES = (
     "target_blocks",
@@ -189,6 +189,20 @@ class ListForm(InProgramForm):
 class ProgramForm(forms.ModelForm):
     """A new program; the rules are fixed from then on. Validation is the service's."""
 
+    descriptor = forms.CharField(
+        label="Descriptor of a watch-only wallet",
+        required=False,
+        max_length=4_000,
+        widget=widgets.UnfoldAdminTextareaWidget(
+            attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}
+        ),
+        help_text=(
+            "With its checksum: wpkh(KEY) or wsh(sortedmulti(m,KEY,...)), each KEY being "
+            "[fingerprint/path]tpub/<0;1>/*. Signers elsewhere then sign each payout. Without one the node's wallet "
+            "signs, on regtest only."
+        ),
+    )
+
     class Meta:
         """The columns that an administrator chooses."""
 
@@ -208,6 +222,40 @@ class ProgramForm(forms.ModelForm):
             "group_max_payments": "Payments in one tx, at most",
             "group_max_vsize_vb": "Size of one tx, at most (vB)",
         }
+
+
+class SignaturesForm(forms.Form):
+    """What a signer returned: a file, or text."""
+
+    file = forms.FileField(
+        label="PSBT file",
+        required=False,
+        allow_empty_file=True,
+        widget=widgets.UnfoldAdminFileFieldWidget(),
+        help_text="Binary or text, as the signer's program wrote it.",
+    )
+    psbt = forms.CharField(
+        label="Or PSBT as text",
+        required=False,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 6, "spellcheck": "false"}),
+        help_text="Base64 or hexadecimal; a signed tx in hexadecimal will do as well.",
+    )
+
+    def clean_file(self) -> UploadedFile | None:
+        """Return the file unless it is too large."""
+        upload: UploadedFile | None = self.cleaned_data["file"]
+        if upload is not None and (upload.size is None or upload.size > returned.MAX_BYTES):
+            raise forms.ValidationError(
+                f"The file has more than {returned.MAX_BYTES:,} bytes.", code="file_too_large"
+            )
+        return upload
+
+    def clean(self) -> dict[str, Any]:
+        """Take one of the two."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if not self.errors and bool(cleaned.get("file")) == bool(cleaned.get("psbt")):
+            raise forms.ValidationError("Give either a file or its text.", code="one_of_two")
+        return cleaned
 
 
 class MemberForm(forms.Form):

@@ -24,6 +24,7 @@ from payments.models import (
     PayoutTx,
     Program,
     Reservation,
+    SigningRequest,
     StatusChange,
     Wallet,
 )
@@ -35,6 +36,7 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
             (Disbursement, "Disbursements", "receipt_long"),
             (Payment, "Payments", "payments"),
             (Payout, "Payouts", "send_money"),
+            (SigningRequest, "Signing requests", "signature"),
             (StatusChange, "History", "history"),
         ],
     ),

@@ -18,10 +18,10 @@ from payments.models import Coin, ScriptPurpose, Wallet
 class WalletAdmin(ProgramScopedAdmin):
     """The funding wallets of the user's programs."""
 
-    list_display = ("name", "program", "state", "birth_height", "ready")
+    list_display = ("name", "program", "signer_kind", "state", "birth_height", "ready")
     list_select_related = ("program",)
     list_filter = (ProgramFilter,)
-    fields = ("name", "program", "state", "birth_height", "ready")
+    fields = ("name", "program", "signer_kind", "descriptor_text", "state", "birth_height", "ready")
     when_empty = "A wallet is made together with its program."
 
     def tables(self, request: HttpRequest, obj: Wallet) -> list[Table]:
@@ -41,6 +41,16 @@ class WalletAdmin(ProgramScopedAdmin):
                 "The engine makes one as soon as the node answers.",
             )
         ]
+
+    @display(description="signed by")
+    def signer_kind(self, wallet: Wallet) -> str:
+        """Who holds the keys."""
+        return wallet.get_signer_display()
+
+    @display(description="descriptor")
+    def descriptor_text(self, wallet: Wallet) -> str:
+        """What a watch-only wallet watches."""
+        return cells.whole(wallet.descriptor)
 
     @display(description="state")
     def state(self, wallet: Wallet) -> str:
