@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.files.uploadedfile import UploadedFile
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import action, display
@@ -20,7 +20,6 @@ from payments.models.signing import OPEN_STATES, RequestState
 from payments.selectors import signing as selector
 from payments.services import bundles
 from payments.services import signing as service
-from django.db.models import Q
 
 TONES = {
     RequestState.WAITING: cells.BUSY,
@@ -114,9 +113,7 @@ class SigningRequestAdmin(ProgramScopedAdmin):
             lambda: bundles.make(by=request.user, request_id=row.pk).encode(),  # type: ignore[arg-type]
         )
 
-    @action(
-        description="Upload signatures", url_path="upload", icon="upload", variant=ActionVariant.PRIMARY
-    )
+    @action(description="Upload signatures", url_path="upload", icon="upload", variant=ActionVariant.PRIMARY)
     def upload_signatures(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take what a signer returned through the service."""
         row = self.get_row(request, object_id)

@@ -161,7 +161,6 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "payout": payout,
         "payouttx": payout.txs.get(),
         "signingrequest": request,
-        "signing_request": request,
         "reservation": payout.reservations.get(),
         "chainfact": fact,
         "statuschange": StatusChange.objects.filter(

@@ -37,7 +37,7 @@ WITHOUT_PAGES = {
     "approverkey",
     "manifestsignature",
     "partialsignature",
-    "signingrequest",
+    "heartbeat",
 }
 
 

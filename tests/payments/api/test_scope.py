@@ -22,6 +22,7 @@ BODIES: list[Any] = [None, {}, {"note": "x", "manifest_hash": "ab" * 32, "userna
 def fill(route: str, furnished: dict[str, Any]) -> str:
     """The address of the program's own row."""
     ids = {f"{name}_id": row.pk for name, row in furnished.items()}
+    ids["signing_request_id"] = ids["signingrequest_id"]
     return route.format(**ids)
 
 
