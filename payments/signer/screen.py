@@ -19,7 +19,7 @@ from payments.signer.rules import Examined
 from payments.signer.store import Head, Signed
 
 _HRP = {"regtest": "bcrt", "signet": "tb", "testnet3": "tb", "testnet4": "tb"}
-_PLAIN_WIDTH = 120
+_PLAIN_WIDTH = 160
 LARGEST = 5
 
 

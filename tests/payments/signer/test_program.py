@@ -1,0 +1,359 @@
+"""The signer as a program: set up, approving, signing, refusing, with its exit codes and nothing of the product."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import wallycore
+
+from payments.signer import bundle, keys, manifest, psbt
+from tests.payments.signer import scene
+from tests.payments.signer.host import ROOT, SECRET, Host
+from tests.payments.signer.scene import SINGLE, WORDS, Draft
+
+# A device that signs with the key that its test put beside it; it speaks as hwi does.
+DEVICE = f"""
+import json, sys
+sys.path.insert(0, {str(ROOT)!r})
+sys.path[1:1] = {sys.path[1:]!r}
+from tests.payments.signer import scene
+import wallycore
+assert sys.argv[1:4] == ["--stdin", "--chain", "regtest"], sys.argv
+command, _, argument = sys.stdin.readline().strip().partition(" ")
+if command == "enumerate":
+    print(json.dumps([{{"type": "coldcard", "model": "coldcard", "path": "x", "fingerprint": "73c5da0a"}}]))
+else:
+    assert sys.argv[4:] == ["--fingerprint", "73c5da0a"], sys.argv
+    parsed = wallycore.psbt_from_base64(argument, 0)
+    wallycore.psbt_sign_bip32(parsed, scene.master(scene.WORDS[0]), wallycore.EC_FLAG_GRIND_R)
+    print(json.dumps({{"psbt": wallycore.psbt_to_base64(parsed, 0), "signed": True}}))
+"""
+SLEEPER = """
+import json, os, pathlib, sys, time
+command = sys.stdin.readline()
+if command.startswith("enumerate"):
+    print(json.dumps([{"model": "slow", "fingerprint": "73c5da0a"}]))
+else:
+    part = pathlib.Path(__file__).with_name("part")
+    part.write_text(str(os.getpid()))
+    part.rename(part.with_name("asked"))
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    (tmp_path / "home").mkdir(mode=0o700)
+    return Host(tmp_path / "home")
+
+
+@pytest.fixture
+def signer(host: Host) -> Host:
+    """A signer with the key of the single wallet."""
+    host.import_key(WORDS[0])
+    host.init(SINGLE.text)
+    return host
+
+
+@pytest.fixture
+def device(host: Host) -> Host:
+    """A signer whose key is in a device."""
+    host.init(SINGLE.text, "--device", "73c5da0a")
+    return host
+
+
+def signed_tx(text: str) -> str:
+    """The network's form of a PSBT that needs no more signatures."""
+    parsed = wallycore.psbt_from_base64(text.strip(), 0)
+    wallycore.psbt_finalize(parsed, 0)
+    return str(wallycore.tx_to_hex(wallycore.psbt_extract(parsed, 0), 1))
+
+
+class TestSetUp:
+    def test_makes_a_key_whose_words_make_it_again(self, host: Host, tmp_path: Path) -> None:
+        out = host.run("key", "new", "--network", "regtest", secrets=(SECRET,))
+        shown = out.splitlines()
+        words = " ".join(word for line in shown[1:5] for word in line.split()[1::2])
+        assert len(words.split()) == 24
+        other = Host(tmp_path / "other")
+        assert other.import_key(words) == shown[-1]
+        assert (host.home / "key.json").stat().st_mode & 0o777 == 0o600
+        assert words not in (host.home / "key.json").read_text()
+
+    def test_composes_the_descriptor_of_its_signers(self, host: Host, tmp_path: Path) -> None:
+        shown = [Host(tmp_path / str(n)).import_key(words, "--multisig") for n, words in enumerate(WORDS)]
+        assert host.run("descriptor", "--needed", "2", *shown).strip() == scene.MULTISIG.text
+        assert shown == [scene.origin(words, keys.MULTISIG_PATH) for words in WORDS]
+
+    def test_imports_a_master_private_key(self, host: Host, tmp_path: Path) -> None:
+        tprv = wallycore.bip32_key_to_base58(scene.master(WORDS[1]), wallycore.BIP32_FLAG_KEY_PRIVATE)
+        assert host.import_key(str(tprv)) == scene.origin(WORDS[1], keys.SINGLE_PATH)
+        assert host.run("key", "show").splitlines()[-1] == scene.origin(WORDS[1], keys.SINGLE_PATH)
+
+    @pytest.mark.parametrize(
+        ("secrets", "code"),
+        [
+            ((SECRET, "abandon " * 12), "key_words"),
+            (
+                (
+                    SECRET,
+                    "xprv9s21ZrQH143K3GJpoapnV8SFfukcVBSfeCficPSGfubmSFDxo1kuHnLisriDvSnRRuL2Qrg5ggqHKNVpxR86QEC8w35uxmGoggxtQTPvfUu",
+                ),
+                "key_main",
+            ),
+            ((SECRET, "tprvnonsense"), "key_secret"),
+            (("short", WORDS[0]), "passphrase_short"),
+            ((SECRET,), "passphrase_fd"),
+        ],
+    )
+    def test_refuses_other_keys(self, host: Host, secrets: tuple[str, ...], code: str) -> None:
+        err = host.run("key", "import", "--network", "regtest", secrets=secrets, code=4)
+        assert err.startswith(f"refused ({code}): ")
+        assert not (host.home / "key.json").exists()
+
+    def test_never_replaces_a_key_or_a_store(self, signer: Host) -> None:
+        before = (signer.home / "key.json").read_bytes()
+        err = signer.run("key", "new", "--network", "regtest", secrets=(SECRET,), code=4)
+        assert "key_exists" in err
+        assert (signer.home / "key.json").read_bytes() == before
+        (signer.home / "config.toml").unlink()
+        with pytest.raises(AssertionError, match="store_exists"):
+            signer.init(SINGLE.text)
+
+    def test_refuses_a_descriptor_without_its_key_and_the_main_network(self, host: Host) -> None:
+        host.import_key(WORDS[1])
+        with pytest.raises(AssertionError, match="key_other"):
+            host.init(SINGLE.text)
+        assert not (host.home / "store.sqlite").exists()
+        assert "invalid choice" in host.run("key", "new", "--network", "main", code=2)
+
+    def test_asks_at_a_terminal_only(self, host: Host) -> None:
+        err = host.run("key", "new", "--network", "regtest", code=4)
+        assert err.startswith("refused (passphrase_terminal): ")
+
+    def test_explains_itself(self, host: Host) -> None:
+        out = host.run("--help")
+        assert "6  the store is missing, busy or was altered" in out
+        for command in ("key", "init", "approver", "approve", "inspect", "sign", "history", "verify-store"):
+            assert "usage: python -m payments.signer" in host.run(command, "--help")
+
+    def test_loads_nothing_of_the_product(self) -> None:
+        program = (
+            "import sys, payments.signer.__main__\n"
+            "found = {name.split('.')[0] for name in sys.modules}\n"
+            "assert not found & {'django', 'psycopg', 'celery', 'redis', 'govpay', 'ledger', 'bitcoin'}, found\n"
+            "ours = {name for name in sys.modules if name.startswith('payments.')}\n"
+            "assert all(name.startswith('payments.signer') for name in ours), ours\n"
+        )
+        subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+
+
+class TestApprove:
+    def test_signs_what_the_product_checks(self, host: Host) -> None:
+        key = host.home / "approver.json"
+        out = host.run("approver", "new", "--user", "amina", "--key", str(key), secrets=(SECRET,))
+        registration = json.loads(out.splitlines()[-1])
+        public_key = bytes.fromhex(registration["public_key"])
+        proof = bytes.fromhex(registration["proof"])
+        assert manifest.is_signed(public_key, proof, manifest.possession_message("amina", public_key))
+        assert json.loads(host.run("approver", "show", "--key", str(key))) == registration
+        text = scene.manifest_of(scene.lines(8))
+        path, result = host.write("list.txt", text), host.home / "signature.json"
+        digest = hashlib.sha256(text.encode()).digest()
+        command = ("approve", str(path), "--key", str(key), "--out", str(result), "--sha256", digest.hex())
+        out = host.run(*command, secrets=(SECRET,), says="approve\n")
+        for shown in ("PENSIONS", "8 (8 P2WPKH)", "680,000 sat", digest.hex(), "120,000", "bcrt1q"):
+            assert shown in out
+        found = json.loads(result.read_text())
+        assert (found["manifest_sha256"], found["public_key"]) == (digest.hex(), public_key.hex())
+        signature = bytes.fromhex(found["signature"])
+        assert manifest.is_signed(public_key, signature, manifest.signed_message(digest))
+
+    def test_signs_nothing_else(self, host: Host) -> None:
+        key, result = host.home / "approver.json", host.home / "signature.json"
+        host.run("approver", "new", "--user", "amina", "--key", str(key), secrets=(SECRET,))
+        path = host.write("list.txt", scene.manifest_of(scene.lines()))
+        command = ("approve", str(path), "--key", str(key), "--out", str(result))
+        assert "not_confirmed" in host.run(*command, secrets=(SECRET,), says="no\n", code=7)
+        assert "passphrase" in host.run(*command, secrets=("wrong passphrase",), says="approve\n", code=4)
+        assert "manifest_other" in host.run(*command, "--sha256", "00" * 32, secrets=(SECRET,), code=1)
+        host.write("list.txt", scene.manifest_of(scene.lines(), total_sat=1))
+        assert "manifest_totals" in host.run(*command, secrets=(SECRET,), code=3)
+        key.chmod(0o644)
+        assert "key_permissions" in host.run(*command, secrets=(SECRET,), code=4)
+        assert not result.exists()
+
+
+class TestSign:
+    def test_shows_asks_remembers_and_signs(self, signer: Host) -> None:
+        given = Draft().bundle()
+        path, out = signer.write("payout.json", bundle.dump(given)), signer.home / "signed.psbt"
+        shown = signer.run("inspect", str(path))
+        for text in (given.txid, "approver 1 (1 needed)", "PENSIONS, list 12", "17,000", "180,000 sat in 3"):
+            assert text in shown
+        for line in scene.lines():
+            assert f"{line.amount_sat:,}" in shown
+        assert list(signer.home.glob("*.psbt")) == []
+        command = ("sign", str(path), "--out", str(out))
+        assert "Type 'sign' to agree" in signer.run(*command, secrets=(SECRET,), says="sign\n")
+        raw = signed_tx(out.read_text())
+        assert bytes(wallycore.tx_get_txid(wallycore.tx_from_hex(raw, 1)))[::-1].hex() == given.txid
+        history = signer.run("history")
+        assert given.txid in history.replace("\n", "")
+        head = history.split("Head")[1].split()[1]
+        assert signer.run("verify-store", "--head", head)
+        # Again: the same signature, and no second record.
+        again = signer.home / "again.psbt"
+        signer.run("sign", str(path), "--out", str(again), secrets=(SECRET,), says="sign\n")
+        assert signed_tx(again.read_text()) == raw
+        assert signer.run("history").count(given.txid) == 1
+
+    def test_signs_nothing_that_breaks_a_rule(self, signer: Host) -> None:
+        out = signer.home / "signed.psbt"
+        signer.run(
+            "sign",
+            str(signer.write("a", bundle.dump(Draft().bundle()))),
+            "--out",
+            str(out),
+            secrets=(SECRET,),
+            says="sign\n",
+        )
+        out.unlink()
+        head = signer.run("verify-store")
+        twice = Draft(kind="bump", coins=[scene.Coin(2)]).bundle()
+        stolen = Draft(
+            paid=scene.lines(start=201), listed=scene.lines(), coins=[scene.Coin(3)], payout_id=8
+        ).bundle()
+        for given, code in ((twice, "payment_elsewhere"), (stolen, "payment_not_listed")):
+            path = signer.write("b", bundle.dump(given))
+            for command in (("inspect", str(path)), ("sign", str(path), "--out", str(out))):
+                assert signer.run(*command, code=1).startswith(f"refused ({code}): ")
+        assert "bundle_json" in signer.run("inspect", str(signer.write("c", "{")), code=3)
+        assert "file" in signer.run("inspect", str(signer.home / "nowhere"), code=3)
+        assert not out.exists()
+        assert signer.run("verify-store") == head
+
+    def test_asks_unless_the_configuration_lets_it(self, signer: Host) -> None:
+        path, out = signer.write("a", bundle.dump(Draft().bundle())), signer.home / "signed.psbt"
+        command = ("sign", str(path), "--out", str(out))
+        assert "not_confirmed" in signer.run(*command, secrets=(SECRET,), says="yes\n", code=7)
+        assert "(attended)" in signer.run(*command, "--yes", secrets=(SECRET,), code=1)
+        assert "(passphrase)" in signer.run(*command, secrets=("wrong passphrase",), says="sign\n", code=4)
+        assert "Txs" in signer.run("history")
+        assert not out.exists()
+        assert "0" in signer.run("verify-store").split("Txs")[1].splitlines()[0]
+        signer.configure("is_attended = true", "is_attended = false")
+        signer.run(*command, "--yes", secrets=(SECRET,))
+        assert "out_exists" in signer.run(*command, "--yes", secrets=(SECRET,), code=1)
+
+    def test_does_not_work_without_its_memory(self, signer: Host) -> None:
+        path, out = signer.write("a", bundle.dump(Draft().bundle())), signer.home / "signed.psbt"
+        (signer.home / "store.sqlite").unlink()
+        err = signer.run("sign", str(path), "--out", str(out), secrets=(SECRET,), code=6)
+        assert err.startswith("refused (store_missing): ")
+        assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("old", "new", "code"),
+        [
+            ('network = "regtest"', 'network = "mainnet"', 1),
+            ("is_attended = true", 'is_attended = "yes"', 3),
+            ("is_attended = true", "is_attended = true\nextra = 1", 3),
+            ("needed = 1", "needed = 2", 3),
+            ("needed = 1", "needed = 0", 3),
+            ("tx_sat = 100000000", "tx_sat = -1", 3),
+            ("may_accept = []", 'may_accept = ["payment_elsewhere"]', 3),
+            ('fingerprint = "73c5da0a"', 'fingerprint = "00000000"', 3),
+            ("day_sat", "daily_sat", 3),
+        ],
+    )
+    def test_does_not_work_with_a_wrong_setting(self, signer: Host, old: str, new: str, code: int) -> None:
+        signer.configure(old, new)
+        path = signer.write("a", bundle.dump(Draft().bundle()))
+        assert signer.run("inspect", str(path), code=code).startswith("refused (")
+
+    def test_does_not_trust_a_configuration_that_others_may_write(self, signer: Host) -> None:
+        (signer.home / "config.toml").chmod(0o666)
+        assert "config_permissions" in signer.run("history", code=3)
+
+    def test_notices_an_altered_key_file(self, signer: Host) -> None:
+        path = signer.home / "key.json"
+        content = json.loads(path.read_text())
+        given = signer.write("a", bundle.dump(Draft().bundle()))
+        command = ("sign", str(given), "--out", str(signer.home / "x"))
+        path.write_text(json.dumps(content | {"xpub": "tpubX"}))
+        assert "(passphrase)" in signer.run(*command, secrets=(SECRET,), says="sign\n", code=4)
+        path.write_text(json.dumps(content | {"cost": 2**40}))
+        assert "(key_file)" in signer.run(*command, secrets=(SECRET,), says="sign\n", code=4)
+
+
+class TestDevice:
+    def test_signs_through_hwi(self, device: Host) -> None:
+        device.install_hwi(DEVICE)
+        given = Draft().bundle()
+        path, out = device.write("a", bundle.dump(given)), device.home / "signed.psbt"
+        assert "73c5da0a  coldcard: ready" in device.run("devices", "--network", "regtest")
+        device.run("sign", str(path), "--out", str(out), says="sign\n")
+        assert signed_tx(out.read_text())
+        assert psbt.decode(out.read_text().strip()).txid == given.txid
+
+    @pytest.mark.parametrize(
+        ("reply", "code", "status"),
+        [
+            ('{"error": "Action canceled by user", "code": -14}', "hwi_refused", 5),
+            ("no json", "hwi_reply", 5),
+            ("[1]", "hwi_reply", 5),
+            ('{"psbt": "x"}', "signed_malformed", 1),
+            (json.dumps({"psbt": Draft().psbt()}), "signed_missing", 1),
+            (json.dumps({"psbt": Draft(change=[(4, 1_000)]).psbt()}), "signed_another", 1),
+        ],
+    )
+    def test_is_not_believed(self, device: Host, reply: str, code: str, status: int) -> None:
+        listed = json.dumps([{"model": "m", "fingerprint": "73c5da0a"}])
+        device.install_hwi(
+            "import sys\nline = sys.stdin.readline()\n"
+            f"print({listed!r} if line.startswith('enumerate') else {reply!r})"
+        )
+        path, out = device.write("a", bundle.dump(Draft().bundle())), device.home / "signed.psbt"
+        err = device.run("sign", str(path), "--out", str(out), says="sign\n", code=status)
+        assert err.startswith(f"refused ({code}): ")
+        assert not out.exists()
+
+    def test_is_asked_for_when_it_is_not_there(self, device: Host) -> None:
+        path, out = device.write("a", bundle.dump(Draft().bundle())), device.home / "signed.psbt"
+        command = ("sign", str(path), "--out", str(out))
+        assert "(hwi_missing)" in device.run(*command, says="sign\n", code=5)
+        device.install_hwi("print('[]')")
+        assert "(hwi_missing_device)" in device.run(*command, says="sign\n", code=5)
+        # Nothing was signed, so nothing is remembered.
+        assert "0" in device.run("verify-store").split("Txs")[1].splitlines()[0]
+
+    def test_killed_while_it_signs_is_remembered(self, device: Host) -> None:
+        """The record is on the disk before there can be a signature."""
+        device.install_hwi(SLEEPER)
+        path, out = device.write("a", bundle.dump(Draft().bundle())), device.home / "signed.psbt"
+        process = device.start("sign", str(path), "--out", str(out))
+        assert process.stdin is not None
+        process.stdin.write("sign\n")
+        process.stdin.flush()
+        deadline = time.monotonic() + 60
+        while not (device.home / "bin" / "asked").exists():
+            assert time.monotonic() < deadline, "the device was not asked in 60 s"
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate(timeout=60)
+        os.kill(int((device.home / "bin" / "asked").read_text()), signal.SIGKILL)
+        assert not out.exists()
+        assert "1" in device.run("verify-store").split("Txs")[1].splitlines()[0]
+        elsewhere = Draft(kind="bump", coins=[scene.Coin(2)]).bundle()
+        err = device.run("inspect", str(device.write("b", bundle.dump(elsewhere))), code=1)
+        assert err.startswith("refused (payment_elsewhere): ")
+        device.install_hwi(DEVICE)
+        device.run("sign", str(path), "--out", str(out), says="sign\n")
+        assert signed_tx(out.read_text())
