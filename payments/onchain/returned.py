@@ -73,6 +73,16 @@ def read(data: bytes, sent: Sent) -> dict[str, Signatures]:
     return {key.fingerprint: tuple(of_input[key.fingerprint] for of_input in found) for key in signers}
 
 
+def txid_of(data: bytes) -> str:
+    """Return the txid of the tx inside a PSBT or raw tx, to find what it belongs to; raise SignatureRefused."""
+    opened = _open(data)
+    try:
+        unsigned = tx.unsigned_form(opened if isinstance(opened, bytes) else psbt.tx_inside(opened))
+    except tx.MalformedTx as error:
+        raise SignatureRefused("This is neither a PSBT nor a tx.", rule="malformed") from error
+    return tx.double_sha256(unsigned)[::-1].hex()
+
+
 def finalize(sent: Sent, by_signer: Mapping[str, Signatures]) -> bytes:
     """Return the signed tx of the first signers that suffice, in the descriptor's order; check it with check_signed."""
     chosen = [key for key in sent.descriptor.keys if key.fingerprint in by_signer][: sent.descriptor.needed]
@@ -91,6 +101,12 @@ def finalize(sent: Sent, by_signer: Mapping[str, Signatures]) -> bytes:
 
 def _signatures_of(data: bytes, sent: Sent) -> tuple[bytes, list[dict[str, bytes]]]:
     """Return the tx that was signed, and the signatures of each input by fingerprint."""
+    opened = _open(data)
+    return _of_raw_tx(opened, sent) if isinstance(opened, bytes) else _of_psbt(opened, sent)
+
+
+def _open(data: bytes) -> Any:
+    """Return the library's PSBT, or the bytes of what can only be a raw tx."""
     if len(data) > MAX_BYTES:
         raise SignatureRefused(f"It has more than {MAX_BYTES:,} bytes.", rule="too_large")
     if not data.startswith(_MAGIC):
@@ -98,14 +114,13 @@ def _signatures_of(data: bytes, sent: Sent) -> tuple[bytes, list[dict[str, bytes
         if _HEX.fullmatch(data):
             data = binascii.unhexlify(data)
             if not data.startswith(_MAGIC):
-                return _of_raw_tx(data, sent)
+                return data
         else:
             data = _from_base64(data)
     try:
-        parsed = psbt.parse(data)
+        return psbt.parse(data)
     except psbt.MalformedPsbt as error:
         raise SignatureRefused(error.message, rule="malformed") from error
-    return _of_psbt(parsed, sent)
 
 
 def _from_base64(data: bytes) -> bytes:

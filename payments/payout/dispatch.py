@@ -5,7 +5,7 @@ from collections.abc import Callable
 import structlog
 from django.db import OperationalError
 
-from govpay.errors import GovPayError
+from govpay.errors import Conflict, GovPayError
 from payments import doorbell
 from payments.models import Disbursement, Wallet
 from payments.onchain import node
@@ -27,7 +27,18 @@ def provision(*, wallet_id: int) -> None:
         follower.begin(client)
         wallets.open_for_funding(wallet, client)
 
-    _with_node("provision", work, wallet_id=wallet_id)
+    def waits(error: GovPayError) -> None:
+        # A node that is down is noted elsewhere; a wallet that is not the descriptor's needs somebody.
+        if isinstance(error, Conflict):
+            alarms.sound(
+                "wallet_unusable",
+                subject="wallet",
+                subject_id=wallet_id,
+                program_id=Wallet.objects.values_list("program_id", flat=True).get(pk=wallet_id),
+                message=error.message,
+            )
+
+    _with_node("provision", work, waits, wallet_id=wallet_id)
 
 
 def seal(*, disbursement_id: int) -> None:

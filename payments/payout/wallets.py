@@ -7,6 +7,7 @@ from django.utils import timezone
 from payments.models import ScriptPurpose, Signer, Wallet, WalletScript
 from payments.onchain import descriptor as descriptors
 from payments.onchain import node, watch
+from payments.payout import alarms
 
 BRANCH = {ScriptPurpose.FUNDING: descriptors.RECEIVE, ScriptPurpose.CHANGE: descriptors.CHANGE}
 
@@ -35,6 +36,7 @@ def open_for_funding(wallet: Wallet, client: node.Node) -> None:
             derive(wallet, ScriptPurpose.FUNDING, 1)
         else:
             WalletScript.objects.create(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.FUNDING)
+        alarms.clear("wallet_unusable", subject="wallet", subject_id=wallet.pk, note="It is ready.")
 
 
 def add_change(wallet: Wallet, client: node.Node, count: int) -> None:

@@ -77,6 +77,34 @@ def upload(*, by: User, request_id: int, data: bytes) -> Upload:
     return Upload(request, added, tuple(fingerprint for fingerprint in found if fingerprint in known))
 
 
+def find(*, by: User, data: bytes) -> int:
+    """Return the id of the request that the tx inside a file belongs to.
+
+    Raises SignatureRefused (malformed, too_large), and NotFound for a tx that nobody asked to sign in the programs where
+    the user carries files.
+    """
+    txid = returned.txid_of(data)
+    rows = SigningRequest.objects.filter(
+        version__txid=txid,
+        version__payout__wallet__program__memberships__user=by,
+        version__payout__wallet__program__memberships__role__in=CARRIERS,
+    )
+    found = rows.values_list("pk", flat=True).first()
+    if found is None:
+        raise NotFound(f"Nobody asked for signatures of tx {txid} in your programs.", txid=txid)
+    return found
+
+
+def list_waiting(*, by: User) -> list[int]:
+    """Return the ids of the requests that take signatures, in the programs whose files the user may read."""
+    rows = SigningRequest.objects.with_state().filter(
+        state__in=OPEN_STATES,
+        version__payout__wallet__program__memberships__user=by,
+        version__payout__wallet__program__memberships__role__in=READERS,
+    )
+    return list(rows.order_by("pk").distinct().values_list("pk", flat=True))
+
+
 def require_open(request_id: int) -> None:
     """Raise SigningRequestClosed unless signatures are still taken."""
     found: Any = SigningRequest.objects.with_state().select_related("version__payout").get(pk=request_id)
