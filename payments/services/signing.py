@@ -97,7 +97,8 @@ def find(*, by: User, data: bytes) -> int:
 
 def list_waiting(*, by: User) -> list[int]:
     """Return the ids of the requests that take signatures, in the programs whose files the user may read."""
-    rows = SigningRequest.objects.with_state().filter(
+    annotated: Any = SigningRequest.objects.with_state()
+    rows = annotated.filter(
         state__in=OPEN_STATES,
         version__payout__wallet__program__memberships__user=by,
         version__payout__wallet__program__memberships__role__in=READERS,
