@@ -17,6 +17,12 @@ from tests.payments.signer import scene
 from tests.payments.signer.host import ROOT, SECRET, Host
 from tests.payments.signer.scene import SINGLE, WORDS, Draft
 
+MAINNET_KEY = str(
+    wallycore.bip32_key_to_base58(
+        wallycore.bip32_key_from_seed(b"seed" * 8, wallycore.BIP32_VER_MAIN_PRIVATE, 0),
+        wallycore.BIP32_FLAG_KEY_PRIVATE,
+    )
+)
 # A device that signs with the key that its test put beside it; it speaks as hwi does.
 DEVICE = f"""
 import json, sys
@@ -103,12 +109,12 @@ class TestSetUp:
             (
                 (
                     SECRET,
-                    "xprv9s21ZrQH143K3GJpoapnV8SFfukcVBSfeCficPSGfubmSFDxo1kuHnLisriDvSnRRuL2Qrg5ggqHKNVpxR86QEC8w35uxmGoggxtQTPvfUu",
+                    MAINNET_KEY,
                 ),
                 "key_main",
             ),
             ((SECRET, "tprvnonsense"), "key_secret"),
-            (("short", WORDS[0]), "passphrase_short"),
+            (("tiny", WORDS[0]), "passphrase_short"),
             ((SECRET,), "passphrase_fd"),
         ],
     )

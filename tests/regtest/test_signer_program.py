@@ -1,0 +1,167 @@
+"""Lists of watch-only wallets, signed by the separate program on hosts of their own, sent and settled."""
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+
+from payments.models import ManifestSignature, Payout, SigningRequest
+from payments.onchain import descriptor as descriptors
+from payments.payout import dispatch
+from payments.services import approver_keys, bundles, disbursements, manifests, signing
+from payments.signer import bundle
+from payments.states import PayoutStatus
+from tests import approvals, factories, signers
+from tests.payments.signer.host import SECRET, Host
+from tests.regtest.ministry import Ministry, use_node
+from tests.regtest.offline import offline_node
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _node(settings: object) -> None:
+    use_node(settings)
+
+
+class Office:
+    """A ministry whose signers are programs on hosts of their own; files are carried between them."""
+
+    def __init__(
+        self, folder: Path, *, hosts: int, others: list[signers.SoftSigner], needed: int | None
+    ) -> None:
+        self.hosts = [Host(folder / f"host-{n}") for n in range(hosts)]
+        options = () if needed is None else ("--multisig",)
+        keys = []
+        for host in self.hosts:
+            host.home.mkdir(mode=0o700)
+            out = host.run("key", "new", "--network", "regtest", *options, secrets=(SECRET,))
+            keys.append(out.splitlines()[-1])
+        keys += [other.key(*signers.MULTI_PATH).removesuffix("/<0;1>/*") for other in others]
+        count = () if needed is None else ("--needed", str(needed))
+        self.descriptor = self.hosts[0].run("descriptor", *count, *keys).strip()
+        self.ministry = Ministry.open(
+            deposits_sat=[1_000_000, 900_000], code=f"APART-{next(_serial)}", descriptor=self.descriptor
+        )
+        program, approver = self.ministry.program, self.ministry.approver
+        self.carrier: User = factories.make_member(program, "signer")
+        trusted = f"{approver.get_username()}={approvals.public_key_of(approver).hex()}"
+        for host in self.hosts:
+            host.init(self.descriptor, "--approver", trusted, wallet=program.wallet.name, code=program.code)
+
+    def carry(self, host: Host, request: SigningRequest, name: str = "payout") -> Path:
+        """Take a request's bundle to a host."""
+        return host.write(f"{name}.json", bundles.make(by=self.carrier, request_id=request.pk))
+
+    def sign(self, host: Host, request: SigningRequest, name: str = "payout") -> str:
+        """Have a host sign a request and return its PSBT."""
+        path, out = self.carry(host, request, name), host.home / f"{name}.psbt"
+        host.run("sign", str(path), "--out", str(out), secrets=(SECRET,), says="sign\n")
+        return out.read_text()
+
+    def bring(self, request: SigningRequest, psbt: str) -> Payout:
+        """Bring a signature back."""
+        signing.upload(by=self.carrier, request_id=request.pk, data=psbt.encode())
+        dispatch.advance(payout_id=request.version.payout_id)
+        return Payout.objects.get(pk=request.version.payout_id)
+
+    def settle(self, payout: Payout) -> None:
+        """Let blocks bury the payout, and everything be judged."""
+        self.ministry.mine(6)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.SETTLED
+        self.ministry.judge(exactly=True)
+
+
+class TestProgram:
+    def test_signs_alone(self, tmp_path: Path) -> None:
+        office = Office(tmp_path, hosts=1, others=[], needed=None)
+        (host,) = office.hosts
+        (payout,) = office.ministry.pay(office.ministry.release([500_000, 600_000, 50_000]))
+        assert payout.status == PayoutStatus.COMMITTED
+        request = SigningRequest.objects.get()
+        shown = host.run("inspect", str(office.carry(host, request)))
+        assert "1,150,000 sat in 3 payments" in shown
+        assert request.version.txid in shown
+        payout = office.bring(request, office.sign(host, request))
+        assert payout.status == PayoutStatus.SENT
+        office.settle(payout)
+        assert request.version.txid in host.run("history")
+
+    def test_signs_with_another_program_for_two_of_three(self, tmp_path: Path) -> None:
+        office = Office(tmp_path, hosts=2, others=[signers.SoftSigner(str(tmp_path))], needed=2)
+        (payout,) = office.ministry.pay(office.ministry.release([500_000, 600_000, 50_000]))
+        request = SigningRequest.objects.get()
+        assert request.needed == 2
+        first, second = (office.sign(host, request) for host in office.hosts)
+        assert office.bring(request, first).status == PayoutStatus.COMMITTED
+        payout = office.bring(request, second)
+        assert payout.status == PayoutStatus.SENT
+        office.settle(payout)
+
+    def test_signs_with_an_offline_node_for_two_of_three(self, tmp_path: Path) -> None:
+        soft = signers.SoftSigner(str(tmp_path))
+        office = Office(tmp_path, hosts=2, others=[soft], needed=2)
+        (payout,) = office.ministry.pay(office.ministry.release([500_000, 600_000]))
+        request = SigningRequest.objects.get()
+        assert office.bring(request, office.sign(office.hosts[1], request)).status == PayoutStatus.COMMITTED
+        with offline_node() as offline:
+            wallet = offline.keep(soft, descriptors.parse(office.descriptor))
+            payout = office.bring(request, wallet.sign(request.psbt))
+        assert payout.status == PayoutStatus.SENT
+        office.settle(payout)
+
+    def test_refuses_what_its_approvers_did_not_sign(self, tmp_path: Path) -> None:
+        """The engine's database is in a thief's hands: the list is changed, hash and all, and released."""
+        office = Office(tmp_path, hosts=1, others=[], needed=None)
+        (host,) = office.hosts
+        ministry = office.ministry
+        (payout,) = ministry.pay(ministry.release([500_000, 600_000]))
+        request = SigningRequest.objects.get()
+        honest = bundle.load(office.carry(host, request).read_text())
+        ManifestSignature.objects.all().delete()
+        err = host.run("inspect", str(office.carry(host, request, "unsigned")), code=1)
+        assert err.startswith("refused (manifest_signatures): ")
+        thief = approvals.signature(payout.disbursement, ministry.releaser)
+        forged = bundle.Signature(thief["public_key"], thief["signature"])
+        stolen = bundle.SignedManifest(honest.manifests[0].text, (forged,))
+        fields = {name: getattr(honest, name) for name in bundle.Bundle.__slots__}  # type: ignore[attr-defined]
+        text = bundle.dump(bundle.Bundle(**fields | {"manifests": (stolen,)}))
+        err = host.run("inspect", str(host.write("forged.json", text)), code=1)
+        assert err.startswith("refused (manifest_signatures): ")
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.COMMITTED
+
+    def test_approves_the_file_that_the_product_hands_out(self, tmp_path: Path) -> None:
+        """The approver's own key file: from the download to the release."""
+        office = Office(tmp_path, hosts=1, others=[], needed=None)
+        (host,) = office.hosts
+        ministry = office.ministry
+        made = factories.make_disbursement(ministry.program, ministry.officer, amounts_sat=[70_000])
+        made = disbursements.submit(by=ministry.officer, disbursement_id=made.pk)
+        text = b"".join(manifests.export(by=ministry.approver, disbursement_id=made.pk)).decode()
+        key, out = host.home / "approver.json", host.home / "signature.json"
+        user = ministry.approver.get_username()
+        host.run("approver", "new", "--user", user, "--key", str(key), secrets=(SECRET,))
+        command = ("approve", str(host.write("list.txt", text)), "--key", str(key), "--out", str(out))
+        digest = bytes(made.manifest_hash or b"")
+        host.run(*command, "--sha256", digest.hex(), secrets=(SECRET,), says="approve\n")
+        _register(ministry.approver, host.run("approver", "show", "--key", str(key)))
+        disbursements.approve(by=ministry.approver, disbursement_id=made.pk, manifest_hash=digest)
+        _bring_signature(ministry.approver, made.pk, out.read_text())
+        released = disbursements.release(by=ministry.releaser, disbursement_id=made.pk, manifest_hash=digest)
+        assert released.status == "released"
+
+
+def _register(user: User, text: str) -> None:
+    given = {name: bytes.fromhex(value) for name, value in json.loads(text).items()}
+    approver_keys.register(by=user, **given)
+
+
+def _bring_signature(user: User, disbursement_id: int, text: str) -> None:
+    given = {name: bytes.fromhex(value) for name, value in json.loads(text).items()}
+    manifests.sign(by=user, disbursement_id=disbursement_id, **given)
