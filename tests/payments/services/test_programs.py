@@ -1,0 +1,56 @@
+"""Who signs for a new program: the node's wallet on regtest, signers elsewhere by their descriptor anywhere."""
+
+import pytest
+
+from govpay.errors import InvalidInput
+from payments.models import Program, Signer, Wallet
+from payments.onchain import fee
+from tests import factories, signers
+
+pytestmark = pytest.mark.django_db
+
+PEOPLE = [signers.SoftSigner(f"programs {number}") for number in range(3)]
+
+
+def refused(**columns: str) -> str:
+    """The code of the refusal, after which there is no new program."""
+    before = Program.objects.count()
+    with pytest.raises(InvalidInput) as refusal:
+        factories.make_program("REFUSED", is_ready=False, **columns)
+    assert Program.objects.count() == before
+    (error,) = refusal.value.details["errors"]
+    assert error["column"] == "descriptor"
+    return str(error["code"])
+
+
+class TestCreate:
+    def test_lets_the_nodes_wallet_sign_on_regtest(self) -> None:
+        wallet = factories.make_program().wallet
+        assert (wallet.signer, wallet.descriptor) == (Signer.NODE, "")
+        assert (wallet.input_weight, wallet.change_weight) == (fee.P2WPKH_INPUT_WEIGHT, 124)
+
+    @pytest.mark.parametrize("name", ["signet", "testnet3", "testnet4"])
+    def test_does_not_elsewhere(self, settings: object, name: str) -> None:
+        settings.GOVPAY_NETWORK = name  # type: ignore[attr-defined]
+        assert refused() == "node_signer_refused"
+        text = signers.multi(2, PEOPLE)
+        wallet = factories.make_program("WATCHED", is_ready=False, descriptor=text).wallet
+        assert (wallet.signer, wallet.descriptor) == (Signer.PSBT, text)
+        assert (wallet.input_weight, wallet.change_weight) == (fee.P2WSH_2_OF_3_INPUT_WEIGHT, 172)
+
+    def test_names_the_rule_that_a_descriptor_breaks(self) -> None:
+        good = signers.single(PEOPLE[0])
+        assert refused(descriptor="x") == "descriptor_checksum_missing"
+        assert refused(descriptor=good[:-1]) == "descriptor_checksum"
+        secret = PEOPLE[0].private_branches(84, 1, 0)[0]
+        assert refused(descriptor=f"wpkh({secret})") == "descriptor_private_key"
+        assert Wallet.objects.filter(descriptor__contains="prv").count() == 0
+
+    def test_takes_keys_for_one_program_only(self) -> None:
+        first, second, third = PEOPLE
+        factories.make_program("FIRST", is_ready=False, descriptor=signers.multi(2, PEOPLE))
+        assert refused(descriptor=signers.multi(2, PEOPLE)) == "descriptor_in_use"
+        # In another order they are the same scripts, and so the same coins.
+        assert refused(descriptor=signers.multi(2, [third, first, second])) == "descriptor_in_use"
+        # With another threshold they are other scripts.
+        factories.make_program("SECOND", is_ready=False, descriptor=signers.multi(3, PEOPLE))
