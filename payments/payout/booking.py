@@ -39,7 +39,8 @@ def keep_signed(payout: Payout, version: PayoutTx, raw: bytes, *, weight: int) -
     alarms.clear("signing_overdue", subject="payout", subject_id=payout.pk, note="It is signed.")
     if is_first:
         _book_sent(payout, version)
-    level([payout])
+    if not is_first or payout.mined_txid is not None:
+        level([payout])
 
 
 def level(payouts: Sequence[Payout]) -> None:
@@ -76,6 +77,8 @@ def level(payouts: Sequence[Payout]) -> None:
             undone.append(payout)
         if payout.adjustments != before or payout in undone[-1:]:
             changed.append(payout)
+    if not changed:
+        return
     books.post(drafts)
     _book_voids(voided)
     _reverse_voids(undone)

@@ -19,7 +19,18 @@ from payments.models import (
     WalletScript,
 )
 from payments.onchain import node, tx
-from payments.payout import caps, coins, failpoint, funding, guard, plan, selection, versions, wallets
+from payments.payout import (
+    caps,
+    coins,
+    durability,
+    failpoint,
+    funding,
+    guard,
+    plan,
+    selection,
+    versions,
+    wallets,
+)
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
 CHANGE_SCRIPTS_AT_ONCE = 20
@@ -51,6 +62,7 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
     caps.FeeOverShare, FeeOverBudget or FeeOverReserve; nothing is sealed then.
     """
     program = disbursement.program
+    durability.soften()
     wallet = Wallet.objects.select_for_update(of=("self",)).select_related("program").get(program=program)
     guard.require_wallet_runs(wallet)
     lines = _claim(disbursement, program, wallet)

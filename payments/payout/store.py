@@ -14,7 +14,7 @@ from payments import doorbell
 from payments.models import Payment, Payout, PayoutTx, Reservation
 from payments.models.history import move
 from payments.onchain import fee, tx
-from payments.payout import alarms, booking, core
+from payments.payout import alarms, booking, core, durability
 from payments.payout.ports import LeaseLost
 from payments.states import PaymentStatus, PayoutStatus
 
@@ -48,8 +48,8 @@ class PostgresStore:
         """Take the payout unless another worker has it; return the new token."""
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE payments_payout SET lease_token = lease_token + 1,"
-                " lease_until = clock_timestamp() + make_interval(secs => %s)"
+                "UPDATE payments_payout SET lease_token = lease_token + 1,"  # noqa: S608 - a constant.
+                f" lease_until = clock_timestamp() + make_interval(secs => %s) FROM {durability.SOFT} AS soft"
                 " WHERE id = %s AND (lease_until IS NULL OR lease_until < clock_timestamp())"
                 " RETURNING lease_token",
                 [settings.GOVPAY_LEASE_S, payout_id],
@@ -59,7 +59,12 @@ class PostgresStore:
 
     def unlease(self, payout_id: int, token: int) -> None:
         """Give the payout back if it is still ours."""
-        Payout.objects.filter(pk=payout_id, lease_token=token).update(lease_until=None)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"UPDATE payments_payout SET lease_until = NULL FROM {durability.SOFT} AS soft"  # noqa: S608 - a constant.
+                " WHERE id = %s AND lease_token = %s",
+                [payout_id, token],
+            )
 
     def _renew(self, payout_id: int, token: int) -> None:
         later = Now() + timedelta(seconds=settings.GOVPAY_LEASE_S)
@@ -140,7 +145,7 @@ class PostgresStore:
             "attempts": 0,
             "offers": F("offers") + 1,
         }
-        with self._fenced(payout_id, token) as payout:
+        with self._fenced(payout_id, token, is_soft=True) as payout:
             if payout.status == PayoutStatus.SIGNED:
                 self._move(payout, PayoutStatus.SENT, **rest)
             else:
@@ -155,7 +160,7 @@ class PostgresStore:
 
     def retry(self, payout_id: int, token: int, reason: str, delay_s: int, is_failure: bool = True) -> None:
         """Note why the payout waits and until when; the status stays. Many failures in a row open an alarm."""
-        with self._fenced(payout_id, token) as payout:
+        with self._fenced(payout_id, token, is_soft=True) as payout:
             attempts = payout.attempts + is_failure
             self._put_off(payout, reason, delay_s, attempts)
             if attempts >= core.STUCK_ATTEMPTS:
@@ -201,12 +206,14 @@ class PostgresStore:
             doorbell.ring("seal", disbursement_id=payout.disbursement_id)
 
     @contextmanager
-    def _fenced(self, payout_id: int, token: int) -> Iterator[Payout]:
+    def _fenced(self, payout_id: int, token: int, *, is_soft: bool = False) -> Iterator[Payout]:
         """Open a database transaction that holds the payout's row, if the token is still the newest."""
         with transaction.atomic():
+            if is_soft:
+                durability.soften()
             payout = (
                 Payout.objects.select_for_update(of=("self",))
-                .select_related("wallet", "current")
+                .select_related("wallet")
                 .filter(pk=payout_id, lease_token=token)
                 .first()
             )
