@@ -141,6 +141,11 @@ class Node:
         """The name or address of the node's machine."""
         return self._transport.host
 
+    @property
+    def url_key(self) -> str:
+        """What tells this node from another: host and port."""
+        return f"{self._transport.host}:{self._transport.port}"
+
     def for_wallet(self, name: str) -> "Node":
         """Return the same node, on the same connection, speaking to the wallet of this name."""
         return Node("", wallet=name, transport=self._transport)

@@ -16,10 +16,10 @@ class NodeChain:
 
     def check_coins(self, payout_id: int) -> core.CoinsThere | core.CoinGone:
         """Ask for every reserved outpoint; a node that does not know one at all answers the same as for a spent one."""
-        for outpoint in _reserved(payout_id):
-            if self.client.utxo(outpoint, include_mempool=True) is None:
-                return core.CoinGone(str(outpoint))
-        return core.CoinsThere()
+        reserved = _reserved(payout_id)
+        found = self.client.utxos(reserved, include_mempool=True)
+        gone = [str(outpoint) for outpoint, output in zip(reserved, found, strict=True) if output is None]
+        return core.CoinGone(gone[0]) if gone else core.CoinsThere()
 
     def examine(self, payout_id: int) -> core.Acceptable | core.Poisoned:
         """Ask whether the node would take the tx, were it signed."""

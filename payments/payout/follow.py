@@ -24,7 +24,7 @@ from payments.models import (
 from payments.models.chain import ChainFactKind
 from payments.onchain import block as blocks
 from payments.onchain import node, scan, tx
-from payments.payout import booking, derive, guard, mempool
+from payments.payout import alarms, booking, derive, guard, mempool
 from payments.payout.ports import FailPoint
 from payments.states import PAYOUT_ACTIVE
 from payments.states import PayoutStatus as S
@@ -36,6 +36,8 @@ FOLLOWER_LOCK = 0x676F7670
 BEGIN_LOCK = FOLLOWER_LOCK + 1
 # The first block that is read lies this deep, because there is no way back over it: a new tip is often replaced.
 BEGIN_DEPTH = 24
+# The alarm about blocks that the node pruned before they were read.
+PRUNED = "blocks_pruned"
 # How often the node's memory pool is asked for what it took from us.
 MEMPOOL_S = 30
 
@@ -62,13 +64,20 @@ def only_one() -> Iterator[bool]:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [FOLLOWER_LOCK])
 
 
-def follow(client: node.Node, *, failpoint: FailPoint) -> None:
-    """Bring our view to the node's tip and derive what that means for payouts; the caller is the only one.
+class BlocksPruned(GovPayError):
+    """The node threw away a block that we have yet to read; another node, or a new download, must provide it."""
 
-    Raises WrongChain, NodeError, ForkTooDeep; whatever was read until then stays read.
+    code = "blocks_pruned"
+    http_status = 503
+
+
+def follow(client: node.Node, *, failpoint: FailPoint) -> None:
+    """Bring our view to the node's tip and derive what that means for payouts.
+
+    The caller is the only one, and has checked the node's chain. Raises NodeError, BlocksPruned, ForkTooDeep; whatever
+    was read until then stays read.
     """
     try:
-        guard.require_chain(client)
         if read_blocks(client, failpoint):
             failpoint("K13")
         derive.derive()
@@ -77,6 +86,7 @@ def follow(client: node.Node, *, failpoint: FailPoint) -> None:
             Heartbeat.beat("mempool")
         if NodeStatus.objects.filter(is_ok=False).exists():
             _wake()
+            alarms.clear(PRUNED, subject="node", note="The blocks were read.")
         tip = Block.objects.filter(is_active=True).latest("height")
         guard.record(
             is_ok=True,
@@ -114,10 +124,25 @@ def read_blocks(client: node.Node, failpoint: FailPoint) -> bool:
         next_hash = client.block_hash(tip.height + 1)
         if next_hash is None:
             return has_ours
-        block = blocks.parse(client.raw_block(next_hash), block_hash=next_hash)
+        block = blocks.parse(_raw_block(client, next_hash, tip.height + 1), block_hash=next_hash)
         # Another branch may have won between two calls; the next round sees it.
         if block.prev_hash == tip.block_hash:
             has_ours |= _connect(block, tip.height + 1)
+
+
+def _raw_block(client: node.Node, block_hash: str, height: int) -> bytes:
+    """Return a block's bytes; raise BlocksPruned, with an alarm, when the node has its header only and never again more."""
+    try:
+        return client.raw_block(block_hash)
+    except node.BlockUnknown as error:
+        if "pruned data" not in error.message:
+            raise
+        message = (
+            f"The node has pruned block {height}, which was not read yet: point GOVPAY_NODE_URL at a node that has it,"
+            f" or let this one download the chain anew. Nothing after it is settled until then."
+        )
+        alarms.sound(PRUNED, subject="node", message=message)
+        raise BlocksPruned(message, block_hash=block_hash, block_height=height) from error
 
 
 def begin(client: node.Node) -> None:
@@ -166,10 +191,18 @@ def _connect(block: blocks.Block, height: int) -> bool:
     for txid in strange:
         # Nobody but the engine may spend our coins: it is not booked, so that reconciliation shows a break.
         log.error("stranger_spent_our_coin", txid=txid, block_hash=block.hash)
+        _halt(txid, {outpoints[spent] for m in movements if m.tx.txid == txid for spent in m.spent})
     _book_deposits([coin for coin in coins if coin.txid not in ours | strange], facts)
     Coin.objects.bulk_create(coins)
     _mark_spent(movements, block.hash)
     return bool(ours)
+
+
+def _halt(txid: str, wallet_ids: set[int]) -> None:
+    """Halt the wallets whose coins a tx spends that is none of ours: whoever signed it has their keys."""
+    for wallet in Wallet.objects.filter(pk__in=wallet_ids).order_by("pk"):
+        reason = f"A coin of the wallet is spent by {txid}, which is in a block and is not ours."
+        guard.halt(wallet, guard.HaltCode.STRANGER_SPENT, reason)
 
 
 def _record_facts(

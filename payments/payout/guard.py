@@ -1,5 +1,7 @@
 """Refuses to work in the wrong world: at start-up, and before anything is sealed, signed or sent."""
 
+import math
+import time
 from enum import StrEnum
 
 import structlog
@@ -15,6 +17,9 @@ from payments.onchain.rpc import NodeError
 from payments.payout import alarms, failpoint
 
 log = structlog.get_logger(__name__)
+
+# When this process last found a node on our chain, by its address and the network of the settings.
+_checked_at: dict[tuple[str, str], float] = {}
 
 
 class HaltCode(StrEnum):
@@ -70,11 +75,19 @@ def check_at_start() -> None:
         record(is_ok=False, code=error.code, message=error.message)
 
 
-def require_chain(client: node.Node) -> None:
-    """Raise MainnetRefused, WrongChain or PinnedBlockMissing, and note it, unless the node is on our chain."""
+def require_chain(client: node.Node, *, max_age_s: float = 0) -> None:
+    """Raise MainnetRefused, WrongChain or PinnedBlockMissing, and note it, unless the node is on our chain.
+
+    A worker that visits many payouts need not ask anew for each: what this process found ``max_age_s`` ago may count.
+    """
+    checked = (client.url_key, settings.GOVPAY_NETWORK)
+    if time.monotonic() - _checked_at.get(checked, -math.inf) < max_age_s:
+        return
+    _checked_at.pop(checked, None)
     try:
         network.check_node(client, network.current())
         _require_pinned_block(client)
+        _checked_at[checked] = time.monotonic()
     except (MainnetRefused, WrongChain) as error:
         record(is_ok=False, code=error.code, message=error.message)
         raise

@@ -127,7 +127,7 @@ class TestAdvance:
     def test_that_cannot_work_lets_others_go_first(
         self, disbursement: Disbursement, rung: list[int], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(_: object) -> None:
+        def refuse(_: object, **__: object) -> None:
             raise GovPayError("The node is elsewhere.")
 
         stuck = make_payout(disbursement, 1)
