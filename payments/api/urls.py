@@ -3,7 +3,7 @@
 from django.urls import path
 
 from govpay.api import converters
-from payments.api.views import disbursements, intakes, payments, people, programs, signing
+from payments.api.views import disbursements, intakes, manifests, payments, people, programs, signing
 
 __all__ = ["converters", "urlpatterns"]
 
@@ -38,6 +38,14 @@ urlpatterns = [
     path(f"{LIST}cancel/", disbursements.Cancel.as_view(), name="disbursement-cancel"),
     path(f"{LIST}payments/", disbursements.DisbursementPayments.as_view(), name="disbursement-payments"),
     path(f"{LIST}payouts/", disbursements.DisbursementPayouts.as_view(), name="disbursement-payouts"),
+    path(f"{LIST}manifest/", manifests.Manifest.as_view(), name="disbursement-manifest"),
+    path(
+        f"{LIST}manifest-signatures/",
+        manifests.ManifestSignatures.as_view(),
+        name="disbursement-manifest-signatures",
+    ),
+    path("approver-keys/", manifests.ApproverKeys.as_view(), name="approver-keys"),
+    path("approver-keys/retire/", manifests.RetireApproverKey.as_view(), name="approver-keys-retire"),
     path(f"{LIST}history/", disbursements.DisbursementHistory.as_view(), name="disbursement-history"),
     path(PAYMENT, payments.PaymentRead.as_view(), name="payment"),
     path(f"{PAYMENT}hold/", payments.Hold.as_view(), name="payment-hold"),
