@@ -34,6 +34,18 @@ def advance(*, payout_id: int) -> None:
 
 
 @shared_task(**LIMITS)
+def bump(*, payout_id: int) -> None:
+    """Raise the fee of a payout that the node does not take any more."""
+    dispatch.bump(payout_id=payout_id)
+
+
+@shared_task(**LIMITS)
+def hasten(*, wallet_id: int) -> None:
+    """Raise the fees of a wallet's payouts that wait for long."""
+    dispatch.hasten(wallet_id=wallet_id)
+
+
+@shared_task(**LIMITS)
 def follow() -> None:
     """Read new blocks."""
     dispatch.follow()

@@ -158,6 +158,11 @@ class Reservation(models.Model):
                 fields=["txid", "vout"], condition=Q(is_live=True), name="reservation_once"
             ),
         ]
+        indexes = [
+            models.Index(
+                fields=["payout"], condition=Q(is_live=True, is_original=False), name="reservation_added"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.txid}:{self.vout}"

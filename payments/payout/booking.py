@@ -13,8 +13,10 @@ from payments.payout import alarms
 
 SPEAKING = """
 SELECT p.id, coalesce(m.kind = 'void', p.status = 'voided'),
-    coalesce(m.fee_sat, CASE WHEN p.status <> 'voided' THEN n.fee_sat END, 0), n.fee_sat IS NOT NULL
+    coalesce(m.fee_sat, CASE WHEN p.status <> 'voided' AND NOT orphaned THEN n.fee_sat END, 0), n.fee_sat IS NOT NULL
 FROM payments_payout p
+LEFT JOIN payments_payout parent ON parent.id = p.parent_id
+CROSS JOIN LATERAL (SELECT coalesce(parent.mined_txid <> p.anchor_txid, false) AS orphaned) o
 LEFT JOIN LATERAL (
     SELECT t.kind, t.fee_sat FROM payments_payouttx t WHERE t.payout_id = p.id AND t.txid = p.mined_txid LIMIT 1
 ) m ON true
@@ -47,7 +49,8 @@ def level(payouts: Sequence[Payout]) -> None:
     """Make the books hold the fee, and the payments in transit, of the version that speaks for each payout.
 
     That is the one in a block, else the newest signed one that pays; a void speaks only from a block, and a payout
-    that can never confirm costs nothing. The caller holds the payouts' rows; their wallets were read with them.
+    that can never confirm costs nothing, nor does a child while its parent is in a block as another version than the one
+    whose change it spends. The caller holds the payouts' rows; their wallets were read with them.
     """
     spoken = _speaking([payout.pk for payout in payouts])
     now = timezone.now()

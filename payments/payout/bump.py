@@ -67,9 +67,10 @@ class TooManyReplaced(Conflict):
 
 @dataclass(frozen=True)
 class Look:
-    """What the node said before the database transaction: what a replacement must beat."""
+    """What the node said before the database transaction: what a replacement must beat, and which txs it would evict."""
 
     outbid: rbf.Outbid
+    spenders: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,11 @@ def propose(payout: Payout, feerate_sat_kvb: int, look: Look, *, over_pending: b
     """Return the bump, after every rule was checked. Reads only; hold the wallet's row to act on the answer."""
     program = payout.wallet.program
     guard.require_wallet_runs(payout.wallet)
-    _require_bumpable(payout, over_pending=over_pending)
+    _require_bumpable(payout, look, over_pending=over_pending)
     feerate.require_bounds(program, feerate_sat_kvb)
     old = payout.current
     assert old is not None
-    parent = _parent_version(payout)
+    parent = parent_version(payout)
     before = _old(old)
     after = rbf.build(
         before,
@@ -215,7 +216,8 @@ def _look(payout: Payout, client: node.Node) -> Look:
         for txid, vout in Reservation.objects.filter(payout=payout).values_list("txid", "vout")
     ]
     here_sat = 0
-    for txid in client.mempool_spenders(outpoints):
+    spenders = client.mempool_spenders(outpoints)
+    for txid in spenders:
         entry = client.mempool_entry(txid)
         if entry is not None:
             here_sat += entry.descendant_fee_sat
@@ -233,7 +235,8 @@ def _look(payout: Payout, client: node.Node) -> Look:
             feerate_sat_kvb=max(feerates),
             incremental_sat_kvb=max(INCREMENTAL_SAT_KVB, client.incremental_feerate_sat_kvb()),
             mempool_min_sat_kvb=client.mempool_min_feerate_sat_kvb(),
-        )
+        ),
+        frozenset(spenders),
     )
 
 
@@ -262,7 +265,7 @@ def require_open(payout: Payout) -> None:
         )
 
 
-def _require_bumpable(payout: Payout, *, over_pending: bool) -> None:
+def _require_bumpable(payout: Payout, look: Look, *, over_pending: bool) -> None:
     if payout.kind == PayoutKind.CONSOLIDATION:
         raise PayoutNotBumpable("A consolidation waits for low fees; it is never bumped.", kind=payout.kind)
     require_open(payout)
@@ -273,14 +276,15 @@ def _require_bumpable(payout: Payout, *, over_pending: bool) -> None:
             txid=payout.current.txid,
         )
     child = live_child(payout)
-    if child is not None:
+    # A child whose parent the node forgot pays for nothing any more.
+    if child is not None and child.anchor_txid in look.spenders:
         raise PayoutHasChild(
             f"Payout {child.pk} already pays for this one with its change; raise its fee instead.",
             child_id=child.pk,
         )
 
 
-def _parent_version(payout: Payout) -> PayoutTx | None:
+def parent_version(payout: Payout) -> PayoutTx | None:
     """Return the version of the parent that the child pays for; None for other payouts, and once a block holds it."""
     if payout.parent is None:
         return None
@@ -349,6 +353,8 @@ def _write(payout: Payout, proposal: Proposal) -> PayoutTx:
         ),
     )
     # It is due some blocks after a node took it; until then no other bump follows by itself.
-    Payout.objects.filter(pk=payout.pk).update(sent_height=None, due_at=None, attempts=0, problem="")
+    Payout.objects.filter(pk=payout.pk).update(
+        sent_height=None, due_at=None, attempts=0, offers=0, problem=""
+    )
     doorbell.ring("advance", payout_id=payout.pk)
     return version

@@ -29,7 +29,7 @@ class Snapshot:
     ``signed`` is the newest version whose signed bytes are stored (in a payout that is given up: the newest void), and
     ``txids`` names all of them. ``is_pending``: its current version waits for a signature. ``brake`` says why nothing may
     be committed, signed or sent now: a global stop, a halted wallet; empty when the way is free. ``attempts`` counts
-    failures in a row, ``offers`` how often in a row a node had the bytes.
+    failures in a row, ``offers`` how often in a row a node had the bytes. ``is_bump``: its current version is a fee bump.
     """
 
     payout_id: int
@@ -41,6 +41,7 @@ class Snapshot:
     brake: str = ""
     attempts: int = 0
     offers: int = 0
+    is_bump: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Version:
 
     txid: str
     raw: bytes
+    is_bump: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ class Quarantine:
 class Sign:
     """Hand the current version to the signer and check what comes back."""
 
+    is_bump: bool = False
+
 
 @dataclass(frozen=True)
 class Persist:
@@ -222,6 +226,14 @@ class Retry:
 
 
 @dataclass(frozen=True)
+class WantFee:
+    """Come back later, and let a higher fee be looked for meanwhile: the node does not take this one any more."""
+
+    reason: str
+    delay_s: int
+
+
+@dataclass(frozen=True)
 class Rest:
     """There is nothing to do now."""
 
@@ -240,12 +252,13 @@ Command = (
     | FindSpender
     | Freeze
     | Retry
+    | WantFee
     | Rest
 )
 
 # What a stop or a halt forbids. To store what a signer returned stays allowed: those bytes exist.
 BRAKED = (Claim, Commit, Sign, Send)
-FINAL = (Unseal, Quarantine, RecordSent, Freeze, Retry, Rest)
+FINAL = (Unseal, Quarantine, RecordSent, Freeze, Retry, WantFee, Rest)
 ALIVE = (PayoutStatus.COMMITTED, PayoutStatus.SIGNED, PayoutStatus.SENT, PayoutStatus.VOIDING)
 
 
@@ -287,7 +300,7 @@ def _alive(payout: Snapshot, seen: Observation) -> Command:
     """Sign what waits for a signature, and keep the newest signed bytes before the node meanwhile."""
     match seen:
         case Nothing() if payout.is_pending:
-            return Sign()
+            return Sign(payout.is_bump)
         case Nothing():
             return _send(payout) or Rest()
         case Signed(raw):
@@ -328,7 +341,7 @@ def _after_send(payout: Snapshot, outcome: SendOutcome, reason: str) -> Command:
             delay_s = retry_s(payout.payout_id, payout.attempts)
             return Retry(f"The node did not answer ({reason}); the same bytes go again.", delay_s)
         case SendOutcome.FEE_TOO_LOW:
-            return Retry(f"The node wants a higher fee now ({reason}).", fee_retry_s)
+            return WantFee(f"The node wants a higher fee now ({reason}).", fee_retry_s)
         case SendOutcome.CHAIN_TOO_LONG:
             return Retry(f"Too many unconfirmed ancestors ({reason}).", fee_retry_s)
         case SendOutcome.MISSING_INPUTS | SendOutcome.CONFLICT:

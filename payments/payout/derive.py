@@ -21,7 +21,7 @@ from payments.models import (
     StatusChange,
 )
 from payments.models.history import move
-from payments.payout import alarms, booking, facts, guard, release
+from payments.payout import alarms, booking, facts, feerate, guard, release
 from payments.states import PAYOUT_CLOSED, DisbursementStatus, PaymentStatus, PayoutStatus
 
 log = structlog.get_logger(__name__)
@@ -30,7 +30,7 @@ S = PayoutStatus
 # The longest way: settled, mined, sent, voided. One more round finds that nothing is left.
 MOST_ROUNDS = 5
 # Its bytes go out again at the next visit.
-AT_ONCE: dict[str, Any] = {"due_at": None, "offers": 0, "attempts": 0}
+AT_ONCE: dict[str, Any] = {"due_at": None, "offers": 0, "attempts": 0, "sent_height": None}
 
 
 @transaction.atomic
@@ -50,6 +50,7 @@ def derive() -> None:
                 break
             moved.update(_take(steps))
         _level(moved)
+        release.release_added(tip.height + 1 - facts.FINAL_DEPTH)
         Block.objects.filter(pk=tip.pk).update(is_derived=True)
     _close_disbursements()
 
@@ -89,6 +90,7 @@ def _follow_up(ids: list[int], old: str, new: str) -> None:
     """Do what a change of status brings with it."""
     if new in (S.MINED, S.VOIDED):
         alarms.clear_all("payout_stuck", subject="payout", subject_ids=ids, note=f"It is {new}.")
+        alarms.clear_all(feerate.ALARM, subject="payout", subject_ids=ids, note=f"It is {new}.")
     if new == S.SETTLED:
         _settle(ids)
     elif new == S.VOIDED:
@@ -164,14 +166,12 @@ def _freeze(ids: list[int]) -> None:
 def _level(moved: set[int]) -> None:
     """Level the books of payouts for which another version speaks than the one that is booked."""
     of_payout = PayoutTx.objects.filter(payout=OuterRef("pk"))
+    newest = of_payout.filter(raw__isnull=False).exclude(kind=PayoutTxKind.VOID).order_by("-pk")
+    # A child whose parent confirmed as another version: the coin that it spends does not exist, and it costs nothing.
+    is_orphan = Q(parent__mined_txid__isnull=False) & ~Q(parent__mined_txid=F("anchor_txid"))
     speaking = Coalesce(
         Subquery(of_payout.filter(txid=OuterRef("mined_txid")).values("fee_sat")[:1]),
-        Subquery(
-            of_payout.filter(raw__isnull=False)
-            .exclude(kind=PayoutTxKind.VOID)
-            .order_by("-pk")
-            .values("fee_sat")[:1]
-        ),
+        Case(When(~is_orphan, then=Subquery(newest.values("fee_sat")[:1]))),
         0,
     )
     is_void_mined = Exists(of_payout.filter(kind=PayoutTxKind.VOID, txid=OuterRef("mined_txid")))

@@ -12,6 +12,7 @@ from payments.onchain import node
 from payments.payout import alarms, chain, engine, failpoint, feerate, funding, guard, store, wallets
 from payments.payout import consolidate as merging
 from payments.payout import follow as follower
+from payments.payout import hasten as hastening
 from payments.payout import seal as sealing
 
 log = structlog.get_logger(__name__)
@@ -118,6 +119,26 @@ def advance(*, payout_id: int) -> None:
         store.PostgresStore().put_off(payout_id, error.message)
 
     _with_node("advance", work, waits, payout_id=payout_id)
+
+
+def bump(*, payout_id: int) -> None:
+    """Raise the fee of one payout that the node does not take any more."""
+
+    def work(client: node.Node) -> None:
+        client.load_wallet(Wallet.objects.get(payouts=payout_id).name)
+        hastening.outbid_floor(payout_id, client)
+
+    _with_node("bump", work, payout_id=payout_id)
+
+
+def hasten(*, wallet_id: int) -> None:
+    """Raise the fees of a wallet's payouts that have waited for more blocks than their program has patience."""
+
+    def work(client: node.Node) -> None:
+        client.load_wallet(Wallet.objects.get(pk=wallet_id).name)
+        hastening.raise_stuck(wallet_id, client)
+
+    _with_node("hasten", work, wallet_id=wallet_id)
 
 
 def follow() -> bool:

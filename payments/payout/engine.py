@@ -40,16 +40,16 @@ def act(
         case core.Commit():
             store.commit(payout_id, token)
             failpoint("K8")
-        case core.Sign():
+        case core.Sign(is_bump):
             signed = chain.sign(payout_id)
-            failpoint("K9")
+            failpoint("K15" if is_bump else "K9")
             return signed
         case core.Persist(raw):
             store.persist(payout_id, token, raw)
             failpoint("K10")
         case core.Send(version):
             reply = chain.send(payout_id, version)
-            failpoint("K11")
+            failpoint("K16" if version.is_bump else "K11")
             return reply
         case core.FindSpender():
             return core.Spender(chain.spender(payout_id) or store.spender(payout_id))
@@ -64,4 +64,6 @@ def act(
             store.freeze(payout_id, token, reason)
         case core.Retry(reason, delay_s, is_failure):
             store.retry(payout_id, token, reason, delay_s, is_failure)
+        case core.WantFee(reason, delay_s):
+            store.want_fee(payout_id, token, reason, delay_s)
     return core.Nothing()

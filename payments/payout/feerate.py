@@ -52,9 +52,8 @@ def choose(program: Program, client: node.Node, *, is_urgent: bool) -> int:
     """
     estimate = _estimate(program, client)
     patience = program.feerate_patient_sat_kvb
-    is_patient = not is_urgent and patience is not None
     fallback = program.feerate_fallback_sat_kvb
-    if is_patient and patience is not None:
+    if patience is not None and not is_urgent:
         # A guess is no spike: a patient list must not wait for ever at a node that has no estimates.
         fallback = min(fallback, patience)
     chosen = fee.bounded(
@@ -63,14 +62,21 @@ def choose(program: Program, client: node.Node, *, is_urgent: bool) -> int:
         ceiling=program.feerate_ceiling_sat_kvb,
         fallback=fallback,
     )
-    if is_patient and patience is not None and chosen > patience:
-        raise FeeSpike(
-            f"Fees are high now: {text(chosen)} and more, and a list that is not urgent pays at most "
-            f"{text(patience)}. It goes on by itself once they fall.",
-            feerate_sat_kvb=chosen,
-            patient_sat_kvb=patience,
-        )
+    require_patience(program, chosen, is_urgent=is_urgent)
     return chosen
+
+
+def require_patience(program: Program, feerate_sat_kvb: int, *, is_urgent: bool) -> None:
+    """Raise FeeSpike when a list that is not urgent does not pay this feerate."""
+    patience = program.feerate_patient_sat_kvb
+    if is_urgent or patience is None or feerate_sat_kvb <= patience:
+        return
+    raise FeeSpike(
+        f"Fees are high now: {text(feerate_sat_kvb)} and more, and a list that is not urgent pays at most "
+        f"{text(patience)}. It goes on by itself once they fall.",
+        feerate_sat_kvb=feerate_sat_kvb,
+        patient_sat_kvb=patience,
+    )
 
 
 def require_bounds(program: Program, feerate_sat_kvb: int) -> None:

@@ -46,6 +46,9 @@ class Store(Protocol):
     def retry(self, payout_id: int, token: int, reason: str, delay_s: int, is_failure: bool) -> None:
         """Note why it waits and until when; failures in a row are counted."""
 
+    def want_fee(self, payout_id: int, token: int, reason: str, delay_s: int) -> None:
+        """Note why it waits, and have a higher fee looked for."""
+
     def spender(self, payout_id: int) -> str | None:
         """Return the txid that spends an input in the blocks that were read, if one does."""
 

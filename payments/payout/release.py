@@ -43,6 +43,12 @@ def release(payout_ids: list[int]) -> None:
     Payout.objects.bulk_update(payouts, ["release_entry_id", "adjustments"], batch_size=1_000)
 
 
+def release_added(final_height: int) -> None:
+    """Free the coins that bumps added to payouts which are final: the version that confirmed may spend none of them."""
+    added = Reservation.objects.filter(is_live=True, is_original=False)
+    added.filter(payout__mined_height__lte=final_height).update(is_live=False)
+
+
 def take_back(payout_ids: list[int]) -> None:
     """Owe again what payouts owed that a reorganization of 100 blocks made possible again, and say so.
 

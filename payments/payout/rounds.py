@@ -11,7 +11,7 @@ from govpay.models import IdempotencyRecord
 from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import Disbursement, Heartbeat, Payment, Payout, Wallet
-from payments.payout import alarms, guard
+from payments.payout import alarms, guard, hasten
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, PaymentStatus
 
 # Of each kind of work; what is left comes with a later sweep.
@@ -94,5 +94,19 @@ def wallets_to_tidy() -> Iterator[Ring]:
         yield Ring("consolidate", {"wallet_id": pk})
 
 
+def fees_stuck() -> Iterator[Ring]:
+    """Find wallets with payouts that have waited in the memory pool for more blocks than their program has patience."""
+    if guard.is_stopped():
+        return
+    for pk in (
+        hasten.stuck()
+        .filter(wallet__halted_at=None)
+        .order_by("wallet_id")
+        .values_list("wallet_id", flat=True)
+        .distinct()[:AT_ONCE]
+    ):
+        yield Ring("hasten", {"wallet_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
-FINDERS = (wallets_not_ready, payouts_due, lists_not_sealed, wallets_to_tidy)
+FINDERS = (wallets_not_ready, payouts_due, lists_not_sealed, wallets_to_tidy, fees_stuck)

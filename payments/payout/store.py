@@ -7,11 +7,11 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import F, Subquery
+from django.db.models.functions import Coalesce, Now
 
 from payments import doorbell
-from payments.models import Payment, Payout, PayoutTx, Reservation
+from payments.models import Block, Payment, Payout, PayoutTx, Reservation
 from payments.models.history import move
 from payments.onchain import fee, tx
 from payments.payout import alarms, booking, core, durability
@@ -22,6 +22,7 @@ SNAPSHOT = """
 SELECT p.lease_until < clock_timestamp() + make_interval(secs => %s), p.status,
     coalesce(p.due_at <= clock_timestamp(), true), p.attempts, p.offers, c.raw IS NULL,
     ARRAY(SELECT t.txid FROM payments_payouttx t WHERE t.payout_id = p.id AND t.raw IS NOT NULL), s.txid, s.raw,
+    coalesce(c.kind = 'bump', false), coalesce(s.kind = 'bump', false),
     coalesce(
         (SELECT 'The engine is stopped: ' || reason FROM payments_stop WHERE is_open),
         CASE WHEN w.halted_at IS NOT NULL THEN 'The wallet is halted (' || w.halt_code || '): ' || w.halt_reason END,
@@ -30,12 +31,13 @@ FROM payments_payout p
 JOIN payments_wallet w ON w.id = p.wallet_id
 LEFT JOIN payments_payouttx c ON c.id = p.current_id
 LEFT JOIN LATERAL (
-    SELECT t.txid, t.raw FROM payments_payouttx t
+    SELECT t.txid, t.raw, t.kind FROM payments_payouttx t
     WHERE t.payout_id = p.id AND t.raw IS NOT NULL AND (p.status <> 'voiding' OR t.kind = 'void')
     ORDER BY t.id DESC LIMIT 1
 ) s ON true
 WHERE p.id = %s AND p.lease_token = %s
 """
+TIP_HEIGHT = Block.objects.filter(is_active=True).order_by("-height").values("height")[:1]
 
 # The alarm about a payout that the engine tries again and again in vain.
 STUCK = "payout_stuck"
@@ -84,17 +86,18 @@ class PostgresStore:
             raise LeaseLost(payout_id)
         if row[0]:
             self._renew(payout_id, token)
-        _, status, is_due, attempts, offers, is_pending, txids, txid, raw, brake = row
+        _, status, is_due, attempts, offers, is_pending, txids, txid, raw, is_bump, is_bump_out, brake = row
         return core.Snapshot(
             payout_id,
             status,
             txids=frozenset(txids),
-            signed=None if raw is None else core.Version(txid, bytes(raw)),
+            signed=None if raw is None else core.Version(txid, bytes(raw), is_bump_out),
             is_pending=is_pending,
             is_due=is_due,
             brake=brake,
             attempts=attempts,
             offers=offers,
+            is_bump=is_bump,
         )
 
     def commit(self, payout_id: int, token: int) -> None:
@@ -138,7 +141,10 @@ class PostgresStore:
                 Payout.objects.filter(pk=payout_id).update(**changes)
 
     def record_sent(self, payout_id: int, token: int, note: str, delay_s: int) -> None:
-        """Note that a node has the tx; its bytes are offered again after a while."""
+        """Note that a node has the tx; its bytes are offered again after a while.
+
+        From the height of the first such note a bump comes due, unless a newer version still waits for its signature.
+        """
         rest: dict[str, Any] = {
             "due_at": Now() + timedelta(seconds=delay_s),
             "problem": note[:300],
@@ -146,6 +152,8 @@ class PostgresStore:
             "offers": F("offers") + 1,
         }
         with self._fenced(payout_id, token, is_soft=True) as payout:
+            if payout.current is not None and payout.current.raw is not None:
+                rest["sent_height"] = Coalesce(F("sent_height"), Subquery(TIP_HEIGHT))
             if payout.status == PayoutStatus.SIGNED:
                 self._move(payout, PayoutStatus.SENT, **rest)
             else:
@@ -185,6 +193,11 @@ class PostgresStore:
         Payout.objects.filter(pk=payout.pk).update(
             due_at=Now() + timedelta(seconds=delay_s), problem=reason[:300], attempts=attempts, offers=0
         )
+
+    def want_fee(self, payout_id: int, token: int, reason: str, delay_s: int) -> None:
+        """Note why the payout waits, and ring for a bump; the next offer that is too low rings again."""
+        self.retry(payout_id, token, reason, delay_s)
+        doorbell.ring("bump", payout_id=payout_id)
 
     def spender(self, payout_id: int) -> str | None:
         """Return the txid that spends an input in a block that was read; ours, if it is there, spends them all."""

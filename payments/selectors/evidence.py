@@ -29,7 +29,7 @@ SCAN_TIMEOUT_S = 600
 FETCH = 5_000
 
 # Of a payout's versions the one that a block holds speaks for it, and else the newest signed one that pays. The fee is
-# what the books hold, and a void pays nobody.
+# what the books hold, and a void pays nobody. A child is silent while its parent is in a block as another version.
 SPEAKING = """
 WITH speaking AS MATERIALIZED (
     SELECT DISTINCT ON (p.id) p.id, t.id AS version_id, t.txid, p.booked_fee_sat AS fee_sat,
@@ -37,6 +37,8 @@ WITH speaking AS MATERIALIZED (
     FROM payments_payout p JOIN payments_payouttx t ON t.payout_id = p.id
     WHERE p.wallet_id = %s AND p.status <> 'unsealed' AND t.raw IS NOT NULL
         AND (t.txid = p.mined_txid OR (t.kind <> 'void' AND p.status <> 'voided'))
+        AND NOT EXISTS (
+            SELECT FROM payments_payout parent WHERE parent.id = p.parent_id AND parent.mined_txid <> p.anchor_txid)
     ORDER BY p.id, coalesce(t.txid = p.mined_txid, false) DESC, t.id DESC
 )
 """

@@ -41,7 +41,11 @@ def of_program(program_id: int) -> Funds:
         payments=Coalesce(Sum("payments_sat", filter=Q(void_entry_id__isnull=True)), 0),
         fees=Coalesce(Sum("booked_fee_sat"), 0),
     )
-    reserved = promised["total"] + promised["fees"] - withdrawn["total"] - spent["payments"] - spent["fees"]
+    # A child's fee is paid out of the reserve of its parent's list.
+    children = Payout.objects.filter(Exists(signed), parent__disbursement__in=open_lists)
+    child_fees = children.aggregate(fees=Coalesce(Sum("booked_fee_sat"), 0))["fees"]
+    fees_left = promised["fees"] - spent["fees"] - child_fees
+    reserved = promised["total"] - withdrawn["total"] - spent["payments"] + fees_left
     return Funds(
         booked_sat=books.balance(chart.program_accounts(program_id).hot_wallet), reserved_sat=reserved
     )

@@ -152,6 +152,10 @@ class MemoryStore:
         payout.due_at = self.now + delay_s
         payout.attempts, payout.offers = payout.attempts + is_failure, 0
 
+    def want_fee(self, payout_id: int, token: int, reason: str, delay_s: int) -> None:
+        """Wait; nobody bumps in this simulation."""
+        self.retry(payout_id, token, reason, delay_s)
+
     def spender(self, payout_id: int) -> str | None:
         """Ask the blocks."""
         return self.network.spender(self.payouts[payout_id].coins[0], in_pool=False)

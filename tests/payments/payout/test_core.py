@@ -44,7 +44,7 @@ ALIVE = {
     core.SendReply(SendOutcome.ACCEPTED, "why"): core.RecordSent,
     core.SendReply(SendOutcome.KNOWN, "why"): core.RecordSent,
     core.SendReply(SendOutcome.UNKNOWN, "why"): core.Retry,
-    core.SendReply(SendOutcome.FEE_TOO_LOW, "why"): core.Retry,
+    core.SendReply(SendOutcome.FEE_TOO_LOW, "why"): core.WantFee,
     core.SendReply(SendOutcome.CHAIN_TOO_LONG, "why"): core.Retry,
     core.SendReply(SendOutcome.MISSING_INPUTS, "why"): core.FindSpender,
     core.SendReply(SendOutcome.CONFLICT, "why"): core.FindSpender,
@@ -166,6 +166,6 @@ class TestDelays:
         for attempts, middle_s in ((0, 60), (1, 120), (3, 480), (4, 600), (50, 600)):
             state = core.Snapshot(7, PayoutStatus.SENT, frozenset([TXID]), SIGNED, False, attempts=attempts)
             command = core.decide(state, low)
-            assert isinstance(command, core.Retry)
+            assert isinstance(command, core.WantFee)
             assert command.is_failure
             assert middle_s * 3 // 4 <= command.delay_s <= middle_s * 5 // 4
