@@ -167,5 +167,4 @@ class TestDelays:
             state = core.Snapshot(7, PayoutStatus.SENT, frozenset([TXID]), SIGNED, False, attempts=attempts)
             command = core.decide(state, low)
             assert isinstance(command, core.WantFee)
-            assert command.is_failure
             assert middle_s * 3 // 4 <= command.delay_s <= middle_s * 5 // 4
