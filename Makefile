@@ -6,7 +6,7 @@ ZERO_KEY := 0000000000000000000000000000000000000000000000000000000000000000
 LINT_SETTINGS := GOVPAY_SECRET_KEY=lint GOVPAY_IDENTITY_KEY=$(ZERO_KEY) GOVPAY_FIELD_KEYS=lint:$(ZERO_KEY) \
 	DATABASE_URL=postgres://lint@127.0.0.1/lint
 
-.PHONY: demo test up fund bench lint install clean
+.PHONY: demo test up fund bench chaos soak lint install clean
 
 demo: install
 	$(PYTHON) -m deploy.demo
@@ -23,6 +23,13 @@ up: install
 bench: install
 	$(PYTHON) -m tests.bench --n $(N)
 
+# Breaks the real stack with faults drawn from a seed, heals it, and lets the independent checker judge.
+chaos: install
+	$(PYTHON) -m tests.chaos --simulation --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+
+soak: install
+	$(PYTHON) -m tests.chaos --seconds $$(( $(or $(HOURS),2) * 3600 )) --every 20 $(if $(SEED),--seed $(SEED))
+
 lint: install
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -33,4 +40,4 @@ install:
 	@deploy/local/bootstrap.sh
 
 clean:
-	rm -rf var/demo var/up var/test
+	rm -rf var/chaos var/demo var/up var/test

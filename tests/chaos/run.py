@@ -1,0 +1,230 @@
+"""One run: draw faults from a seed while people work, heal, wait till it is quiet, and let the checker judge."""
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deploy.local.regtest import Miner
+from deploy.local.rpc import RpcError
+from tests.chaos.faults import CATALOG, Fault
+from tests.chaos.stage import WORKERS, Stage
+from tests.invariants import installation
+from tests.invariants.checks import Violation
+from tests.invariants.facts import read
+
+QUIET_S = 60
+AT_ONCE = 2
+BLOCK_EVERY_S, PEOPLE_EVERY_S = 0.7, 1.0
+# A void is final that deep.
+MANY_BLOCKS = 12
+FOLLOWER_BEHIND = "I5: the follower is not at the tip"
+
+
+@dataclass
+class Running:
+    """A fault that lasts, until when, and how it ends."""
+
+    fault: Fault
+    until: float
+    end: Callable[[], None]
+
+
+@dataclass
+class Report:
+    """What a run did and how it ended; ``violation`` is empty when everything held."""
+
+    seed: int
+    seconds: float
+    faults: Counter[str] = field(default_factory=Counter)
+    people: dict[str, int] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
+    quiet_s: float = 0.0
+    violation: str = ""
+
+    def lines(self) -> list[str]:
+        """Return the report as a person reads it."""
+        rows = [("fault", "ids", "times")]
+        rows += [(fault.name, fault.ids, str(self.faults[fault.name])) for fault in CATALOG]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        table = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
+        ]
+        figures = [f"{name}: {value}" for name, value in (self.figures | self.people).items()]
+        verdict = f"VIOLATION {self.violation}" if self.violation else "every invariant held"
+        return [
+            *table,
+            "",
+            *figures,
+            f"quiet after {self.quiet_s:.1f} s",
+            f"seed {self.seed}: {verdict}",
+        ]
+
+
+class Run:
+    """A run on a stage with a ministry; ``fault_every_s`` is how often a fault begins, on average."""
+
+    def __init__(
+        self, stage: Stage, ministry: Any, *, seed: int, fault_every_s: float, say: Callable[[str], None]
+    ):
+        self.stage = stage
+        self.ministry = ministry
+        self.draw = random.Random(seed)
+        self.fault_every_s = fault_every_s
+        self.say = say
+        self.running: list[Running] = []
+        self.report = Report(seed, 0)
+        self.deepest = 0
+
+    def prepare(self) -> None:
+        """Start the workers, wait for the wallet, and fund it."""
+        self.stage.start_beat()
+        for name in WORKERS:
+            self.stage.start_worker(name)
+        where = wait_for("the wallet", self.ministry.funding_address, 60)
+        from tests.chaos.people import DEPOSIT_SAT, DEPOSITS
+
+        for _ in range(DEPOSITS):
+            self.stage.miner.fund([where], DEPOSIT_SAT)
+        self.stage.miner.mine(12)
+        wait_for("the deposits", self._has_deposits, 60)
+
+    def _has_deposits(self) -> bool:
+        return self.stage.ask("SELECT count(*) FROM payments_coin") != [(0,)]
+
+    def break_things(self, seconds: float) -> None:
+        """Draw faults for a while; people work and blocks come meanwhile."""
+        began = time.monotonic()
+        next_fault = next_block = next_people = began
+        next_word = began + 10
+        while (now := time.monotonic()) < began + seconds:
+            self._end_faults(now)
+            if now >= next_fault and len(self.running) < AT_ONCE:
+                self._begin_fault(now)
+                next_fault = now + self.draw.uniform(0.5, 1.5) * self.fault_every_s
+            if now >= next_block:
+                self._mine(1)
+                next_block = now + BLOCK_EVERY_S
+            if now >= next_people:
+                self.ministry.act()
+                next_people = now + PEOPLE_EVERY_S * self.draw.uniform(0.5, 1.5)
+            if now >= next_word:
+                self.say(
+                    f"{now - began:.0f} s: {sum(self.report.faults.values())} faults, {self._progress()}"
+                )
+                next_word = now + (10 if seconds < 600 else 300)
+            self.stage.connect_nodes()
+            # The one pause of the loop; nothing waits for it.
+            time.sleep(0.05)
+        self.report.seconds = time.monotonic() - began
+
+    def heal(self) -> None:
+        """End every fault, and put everything back."""
+        for running in self.running:
+            running.end()
+        self.running.clear()
+        self.stage.heal()
+        self.stage.miner = Miner(self.stage.near.url)
+        self.ministry.calm_down()
+
+    def wait_till_quiet(self) -> None:
+        """Mine until everything that was released is settled, void, or somebody's business; at most QUIET_S."""
+        began = time.monotonic()
+        why = ""
+        while time.monotonic() < began + QUIET_S:
+            self.stage.connect_nodes()
+            try:
+                installation.check_nothing_stuck(read(self.stage.postgres.owner_url))
+                self._require_follower()
+                self.report.quiet_s = time.monotonic() - began
+                return
+            except Violation as violation:
+                if (why := str(violation)) != FOLLOWER_BEHIND:
+                    is_voiding = self.stage.ask("SELECT 1 FROM payments_payout WHERE status = 'voiding'")
+                    self._mine(MANY_BLOCKS if is_voiding else 1)
+            time.sleep(0.2)
+        raise Violation(f"I5: it is not quiet after {QUIET_S} s: {why}")
+
+    def _require_follower(self) -> None:
+        best = self.stage.near.rpc.call("getbestblockhash")
+        if self.stage.ask("SELECT block_hash FROM payments_nodestatus WHERE is_ok") != [(best,)]:
+            raise Violation(FOLLOWER_BEHIND)
+
+    def judge(self) -> None:
+        """Let the independent checker look at database and node."""
+        installation.judge(self.stage.postgres.owner_url, self.stage.near.url, exactly=False, is_healed=True)
+
+    def collect(self) -> None:
+        """Note the figures of the run."""
+        queries = {
+            "lists released": "SELECT count(*) FROM payments_disbursement WHERE status IN ('released', 'completed')",
+            "payments settled": "SELECT count(*) FROM payments_payment p JOIN payments_payout o ON o.id = p.payout_id"
+            " WHERE o.status = 'settled'",
+            "payouts": "SELECT count(*) FROM payments_payout WHERE status <> 'unsealed'",
+            "payouts unsealed": "SELECT count(*) FROM payments_payout WHERE status = 'unsealed'",
+            "versions signed": "SELECT count(*) FROM payments_payouttx WHERE raw IS NOT NULL",
+            "bumps": "SELECT count(*) FROM payments_payouttx WHERE kind = 'bump'",
+            "voids": "SELECT count(*) FROM payments_payouttx WHERE kind = 'void'",
+            "blocks disconnected": "SELECT count(*) FROM payments_block WHERE NOT is_active",
+            "blocks": "SELECT count(*) FROM payments_block WHERE is_active",
+            "leases taken": "SELECT coalesce(sum(lease_token), 0)::bigint FROM payments_payout",
+            "alarms opened": "SELECT count(*) FROM payments_alarm",
+            "alarms open": "SELECT count(*) FROM payments_alarm WHERE closed_at IS NULL",
+        }
+        self.report.figures = {name: self.stage.ask(query)[0][0] for name, query in queries.items()}
+        self.report.figures["alarm codes"] = ", ".join(
+            f"{code} {count}"
+            for code, count in self.stage.ask(
+                "SELECT code, count(*) FROM payments_alarm GROUP BY 1 ORDER BY 1"
+            )
+        )
+        self.report.figures["calls of the node failed"] = sum(self.stage.node_proxy.failed.values())
+        self.report.figures["commits lost"] = self.stage.database_proxy.hits
+        self.report.people = {f"people: {what}": count for what, count in sorted(self.ministry.asked.items())}
+
+    def write(self, path: Path) -> None:
+        """Keep the report."""
+        path.write_text(json.dumps(vars(self.report), indent=1, default=str))
+
+    def _begin_fault(self, now: float) -> None:
+        fault = self.draw.choices(CATALOG, [fault.weight for fault in CATALOG])[0]
+        until = now + self.draw.uniform(fault.least_s, fault.most_s)
+        if any(running.fault.begin is fault.begin for running in self.running):
+            return
+        end = fault.begin(self.stage, self.draw)
+        self.report.faults[fault.name] += 1
+        self.running.append(Running(fault, until, end))
+
+    def _end_faults(self, now: float) -> None:
+        for running in [running for running in self.running if running.until <= now]:
+            running.end()
+            self.running.remove(running)
+
+    def _mine(self, blocks: int) -> None:
+        if not self.stage.is_node_up():
+            return
+        try:
+            self.stage.miner.mine(blocks)
+        except (OSError, RpcError):
+            # A node that was restarted may have unloaded the miner's wallet.
+            with suppress(OSError, RpcError):
+                self.stage.miner = Miner(self.stage.near.url)
+
+    def _progress(self) -> str:
+        rows = self.stage.ask("SELECT status, count(*) FROM payments_payout GROUP BY 1 ORDER BY 1")
+        return ", ".join(f"{count} {status}" for status, count in rows) or "nothing sealed yet"
+
+
+def wait_for(what: str, find: Callable[[], Any], timeout_s: float) -> Any:
+    """Poll till something is there; raise TimeoutError."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := find()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not come in {timeout_s} s")
+        time.sleep(0.1)
+    return found
