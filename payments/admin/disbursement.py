@@ -10,6 +10,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from payments.admin import cells, decisions, scope, uploads, verbs
+from payments.admin import manifest as manifest_pages
 from payments.admin.base import ProgramScopedAdmin, is_hash
 from payments.admin.filters import ProblemFilter, ProgramFilter
 from payments.admin.tables import Notice, Table, history
@@ -34,8 +35,11 @@ class DisbursementAdmin(ProgramScopedAdmin):
     date_hierarchy = "made_at"
     search_fields = ("pk",)
     search_help_text = "Search by list number, period, reference of a person, or manifest hash"
-    actions_list = ("upload",)
-    actions_detail = ("submit", "approve", "release", "reject", "cancel")
+    actions_list = ("upload", "approver_key", "retire_key")
+    actions_detail = (
+        *("submit", "approve", "sign_manifest", "release", "reject", "cancel"),
+        "download_manifest",
+    )
     when_empty = "No list yet. An officer uploads one with New list; the people must be enrolled first."
     fieldsets = (
         (None, {"fields": ("state", "program", "cycle_name", "waits")}),
@@ -60,14 +64,18 @@ class DisbursementAdmin(ProgramScopedAdmin):
         return super().find(request, term) | Q(cycle__period=term) | Q(pk__in=listed.values("disbursement"))
 
     def get_actions_list(self, request: HttpRequest) -> list[Any]:
-        """Offer a new list to officers."""
-        offered = super().get_actions_list(request)
-        return offered if scope.programs_as(request, Role.OFFICER).exists() else []
+        """Offer a new list to officers, and their keys to approvers."""
+        names = ["upload"] if scope.programs_as(request, Role.OFFICER) else []
+        if scope.programs_as(request, Role.APPROVER):
+            names += ["approver_key", "retire_key"]
+        return [self.get_unfold_action(name) for name in names]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what the list's status and the user's role allow."""
         row = self.get_object(request, str(object_id))
-        names = [] if row is None else verbs.of_disbursement(request, row)
+        names = (
+            [] if row is None else verbs.of_disbursement(request, row) + manifest_pages.offered(request, row)
+        )
         return [self.get_unfold_action(name) for name in self.actions_detail if name in names]
 
     @action(description="New list", url_path="upload", icon="upload_file", variant=ActionVariant.PRIMARY)
@@ -100,6 +108,26 @@ class DisbursementAdmin(ProgramScopedAdmin):
         """Take the list back for a reason."""
         return decisions.cancel(self, request, self.get_row(request, object_id))
 
+    @action(description="Sign manifest", url_path="sign-manifest", icon="signature")
+    def sign_manifest(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Bring the approver's signature."""
+        return manifest_pages.sign(self, request, self.get_row(request, object_id))
+
+    @action(description="Download manifest", url_path="manifest", icon="download")
+    def download_manifest(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give out the text that approvers sign."""
+        return manifest_pages.download(self, request, self.get_row(request, object_id))
+
+    @action(description="My approver key", url_path="approver-key", icon="key")
+    def approver_key(self, request: HttpRequest) -> HttpResponse:
+        """Register the approver's own key."""
+        return manifest_pages.key(self, request)
+
+    @action(description="Retire my key", url_path="retire-key", icon="key_off")
+    def retire_key(self, request: HttpRequest) -> HttpResponse:
+        """End the approver's own key."""
+        return manifest_pages.retire(self, request)
+
     def notices(self, request: HttpRequest, obj: Disbursement) -> list[Notice]:
         """Say what happens next, and what the engine waits for."""
         found = []
@@ -112,7 +140,13 @@ class DisbursementAdmin(ProgramScopedAdmin):
 
     def tables(self, request: HttpRequest, obj: Disbursement) -> list[Table]:
         """Show the progress by status, what is stuck, and the history."""
-        return [_payments(obj), _payouts(obj), *_stuck(obj), history("disbursement", obj.pk)]
+        return [
+            _payments(obj),
+            _payouts(obj),
+            *_stuck(obj),
+            *manifest_pages.table(obj),
+            history("disbursement", obj.pk),
+        ]
 
     @display(description="list")
     def number(self, row: Disbursement) -> str:
