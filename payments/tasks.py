@@ -46,6 +46,12 @@ def hasten(*, wallet_id: int) -> None:
 
 
 @shared_task(**LIMITS)
+def intervene(*, intervention_id: int) -> None:
+    """Carry out what people agreed to."""
+    dispatch.intervene(intervention_id=intervention_id)
+
+
+@shared_task(**LIMITS)
 def follow() -> None:
     """Read new blocks."""
     dispatch.follow()

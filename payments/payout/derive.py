@@ -31,6 +31,8 @@ S = PayoutStatus
 MOST_ROUNDS = 5
 # Its bytes go out again at the next visit.
 AT_ONCE: dict[str, Any] = {"due_at": None, "offers": 0, "attempts": 0, "sent_height": None}
+# A version that pays is in a block although people gave the payout up.
+VOID_LOST = "void_lost"
 
 
 @transaction.atomic
@@ -97,9 +99,12 @@ def _follow_up(ids: list[int], old: str, new: str) -> None:
         release.release(ids)
     elif old == S.VOIDED:
         release.take_back(ids)
+    elif (old, new) == (S.VOIDING, S.MINED):
+        _lose_race(ids)
     elif new == S.FROZEN:
         _freeze(ids)
     elif new in (S.SENT, S.VOIDING):
+        alarms.clear_all(VOID_LOST, subject="payout", subject_ids=ids, note="Its block was taken away again.")
         for pk in ids:
             doorbell.ring("advance", payout_id=pk)
 
@@ -144,6 +149,18 @@ def _unsettle(ids: list[int]) -> None:
         memo="A reorganization of the chain unsettled the payout.",
         actor="engine",
     )
+
+
+def _lose_race(ids: list[int]) -> None:
+    """Tell people that a payout which they gave up pays after all: there is nothing to reissue."""
+    for payout in Payout.objects.filter(pk__in=ids).select_related("wallet").order_by("pk"):
+        alarms.sound(
+            VOID_LOST,
+            subject="payout",
+            subject_id=payout.pk,
+            program_id=payout.wallet.program_id,
+            message=f"Its void came too late: {payout.mined_txid} is in a block and pays its people.",
+        )
 
 
 def _freeze(ids: list[int]) -> None:

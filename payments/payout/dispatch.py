@@ -7,13 +7,15 @@ from django.db import OperationalError
 
 from govpay.errors import Conflict, GovPayError
 from payments import doorbell
-from payments.models import Disbursement, Wallet
+from payments.models import Disbursement, Intervention, Wallet
 from payments.onchain import node
 from payments.payout import alarms, chain, engine, failpoint, feerate, funding, guard, store, wallets
 from payments.payout import consolidate as merging
 from payments.payout import follow as follower
 from payments.payout import hasten as hastening
+from payments.payout import intervene as interventions
 from payments.payout import seal as sealing
+from payments.states import InterventionStatus
 
 log = structlog.get_logger(__name__)
 
@@ -139,6 +141,19 @@ def hasten(*, wallet_id: int) -> None:
         hastening.raise_stuck(wallet_id, client)
 
     _with_node("hasten", work, wallet_id=wallet_id)
+
+
+def intervene(*, intervention_id: int) -> None:
+    """Carry out what people agreed to about a payout or a wallet."""
+
+    def work(client: node.Node) -> None:
+        interventions.carry_out(intervention_id, client, failpoint=failpoint.hit)
+
+    def waits(error: GovPayError) -> None:
+        open_one = Intervention.objects.filter(pk=intervention_id, status=InterventionStatus.APPROVED)
+        open_one.update(failure=error.message[:300])
+
+    _with_node("intervene", work, waits, intervention_id=intervention_id)
 
 
 def follow() -> bool:

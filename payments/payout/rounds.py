@@ -10,9 +10,9 @@ from django.db.models.functions import Now
 from govpay.models import IdempotencyRecord
 from payments import doorbell
 from payments.doorbell import Ring
-from payments.models import Disbursement, Heartbeat, Payment, Payout, Wallet
-from payments.payout import alarms, guard, hasten
-from payments.states import PAYOUT_ACTIVE, DisbursementStatus, PaymentStatus
+from payments.models import Disbursement, Heartbeat, Intervention, Payment, Payout, Wallet
+from payments.payout import alarms, guard, hasten, intervene
+from payments.states import PAYOUT_ACTIVE, DisbursementStatus, InterventionStatus, PaymentStatus
 
 # Of each kind of work; what is left comes with a later sweep.
 AT_ONCE = 500
@@ -27,6 +27,7 @@ IDEMPOTENCY_KEPT = timedelta(days=30)
 def sweep() -> None:
     """Ring for every row that has work and no worker; what is rung twice does nothing the second time."""
     doorbell.drop_stale_rounds(MOST_ROUNDS)
+    intervene.expire()
     doorbell.ring_missing([found for find in FINDERS for found in find()])
     Heartbeat.beat("sweep")
     alarms.clear(LATE, subject="scheduler", note="It sweeps again.")
@@ -108,5 +109,19 @@ def fees_stuck() -> Iterator[Ring]:
         yield Ring("hasten", {"wallet_id": pk})
 
 
+def interventions_agreed() -> Iterator[Ring]:
+    """Find what people agreed to and the engine has not done."""
+    agreed = Intervention.objects.filter(status=InterventionStatus.APPROVED)
+    for pk in agreed.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]:
+        yield Ring("intervene", {"intervention_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
-FINDERS = (wallets_not_ready, payouts_due, lists_not_sealed, wallets_to_tidy, fees_stuck)
+FINDERS = (
+    wallets_not_ready,
+    interventions_agreed,
+    payouts_due,
+    lists_not_sealed,
+    wallets_to_tidy,
+    fees_stuck,
+)

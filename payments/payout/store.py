@@ -102,7 +102,7 @@ class PostgresStore:
 
     def commit(self, payout_id: int, token: int) -> None:
         """Pass the point of no return."""
-        with self._fenced(payout_id, token) as payout:
+        with self.fenced(payout_id, token) as payout:
             self._move(payout, PayoutStatus.COMMITTED)
 
     def unseal(self, payout_id: int, token: int, reason: str) -> None:
@@ -110,12 +110,12 @@ class PostgresStore:
 
         Its coins rest until its ``due_at``: the reason that one of them is gone may last for blocks.
         """
-        with self._fenced(payout_id, token) as payout:
+        with self.fenced(payout_id, token) as payout:
             self._unseal(payout, reason, due_at=Now() + timedelta(seconds=core.COIN_REST_S))
 
     def quarantine(self, payout_id: int, token: int, payment_ids: Sequence[int], reason: str) -> None:
         """Unseal, and hold the payments that the node refuses, each with an alarm; the rest is sealed anew."""
-        with self._fenced(payout_id, token) as payout:
+        with self.fenced(payout_id, token) as payout:
             self._unseal(payout, reason, due_at=None)
             poisoned = Payment.objects.filter(pk__in=payment_ids)
             move(
@@ -128,7 +128,7 @@ class PostgresStore:
 
     def persist(self, payout_id: int, token: int, raw: bytes) -> None:
         """Store the bytes and book them: each payment in transit, the fee, the coins out of the wallet."""
-        with self._fenced(payout_id, token) as payout:
+        with self.fenced(payout_id, token) as payout:
             # The signer's check has shown that these bytes are a version with witnesses, so the txid is the same. It
             # need not be the newest one: signers elsewhere may complete an older one first.
             version = PayoutTx.objects.get(payout=payout, txid=tx.parse(raw).txid, raw__isnull=True)
@@ -151,7 +151,7 @@ class PostgresStore:
             "attempts": 0,
             "offers": F("offers") + 1,
         }
-        with self._fenced(payout_id, token, is_soft=True) as payout:
+        with self.fenced(payout_id, token, is_soft=True) as payout:
             if payout.current is not None and payout.current.raw is not None:
                 rest["sent_height"] = Coalesce(F("sent_height"), Subquery(TIP_HEIGHT))
             if payout.status == PayoutStatus.SIGNED:
@@ -163,12 +163,12 @@ class PostgresStore:
 
     def freeze(self, payout_id: int, token: int, reason: str) -> None:
         """Stop the payout for a person to look at."""
-        with self._fenced(payout_id, token) as payout:
+        with self.fenced(payout_id, token) as payout:
             self._move(payout, PayoutStatus.FROZEN, note=reason, problem=reason[:300])
 
     def retry(self, payout_id: int, token: int, reason: str, delay_s: int, is_failure: bool = True) -> None:
         """Note why the payout waits and until when; the status stays. Many failures in a row open an alarm."""
-        with self._fenced(payout_id, token, is_soft=True) as payout:
+        with self.fenced(payout_id, token, is_soft=True) as payout:
             attempts = payout.attempts + is_failure
             self._put_off(payout, reason, delay_s, attempts)
             if attempts >= core.STUCK_ATTEMPTS:
@@ -219,7 +219,7 @@ class PostgresStore:
             doorbell.ring("seal", disbursement_id=payout.disbursement_id)
 
     @contextmanager
-    def _fenced(self, payout_id: int, token: int, *, is_soft: bool = False) -> Iterator[Payout]:
+    def fenced(self, payout_id: int, token: int, *, is_soft: bool = False) -> Iterator[Payout]:
         """Open a database transaction that holds the payout's row, if the token is still the newest."""
         with transaction.atomic():
             if is_soft:

@@ -7,7 +7,7 @@ from django.db.models.functions import Coalesce
 
 from ledger import books, chart
 from payments.models import Disbursement, Payment, Payout, PayoutTx
-from payments.states import DisbursementStatus, PaymentStatus
+from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,10 @@ def of_program(program_id: int) -> Funds:
     promised = open_lists.aggregate(
         total=Coalesce(Sum("total_sat"), 0), fees=Coalesce(Sum("fee_reserved_sat"), 0)
     )
+    # What was void, and is not any more after a reorganization of 100 blocks, is still out.
+    void = Q(status=PaymentStatus.VOIDED, payout__status=PayoutStatus.VOIDED)
     withdrawn = Payment.objects.filter(
-        disbursement__in=open_lists, status__in=[PaymentStatus.CANCELLED, PaymentStatus.VOIDED]
+        Q(status=PaymentStatus.CANCELLED) | void, disbursement__in=open_lists
     ).aggregate(total=Coalesce(Sum("amount_sat"), 0))
     # What is signed has left the wallet in the books, so it is no promise any more; what was voided has come back.
     signed = PayoutTx.objects.filter(payout=OuterRef("pk"), raw__isnull=False)

@@ -1,0 +1,310 @@
+"""Proposes, approves and rejects what people ask of the engine: to outbid, to give up, to let go on.
+
+A treasurer proposes. Somebody else, a treasurer or an approver of the program, decides; a fee bump that adds no more
+than the program's limit is one treasurer's own. The engine then does it, within what was looked at.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from govpay.errors import Conflict, InvalidInput, NotFound
+from payments import doorbell
+from payments.models import Intervention, InterventionKind, Payout, Program, Role, StatusChange, Wallet
+from payments.models.history import move
+from payments.models.intervention import ALWAYS_TWO
+from payments.onchain import node
+from payments.payout import guard, intervene, seal
+from payments.services import authority
+from payments.states import InterventionStatus, StatusConflict
+
+K = InterventionKind
+S = InterventionStatus
+PROPOSERS = (Role.TREASURER,)
+DECIDERS = (Role.TREASURER, Role.APPROVER)
+# Whose figures depend on a feerate.
+PRICED = (K.BUMP, K.CHILD, K.VOID)
+# What one person adds alone counts together over this time, so that a large sum cannot be split.
+ALONE_FOR = timedelta(days=1)
+MAX_NOTE = 300
+
+
+class InterventionOpen(Conflict):
+    """Somebody has asked for something about the payout or the wallet already; that is decided first."""
+
+    code = "intervention_open"
+
+
+class InterventionStale(Conflict):
+    """The payout or its txs changed since the figures were looked at, or they are a day old."""
+
+    code = "intervention_stale"
+
+
+class FeerateOutsideBounds(InvalidInput):
+    """The feerate is below the program's floor or above its ceiling."""
+
+    code = "feerate_outside_bounds"
+
+
+def get(*, user: User, intervention_id: int) -> Intervention:
+    """Return an intervention in a program the user belongs to; raise NotFound otherwise."""
+    found = (
+        Intervention.objects.filter(pk=intervention_id, wallet__program__memberships__user_id=user.pk)
+        .select_related("wallet__program", "payout__current", "proposed_by", "decided_by", "version")
+        .distinct()
+        .first()
+    )
+    if found is None:
+        raise NotFound("There is no such intervention in your programs.")
+    return found
+
+
+def preview(*, by: User, payout_id: int, kind: str, feerate_sat_kvb: int | None = None) -> dict[str, Any]:
+    """Return the figures of what the engine would build now, and whether it needs a second person.
+
+    It asks the node: call it outside any database transaction. Without a feerate the network's own is taken. Raises
+    NotFound, RoleMissing, FeerateOutsideBounds, intervene.InterventionImpossible, what the builders refuse, NodeError.
+    """
+    payout = _payout(by, payout_id, DECIDERS)
+    program = payout.wallet.program
+    intervene.require_possible(kind, payout)
+    _require_bounds(kind, feerate_sat_kvb, program)
+    with _node() as client:
+        client.load_wallet(payout.wallet.name)
+        rate = feerate_sat_kvb or (seal.choose_feerate(program, client) if kind in PRICED else 0)
+        figures = intervene.preview(kind, payout, rate, client)
+    return {
+        **figures,
+        "feerate_sat_kvb": rate or None,
+        "needs_second": _needs_second(by, payout, kind, figures),
+    }
+
+
+@transaction.atomic
+def propose(
+    *, by: User, payout_id: int, kind: str, note: str, shown: Mapping[str, Any] | None
+) -> Intervention:
+    """Ask for a bump, a child, a void or a thaw of a payout, with the figures that ``preview`` just gave.
+
+    The engine builds nothing dearer than them. Raises NotFound, RoleMissing, InvalidInput without a reason,
+    InterventionOpen, InterventionStale when the payout has another version by now.
+    """
+    payout = _payout(by, payout_id, PROPOSERS)
+    _require_note(note)
+    payout = (
+        Payout.objects.select_for_update(of=("self",))
+        .select_related("wallet__program", "current")
+        .get(pk=payout.pk)
+    )
+    intervene.require_possible(kind, payout)
+    if shown is None or (kind in PRICED and _is_overtaken(payout, shown)):
+        raise InterventionStale("The payout changed since it was looked at; look at the figures again.")
+    _require_none_open(Q(payout=payout))
+    return _create(
+        by,
+        note,
+        wallet=payout.wallet,
+        payout=payout,
+        kind=kind,
+        feerate_sat_kvb=shown.get("feerate_sat_kvb"),
+        preview=dict(shown),
+        needs_second=_needs_second(by, payout, kind, shown),
+    )
+
+
+def look_at_halt(*, by: User, program_id: int) -> dict[str, Any]:
+    """Return why the program's wallet is halted; raise while it is not, and while the cause stands.
+
+    It asks the node: call it outside any database transaction.
+    """
+    authority.require(user=by, program_id=program_id, roles=DECIDERS)
+    wallet = Wallet.objects.select_related("program").get(program_id=program_id)
+    with _node() as client:
+        return intervene.preview_of_wallet(wallet, client)
+
+
+@transaction.atomic
+def propose_unhalt(*, by: User, program_id: int, note: str, shown: Mapping[str, Any] | None) -> Intervention:
+    """Ask for a halted wallet to pay again, with what ``look_at_halt`` just gave; somebody else decides."""
+    authority.require(user=by, program_id=program_id, roles=PROPOSERS)
+    _require_note(note)
+    wallet = Wallet.objects.select_for_update().get(program_id=program_id)
+    if shown is None or wallet.halted_at is None or wallet.halted_at.isoformat() != shown["halted_at"]:
+        raise InterventionStale("The wallet is not halted for the reason that was looked at any more.")
+    _require_none_open(Q(wallet=wallet, payout__isnull=True))
+    return _create(
+        by, note, wallet=wallet, payout=None, kind=K.UNHALT, preview=dict(shown), needs_second=True
+    )
+
+
+@transaction.atomic
+def approve(*, by: User, intervention_id: int, note: str = "") -> Intervention:
+    """Agree, as a second person, to what was proposed; the engine does it.
+
+    Raises NotFound, RoleMissing, SamePersonTwice, StatusConflict, InterventionStale.
+    """
+    found = _lock(by, intervention_id)
+    if by.pk == found.proposed_by_id:
+        raise authority.SamePersonTwice("Somebody else than the person who proposed it must agree.")
+    _require_proposed(found)
+    if found.proposed_at < timezone.now() - intervene.VALID_FOR:
+        raise InterventionStale("It was proposed more than a day ago; look at the figures again.")
+    if found.payout is not None:
+        intervene.require_possible(found.kind, found.payout)
+        if found.kind in PRICED and _is_overtaken(found.payout, found.preview):
+            raise InterventionStale("The payout has another version since it was proposed; look again.")
+    _decide(found, by, S.APPROVED, note)
+    doorbell.ring("intervene", intervention_id=found.pk)
+    return get(user=by, intervention_id=intervention_id)
+
+
+@transaction.atomic
+def reject(*, by: User, intervention_id: int, note: str) -> Intervention:
+    """Refuse, as a second person and for a reason, what was proposed; nothing else changes."""
+    found = _lock(by, intervention_id)
+    if by.pk == found.proposed_by_id:
+        raise authority.SamePersonTwice("Somebody else than the person who proposed it must decide.")
+    _require_note(note)
+    _decide(found, by, S.REJECTED, note)
+    return get(user=by, intervention_id=intervention_id)
+
+
+def _create(by: User, note: str, **columns: Any) -> Intervention:
+    row = Intervention.objects.create(proposed_by=by, note=note, **columns)
+    StatusChange.objects.create(
+        subject="intervention",
+        subject_id=row.pk,
+        old="",
+        new=S.PROPOSED,
+        reason="a treasurer proposed it",
+        note=note,
+        actor=by,
+    )
+    if not row.needs_second:
+        move(
+            Intervention.objects.filter(pk=row.pk),
+            old=S.PROPOSED,
+            new=S.APPROVED,
+            actor_id=by.pk,
+            note="Within what one treasurer may add alone.",
+        )
+        doorbell.ring("intervene", intervention_id=row.pk)
+    return get(user=by, intervention_id=row.pk)
+
+
+def _decide(found: Intervention, by: User, status: str, note: str) -> None:
+    move(
+        Intervention.objects.filter(pk=found.pk),
+        old=S.PROPOSED,
+        new=status,
+        actor_id=by.pk,
+        note=note,
+        decided_by_id=by.pk,
+        decided_at=timezone.now(),
+    )
+
+
+def _needs_second(by: User, payout: Payout, kind: str, figures: Mapping[str, Any]) -> bool:
+    """Say whether a second person must agree: always, or above what this treasurer may add alone in a day.
+
+    What was added alone to the same payout counts with it for ever.
+    """
+    if kind in ALWAYS_TWO:
+        return True
+    alone = Intervention.objects.filter(wallet=payout.wallet, needs_second=False).exclude(status=S.FAILED)
+    recent = Q(proposed_by=by, proposed_at__gt=timezone.now() - ALONE_FOR)
+    rows = alone.filter(recent | Q(payout=payout)).values_list("kind", "preview")
+    added_sat = sum(_added_sat(row_kind, row) for row_kind, row in rows)
+    return added_sat + _added_sat(kind, figures) > payout.wallet.program.bump_alone_limit_sat
+
+
+def _added_sat(kind: str, figures: Mapping[str, Any]) -> int:
+    """Return what it costs more than without it: all of a child's fee, and of a bump the difference."""
+    return int(figures["new_fee_sat"]) - (0 if kind == K.CHILD else int(figures["old_fee_sat"]))
+
+
+def _payout(by: User, payout_id: int, roles: tuple[str, ...]) -> Payout:
+    found = (
+        Payout.objects.filter(pk=payout_id, wallet__program__memberships__user_id=by.pk)
+        .select_related("wallet__program", "current")
+        .distinct()
+        .first()
+    )
+    if found is None:
+        raise NotFound("There is no such payout in your programs.")
+    authority.require(user=by, program_id=found.wallet.program_id, roles=roles)
+    return found
+
+
+def _lock(by: User, intervention_id: int) -> Intervention:
+    found = get(user=by, intervention_id=intervention_id)
+    authority.require(user=by, program_id=found.wallet.program_id, roles=DECIDERS)
+    return (
+        Intervention.objects.select_for_update(of=("self",))
+        .select_related("wallet__program", "payout__current")
+        .get(pk=intervention_id)
+    )
+
+
+def _require_proposed(found: Intervention) -> None:
+    if found.status != S.PROPOSED:
+        raise StatusConflict(
+            f"The intervention is {found.status}, not proposed.", subject="intervention", status=found.status
+        )
+
+
+def _require_none_open(about: Q) -> None:
+    """Refuse a second request; the caller holds the row that it is about, so that two cannot pass."""
+    other = Intervention.objects.filter(about, status__in=intervene.OPEN).first()
+    if other is not None:
+        raise InterventionOpen(
+            f"Intervention {other.pk} ({other.get_kind_display()}) is {other.status}; it comes first.",
+            intervention_id=other.pk,
+        )
+
+
+def _is_overtaken(payout: Payout, shown: Mapping[str, Any]) -> bool:
+    return payout.current is None or payout.current.txid != shown["old_txid"]
+
+
+def _require_bounds(kind: str, feerate_sat_kvb: int | None, program: Program) -> None:
+    floor, ceiling = program.feerate_floor_sat_kvb, program.feerate_ceiling_sat_kvb
+    if feerate_sat_kvb is None:
+        if kind in (K.BUMP, K.CHILD):
+            raise _wrong("feerate_sat_vb", "missing", "Say which fee rate it should have.")
+    elif kind not in PRICED:
+        raise _wrong("feerate_sat_vb", "not_priced", "This costs nothing; give no fee rate.")
+    elif not floor <= feerate_sat_kvb <= ceiling:
+        message = (
+            f"The fee rate must lie between {floor} and {ceiling} sat/kvB, the program's floor and ceiling."
+        )
+        errors = [{"row": 0, "column": "feerate_sat_vb", "code": "out_of_bounds", "message": message}]
+        raise FeerateOutsideBounds(message, errors=errors)
+
+
+def _require_note(note: str) -> None:
+    if not note.strip():
+        raise _wrong("note", "missing", "Say why.")
+    if len(note) > MAX_NOTE:
+        raise _wrong("note", "too_long", f"The reason has more than {MAX_NOTE} characters.")
+
+
+def _wrong(column: str, code: str, message: str) -> InvalidInput:
+    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])
+
+
+@contextmanager
+def _node() -> Iterator[node.Node]:
+    client = node.connect()
+    try:
+        guard.require_chain(client)
+        yield client
+    finally:
+        client.close()

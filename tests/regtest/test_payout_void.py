@@ -1,0 +1,310 @@
+"""Payouts that two people give up, on a real node: the void replaces what pays, is buried, and only then frees anybody.
+
+It also loses: to the original in a block, and to reorganizations of one block and of more than a hundred.
+"""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from ledger import books
+from ledger.reconciliation.service import reconcile
+from payments.models import (
+    Alarm,
+    Intervention,
+    Payment,
+    Payout,
+    PayoutTx,
+    Reservation,
+    StatusChange,
+)
+from payments.onchain import fee, tx
+from payments.payout import dispatch, void
+from payments.services import funds, interventions
+from payments.states import DisbursementStatus, PayoutStatus
+from tests import factories
+from tests.regtest.ministry import Ministry, use_node
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ministry(settings: object) -> Ministry:
+    use_node(settings)
+    return Ministry.open(deposits_sat=[1_000_000])
+
+
+@pytest.fixture
+def treasurer(ministry: Ministry) -> User:
+    return factories.make_member(ministry.program, "treasurer")
+
+
+def agree(ministry: Ministry, treasurer: User, payout: Payout) -> Intervention:
+    """Two people give the payout up; the engine has not heard of it yet."""
+    shown = interventions.preview(by=treasurer, payout_id=payout.pk, kind="void")
+    asked = interventions.propose(
+        by=treasurer, payout_id=payout.pk, kind="void", note="The list was wrong.", shown=shown
+    )
+    return interventions.approve(by=ministry.approver, intervention_id=asked.pk, note="I looked.")
+
+
+def give_up(ministry: Ministry, treasurer: User, payout: Payout) -> Payout:
+    """Two people give the payout up, and workers hear the doorbells."""
+    agreed = agree(ministry, treasurer, payout)
+    dispatch.intervene(intervention_id=agreed.pk)
+    dispatch.advance(payout_id=payout.pk)
+    return Payout.objects.select_related("current").get(pk=payout.pk)
+
+
+def balances(ministry: Ministry) -> dict[str, int]:
+    """The program's accounts by their noun."""
+    trial = books.trial_balance(scope=ministry.program.scope)
+    assert trial.is_balanced
+    return {account.code.split(":")[1]: account.balance for account in trial.accounts}
+
+
+def is_clean(ministry: Ministry) -> bool:
+    """Whether claims, books and blocks agree."""
+    (run,) = reconcile(scope=ministry.program.scope, now=timezone.now())
+    return (run.status, run.reason) == ("clean", "")
+
+
+def kinds(payout: Payout) -> list[str]:
+    """Its history's states."""
+    rows = StatusChange.objects.filter(subject="payout", subject_id=payout.pk).order_by("pk")
+    return list(rows.values_list("new", flat=True))
+
+
+class TestVoid:
+    def test_replaces_what_pays_and_frees_its_people_a_hundred_blocks_later(
+        self, ministry: Ministry, treasurer: User
+    ) -> None:
+        disbursement = ministry.release([40_000, 50_000, 60_000])
+        (payout,) = ministry.pay(disbursement)
+        original = payout.current
+        payout = give_up(ministry, treasurer, payout)
+        taken = payout.current
+        assert (payout.status, taken.kind) == (PayoutStatus.VOIDING, "void")
+        assert ministry.miner.node.call("getrawmempool") == [taken.txid]
+        parsed = tx.parse(bytes(PayoutTx.objects.get(pk=taken.pk).raw or b""))
+        assert [str(i) for i in parsed.inputs] == [f"{payout.anchor_txid}:{payout.anchor_vout}"]
+        ((back_sat, script),) = parsed.outputs
+        assert (back_sat, taken.fee_sat) == (1_000_000 - taken.fee_sat, original.fee_sat + 110)
+        assert ministry.program.wallet.scripts.get(script_pubkey=script).is_claimed
+        # Until a block holds the void, the books go on to believe what pays: it may still confirm.
+        assert balances(ministry)["InTransit"] == 150_000
+        ministry.mine(1)
+        shallow = balances(ministry)
+        assert (shallow["InTransit"], shallow["BeneficiariesPayable"]) == (0, -150_000)
+        assert (shallow["HotWallet"], shallow["NetworkFees"]) == (1_000_000 - taken.fee_sat, taken.fee_sat)
+        assert is_clean(ministry)
+        ministry.mine(98)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.VOIDING
+        assert set(Payment.objects.values_list("status", flat=True)) == {"pending"}
+        ministry.mine(1)
+        payout.refresh_from_db()
+        disbursement.refresh_from_db()
+        assert (payout.status, disbursement.status) == (PayoutStatus.VOIDED, DisbursementStatus.COMPLETED)
+        assert set(Payment.objects.values_list("status", flat=True)) == {"voided"}
+        final = balances(ministry)
+        assert (final["InTransit"], final["BeneficiariesPayable"], final["Transfers"]) == (0, 0, 0)
+        assert (final["HotWallet"], final["NetworkFees"]) == (1_000_000 - taken.fee_sat, taken.fee_sat)
+        assert funds.of_program(ministry.program.pk).available_sat == 1_000_000 - taken.fee_sat
+        assert Reservation.objects.filter(is_live=True).count() == 0
+        assert kinds(payout) == ["sealed", "committed", "signed", "sent", "voiding", "voided"]
+        assert is_clean(ministry)
+
+    def test_of_a_payout_that_no_signer_ever_saw_is_the_only_way_back(
+        self, ministry: Ministry, treasurer: User
+    ) -> None:
+        disbursement = ministry.release([40_000, 50_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        payout = Payout.objects.get()
+        Payout.objects.update(status=PayoutStatus.COMMITTED)
+        StatusChange.objects.create(
+            subject="payout", subject_id=payout.pk, old="sealed", new="committed", reason="a worker died here"
+        )
+        payout = give_up(ministry, treasurer, payout)
+        assert payout.status == PayoutStatus.VOIDING
+        assert PayoutTx.objects.filter(raw__isnull=False).get() == payout.current
+        # It replaces nothing, so that it pays the network's rate alone.
+        assert payout.current.fee_sat == 220
+        ministry.mine(100)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.VOIDED
+        final = balances(ministry)
+        assert (final["HotWallet"], final["NetworkFees"]) == (999_780, 220)
+        assert (final["InTransit"], final["BeneficiariesPayable"]) == (0, 0)
+        assert is_clean(ministry)
+
+    def test_outbids_what_a_payee_hung_on_it(self, ministry: Ministry, treasurer: User) -> None:
+        disbursement = factories.make_disbursement(ministry.program, ministry.officer, amounts_sat=[300_000])
+        theirs = ministry.miner.make_address()
+        script = bytes.fromhex(ministry.miner.wallet.call("getaddressinfo", theirs)["scriptPubKey"])
+        person = Payment.objects.get().beneficiary
+        person.destinations.update(script_pubkey=script)
+        ministry.release_made(disbursement)
+        (payout,) = ministry.pay(disbursement)
+        child = spend_unconfirmed(ministry, payout, fee_sat=5_000)
+        assert set(ministry.miner.node.call("getrawmempool")) == {payout.current.txid, child}
+        original_sat = payout.current.fee_sat
+        payout = give_up(ministry, treasurer, payout)
+        assert payout.current.fee_sat == original_sat + 5_000 + 110
+        assert ministry.miner.node.call("getrawmempool") == [payout.current.txid]
+        ministry.mine(1)
+
+    def test_that_would_cost_more_than_its_cap_moves_nothing(
+        self, ministry: Ministry, treasurer: User
+    ) -> None:
+        disbursement = factories.make_disbursement(ministry.program, ministry.officer, amounts_sat=[300_000])
+        theirs = ministry.miner.make_address()
+        script = bytes.fromhex(ministry.miner.wallet.call("getaddressinfo", theirs)["scriptPubKey"])
+        Payment.objects.get().beneficiary.destinations.update(script_pubkey=script)
+        ministry.release_made(disbursement)
+        (payout,) = ministry.pay(disbursement)
+        spend_unconfirmed(ministry, payout, fee_sat=100_000)
+        with pytest.raises(void.VoidTooDear) as refused:
+            interventions.preview(by=treasurer, payout_id=payout.pk, kind="void")
+        assert refused.value.details["cap_sat"] == fee.fee_sat(
+            weight=4 * payout.current.vsize_vb, feerate_sat_kvb=50_000
+        )
+        assert PayoutTx.objects.count() == 1
+        assert Payout.objects.get().status == PayoutStatus.SENT
+
+    def test_can_be_given_again_to_outbid_itself(self, ministry: Ministry, treasurer: User) -> None:
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        first = give_up(ministry, treasurer, payout).current
+        second = give_up(ministry, treasurer, payout).current
+        assert second.fee_sat == first.fee_sat + 110
+        assert ministry.miner.node.call("getrawmempool") == [second.txid]
+        assert kinds(payout)[-1:] == ["voiding"]
+        ministry.mine(100)
+        assert Payout.objects.get().status == PayoutStatus.VOIDED
+        assert is_clean(ministry)
+
+    def test_whose_price_rose_since_it_was_agreed_to_fails_and_moves_nothing(
+        self, ministry: Ministry, treasurer: User
+    ) -> None:
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        agreed = agree(ministry, treasurer, payout)
+        Intervention.objects.update(preview={**agreed.preview, "new_fee_sat": payout.current.fee_sat + 109})
+        dispatch.intervene(intervention_id=agreed.pk)
+        agreed.refresh_from_db()
+        assert agreed.status == "failed"
+        assert agreed.failure.startswith(f"It would cost {payout.current.fee_sat + 110} sat now")
+        assert Alarm.objects.get().code == "intervention_failed"
+        assert PayoutTx.objects.count() == 1
+        assert kinds(payout) == ["sealed", "committed", "signed", "sent"]
+
+
+def spend_unconfirmed(ministry: Ministry, payout: Payout, *, fee_sat: int) -> str:
+    """Let the payee, who is the miner, spend what the payout pays before it is in a block; return the child's txid."""
+    payment = Payment.objects.get(payout=payout)
+    amount: Any = f"{(payment.amount_sat - fee_sat) / 10**8:.8f}"
+    raw = ministry.miner.node.call(
+        "createrawtransaction",
+        [{"txid": payout.current.txid, "vout": payment.vout}],
+        [{ministry.miner.make_address(): amount}],
+    )
+    signed = ministry.miner.wallet.call("signrawtransactionwithwallet", raw)
+    return str(ministry.miner.node.call("sendrawtransaction", signed["hex"], 0))
+
+
+class TestRace:
+    def test_that_the_original_wins_pays_its_people_and_says_so(
+        self, ministry: Ministry, treasurer: User
+    ) -> None:
+        disbursement = ministry.release([40_000, 50_000])
+        (payout,) = ministry.pay(disbursement)
+        original = PayoutTx.objects.get()
+        payout = give_up(ministry, treasurer, payout)
+        void_txid = payout.current.txid
+        ministry.miner.mine_only([bytes(original.raw or b"").hex()])
+        dispatch.follow()
+        payout.refresh_from_db()
+        assert (payout.status, payout.mined_txid) == (PayoutStatus.MINED, original.txid)
+        alarm = Alarm.objects.get()
+        assert (alarm.code, alarm.subject, alarm.subject_id) == ("void_lost", "payout", payout.pk)
+        assert original.txid in alarm.message
+        assert balances(ministry)["NetworkFees"] == original.fee_sat
+        dispatch.advance(payout_id=payout.pk)
+        assert void_txid not in ministry.miner.node.call("getrawmempool")
+        ministry.mine(100)
+        payout.refresh_from_db()
+        disbursement.refresh_from_db()
+        assert (payout.status, disbursement.status) == (PayoutStatus.SETTLED, DisbursementStatus.COMPLETED)
+        assert set(Payment.objects.values_list("status", flat=True)) == {"pending"}
+        assert is_clean(ministry)
+
+
+class TestReorg:
+    def test_of_one_block_takes_the_void_away_and_its_bytes_go_again(
+        self, ministry: Ministry, treasurer: User
+    ) -> None:
+        ministry.mine(3)
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        payout = give_up(ministry, treasurer, payout)
+        ministry.mine(1)
+        before = balances(ministry)
+        ministry.miner.reorg(1, 2, with_mempool=False)
+        dispatch.follow()
+        payout.refresh_from_db()
+        assert (payout.status, payout.mined_txid) == (PayoutStatus.VOIDING, None)
+        assert balances(ministry)["InTransit"] == 40_000
+        Payout.objects.update(due_at=None)
+        dispatch.advance(payout_id=payout.pk)
+        assert ministry.miner.node.call("getrawmempool") == [payout.current.txid]
+        ministry.mine(1)
+        assert balances(ministry) == before
+        assert is_clean(ministry)
+
+    def test_of_one_block_in_which_the_original_wins(self, ministry: Ministry, treasurer: User) -> None:
+        ministry.mine(3)
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        original = PayoutTx.objects.get()
+        give_up(ministry, treasurer, payout)
+        ministry.mine(1)
+        height = ministry.miner.node.call("getblockcount")
+        ministry.miner.node.call("invalidateblock", ministry.miner.node.call("getblockhash", height))
+        ministry.miner.mine_only([bytes(original.raw or b"").hex()])
+        ministry.mine(1)
+        payout.refresh_from_db()
+        assert (payout.status, payout.mined_txid) == (PayoutStatus.MINED, original.txid)
+        assert balances(ministry)["InTransit"] == 40_000
+        assert Alarm.objects.get().code == "void_lost"
+        ministry.mine(5)
+        assert Payout.objects.get().status == PayoutStatus.SETTLED
+        assert is_clean(ministry)
+
+    def test_of_more_than_a_hundred_blocks_gives_it_up_again(
+        self, ministry: Ministry, treasurer: User
+    ) -> None:
+        disbursement = ministry.release([40_000])
+        (payout,) = ministry.pay(disbursement)
+        payout = give_up(ministry, treasurer, payout)
+        ministry.mine(100)
+        assert Payout.objects.get().status == PayoutStatus.VOIDED
+        ministry.miner.reorg(100, 101, with_mempool=False)
+        dispatch.follow()
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.VOIDING
+        assert Alarm.objects.get().code == "void_undone"
+        assert Reservation.objects.get().is_live
+        # Nobody owes these people anything in this list any more: another list may be paying them.
+        assert set(Payment.objects.values_list("status", flat=True)) == {"voided"}
+        assert balances(ministry)["BeneficiariesPayable"] == 0
+        dispatch.advance(payout_id=payout.pk)
+        assert ministry.miner.node.call("getrawmempool") == [payout.current.txid]
+        ministry.mine(100)
+        payout.refresh_from_db()
+        disbursement.refresh_from_db()
+        assert (payout.status, disbursement.status) == (PayoutStatus.VOIDED, DisbursementStatus.COMPLETED)
+        assert kinds(payout)[-3:] == ["voided", "voiding", "voided"]
+        assert Alarm.objects.get().close_note == "It is void for good again."
+        final = balances(ministry)
+        assert (final["InTransit"], final["BeneficiariesPayable"], final["Transfers"]) == (0, 0, 0)
+        assert Reservation.objects.filter(is_live=True).count() == 0
+        assert is_clean(ministry)
