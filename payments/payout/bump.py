@@ -4,7 +4,7 @@ The original may still be the one that confirms; books and states follow the one
 engine's own are the same two calls. For a child (``child.py``) the feerate is that of parent and child together.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +26,10 @@ BUMPABLE = (S.COMMITTED, S.SIGNED, S.SENT)
 MOST_REPLACED = 100
 # What nodes ask for at least by default, whatever ours is set to: the replacement must convince them all.
 INCREMENTAL_SAT_KVB = 1_000
+
+
+# What else belongs to the database transaction that writes a version.
+Then = Callable[[PayoutTx], None]
 
 
 class PayoutNotBumpable(Conflict):
@@ -116,11 +120,19 @@ def preview(
     }
 
 
-def build(payout_id: int, feerate_sat_kvb: int, client: node.Node, *, over_pending: bool = False) -> PayoutTx:
+def build(
+    payout_id: int,
+    feerate_sat_kvb: int,
+    client: node.Node,
+    *,
+    over_pending: bool = False,
+    then: Then | None = None,
+) -> PayoutTx:
     """Write the bump as the payout's current version, to be signed and sent by the engine, and return it.
 
     It takes the payout's lease itself; call it outside database transactions. ``over_pending`` replaces a version that
-    signers elsewhere have not signed yet. Raises EngineStopped, WalletHalted, FeerateRefused, PayoutNotBumpable,
+    signers elsewhere have not signed yet. ``then`` is called with the version before the commit, and what it raises takes
+    all of it back. Raises EngineStopped, WalletHalted, FeerateRefused, PayoutNotBumpable,
     VersionPending, PayoutHasChild, BumpTooLow, TooManyReplaced, PayoutBusy, InsufficientCoins, and the caps FeeOverShare,
     FeeOverBudget, FeeOverReserve; nothing is written then.
     """
@@ -134,6 +146,8 @@ def build(payout_id: int, feerate_sat_kvb: int, client: node.Node, *, over_pendi
             payout = read(payout_id)
             proposal = propose(payout, feerate_sat_kvb, look, over_pending=over_pending)
             version = _write(payout, proposal)
+            if then is not None:
+                then(version)
         failpoint.hit("K14")
     return version
 

@@ -77,18 +77,20 @@ def preview(payout_id: int, feerate_sat_kvb: int, client: node.Node) -> dict[str
     }
 
 
-def build(payout_id: int, feerate_sat_kvb: int, client: node.Node) -> PayoutTx:
+def build(
+    payout_id: int, feerate_sat_kvb: int, client: node.Node, *, then: bump.Then | None = None
+) -> PayoutTx:
     """Write a child that lifts this payout and itself to the feerate, or bump the child that there is; return its version.
 
-    It takes the lease of the payout (or child) itself; call it outside database transactions. Raises EngineStopped,
-    WalletHalted, FeerateRefused, PayoutNotBumpable, VersionPending, NoChangeToSpend, ChildNotNeeded, PayoutBusy,
-    InsufficientCoins, and the caps FeeOverShare, FeeOverBudget, FeeOverReserve; for a child that is bumped, what
-    ``bump.build`` raises. Nothing is written then.
+    It takes the lease of the payout (or child) itself; call it outside database transactions; ``then`` is as in
+    ``bump.build``. Raises EngineStopped, WalletHalted, FeerateRefused, PayoutNotBumpable, VersionPending,
+    NoChangeToSpend, ChildNotNeeded, PayoutBusy, InsufficientCoins, and the caps FeeOverShare, FeeOverBudget, FeeOverReserve; for a
+    child that is bumped, what ``bump.build`` raises. Nothing is written then.
     """
     payout = bump.read(payout_id)
     child = bump.live_child(payout)
     if child is not None:
-        return bump.build(child.pk, feerate_sat_kvb, client)
+        return bump.build(child.pk, feerate_sat_kvb, client, then=then)
     with bump.leased(payout_id) as token:
         parent = _look(payout, client)
         seal.refill_change(payout.wallet, client)
@@ -98,6 +100,8 @@ def build(payout_id: int, feerate_sat_kvb: int, client: node.Node) -> PayoutTx:
             payout = bump.read(payout_id)
             proposal = propose(payout, feerate_sat_kvb, parent)
             version = _write(payout, proposal)
+            if then is not None:
+                then(version)
         failpoint.hit("K14")
     return version
 

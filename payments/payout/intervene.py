@@ -14,7 +14,7 @@ from payments import doorbell
 from payments.models import Intervention, InterventionKind, Payout, PayoutTx, Wallet
 from payments.models.history import move
 from payments.onchain import node
-from payments.payout import alarms, guard, thaw, void
+from payments.payout import alarms, bump, child, guard, thaw, versions, void
 from payments.payout.ports import FailPoint, LeaseLost
 from payments.payout.store import PostgresStore
 from payments.states import InterventionStatus, PayoutStatus
@@ -25,12 +25,15 @@ K = InterventionKind
 
 # In which states of a payout each can be asked for, and carried out.
 POSSIBLE: dict[str, tuple[str, ...]] = {
+    K.BUMP: bump.BUMPABLE,
+    K.CHILD: bump.BUMPABLE,
     K.VOID: void.VOIDABLE,
     K.THAW: (S.FROZEN,),
 }
 # What was looked at so long ago is not what would be built now: people look again.
 VALID_FOR = timedelta(days=1)
 OPEN = (InterventionStatus.PROPOSED, InterventionStatus.APPROVED)
+_PREVIEWS = {K.BUMP: bump.preview, K.CHILD: child.preview, K.VOID: void.preview}
 
 # Writes what was planned, in a database transaction that holds the payout's row and lease.
 Write = Callable[[Payout], PayoutTx | None]
@@ -63,8 +66,8 @@ def require_possible(kind: str, payout: Payout) -> None:
 def preview(kind: str, payout: Payout, feerate_sat_kvb: int, client: node.Node) -> dict[str, Any]:
     """Return the figures of what would be built now. It asks the node: call it outside any database transaction."""
     require_possible(kind, payout)
-    if kind == K.VOID:
-        return void.preview(payout.pk, feerate_sat_kvb, client)
+    if kind in _PREVIEWS:
+        return _PREVIEWS[kind](payout.pk, feerate_sat_kvb, client)
     return {"problem": payout.problem, "status_after": thaw.target(payout)}
 
 
@@ -97,6 +100,8 @@ def carry_out(intervention_id: int, client: node.Node, *, failpoint: FailPoint) 
     try:
         if found.payout_id is None:
             _lift_halt(found, client, failpoint)
+        elif found.kind in (K.BUMP, K.CHILD):
+            _raise_fee(found, found.payout_id, client)
         else:
             _visit(found, found.payout_id, client, failpoint)
     except GovPayError as error:
@@ -104,6 +109,31 @@ def carry_out(intervention_id: int, client: node.Node, *, failpoint: FailPoint) 
         if isinstance(error, node.NodeError) or (error.is_transient and found.payout_id is not None):
             raise
         fail(found, error.message)
+
+
+def _raise_fee(found: Intervention, payout_id: int, client: node.Node) -> None:
+    """Let the builders write the version; they take the lease, and this one's end is part of their commit."""
+
+    def agree(version: PayoutTx) -> None:
+        if not _is_approved(found):
+            raise InterventionImpossible("Somebody else has carried it out, or given it up.")
+        _require_no_dearer(found, version.fee_sat, _added_inputs(found, version))
+        _finish(found, version)
+
+    build = child.build if found.kind == K.CHILD else bump.build
+    client.load_wallet(found.wallet.name)
+    version = build(payout_id, found.feerate_sat_kvb or 0, client, then=agree)
+    doorbell.ring("advance", payout_id=version.payout_id)
+
+
+def _added_inputs(found: Intervention, version: PayoutTx) -> set[str]:
+    """Return what a version spends besides the inputs, or the change, of the version that people looked at."""
+    old_txid = found.preview["old_txid"]
+    old = PayoutTx.objects.get(txid=old_txid, payout__wallet=found.wallet_id)
+    kept = {spent.outpoint for spent in versions.inputs_of(old)}
+    spent = {spent.outpoint for spent in versions.inputs_of(version)}
+    approved = {f"{coin['txid']}:{coin['vout']}" for coin in found.preview["added_inputs"]}
+    return {str(outpoint) for outpoint in spent - kept if outpoint.txid != old_txid} - approved
 
 
 def _visit(found: Intervention, payout_id: int, client: node.Node, failpoint: FailPoint) -> None:
@@ -132,6 +162,7 @@ def _visit(found: Intervention, payout_id: int, client: node.Node, failpoint: Fa
 def _prepare(found: Intervention, payout_id: int, client: node.Node) -> Write:
     """Look at the world, compare with what was approved, and return what writes it."""
     if found.kind == K.VOID:
+        client.load_wallet(found.wallet.name)
         planned = void.prepare(payout_id, found.feerate_sat_kvb or 0, client)
         inputs = [str(spent.outpoint) for spent in planned.inputs]
         _require_no_dearer(found, planned.fee_sat, added=set(inputs) - set(found.preview["spent_inputs"]))
@@ -144,7 +175,10 @@ def _prepare(found: Intervention, payout_id: int, client: node.Node) -> Write:
 
 
 def _require_no_dearer(found: Intervention, fee_sat: int, added: set[str]) -> None:
-    approved_sat = found.preview["new_fee_sat"]
+    shown = found.preview
+    # A new child's preview gives the fee of parent and child together.
+    is_new_child = found.kind == K.CHILD and shown["child_id"] is None
+    approved_sat = shown["fee_added_sat" if is_new_child else "new_fee_sat"]
     if fee_sat > approved_sat or added:
         raise DearerThanApproved(
             f"It would cost {fee_sat} sat now and spend {len(added)} further coins; {approved_sat} sat were agreed to.",

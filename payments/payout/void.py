@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 
 from govpay.errors import Conflict
 from payments.models import Payout, PayoutTx, PayoutTxKind, Reservation
@@ -138,10 +138,12 @@ def preview(payout_id: int, feerate_sat_kvb: int, client: node.Node) -> dict[str
         "old_fee_sat": current.fee_sat,
         "old_vsize_vb": current.vsize_vb,
         "old_feerate_sat_kvb": current.feerate_sat_kvb,
+        "old_change_sat": current.change_sat,
         "new_fee_sat": planned.fee_sat,
         "new_vsize_vb": planned.vsize_vb,
         "new_feerate_sat_kvb": planned.fee_sat * 1000 // planned.vsize_vb,
         "new_change_sat": planned.back_sat,
+        "fee_added_sat": planned.fee_sat - current.fee_sat,
         "added_inputs": [],
         "spent_inputs": [str(spent.outpoint) for spent in planned.inputs],
     }
@@ -176,7 +178,8 @@ def cap_sat(payout: Payout) -> int:
     )
     if payout.disbursement is None:
         return ceiling_sat
-    others = Payout.objects.filter(disbursement=payout.disbursement).exclude(status=S.UNSEALED)
+    of_list = Q(disbursement=payout.disbursement) | Q(parent__disbursement=payout.disbursement)
+    others = Payout.objects.filter(of_list).exclude(status=S.UNSEALED)
     others_sat = others.exclude(pk=payout.pk).aggregate(total=Sum("current__fee_sat"))["total"] or 0
     return min(ceiling_sat, (payout.disbursement.fee_reserved_sat or 0) - others_sat)
 

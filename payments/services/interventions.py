@@ -20,7 +20,7 @@ from payments.models import Intervention, InterventionKind, Payout, Program, Rol
 from payments.models.history import move
 from payments.models.intervention import ALWAYS_TWO
 from payments.onchain import node
-from payments.payout import guard, intervene, seal
+from payments.payout import feerate, guard, intervene
 from payments.services import authority
 from payments.states import InterventionStatus, StatusConflict
 
@@ -47,12 +47,6 @@ class InterventionStale(Conflict):
     code = "intervention_stale"
 
 
-class FeerateOutsideBounds(InvalidInput):
-    """The feerate is below the program's floor or above its ceiling."""
-
-    code = "feerate_outside_bounds"
-
-
 def get(*, user: User, intervention_id: int) -> Intervention:
     """Return an intervention in a program the user belongs to; raise NotFound otherwise."""
     found = (
@@ -70,19 +64,23 @@ def preview(*, by: User, payout_id: int, kind: str, feerate_sat_kvb: int | None 
     """Return the figures of what the engine would build now, and whether it needs a second person.
 
     It asks the node: call it outside any database transaction. Without a feerate the network's own is taken. Raises
-    NotFound, RoleMissing, FeerateOutsideBounds, intervene.InterventionImpossible, what the builders refuse, NodeError.
+    NotFound, RoleMissing, feerate.FeerateRefused, intervene.InterventionImpossible, what the builders refuse, NodeError.
     """
     payout = _payout(by, payout_id, DECIDERS)
     program = payout.wallet.program
     intervene.require_possible(kind, payout)
-    _require_bounds(kind, feerate_sat_kvb, program)
+    _require_feerate(kind, feerate_sat_kvb, program)
     with _node() as client:
         client.load_wallet(payout.wallet.name)
-        rate = feerate_sat_kvb or (seal.choose_feerate(program, client) if kind in PRICED else 0)
-        figures = intervene.preview(kind, payout, rate, client)
+        rate = feerate_sat_kvb
+        if rate is None and kind == K.VOID:
+            rate = feerate.choose(program, client, is_urgent=True)
+        figures = intervene.preview(kind, payout, rate or 0, client)
+    # The builders judge one bump; what one person adds alone is judged over a day.
+    figures.pop("needs_second_person", None)
     return {
         **figures,
-        "feerate_sat_kvb": rate or None,
+        "feerate_sat_kvb": rate,
         "needs_second": _needs_second(by, payout, kind, figures),
     }
 
@@ -220,14 +218,9 @@ def _needs_second(by: User, payout: Payout, kind: str, figures: Mapping[str, Any
         return True
     alone = Intervention.objects.filter(wallet=payout.wallet, needs_second=False).exclude(status=S.FAILED)
     recent = Q(proposed_by=by, proposed_at__gt=timezone.now() - ALONE_FOR)
-    rows = alone.filter(recent | Q(payout=payout)).values_list("kind", "preview")
-    added_sat = sum(_added_sat(row_kind, row) for row_kind, row in rows)
-    return added_sat + _added_sat(kind, figures) > payout.wallet.program.bump_alone_limit_sat
-
-
-def _added_sat(kind: str, figures: Mapping[str, Any]) -> int:
-    """Return what it costs more than without it: all of a child's fee, and of a bump the difference."""
-    return int(figures["new_fee_sat"]) - (0 if kind == K.CHILD else int(figures["old_fee_sat"]))
+    rows = alone.filter(recent | Q(payout=payout)).values_list("preview", flat=True)
+    added_sat = sum(int(row["fee_added_sat"]) for row in rows)
+    return added_sat + int(figures["fee_added_sat"]) > payout.wallet.program.bump_alone_limit_sat
 
 
 def _payout(by: User, payout_id: int, roles: tuple[str, ...]) -> Payout:
@@ -271,22 +264,21 @@ def _require_none_open(about: Q) -> None:
 
 
 def _is_overtaken(payout: Payout, shown: Mapping[str, Any]) -> bool:
-    return payout.current is None or payout.current.txid != shown["old_txid"]
+    """Say whether the figures are about a version that is not the newest any more, of the payout or of its child."""
+    newest = payout.current
+    if shown.get("child_id") is not None:
+        newest = Payout.objects.select_related("current").get(pk=shown["child_id"]).current
+    return newest is None or newest.txid != shown["old_txid"]
 
 
-def _require_bounds(kind: str, feerate_sat_kvb: int | None, program: Program) -> None:
-    floor, ceiling = program.feerate_floor_sat_kvb, program.feerate_ceiling_sat_kvb
+def _require_feerate(kind: str, feerate_sat_kvb: int | None, program: Program) -> None:
     if feerate_sat_kvb is None:
         if kind in (K.BUMP, K.CHILD):
             raise _wrong("feerate_sat_vb", "missing", "Say which fee rate it should have.")
     elif kind not in PRICED:
         raise _wrong("feerate_sat_vb", "not_priced", "This costs nothing; give no fee rate.")
-    elif not floor <= feerate_sat_kvb <= ceiling:
-        message = (
-            f"The fee rate must lie between {floor} and {ceiling} sat/kvB, the program's floor and ceiling."
-        )
-        errors = [{"row": 0, "column": "feerate_sat_vb", "code": "out_of_bounds", "message": message}]
-        raise FeerateOutsideBounds(message, errors=errors)
+    else:
+        feerate.require_bounds(program, feerate_sat_kvb)
 
 
 def _require_note(note: str) -> None:
