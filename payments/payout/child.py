@@ -84,8 +84,8 @@ def build(
 
     It takes the lease of the payout (or child) itself; call it outside database transactions; ``then`` is as in
     ``bump.build``. Raises EngineStopped, WalletHalted, FeerateRefused, PayoutNotBumpable, VersionPending,
-    NoChangeToSpend, ChildNotNeeded, PayoutBusy, InsufficientCoins, and the caps FeeOverShare, FeeOverBudget, FeeOverReserve; for a
-    child that is bumped, what ``bump.build`` raises. Nothing is written then.
+    NoChangeToSpend, ChildNotNeeded, PayoutBusy, InsufficientCoins, and the caps FeeOverShare, FeeOverBudget,
+    FeeOverReserve; for a child that is bumped, what ``bump.build`` raises. Nothing is written then.
     """
     payout = bump.read(payout_id)
     child = bump.live_child(payout)

@@ -33,7 +33,11 @@ POSSIBLE: dict[str, tuple[str, ...]] = {
 # What was looked at so long ago is not what would be built now: people look again.
 VALID_FOR = timedelta(days=1)
 OPEN = (InterventionStatus.PROPOSED, InterventionStatus.APPROVED)
-_PREVIEWS = {K.BUMP: bump.preview, K.CHILD: child.preview, K.VOID: void.preview}
+_PREVIEWS: dict[str, Callable[[int, int, node.Node], dict[str, Any]]] = {
+    K.BUMP: bump.preview,
+    K.CHILD: child.preview,
+    K.VOID: void.preview,
+}
 
 # Writes what was planned, in a database transaction that holds the payout's row and lease.
 Write = Callable[[Payout], PayoutTx | None]
