@@ -22,7 +22,8 @@ from payments.models import (
 )
 from payments.onchain import fee, tx
 from payments.payout import dispatch, void
-from payments.services import funds, interventions
+from payments.selectors import funds
+from payments.services import interventions
 from payments.states import DisbursementStatus, PayoutStatus
 from tests import factories
 from tests.regtest.ministry import Ministry, use_node
