@@ -81,7 +81,7 @@ def _changes(old: str, new: str) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if old == S.SETTLED:
         changes["settlement_entry_id"] = None
-    if old in (S.MINED, S.SETTLED) and new in (S.SENT, S.VOIDING):
+    if old in (S.MINED, S.SETTLED, S.VOIDED) and new in (S.SENT, S.VOIDING):
         changes |= AT_ONCE
     if new == S.VOIDED or (new == S.MINED and old != S.SETTLED):
         changes |= {"problem": "", "attempts": 0}
