@@ -363,3 +363,12 @@ class TestDevice:
         device.install_hwi(DEVICE)
         device.run("sign", str(path), "--out", str(out), says="sign\n")
         assert signed_tx(out.read_text())
+
+
+class TestKit:
+    def test_pins_what_the_product_pins(self) -> None:
+        pins = (ROOT / "payments" / "signer" / "requirements.lock").read_text().split("\n", 1)[1]
+        assert len(pins.split("==")) == 9
+        product = (ROOT / "requirements.lock").read_text()
+        for requirement in pins.rstrip("\n").replace("\\\n", "\\").splitlines():
+            assert requirement.replace("\\", "\\\n") in product
