@@ -14,10 +14,12 @@ AND t.built_at >= date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC') AT TIM
 """
 # The newest version of each payout of the list, and of each child that pays for one: the dearest that may confirm.
 SPENT_OF_LIST = """
-SELECT coalesce(sum(t.fee_sat), 0) FROM payments_payout p JOIN payments_payouttx t ON t.id = p.current_id
-LEFT JOIN payments_payout parent ON parent.id = p.parent_id
-WHERE coalesce(p.disbursement_id, parent.disbursement_id) = %s AND p.status <> 'unsealed'
-AND NOT (p.kind = 'child' AND p.status = 'voided')
+SELECT coalesce(sum(t.fee_sat), 0) FROM (
+    SELECT p.current_id FROM payments_payout p WHERE p.disbursement_id = %(list)s AND p.status <> 'unsealed'
+    UNION ALL
+    SELECT c.current_id FROM payments_payout c JOIN payments_payout p ON p.id = c.parent_id
+    WHERE p.disbursement_id = %(list)s AND c.status NOT IN ('unsealed', 'voided')
+) n JOIN payments_payouttx t ON t.id = n.current_id
 """
 
 
@@ -95,7 +97,7 @@ def spent_today_sat(program: Program) -> int:
 def require_reserve(disbursement: Disbursement, added_sat: int) -> None:
     """Raise FeeOverReserve when this much more exceeds what the list's approver agreed to."""
     with connection.cursor() as cursor:
-        cursor.execute(SPENT_OF_LIST, [disbursement.pk])
+        cursor.execute(SPENT_OF_LIST, {"list": disbursement.pk})
         spent_sat = int(cursor.fetchone()[0])
     reserved_sat = disbursement.fee_reserved_sat or 0
     if spent_sat + added_sat > reserved_sat:

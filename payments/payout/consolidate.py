@@ -10,8 +10,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from govpay.errors import GovPayError
-from payments import doorbell
-from payments.models import Payment, Payout, PayoutKind, PayoutTxKind, Program, StatusChange, Wallet
+from payments.models import Payment, Payout, PayoutKind, PayoutTxKind, Program, Wallet
 from payments.onchain import fee, tx
 from payments.payout import coins, funding, guard, plan, seal, versions
 from payments.payout.feerate import text
@@ -166,7 +165,7 @@ def _seal(wallet: Wallet, merged: list[FreeCoin], fee_sat: int, weight: int) -> 
     (script,) = seal.claim_change(wallet, 1)
     amount_sat = sum(coin.amount_sat for coin in merged) - fee_sat
     anchor = merged[0].outpoint
-    payout = Payout.objects.create(
+    payout = Payout(
         kind=PayoutKind.CONSOLIDATION,
         wallet=wallet,
         payment_count=0,
@@ -175,27 +174,13 @@ def _seal(wallet: Wallet, merged: list[FreeCoin], fee_sat: int, weight: int) -> 
         anchor_txid=anchor.txid,
         anchor_vout=anchor.vout,
     )
-    StatusChange.objects.create(
-        subject="payout",
-        subject_id=payout.pk,
-        old="",
-        new=PayoutStatus.SEALED,
-        reason="small coins are merged",
+    draft = versions.Draft(
+        kind=PayoutTxKind.ORIGINAL,
+        inputs=[coin.outpoint for coin in merged],
+        payments=[],
+        change=[tx.Output(amount_sat, script)],
+        fee_sat=fee_sat,
+        weight=weight,
     )
-    versions.reserve(
-        payout,
-        [versions.Input(coin.outpoint, tx.Output(coin.amount_sat, coin.script_pubkey)) for coin in merged],
-    )
-    versions.add(
-        payout,
-        versions.Draft(
-            kind=PayoutTxKind.ORIGINAL,
-            inputs=[coin.outpoint for coin in merged],
-            payments=[],
-            change=[tx.Output(amount_sat, script)],
-            fee_sat=fee_sat,
-            weight=weight,
-        ),
-    )
-    doorbell.ring("advance", payout_id=payout.pk)
+    versions.begin(payout, versions.inputs_from(merged), draft, reason="small coins are merged")
     return int(payout.pk)

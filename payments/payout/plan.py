@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from payments.onchain import fee, tx
 from payments.payout import selection
@@ -13,8 +14,7 @@ BUMP_INPUTS = 2
 MAX_CHANGE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A payment to be paid: its id, script_pubkey and satoshis."""
 
     payment_id: int

@@ -7,14 +7,11 @@ from django.db.models import Count, Sum
 from django.db.models.functions import Length
 
 from govpay.errors import Conflict
-from payments import doorbell
 from payments.models import (
     Disbursement,
     Payment,
     Payout,
     PayoutTxKind,
-    Program,
-    StatusChange,
     Wallet,
     WalletScript,
 )
@@ -31,11 +28,26 @@ from payments.payout import (
     versions,
     wallets,
 )
-from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
+from payments.states import PaymentStatus
 
 CHANGE_SCRIPTS_AT_ONCE = 20
 # Amount and length of an output beside its script.
 OUTPUT_OVERHEAD_VB = 9
+
+# Locks what nobody else is sealing. The list's own row is read once, so that a list that is stopped claims nothing.
+CLAIM = """
+SELECT p.id, p.script_pubkey, p.amount_sat FROM payments_payment p
+WHERE p.disbursement_id = (SELECT id FROM payments_disbursement WHERE id = %s AND status = 'released')
+AND p.payout_id IS NULL AND p.status = 'pending'
+ORDER BY p.id LIMIT %s FOR UPDATE SKIP LOCKED
+"""
+# The range keeps the planner from walking through all that the list has still to pay, whatever it believes of it.
+ASSIGN = """
+UPDATE payments_payment p SET payout_id = %(payout)s, vout = g.position - 1
+FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS g(id, position)
+WHERE p.id = g.id AND p.payout_id IS NULL AND p.status = 'pending' AND p.disbursement_id = %(list)s
+AND p.id BETWEEN %(first)s AND %(last)s
+"""
 
 
 class WalletNotReady(Conflict):
@@ -61,23 +73,18 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
     Raises guard.EngineStopped, guard.WalletHalted, selection.InsufficientCoins, funding.CoinsTooSmall, and
     caps.FeeOverShare, FeeOverBudget or FeeOverReserve; nothing is sealed then.
     """
-    program = disbursement.program
     durability.soften()
-    wallet = Wallet.objects.select_for_update(of=("self",)).select_related("program").get(program=program)
+    wallet = (
+        Wallet.objects.select_for_update(of=("self",))
+        .select_related("program")
+        .get(program=disbursement.program_id)
+    )
     guard.require_wallet_runs(wallet)
-    lines = _claim(disbursement, program, wallet)
-    if not lines:
-        return None
-    failpoint.hit("K5")
     terms = coins.terms(wallet, feerate_sat_kvb)
-    planned = funding.fund(disbursement, wallet, lines, terms)
-    if len(planned.lines) < len(lines):
-        _require_part(disbursement, planned, terms)
-    else:
-        _require_caps(disbursement, planned)
-    scripts = claim_change(wallet, len(planned.change))
-    change = [tx.Output(amount, script) for amount, script in zip(planned.change, scripts, strict=True)]
-    payout = Payout.objects.create(
+    planned = plan_next(disbursement, wallet, terms)
+    if planned is None:
+        return None
+    payout = Payout(
         disbursement=disbursement,
         wallet=wallet,
         payment_count=len(planned.lines),
@@ -86,35 +93,35 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
         anchor_txid=planned.anchor.txid,
         anchor_vout=planned.anchor.vout,
     )
-    StatusChange.objects.create(
-        subject="payout",
-        subject_id=payout.pk,
-        old="",
-        new=PayoutStatus.SEALED,
-        reason="payments were grouped",
+    scripts = claim_change(wallet, len(planned.change))
+    draft = versions.Draft(
+        kind=PayoutTxKind.ORIGINAL,
+        inputs=[coin.outpoint for coin in planned.coins],
+        payments=[tx.Output(line.amount_sat, line.script_pubkey) for line in planned.lines],
+        change=[tx.Output(amount, script) for amount, script in zip(planned.change, scripts, strict=True)],
+        fee_sat=planned.fee_sat,
+        weight=planned.weight,
     )
-    versions.reserve(
-        payout,
-        [
-            versions.Input(coin.outpoint, tx.Output(coin.amount_sat, coin.script_pubkey))
-            for coin in planned.coins
-        ],
-    )
-    failpoint.hit("K6")
-    versions.add(
-        payout,
-        versions.Draft(
-            kind=PayoutTxKind.ORIGINAL,
-            inputs=[coin.outpoint for coin in planned.coins],
-            payments=[tx.Output(line.amount_sat, line.script_pubkey) for line in planned.lines],
-            change=change,
-            fee_sat=planned.fee_sat,
-            weight=planned.weight,
-        ),
-    )
+    versions.begin(payout, versions.inputs_from(planned.coins), draft, reason="payments were grouped")
     _assign(payout, planned)
-    doorbell.ring("advance", payout_id=payout.pk)
     return int(payout.pk)
+
+
+def plan_next(disbursement: Disbursement, wallet: Wallet, terms: selection.Terms) -> plan.Plan | None:
+    """Lock the next payments, choose the coins that pay them and see that the caps allow it; None when none is left.
+
+    Hold the wallet's row. Raises what ``seal_next`` does.
+    """
+    lines = _claim(disbursement, wallet)
+    if not lines:
+        return None
+    failpoint.hit("K5")
+    planned = funding.fund(disbursement, wallet, lines, terms)
+    if len(planned.lines) < len(lines):
+        _require_part(disbursement, planned, terms)
+    else:
+        _require_caps(disbursement, planned)
+    return planned
 
 
 def manifest_hash(lines: tuple[plan.Line, ...]) -> bytes:
@@ -123,20 +130,12 @@ def manifest_hash(lines: tuple[plan.Line, ...]) -> bytes:
     return hashlib.sha256(b"govpay-payout-1\n" + text.encode()).digest()
 
 
-def _claim(disbursement: Disbursement, program: Program, wallet: Wallet) -> tuple[plan.Line, ...]:
+def _claim(disbursement: Disbursement, wallet: Wallet) -> tuple[plan.Line, ...]:
     """Lock the next unsealed payments, skipping what another worker is sealing."""
-    rows = (
-        Payment.objects.select_for_update(skip_locked=True, of=("self",))
-        .filter(
-            disbursement=disbursement,
-            disbursement__status=DisbursementStatus.RELEASED,
-            payout__isnull=True,
-            status="pending",
-        )
-        .order_by("pk")
-        .values_list("pk", "script_pubkey", "amount_sat")[: program.group_max_payments]
-    )
-    lines = [plan.Line(pk, bytes(script or b""), amount) for pk, script, amount in rows]
+    program = wallet.program
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, [disbursement.pk, program.group_max_payments])
+        lines = [plan.Line(*row) for row in cursor.fetchall()]
     return plan.group(
         lines,
         max_payments=program.group_max_payments,
@@ -196,12 +195,9 @@ def claim_change(wallet: Wallet, count: int) -> list[bytes]:
 
 def _assign(payout: Payout, planned: plan.Plan) -> None:
     """Give every payment its output in one statement."""
+    ids = [line.payment_id for line in planned.lines]
     with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE payments_payment p SET payout_id = %s, vout = g.position - 1"
-            " FROM unnest(%s::bigint[]) WITH ORDINALITY AS g(id, position)"
-            " WHERE p.id = g.id AND p.payout_id IS NULL AND p.status = 'pending'",
-            [payout.pk, [line.payment_id for line in planned.lines]],
-        )
+        values = {"payout": payout.pk, "list": payout.disbursement_id, "first": ids[0], "last": ids[-1]}
+        cursor.execute(ASSIGN, values | {"ids": ids})
         # They are locked by this transaction, so that only a bug could make the counts differ.
         assert cursor.rowcount == len(planned.lines), cursor.rowcount

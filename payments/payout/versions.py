@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from payments.models import ChangeOutput, Payout, PayoutTx, Reservation
+from payments import doorbell
+from payments.models import ChangeOutput, Payout, PayoutTx, Reservation, StatusChange
 from payments.onchain import fee, tx
+from payments.payout import failpoint
+from payments.payout.selection import FreeCoin
 
 
 class Input(NamedTuple):
@@ -53,6 +56,26 @@ def add(payout: Payout, draft: Draft) -> PayoutTx:
     payout.current = version
     Payout.objects.filter(pk=payout.pk).update(current=version)
     return version
+
+
+def begin(payout: Payout, inputs: Sequence[Input], draft: Draft, *, reason: str) -> None:
+    """Write a new payout with its history, its reservations and its first version. Call it inside a database transaction.
+
+    The database refuses coins that are reserved already (I9).
+    """
+    payout.save(force_insert=True)
+    StatusChange.objects.create(
+        subject="payout", subject_id=payout.pk, old="", new=payout.status, reason=reason
+    )
+    reserve(payout, inputs)
+    failpoint.hit("K6")
+    add(payout, draft)
+    doorbell.ring("advance", payout_id=payout.pk)
+
+
+def inputs_from(chosen: Sequence[FreeCoin]) -> list[Input]:
+    """Return chosen coins as inputs, in their order."""
+    return [Input(coin.outpoint, tx.Output(coin.amount_sat, coin.script_pubkey)) for coin in chosen]
 
 
 def inputs_of(version: PayoutTx) -> list[Input]:

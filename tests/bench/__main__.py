@@ -12,7 +12,7 @@ from typing import Any
 from deploy.local.stack import ROOT, Stack
 
 REPORT = ROOT / "var" / "bench" / "report.json"
-PARTS = ("books", "intake", "pay", "memory")
+PARTS = ("books", "intake", "fees", "planning", "pay", "memory")
 
 
 def main() -> int:
@@ -41,7 +41,7 @@ def measure(stack: Stack, n: int, parts: list[str]) -> dict[str, Any]:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "govpay.settings")
     django.setup()
     from deploy.local.regtest import Miner
-    from tests.bench import books, intake, memory, pay
+    from tests.bench import books, fees, intake, memory, pay, planning
 
     node = Miner(stack.environment()["GOVPAY_NODE_URL"]).node
     report: dict[str, Any] = {
@@ -53,6 +53,10 @@ def measure(stack: Stack, n: int, parts: list[str]) -> dict[str, Any]:
         report["books"] = books.measure(n)
     if "intake" in parts:
         report["intake"] = intake.measure(10 * n)
+    if "fees" in parts:
+        report["fees"] = fees.measure(stack)
+    if "planning" in parts:
+        report["planning"] = planning.measure(stack, n)
     if "pay" in parts:
         report["pay"] = pay.measure(stack, n)
     if "memory" in parts:

@@ -157,10 +157,20 @@ def deposit(ministry: Ministry, coins: int) -> None:
 
 def pay_bare(stack: Stack, miner: Miner, outputs: list[tuple[bytes, int]], group: int) -> float:
     """Pay the outputs with nothing but the node's RPCs, a group a tx, and mine; return the seconds."""
-    url = stack.environment()["GOVPAY_NODE_URL"]
-    name = f"bare-{group}"
+    wallet, groups = open_bare(stack, miner, outputs, group, name=f"bare-{group}")
+    begin = time.perf_counter()
+    for wanted in groups:
+        send_bare(wallet, wanted)
+    miner.mine(blocks_for(len(outputs)))
+    return time.perf_counter() - begin
+
+
+def open_bare(
+    stack: Stack, miner: Miner, outputs: list[tuple[bytes, int]], group: int, *, name: str
+) -> tuple[Rpc, list[list[dict[str, Any]]]]:
+    """Return a wallet of the node with a coin for every group and one more, and the groups as its RPCs take them."""
     miner.node.call("createwallet", wallet_name=name, descriptors=True)
-    wallet = Rpc(url, wallet=name)
+    wallet = Rpc(stack.environment()["GOVPAY_NODE_URL"], wallet=name)
     groups = [outputs[at : at + group] for at in range(0, len(outputs), group)]
     funding = wallet.call("getnewaddress", "", "bech32")
     for number in range(len(groups) + 1):
@@ -171,15 +181,16 @@ def pay_bare(stack: Stack, miner: Miner, outputs: list[tuple[bytes, int]], group
     named = [
         [{miner.node.call("decodescript", s.hex())["address"]: to_btc(sat)} for s, sat in g] for g in groups
     ]
-    begin = time.perf_counter()
-    for wanted in named:
-        options = {"fee_rate": str(FEERATE_SAT_VB), "change_type": "bech32"}
-        funded = wallet.call("walletcreatefundedpsbt", [], wanted, 0, options)
-        signed = wallet.call("walletprocesspsbt", funded["psbt"])
-        final = wallet.call("finalizepsbt", signed["psbt"])
-        wallet.call("sendrawtransaction", final["hex"])
-    miner.mine(blocks_for(len(outputs)))
-    return time.perf_counter() - begin
+    return wallet, named
+
+
+def send_bare(wallet: Rpc, wanted: list[dict[str, Any]]) -> None:
+    """Build, sign, finalize and send one tx."""
+    options = {"fee_rate": str(FEERATE_SAT_VB), "change_type": "bech32"}
+    funded = wallet.call("walletcreatefundedpsbt", [], wanted, 0, options)
+    signed = wallet.call("walletprocesspsbt", funded["psbt"])
+    final = wallet.call("finalizepsbt", signed["psbt"])
+    wallet.call("sendrawtransaction", final["hex"])
 
 
 def wait_until(condition: Any, timeout_s: float = 900, pause_s: float = 0.02) -> None:
