@@ -98,8 +98,10 @@ def _about(examined: Examined, config: Config) -> list[tuple[str, str]]:
 
 def _show_totals(console: Console, examined: Examined, judged: Judged, config: Config) -> None:
     caps, fee_sat = config.caps, examined.fee_sat
-    feerate = f"{fee_sat / examined.vsize_vb:.3f}"
-    share = f", {fee_sat / examined.payments_sat:.3%} of what is paid" if examined.payments_sat else ""
+    feerate = _thousandths(fee_sat, examined.vsize_vb)
+    share = ""
+    if examined.payments_sat:
+        share = f", {_thousandths(100 * fee_sat, examined.payments_sat)} % of what is paid"
     spends = f"{sat(sum(examined.inputs.values()))} sat from {len(examined.inputs)} inputs"
     day = f"{sat(judged.day_spent_sat + judged.record.spent_sat)} of {sat(caps.day_sat)} sat"
     facts = [
@@ -180,6 +182,12 @@ def address(script_pubkey: bytes, network: str) -> str:
         return str(wallycore.addr_segwit_from_bytes(script_pubkey, _HRP[network], 0))
     except ValueError:
         return f"script {script_pubkey.hex()}"
+
+
+def _thousandths(amount: int, of: int) -> str:
+    """Return a quotient with three decimals, cut off, by whole numbers alone."""
+    whole, part = divmod(amount * 1_000 // of, 1_000)
+    return f"{whole}.{part:03}"
 
 
 def _kind(script: bytes) -> str:

@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 
 from payments.models import ManifestSignature, Payout, SigningRequest
 from payments.onchain import descriptor as descriptors
-from payments.payout import dispatch
+from payments.onchain import node
+from payments.payout import child, dispatch
 from payments.services import approver_keys, bundles, disbursements, manifests, signing
 from payments.signer import bundle
 from payments.states import PayoutStatus
@@ -17,6 +18,7 @@ from tests import approvals, factories, signers
 from tests.payments.signer.host import SECRET, Host
 from tests.regtest.ministry import Ministry, use_node
 from tests.regtest.offline import offline_node
+from tests.regtest.test_signing_versions import give_up, raise_fee
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -113,6 +115,47 @@ class TestProgram:
             wallet = offline.keep(soft, descriptors.parse(office.descriptor))
             payout = office.bring(request, wallet.sign(request.psbt))
         assert payout.status == PayoutStatus.SENT
+        office.settle(payout)
+
+    def test_signs_a_bump_and_a_void_and_remembers_both(self, tmp_path: Path) -> None:
+        office = Office(tmp_path, hosts=1, others=[], needed=None)
+        (host,) = office.hosts
+        ministry = office.ministry
+        (payout,) = ministry.pay(ministry.release([300_000, 200_000]))
+        original = SigningRequest.objects.get()
+        payout = office.bring(original, office.sign(host, original))
+        assert payout.status == PayoutStatus.SENT
+        bumped = SigningRequest.objects.get(version=raise_fee(payout, 9_000))
+        office.bring(bumped, office.sign(host, bumped, "bump"))
+        planned = SigningRequest.objects.get(version=give_up(payout))
+        payout = office.bring(planned, office.sign(host, planned, "void"))
+        history = host.run("history")
+        for request, kind in ((original, "original"), (bumped, "bump"), (planned, "void")):
+            assert [line for line in history.splitlines() if request.version.txid in line and kind in line]
+        # The void was signed: no version that pays is signed any more, not even the one that was.
+        err = host.run("inspect", str(office.carry(host, bumped, "again")), code=1)
+        assert err.startswith("refused (payout_voided): ")
+        ministry.mine(1)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.VOIDING
+        ministry.judge(exactly=False)
+
+    def test_signs_a_child_that_pays_for_its_parent(self, tmp_path: Path) -> None:
+        office = Office(tmp_path, hosts=1, others=[], needed=None)
+        (host,) = office.hosts
+        (payout,) = office.ministry.pay(office.ministry.release([300_000, 200_000]))
+        request = SigningRequest.objects.get()
+        payout = office.bring(request, office.sign(host, request))
+        version = child.build(payout.pk, 9_000, node.connect())
+        dispatch.advance(payout_id=version.payout_id)
+        request = SigningRequest.objects.get(version=version)
+        carried = bundle.load(office.carry(host, request, "child").read_text())
+        assert (carried.kind, carried.manifests, set(carried.payment_ids)) == ("child", (), {None})
+        helper = office.bring(request, office.sign(host, request, "child"))
+        assert helper.status == PayoutStatus.SENT
+        office.ministry.mine(6)
+        helper.refresh_from_db()
+        assert helper.status == PayoutStatus.SETTLED
         office.settle(payout)
 
     def test_refuses_what_its_approvers_did_not_sign(self, tmp_path: Path) -> None:
