@@ -103,6 +103,13 @@ def moment(at: datetime | None) -> str:
     return format_html('<time class="gp-time" datetime="{}">{}</time>', at.isoformat(), text)
 
 
+def urgency(is_urgent: bool) -> str:
+    """Say whether a list is paid while fees are high."""
+    if is_urgent:
+        return label("", "urgent: paid while fees are high", INFO)
+    return "not urgent: waits while fees are high"
+
+
 def label(status: str, text: str = "", tone: str = "") -> str:
     """Write a status as a colored label."""
     return format_html(

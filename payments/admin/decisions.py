@@ -139,6 +139,7 @@ def _totals(row: Disbursement) -> list[tuple[str, Any]]:
         ("Payments", cells.number(row.payment_count)),
         ("Total", cells.sat(row.total_sat)),
         ("Network fees, at most", cells.sat(row.fee_reserved_sat)),
+        ("Urgency", cells.urgency(row.is_urgent)),
         ("Manifest hash", cells.whole(row.manifest_hash)),
         ("Made by", cells.join(cells.person(row.made_by), cells.moment(row.made_at))),
     ]

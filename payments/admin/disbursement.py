@@ -43,7 +43,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
     when_empty = "No list yet. An officer uploads one with New list; the people must be enrolled first."
     fieldsets = (
         (None, {"fields": ("state", "program", "cycle_name", "waits")}),
-        ("Control totals", {"fields": ("count", "total", "fee_ceiling", "manifest", "file")}),
+        ("Control totals", {"fields": ("count", "total", "fee_ceiling", "urgency", "manifest", "file")}),
         (
             "Who did what",
             {"fields": ("maker_and_time", "submitted", "approver", "releaser", "completed")},
@@ -177,6 +177,11 @@ class DisbursementAdmin(ProgramScopedAdmin):
     def fee_ceiling(self, row: Disbursement) -> str:
         """What is set aside for fees."""
         return cells.sat(row.fee_reserved_sat)
+
+    @display(description="urgency")
+    def urgency(self, row: Disbursement) -> str:
+        """Whether it is paid while fees are high."""
+        return cells.urgency(row.is_urgent)
 
     @display(description="manifest hash")
     def manifest(self, row: Disbursement) -> str:

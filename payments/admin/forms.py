@@ -19,6 +19,15 @@ RULES = (
     "feerate_floor_sat_kvb",
     "feerate_fallback_sat_kvb",
     "feerate_ceiling_sat_kvb",
+    "feerate_patient_sat_kvb",
+    "fee_share_ceiling_bps",
+    "fee_budget_daily_sat",
+    "bump_after_blocks",
+    "bump_alone_limit_sat",
+    "coins_wanted",
+    "consolidate_feerate_sat_kvb",
+    "consolidate_budget_daily_sat",
+    "signing_deadline_s",
     "confirmations_settled",
     "group_max_payments",
     "group_max_vsize_vb",
@@ -168,6 +177,13 @@ class ListForm(InProgramForm):
         help_text="Plain digits, without separators.",
     )
 
+    is_urgent = forms.BooleanField(
+        label="Urgent",
+        required=False,
+        widget=widgets.UnfoldBooleanWidget(),
+        help_text="Paid even while fees are high, up to the program's ceiling. Other lists wait until fees fall.",
+    )
+
     def clean_file(self) -> UploadedFile:
         """Return the file unless it is too large."""
         return check_size(self.cleaned_data["file"])
@@ -219,9 +235,25 @@ class ProgramForm(forms.ModelForm):
             "feerate_floor_sat_kvb": "Fee rate floor (sat per 1,000 vB)",
             "feerate_fallback_sat_kvb": "Fee rate without an estimate (sat per 1,000 vB)",
             "feerate_ceiling_sat_kvb": "Fee rate ceiling (sat per 1,000 vB)",
+            "feerate_patient_sat_kvb": "Fee rate up to which lists that are not urgent are paid (sat per 1,000 vB)",
+            "fee_share_ceiling_bps": "Fee of a payout, at most (1/10,000 of what it pays)",
+            "fee_budget_daily_sat": "Fees of a UTC day, at most (sat)",
+            "bump_after_blocks": "Blocks until a payout that waits gets a higher fee",
+            "bump_alone_limit_sat": "What one person's bump may add to a fee (sat)",
+            "coins_wanted": "Confirmed coins that change is split into",
+            "consolidate_feerate_sat_kvb": "Fee rate up to which small coins are merged (sat per 1,000 vB)",
+            "consolidate_budget_daily_sat": "Merging coins in a UTC day, at most (sat)",
+            "signing_deadline_s": "Time for signers elsewhere (seconds)",
             "confirmations_settled": "Confirmations until settled",
             "group_max_payments": "Payments in one tx, at most",
             "group_max_vsize_vb": "Size of one tx, at most (vB)",
+        }
+        help_texts = {
+            "feerate_patient_sat_kvb": "Empty: every list is paid up to the ceiling.",
+            "fee_share_ceiling_bps": "2,000 is a fifth.",
+            "fee_budget_daily_sat": "Empty: no limit.",
+            "bump_alone_limit_sat": "More than this needs a second person.",
+            "consolidate_feerate_sat_kvb": "Empty: never.",
         }
 
 

@@ -103,6 +103,7 @@ def payment_list(model_admin: Any, request: HttpRequest) -> HttpResponse:
             filename=upload.name or "",
             expected_count=cleaned["expected_count"],
             expected_total_sat=cleaned["expected_total_sat"],
+            is_urgent=cleaned["is_urgent"],
         )
         if intake.status == IntakeStatus.REFUSED:
             return _refused(intake, "No list was made")

@@ -40,10 +40,12 @@ def create_from_csv(
     filename: str,
     expected_count: int,
     expected_total_sat: int,
+    is_urgent: bool = False,
     progress: intake.Progress | None = None,
 ) -> Intake:
     """Make a draft disbursement of a UTF-8 CSV file with the columns COLUMNS; return what became of the file.
 
+    An urgent list is paid in a fee spike, up to the program's ceiling; that never changes once it is made.
     ``intake.disbursement`` exists when its status is loaded. Any bad row, and control totals that disagree,
     refuse the whole. Raises NotFound, RoleMissing, and InvalidInput for the period and the purpose.
     """
@@ -56,6 +58,7 @@ def create_from_csv(
         read_amount=amount.parse_sat,
         filename=filename,
         control=(expected_count, expected_total_sat),
+        is_urgent=is_urgent,
         faults=faults,
         progress=progress,
     )
@@ -70,6 +73,7 @@ def create_from_rows(
     rows: Iterable[Mapping[str, Any]],
     expected_count: int,
     expected_total_sat: int,
+    is_urgent: bool = False,
 ) -> Intake:
     """Make a draft disbursement of JSON objects with the keys COLUMNS, by the rules of a file."""
     faults = intake.Faults()
@@ -81,6 +85,7 @@ def create_from_rows(
         read_amount=amount.sat_from_json,
         filename="",
         control=(expected_count, expected_total_sat),
+        is_urgent=is_urgent,
         faults=faults,
     )
 
@@ -120,6 +125,7 @@ def _create(
     read_amount: Callable[[Any], int],
     filename: str,
     control: tuple[int, int],
+    is_urgent: bool,
     faults: intake.Faults,
     progress: intake.Progress | None = None,
 ) -> Intake:
@@ -141,6 +147,7 @@ def _create(
                     intake=record,
                     payment_count=source.row_count,
                     total_sat=total_sat,
+                    is_urgent=is_urgent,
                     made_by=by,
                 )
                 lines.insert_payments(disbursement, faults)

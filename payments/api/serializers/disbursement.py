@@ -36,6 +36,9 @@ class ListControl(StrictSerializer):
     purpose = Text(help_text="1 to 40 small letters, digits and hyphens, such as pension.")
     expected_count = Whole(min_value=0, max_value=2**31 - 1)
     expected_total_sat = Satoshi()
+    is_urgent = serializers.BooleanField(
+        required=False, help_text="Pay it even while fees are high, up to the program's ceiling."
+    )
 
 
 class ListFromLines(ListControl):
@@ -76,7 +79,9 @@ class DisbursementOut(serializers.Serializer[Any]):
     total_sat = serializers.IntegerField()
     manifest_hash = Hash(allow_null=True)
     fee_reserved_sat = serializers.IntegerField(allow_null=True)
+    is_urgent = serializers.BooleanField()
     problem = serializers.CharField()
+    fees_wait_since = serializers.DateTimeField(allow_null=True)
     made_by = Username()
     made_at = serializers.DateTimeField()
     submitted_at = serializers.DateTimeField(allow_null=True)

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from govpay.api.serializers import StrictSerializer, Text, Whole
 from payments.api.serializers.fields import Username
 from payments.models import Program, Role, Signer
+from payments.onchain import amount
 from payments.onchain.network import Network
 
 RULES = (
@@ -14,6 +15,15 @@ RULES = (
     "feerate_floor_sat_kvb",
     "feerate_fallback_sat_kvb",
     "feerate_ceiling_sat_kvb",
+    "feerate_patient_sat_kvb",
+    "fee_share_ceiling_bps",
+    "fee_budget_daily_sat",
+    "bump_after_blocks",
+    "bump_alone_limit_sat",
+    "coins_wanted",
+    "consolidate_feerate_sat_kvb",
+    "consolidate_budget_daily_sat",
+    "signing_deadline_s",
     "confirmations_settled",
     "group_max_payments",
     "group_max_vsize_vb",
@@ -37,6 +47,63 @@ class NewProgram(StrictSerializer):
     feerate_floor_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
     feerate_fallback_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
     feerate_ceiling_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
+    feerate_patient_sat_kvb = Whole(
+        required=False,
+        allow_null=True,
+        min_value=100,
+        max_value=1_000_000,
+        help_text="Above this rate only urgent lists are paid, up to the ceiling; null: all are.",
+    )
+    fee_share_ceiling_bps = Whole(
+        required=False,
+        min_value=1,
+        max_value=10_000,
+        help_text="What a payout's fee may be of what it pays, in 1/10,000.",
+    )
+    fee_budget_daily_sat = Whole(
+        required=False,
+        allow_null=True,
+        min_value=0,
+        max_value=amount.MAX_SAT,
+        help_text="What fees of payouts may add up to in a UTC day; null: no limit.",
+    )
+    bump_after_blocks = Whole(
+        required=False,
+        min_value=1,
+        max_value=1008,
+        help_text="After so many blocks without it an unconfirmed payout gets a higher fee.",
+    )
+    bump_alone_limit_sat = Whole(
+        required=False,
+        min_value=0,
+        max_value=amount.MAX_SAT,
+        help_text="A person's bump that adds more than this needs a second person.",
+    )
+    coins_wanted = Whole(
+        required=False,
+        min_value=1,
+        max_value=100,
+        help_text="Change is split until the wallet has so many confirmed coins.",
+    )
+    consolidate_feerate_sat_kvb = Whole(
+        required=False,
+        allow_null=True,
+        min_value=100,
+        max_value=1_000_000,
+        help_text="At or below this rate small coins are merged; null: never.",
+    )
+    consolidate_budget_daily_sat = Whole(
+        required=False,
+        min_value=0,
+        max_value=amount.MAX_SAT,
+        help_text="What merging coins may cost in a UTC day.",
+    )
+    signing_deadline_s = Whole(
+        required=False,
+        min_value=60,
+        max_value=31_536_000,
+        help_text="How long signers elsewhere may take before an alarm is opened, in seconds.",
+    )
     confirmations_settled = Whole(required=False, min_value=1, max_value=100)
     group_max_payments = Whole(required=False, min_value=1, max_value=3_000)
     group_max_vsize_vb = Whole(required=False, min_value=500, max_value=99_000)

@@ -23,6 +23,12 @@ class Command(BaseCommand):
             "--total-sat", required=True, type=int, help="what they should sum to, in satoshis"
         )
 
+        parser.add_argument(
+            "--urgent",
+            action="store_true",
+            help="pay it even while fees are high, up to the program's ceiling",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         with intake_screen.opened(options) as arrival:
             intake = lists.create_from_csv(
@@ -34,6 +40,7 @@ class Command(BaseCommand):
                 filename=arrival.filename,
                 expected_count=options["count"],
                 expected_total_sat=options["total_sat"],
+                is_urgent=options["urgent"],
                 progress=arrival.progress,
             )
         intake_screen.show(intake, "payments in the list")

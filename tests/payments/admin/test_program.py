@@ -20,6 +20,15 @@ RULES = {
     "feerate_floor_sat_kvb": 1_000,
     "feerate_fallback_sat_kvb": 2_000,
     "feerate_ceiling_sat_kvb": 50_000,
+    "feerate_patient_sat_kvb": 20_000,
+    "fee_share_ceiling_bps": 500,
+    "fee_budget_daily_sat": "",
+    "bump_after_blocks": 3,
+    "bump_alone_limit_sat": 5_000,
+    "coins_wanted": 8,
+    "consolidate_feerate_sat_kvb": "",
+    "consolidate_budget_daily_sat": 0,
+    "signing_deadline_s": 3_600,
     "confirmations_settled": 3,
     "group_max_payments": 500,
     "group_max_vsize_vb": 25_000,
@@ -33,6 +42,11 @@ class TestNewProgram:
         made = Program.objects.get(code="RELIEF")
         assert answer["Location"] == reverse("admin:payments_program_change", args=[made.pk])
         assert (made.created_by, made.confirmations_settled, made.network) == (administrator, 3, "regtest")
+        assert (made.feerate_patient_sat_kvb, made.fee_budget_daily_sat, made.fee_share_ceiling_bps) == (
+            20_000,
+            None,
+            500,
+        )
         assert Wallet.objects.get(program=made).ready_at is None
 
     @pytest.mark.parametrize(
@@ -42,6 +56,8 @@ class TestNewProgram:
             {"code": "PENSIONS"},
             {"feerate_floor_sat_kvb": 60_000},
             {"group_max_vsize_vb": 100_000},
+            {"feerate_patient_sat_kvb": 60_000},
+            {"fee_share_ceiling_bps": 0},
             {"target_blocks": "1e3"},
             {"name": ""},
         ],
