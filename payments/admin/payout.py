@@ -66,7 +66,8 @@ class PayoutAdmin(ProgramScopedAdmin):
 
     def tables(self, request: HttpRequest, obj: Payout) -> list[Table]:
         """Show versions, inputs, the way to its payments, and the history."""
-        txs = obj.txs.defer("raw", "unsigned_tx").order_by("-pk")
+        txs = obj.txs.select_related("signing_request").order_by("-pk")
+        txs = txs.defer("raw", "unsigned_tx", "signing_request__psbt")
         return [
             Table(
                 "Versions",
@@ -79,7 +80,7 @@ class PayoutAdmin(ProgramScopedAdmin):
                         cells.feerate(tx.feerate_sat_kvb),
                         cells.number(tx.vsize_vb),
                         cells.moment(tx.built_at),
-                        cells.moment(tx.signed_at),
+                        _signed(tx),
                     )
                     for tx in txs[:20]
                 ],
@@ -307,6 +308,14 @@ class ReservationAdmin(ProgramScopedAdmin):
     def state(self, row: Reservation) -> str:
         """Whether the coin is still reserved."""
         return _liveness(row)
+
+
+def _signed(tx: PayoutTx) -> str:
+    """Write when a version was signed; until then, the way to its signing request."""
+    request = getattr(tx, "signing_request", None)
+    if tx.signed_at is None and request is not None:
+        return cells.link(request, f"Request {request.pk}")
+    return cells.moment(tx.signed_at)
 
 
 def _liveness(row: Any) -> str:

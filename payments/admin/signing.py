@@ -59,7 +59,8 @@ class SigningRequestAdmin(ProgramScopedAdmin):
     actions_detail = ("upload_signatures", "download_psbt", "download_bundle")
     fieldsets = (
         (None, {"fields": ("state", "progress", "deadline", "payout_link", "program", "made", "completed")}),
-        ("What is signed", {"fields": ("kind", "tx_whole", "paid", "fee", "rate", "descriptor")}),
+        ("What is signed", {"fields": ("kind", "tx_whole", "paid", "fee", "rate")}),
+        ("Wallet", {"fields": ("wallet_link", "descriptor")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[SigningRequest]:
@@ -208,7 +209,7 @@ class SigningRequestAdmin(ProgramScopedAdmin):
     @display(description="program")
     def program(self, row: Any) -> str:
         """The program."""
-        return str(row.version.payout.wallet.program)
+        return cells.link(row.version.payout.wallet.program)
 
     @display(description="payout")
     def payout_link(self, row: Any) -> str:
@@ -265,7 +266,12 @@ class SigningRequestAdmin(ProgramScopedAdmin):
         """The fee rate."""
         return cells.feerate(row.version.feerate_sat_kvb)
 
-    @display(description="wallet's descriptor")
+    @display(description="wallet")
+    def wallet_link(self, row: Any) -> str:
+        """Whose coins are spent."""
+        return cells.link(row.version.payout.wallet)
+
+    @display(description="descriptor")
     def descriptor(self, row: Any) -> str:
         """Whose keys must sign."""
         return cells.whole(row.version.payout.wallet.descriptor)

@@ -11,7 +11,7 @@ from govpay.models import IdempotencyRecord
 from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import Disbursement, Heartbeat, Intervention, Payment, Payout, Wallet
-from payments.payout import alarms, guard, hasten, intervene
+from payments.payout import alarms, guard, hasten, intervene, signing
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, InterventionStatus, PaymentStatus
 
 # Of each kind of work; what is left comes with a later sweep.
@@ -29,6 +29,7 @@ def sweep() -> None:
     doorbell.drop_stale_rounds(MOST_ROUNDS)
     intervene.expire()
     doorbell.ring_missing([found for find in FINDERS for found in find()])
+    signing.watch_deadlines()
     Heartbeat.beat("sweep")
     alarms.clear(LATE, subject="scheduler", note="It sweeps again.")
 

@@ -2,14 +2,18 @@
 
 import base64
 from datetime import timedelta
+from typing import Any
 
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from payments.models import (
+    Alarm,
     PartialSignature,
     Payout,
     PayoutTx,
     PayoutTxKind,
+    RequestState,
     ScriptPurpose,
     SigningRequest,
     Wallet,
@@ -18,6 +22,9 @@ from payments.models import (
 from payments.onchain import descriptor as descriptors
 from payments.onchain import node, psbt, returned, tx
 from payments.payout import alarms, core, versions, wallets
+
+# The alarm about signers who take longer than the program allows.
+OVERDUE = "signing_overdue"
 
 
 def collect(payout: Payout, client: node.Node) -> core.Signed | core.SignerWaits | core.SignerContradicts:
@@ -38,7 +45,6 @@ def collect(payout: Payout, client: node.Node) -> core.Signed | core.SignerWaits
             return core.SignerContradicts(f"{error.details['rule']}: {error.message}")
         if raw is not None:
             return core.Signed(raw)
-    _watch_deadline(payout, current)
     return core.SignerWaits(_waiting(payout.wallet, current), core.SIGN_RETRY_S)
 
 
@@ -76,6 +82,33 @@ def request_for(payout: Payout, version: PayoutTx, client: node.Node) -> Signing
         },
     )
     return made
+
+
+def watch_deadlines() -> None:
+    """Sound an alarm for each payout whose request is overdue, and close those of which nothing waits any more.
+
+    It asks the database alone, so that it works while the node is away, the engine stopped or a wallet halted.
+    """
+    late: Any = SigningRequest.objects.with_state().filter(completed_at=None, deadline_at__lte=Now())
+    overdue = {
+        request.version.payout_id: request
+        for request in late.filter(state=RequestState.OVERDUE).select_related("version__payout__wallet")
+    }
+    alarmed = set(Alarm.objects.filter(code=OVERDUE, closed_at=None).values_list("subject_id", flat=True))
+    for payout_id in overdue.keys() - alarmed:
+        request, wallet = overdue[payout_id], overdue[payout_id].version.payout.wallet
+        alarms.sound(
+            OVERDUE,
+            subject="payout",
+            subject_id=payout_id,
+            program_id=wallet.program_id,
+            message=f"{_waiting(wallet, request)} Its deadline has passed: remind the signers, or give the payout up "
+            "with a void.",
+        )
+    for payout_id in alarmed - overdue.keys():
+        alarms.clear(
+            OVERDUE, subject="payout", subject_id=payout_id, note="Nothing of it waits for signers any more."
+        )
 
 
 def sent_of(wallet: Wallet, version: PayoutTx) -> returned.Sent:
@@ -129,19 +162,6 @@ def _previous(wallet: Wallet, unsigned: bytes, client: node.Node) -> dict[int, b
         for position, outpoint in enumerate(outpoints)
         if outpoint.txid in known
     }
-
-
-def _watch_deadline(payout: Payout, request: SigningRequest) -> None:
-    if timezone.now() < request.deadline_at:
-        return
-    alarms.sound(
-        "signing_overdue",
-        subject="payout",
-        subject_id=payout.pk,
-        program_id=payout.wallet.program_id,
-        message=f"{_waiting(payout.wallet, request)} Its deadline has passed: remind the signers, or give the "
-        "payout up with a void.",
-    )
 
 
 def _waiting(wallet: Wallet, request: SigningRequest) -> str:

@@ -4,13 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
 from ledger.reconciliation.service import reconcile
 from payments.models import Alarm, Payment, Payout, PayoutTx, PayoutTxKind, SigningRequest, StatusChange
 from payments.models.history import move
 from payments.onchain import node, returned
-from payments.payout import bump, chain, dispatch, engine, signing, store, void, wallets
+from payments.payout import bump, chain, dispatch, engine, rounds, signing, store, void, wallets
 from payments.services import signing as service
 from payments.states import PaymentStatus, PayoutStatus
 from tests.regtest.ministry import use_node
@@ -52,8 +53,6 @@ def give_up(payout: Payout) -> PayoutTx:
     wallets.add_change(payout.wallet, client, 2)
     planned = void.prepare(payout.pk, 5_000, client)
     held = read(payout)
-    from django.db import transaction
-
     with transaction.atomic():
         locked = (
             Payout.objects.select_for_update(of=("self",))
@@ -172,10 +171,11 @@ class TestDeadline:
         payout, request = treasury.seal()
         made = request.deadline_at - request.created_at
         assert timedelta(seconds=172_799) < made < timedelta(seconds=172_801)
-        dispatch.advance(payout_id=payout.pk)
+        rounds.sweep()
         assert Alarm.objects.filter(code="signing_overdue").count() == 0
         SigningRequest.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
         treasury.sign(request, 0)
+        rounds.sweep()
         assert states() == {request.pk: "overdue"}
         alarm = Alarm.objects.get(code="signing_overdue")
         assert (alarm.subject, alarm.subject_id, alarm.program) == (
@@ -185,13 +185,27 @@ class TestDeadline:
         )
         assert alarm.closed_at is None
         assert "has 1 of 2 signatures" in alarm.message
-        dispatch.advance(payout_id=payout.pk)
+        rounds.sweep()
         alarm.refresh_from_db()
-        assert (Alarm.objects.filter(code="signing_overdue").count(), alarm.times) == (1, 2)
+        assert (Alarm.objects.filter(code="signing_overdue").count(), alarm.times) == (1, 1)
         treasury.sign(request, 1)
         alarm.refresh_from_db()
         assert (alarm.closed_at is None, alarm.close_note) == (False, "It is signed.")
         assert read(payout).status == PayoutStatus.SENT
+
+    def test_of_what_is_given_up_passes_to_the_void(self, treasury: Treasury) -> None:
+        payout, first = treasury.seal()
+        SigningRequest.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
+        rounds.sweep()
+        give_up(payout)
+        second = treasury.request(payout)
+        rounds.sweep()
+        alarm = Alarm.objects.get(code="signing_overdue")
+        assert alarm.close_note == "Nothing of it waits for signers any more."
+        assert states() == {first.pk: "closed", second.pk: "waiting"}
+        SigningRequest.objects.filter(pk=second.pk).update(deadline_at=timezone.now() - timedelta(seconds=1))
+        rounds.sweep()
+        assert f"Signing request {second.pk}" in Alarm.objects.get(closed_at=None).message
 
 
 class Killed(BaseException):
