@@ -29,7 +29,6 @@ RULES = (
     "consolidate_budget_daily_sat",
     "signing_deadline_s",
     "confirmations_settled",
-    "signing_deadline_s",
     "group_max_payments",
     "group_max_vsize_vb",
 )
@@ -246,7 +245,6 @@ class ProgramForm(forms.ModelForm):
             "consolidate_budget_daily_sat": "Merging coins in a UTC day, at most (sat)",
             "signing_deadline_s": "Time for signers elsewhere (seconds)",
             "confirmations_settled": "Confirmations until settled",
-            "signing_deadline_s": "Seconds that signers elsewhere may take",
             "group_max_payments": "Payments in one tx, at most",
             "group_max_vsize_vb": "Size of one tx, at most (vB)",
         }

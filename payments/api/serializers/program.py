@@ -25,7 +25,6 @@ RULES = (
     "consolidate_budget_daily_sat",
     "signing_deadline_s",
     "confirmations_settled",
-    "signing_deadline_s",
     "group_max_payments",
     "group_max_vsize_vb",
 )
@@ -106,7 +105,6 @@ class NewProgram(StrictSerializer):
         help_text="How long signers elsewhere may take before an alarm is opened, in seconds.",
     )
     confirmations_settled = Whole(required=False, min_value=1, max_value=100)
-    signing_deadline_s = Whole(required=False, min_value=60, max_value=31_536_000)
     group_max_payments = Whole(required=False, min_value=1, max_value=3_000)
     group_max_vsize_vb = Whole(required=False, min_value=500, max_value=99_000)
 
