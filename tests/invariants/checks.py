@@ -40,9 +40,12 @@ def find_dead(
     """Return the signed txs that can never confirm: another tx, ``depth`` blocks deep, spends an input of theirs."""
     buried = blocks[: max(len(blocks) - depth + 1, 0)]
     spenders = {outpoint: tx.txid for block in buried for tx in block for outpoint in tx.inputs}
-    return {
-        tx.txid for tx in signed if any(spenders.get(outpoint, tx.txid) != tx.txid for outpoint in tx.inputs)
-    }
+    every = list(signed)
+    dead = {tx.txid for tx in every if any(spenders.get(coin, tx.txid) != tx.txid for coin in tx.inputs)}
+    # What spends an output of a dead tx is dead with it.
+    while more := {tx.txid for tx in every if any(txid in dead for txid, _ in tx.inputs)} - dead:
+        dead |= more
+    return dead
 
 
 def by_script(owed: Iterable[Owed], signed: Iterable[SignedTx]) -> dict[str, list[SignedTx]]:

@@ -1,13 +1,14 @@
-"""Three engines with the peers' known mistakes; the suite must catch each, or it proves nothing."""
+"""Engines with known mistakes, the peers' and likely ones; the suite must catch each, or it proves nothing."""
 
+from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from payments.onchain.send import SendOutcome
-from payments.payout import core, plan, selection
+from payments.payout import core, plan, rbf, selection
 from payments.states import PayoutStatus
 from tests.simulation.machine import PayoutMachine, Worker
 from tests.simulation.network import encode
-from tests.simulation.store import CHANGE, StoredPayout
+from tests.simulation.store import CHANGE, VOID, MemoryStore, StoredPayout, StoredVersion
 
 
 class BuildBroadcastSave(PayoutMachine):
@@ -36,11 +37,11 @@ class RetryBuildsAnew(PayoutMachine):
         if worker.seen == core.SendReply(SendOutcome.UNKNOWN):
             payout = self.store.payouts[worker.payout_id]
             if payout.status == PayoutStatus.SIGNED:
-                self.give_up(payout)
+                self.rebuild(payout)
                 return False
         return super().step(worker)
 
-    def give_up(self, payout: StoredPayout) -> None:
+    def rebuild(self, payout: StoredPayout) -> None:
         """What an operator's retry button does."""
         payout.status = PayoutStatus.UNSEALED
         self.store.forget(payout)
@@ -58,3 +59,80 @@ class ReuseOutpoint(PayoutMachine):
         self.store.live_reservations = []
         self.store.seal_next(max_payments=1)
         self.store.live_reservations = remembered + self.store.live_reservations
+
+
+class BumpStore(MemoryStore):
+    """Pays a higher fee from another coin, and drops the old inputs."""
+
+    def add_version(self, payout: StoredPayout, before: rbf.Old, after: rbf.Replacement) -> None:
+        free = self.free_coins()
+        if not free:
+            return
+        outputs = [(output.script_pubkey, output.amount_sat) for output in before.payments]
+        coin = free[0].outpoint
+        payout.added.append(coin)
+        self.live_reservations.append(coin)
+        payout.versions.append(StoredVersion("bump", (coin,), encode([coin], outputs)))
+
+
+class BumpDropsInput(PayoutMachine):
+    """Bumps without the inputs of the version before."""
+
+    store_class = BumpStore
+
+
+class FreeAtOnceStore(MemoryStore):
+    """Takes a void that was only decided for one that is final."""
+
+    def give_up(self, payout_id: int) -> None:
+        payout = self.payouts[payout_id]
+        was_given_up = payout.is_given_up
+        super().give_up(payout_id)
+        if payout.is_given_up and not was_given_up:
+            for payment_id in payout.payment_ids:
+                self.payout_of.pop(payment_id, None)
+
+
+class VoidFreesAtOnce(PayoutMachine):
+    """Reissues payments as soon as two people gave their payout up."""
+
+    store_class = FreeAtOnceStore
+
+
+class FreeEarlyStore(MemoryStore):
+    """Takes one block for enough."""
+
+    def is_dead(self, payout: StoredPayout) -> bool:
+        voids = [version for version in payout.versions if version.kind == VOID]
+        is_mined = any(self.network.height_of(version.txid) is not None for version in voids)
+        return is_mined or super().is_dead(payout)
+
+
+class VoidFreesBeforeFinal(PayoutMachine):
+    """Reissues payments as soon as the void is in a block."""
+
+    store_class = FreeEarlyStore
+
+
+class ResignElsewhere(PayoutMachine):
+    """Has a payout signed again with another set of inputs, because its signer took too long."""
+
+    @rule(data=st.data())
+    def sign_again(self, data: st.DataObject) -> None:
+        """Build the current version anew on coins that are free."""
+        free = self.store.free_coins()
+        waiting = [
+            payout
+            for payout in self.store.payouts.values()
+            if payout.status == PayoutStatus.COMMITTED and len(payout.versions) == 1
+        ]
+        if not free or not waiting:
+            return
+        payout = data.draw(st.sampled_from(waiting))
+        outputs = [
+            (self.store.lines[pk].script_pubkey, self.store.lines[pk].amount_sat) for pk in payout.payment_ids
+        ]
+        coin = free[0].outpoint
+        payout.added.append(coin)
+        self.store.live_reservations.append(coin)
+        payout.versions[0] = StoredVersion("original", (coin,), encode([coin], outputs))

@@ -3,15 +3,20 @@
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from payments.payout import core, engine, plan
 from payments.payout.ports import LeaseLost
+from payments.states import PayoutStatus
 from tests.invariants import checks
 from tests.simulation.network import Network
-from tests.simulation.store import CHANGE, MemoryChain, MemoryStore
+from tests.simulation.store import CHANGE, FINAL_DEPTH, MOST_FEE_SAT, STRANGER, MemoryChain, MemoryStore
 
 GROUP = 3
+COIN_SAT = 200_000
+MOST_STOLEN = 2
+# Rounds of the healed world: enough for two freezes, a void and its burial, and a reissue.
+TURNS = 40
 
 
 class Crash(Exception):
@@ -30,18 +35,20 @@ class Worker:
 class PayoutMachine(RuleBasedStateMachine):
     """The product's core and loop; subclasses break it in known ways, to test this very machine."""
 
+    store_class: type[MemoryStore] = MemoryStore
+
     def __init__(self) -> None:
         super().__init__()
         self.workers: list[Worker] = []
 
-    @initialize(payments=st.integers(1, 8), coins=st.integers(1, 5))
+    @initialize(payments=st.integers(1, 8), coins=st.integers(2, 6))
     def begin(self, payments: int, coins: int) -> None:
         """Owe some people, and hold some coins."""
         lines = [
             plan.Line(pk, b"\x00\x14" + pk.to_bytes(20, "big"), 10_000 + pk) for pk in range(1, payments + 1)
         ]
-        self.network = Network([(CHANGE, 200_000 + n) for n in range(coins)])
-        self.store = MemoryStore(self.network, lines)
+        self.network = Network([(CHANGE, COIN_SAT + n) for n in range(coins)])
+        self.store = self.store_class(self.network, lines)
         self.chain = MemoryChain(self.network, self.store)
         self.owed = [checks.Owed(line.payment_id, line.script_pubkey, line.amount_sat) for line in lines]
 
@@ -59,12 +66,12 @@ class PayoutMachine(RuleBasedStateMachine):
             if token is not None:
                 self.workers.append(Worker(payout_id, token, core.Nothing()))
 
-    @rule(data=st.data())
-    def act(self, data: st.DataObject) -> None:
-        """One of the workers, perhaps one that slept past its lease, does its next command."""
+    @rule(data=st.data(), commands=st.integers(1, 8))
+    def act(self, data: st.DataObject, commands: int) -> None:
+        """One of the workers, perhaps one that slept past its lease, does its next commands."""
         if self.workers:
             worker = data.draw(st.sampled_from(self.workers))
-            if not self.step(worker):
+            if not all(self.step(worker) for _ in range(commands)):
                 self.workers.remove(worker)
 
     def step(self, worker: Worker) -> bool:
@@ -123,6 +130,54 @@ class PayoutMachine(RuleBasedStateMachine):
         self.network.is_down = is_down
         self.network.swallows_replies = swallows
 
+    @rule(signer=st.sampled_from(["signs", "waits", "contradicts"]))
+    def signer_changes(self, signer: str) -> None:
+        """The signer is offline, or returns another tx than it was given (F48)."""
+        self.chain.signer = signer
+
+    @rule(data=st.data(), feerate=st.sampled_from([2_000, 5_000, 20_000]))
+    def bump(self, data: st.DataObject, feerate: int) -> None:
+        """A schedule or a person raises the fee of a payout."""
+        if self.store.payouts:
+            self.store.bump(data.draw(st.sampled_from(sorted(self.store.payouts))), feerate)
+
+    @rule(data=st.data())
+    def give_up(self, data: st.DataObject) -> None:
+        """Two people void a payout."""
+        if self.store.payouts:
+            self.store.give_up(data.draw(st.sampled_from(sorted(self.store.payouts))))
+
+    @rule(data=st.data())
+    def thaw(self, data: st.DataObject) -> None:
+        """Two people let a frozen payout go on."""
+        if self.store.payouts:
+            self.store.thaw(data.draw(st.sampled_from(sorted(self.store.payouts))))
+
+    @rule(data=st.data(), is_mined=st.booleans())
+    def somebody_sends(self, data: st.DataObject, is_mined: bool) -> None:
+        """Whatever was signed once may be sent, and confirmed, by anybody at any time: signer, miner, old worker."""
+        if self.network.signed:
+            tx = self.network.signed[data.draw(st.sampled_from(sorted(self.network.signed)))]
+            if is_mined:
+                self.network.mine_signed(tx)
+            else:
+                self.network.accept(tx)
+
+    @precondition(lambda self: hasattr(self, "network") and len(self.network.stolen) < MOST_STOLEN)
+    @rule(data=st.data())
+    def steal(self, data: st.DataObject) -> None:
+        """A stranger with the same keys spends one of our coins (F26)."""
+        ours = [
+            coin for coin, (script, _) in self.network.unspent(with_pool=False).items() if script == CHANGE
+        ]
+        if ours:
+            self.network.steal(data.draw(st.sampled_from(sorted(ours))), STRANGER)
+
+    @rule(least_fee_sat=st.sampled_from([0, 300, 2_000]))
+    def relay_fee_changes(self, least_fee_sat: int) -> None:
+        """Nodes ask for more, or less (F31, F32)."""
+        self.network.least_fee_sat = least_fee_sat
+
     @rule()
     def mine(self) -> None:
         """A block."""
@@ -149,7 +204,10 @@ class PayoutMachine(RuleBasedStateMachine):
         if not hasattr(self, "network"):
             return
         signed = list(self.network.signed.values())
-        checks.check_pairwise_inputs(checks.by_script(self.owed, signed))
+        checks.check_pairwise_inputs(
+            checks.by_script(self.owed, signed),
+            lambda: checks.find_dead(signed, self.network.blocks, depth=FINAL_DEPTH),
+        )
         checks.check_paid(self.owed, self.network.live(), exactly=False)
         checks.check_outputs_approved(self.owed, [CHANGE], signed)
         checks.check_reservations(self.store.live_reservations)
@@ -159,17 +217,48 @@ class PayoutMachine(RuleBasedStateMachine):
         if not hasattr(self, "network"):
             return
         self.network.is_down = self.network.swallows_replies = False
+        self.network.least_fee_sat = 0
+        self.chain.signer = "signs"
         self.workers.clear()
-        for _ in range(30):
-            self.store.now += 100
+        for turn in range(TURNS):
+            self.store.now += 100_000
             while self.store.seal_next(max_payments=GROUP) is not None:
                 pass
             for payout_id in list(self.store.payouts):
                 self.run(payout_id)
+                # A frozen payout is somebody's business: it may go on, or is given up when it freezes again.
+                if turn % 4 == 3:
+                    self.store.give_up(payout_id) if turn % 8 == 7 else self.store.thaw(payout_id)
             self.network.mine()
             self.store.follow()
         self.holds()
-        checks.check_paid(self.owed, self.network.live(), exactly=True)
+        self.check_known()
+        self.check_alive()
+
+    def check_known(self) -> None:
+        """I3: whatever spends a coin of ours is stored as it is, but for a stranger's."""
+        stored = {v.txid for payout in self.store.payouts.values() for v in payout.versions if v.raw}
+        spenders = checks.find_spenders({CHANGE}, self.network.live())
+        strange = {tx.txid for tx in spenders} - stored - self.network.stolen
+        if strange:
+            raise checks.Violation(f"I3: {strange} spend our outpoints and are not stored")
+
+    def check_alive(self) -> None:
+        """I5: everybody is paid exactly once, but for those whom the coins that were left do not carry."""
+        live = self.network.live()
+        unsealed = [pk for pk in self.store.lines if pk not in self.store.payout_of]
+        if unsealed:
+            free_sat = sum(coin.amount_sat for coin in self.store.free_coins())
+            if free_sat > min(self.store.lines[pk].amount_sat for pk in unsealed) * GROUP + MOST_FEE_SAT:
+                raise checks.Violation(f"I5: payments {unsealed} wait in front of {free_sat} sat")
+        stuck = {
+            payout.payout_id: payout.status
+            for payout in self.store.payouts.values()
+            if payout.status not in (PayoutStatus.SETTLED, PayoutStatus.UNSEALED, PayoutStatus.VOIDED)
+        }
+        if stuck:
+            raise checks.Violation(f"I5: payouts {stuck} move no more")
+        checks.check_paid([o for o in self.owed if o.payment_id not in unsealed], live, exactly=True)
 
     def run(self, payout_id: int) -> None:
         """Visit one payout without disturbance."""

@@ -34,6 +34,10 @@ class Network:
     def __init__(self, coins: Iterable[tuple[bytes, int]]) -> None:
         genesis = SignedTx("genesis", frozenset(), tuple(coins))
         self.blocks: list[list[SignedTx]] = [[genesis]]
+        self.known: dict[OutPoint, tuple[bytes, int]] = {}
+        self.learn(genesis)
+        self.stolen: set[str] = set()
+        self.least_fee_sat = 0
         self.pool: dict[str, SignedTx] = {}
         self.signed: dict[str, SignedTx] = {}
         self.is_down = False
@@ -57,28 +61,60 @@ class Network:
         """Sign deterministically, and remember it for the checker."""
         tx = decode(unsigned)
         self.signed[tx.txid] = tx
+        self.learn(tx)
         return unsigned
+
+    def learn(self, tx: SignedTx) -> None:
+        """Remember outputs, so that the fee of whatever spends them is known."""
+        self.known |= {OutPoint(tx.txid, vout): output for vout, output in enumerate(tx.outputs)}
+
+    def fee_sat(self, tx: SignedTx) -> int:
+        """Return what a tx costs."""
+        return sum(self.known[coin][1] for coin in tx.inputs) - sum(sat for _, sat in tx.outputs)
+
+    def steal(self, coin: OutPoint, script: bytes) -> SendOutcome:
+        """Spend one of our outpoints as a stranger with the same keys does (F26)."""
+        tx = decode(encode([coin], [(script, self.known[coin][1] - 900)]))
+        self.stolen.add(tx.txid)
+        self.learn(tx)
+        return self.accept(tx)
 
     def send(self, raw: bytes) -> SendOutcome:
         """Take a tx as a node would; a swallowed reply looks like a timeout although the tx was taken."""
         self.offers += 1
         if self.is_down:
             return SendOutcome.UNKNOWN
-        outcome = self._accept(decode(raw))
+        outcome = self.accept(decode(raw))
         return SendOutcome.UNKNOWN if self.swallows_replies else outcome
 
-    def _accept(self, tx: SignedTx) -> SendOutcome:
+    def accept(self, tx: SignedTx) -> SendOutcome:
+        """Take a tx into the memory pool by the rules of BIP125, whoever sent it."""
         if tx.txid in self.pool:
             return SendOutcome.ACCEPTED
         if self.height_of(tx.txid) is not None:
             has_unspent = any(outpoint.txid == tx.txid for outpoint in self.unspent(with_pool=False))
             return SendOutcome.KNOWN if has_unspent else SendOutcome.MISSING_INPUTS
-        if any(tx.inputs & other.inputs for other in self.pool.values()):
-            return SendOutcome.CONFLICT
-        if not tx.inputs <= self.unspent(with_pool=True).keys():
+        replaced = self._with_descendants(other for other in self.pool.values() if tx.inputs & other.inputs)
+        if not tx.inputs <= self.unspent(with_pool=True).keys() | {i for r in replaced for i in r.inputs}:
             return SendOutcome.MISSING_INPUTS
+        if any(coin.txid == other.txid for coin in tx.inputs for other in replaced):  # type: ignore[attr-defined]
+            return SendOutcome.CONFLICT
+        if self.fee_sat(tx) < self.least_fee_sat:
+            return SendOutcome.FEE_TOO_LOW
+        if replaced and self.fee_sat(tx) <= sum(self.fee_sat(other) for other in replaced):
+            return SendOutcome.CONFLICT
+        for other in replaced:
+            del self.pool[other.txid]
         self.pool[tx.txid] = tx
         return SendOutcome.ACCEPTED
+
+    def _with_descendants(self, txs: Iterable[SignedTx]) -> list[SignedTx]:
+        found = list(txs)
+        for tx in found:
+            # Grows while it is walked: the children's children come, too.
+            children = (c for c in self.pool.values() if any(coin[0] == tx.txid for coin in c.inputs))
+            found += [child for child in children if child not in found]
+        return found
 
     def spender(self, outpoint: OutPoint, *, in_pool: bool) -> str | None:
         """Return who spends the outpoint."""
@@ -97,6 +133,14 @@ class Network:
         self.blocks.append(list(self.pool.values()))
         self.pool.clear()
 
+    def mine_signed(self, tx: SignedTx) -> None:
+        """Mine a block of one tx that was signed once, whether or not a memory pool still knows it (F27)."""
+        if self.height_of(tx.txid) is not None or not tx.inputs <= self.unspent(with_pool=False).keys():
+            return
+        for other in self._with_descendants(o for o in self.pool.values() if o.inputs & tx.inputs):
+            self.pool.pop(other.txid, None)
+        self.blocks.append([tx])
+
     def evict(self) -> None:
         """Forget the memory pool, as a node does that restarts without its file."""
         self.pool.clear()
@@ -110,7 +154,7 @@ class Network:
         self.blocks += [[] for _ in range(depth + 1)]
         self.pool.clear()
         for tx in [] if forgets else gone + later:
-            self._accept(tx)
+            self.accept(tx)
 
     def live(self) -> list[SignedTx]:
         """Return everything in blocks and memory pool."""

@@ -3,33 +3,67 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from payments.onchain.tx import OutPoint
-from payments.payout import core, plan, selection
+from payments.onchain import fee
+from payments.onchain.tx import OutPoint, Output
+from payments.payout import core, plan, rbf, selection
 from payments.payout.ports import LeaseLost
 from payments.states import PayoutStatus, reason_of
 from tests.simulation.network import Network, decode, encode
 
 LEASE_S = 30
 SETTLED_DEPTH = 3
+# Deeper than the simulation reorganizes: what is spent there is spent for good.
+FINAL_DEPTH = 6
 CHANGE = b"\x00\x14" + b"\xcc" * 20
+STRANGER = b"\x00\x14" + b"\xdd" * 20
+MOST_VERSIONS, MOST_FEE_SAT = 4, 12_000
+VOID = "void"
+S = PayoutStatus
+VOIDABLE = (S.COMMITTED, S.SIGNED, S.SENT, S.FROZEN)
+
+
+@dataclass
+class StoredVersion:
+    """One version of a payout's tx, signed or not."""
+
+    kind: str
+    inputs: tuple[OutPoint, ...]
+    unsigned: bytes
+    raw: bytes | None = None
+
+    @property
+    def txid(self) -> str:
+        """Known before anybody signs."""
+        return decode(self.unsigned).txid
 
 
 @dataclass
 class StoredPayout:
-    """One row of the payout table."""
+    """One row of the payout table, with its versions and the outpoints that it reserved."""
 
     payout_id: int
     payment_ids: tuple[int, ...]
     coins: tuple[OutPoint, ...]
-    unsigned: bytes
-    status: str = PayoutStatus.SEALED
-    raw: bytes | None = None
+    versions: list[StoredVersion]
+    added: list[OutPoint] = field(default_factory=list)
+    status: str = S.SEALED
     token: int = 0
     lease_until: int = 0
     due_at: int = 0
     attempts: int = 0
     offers: int = 0
     history: list[str] = field(default_factory=list)
+    is_released: bool = False
+
+    @property
+    def current(self) -> StoredVersion:
+        """The newest version."""
+        return self.versions[-1]
+
+    @property
+    def is_given_up(self) -> bool:
+        """Two people gave it up."""
+        return any(version.kind == VOID for version in self.versions)
 
 
 class MemoryStore:
@@ -62,7 +96,7 @@ class MemoryStore:
             payout_id=len(self.payouts) + 1,
             payment_ids=tuple(line.payment_id for line in lines),
             coins=coins,
-            unsigned=encode(coins, outputs),
+            versions=[StoredVersion("original", coins, encode(coins, outputs))],
         )
         self.payouts[payout.payout_id] = payout
         self.payout_of |= dict.fromkeys(payout.payment_ids, payout.payout_id)
@@ -92,15 +126,17 @@ class MemoryStore:
             self.payouts[payout_id].lease_until = 0
 
     def snapshot(self, payout_id: int, token: int) -> core.Snapshot:
-        """Read it under the token."""
+        """Read it under the token; of a payout that is given up only its voids go out."""
         payout = self._fenced(payout_id, token)
-        signed = None if payout.raw is None else core.Version(decode(payout.raw).txid, payout.raw)
+        signed = [version for version in payout.versions if version.raw is not None]
+        going = [version for version in signed if payout.status != S.VOIDING or version.kind == VOID]
+        newest = going[-1] if going else None
         return core.Snapshot(
             payout_id,
             payout.status,
-            txids=frozenset([signed.txid] if signed else []),
-            signed=signed,
-            is_pending=payout.raw is None,
+            txids=frozenset(version.txid for version in signed),
+            signed=core.Version(newest.txid, newest.raw) if newest and newest.raw else None,
+            is_pending=payout.current.raw is None,
             is_due=payout.due_at <= self.now,
             brake=self.brake,
             attempts=payout.attempts,
@@ -109,26 +145,36 @@ class MemoryStore:
 
     def commit(self, payout_id: int, token: int) -> None:
         """Pass the point of no return."""
-        self._move(self._fenced(payout_id, token), PayoutStatus.COMMITTED)
+        self._move(self._fenced(payout_id, token), S.COMMITTED)
 
     def unseal(self, payout_id: int, token: int, reason: str) -> None:
         """Free payments and coins."""
         payout = self._fenced(payout_id, token)
-        self._move(payout, PayoutStatus.UNSEALED)
+        self._move(payout, S.UNSEALED)
         self.forget(payout)
 
     def forget(self, payout: StoredPayout) -> None:
-        """Drop claims and reservations; only an unsealed payout may lose them."""
+        """Drop claims and reservations; only a payout that no signer saw, or that is void for good, may lose them."""
         for payment_id in payout.payment_ids:
             self.payout_of.pop(payment_id, None)
-        for coin in payout.coins:
-            self.live_reservations.remove(coin)
+        self.release(payout)
+
+    def release(self, payout: StoredPayout) -> None:
+        """Free the outpoints of a payout whose end is final."""
+        if not payout.is_released:
+            payout.is_released = True
+            for coin in (*payout.coins, *payout.added):
+                self.live_reservations.remove(coin)
 
     def persist(self, payout_id: int, token: int, raw: bytes) -> None:
         """Store the bytes."""
         payout = self._fenced(payout_id, token)
-        payout.raw = raw
-        self._move(payout, PayoutStatus.SIGNED)
+        if payout.current.raw is None:
+            assert raw == payout.current.unsigned, "the check of the signer's reply let another tx through"
+            payout.current.raw = raw
+        payout.due_at = payout.attempts = 0
+        if payout.status == S.COMMITTED:
+            self._move(payout, S.SIGNED)
 
     def quarantine(self, payout_id: int, token: int, payment_ids: Sequence[int], reason: str) -> None:
         """No payment of the simulation is refused."""
@@ -137,14 +183,14 @@ class MemoryStore:
     def record_sent(self, payout_id: int, token: int, note: str, delay_s: int) -> None:
         """Note that a node has them."""
         payout = self._fenced(payout_id, token)
-        if payout.status == PayoutStatus.SIGNED:
-            self._move(payout, PayoutStatus.SENT)
+        if payout.status == S.SIGNED:
+            self._move(payout, S.SENT)
         payout.due_at = self.now + delay_s
         payout.attempts, payout.offers = 0, payout.offers + 1
 
     def freeze(self, payout_id: int, token: int, reason: str) -> None:
         """Stop it."""
-        self._move(self._fenced(payout_id, token), PayoutStatus.FROZEN)
+        self._move(self._fenced(payout_id, token), S.FROZEN)
 
     def retry(self, payout_id: int, token: int, reason: str, delay_s: int, is_failure: bool) -> None:
         """Wait."""
@@ -153,34 +199,136 @@ class MemoryStore:
         payout.attempts, payout.offers = payout.attempts + is_failure, 0
 
     def want_fee(self, payout_id: int, token: int, reason: str, delay_s: int) -> None:
-        """Wait; nobody bumps in this simulation."""
-        self.retry(payout_id, token, reason, delay_s)
+        """Wait; the schedule of bumps, here a rule of the machine, may raise the fee."""
+        self.retry(payout_id, token, reason, delay_s, is_failure=True)
 
     def spender(self, payout_id: int) -> str | None:
         """Ask the blocks."""
-        return self.network.spender(self.payouts[payout_id].coins[0], in_pool=False)
+        return self.first_spender(payout_id, in_pool=False)
+
+    def first_spender(self, payout_id: int, *, in_pool: bool) -> str | None:
+        """Return who spends the first reserved outpoint that is spent, in memory pool or blocks."""
+        payout = self.payouts[payout_id]
+        found = (self.network.spender(coin, in_pool=in_pool) for coin in (*payout.coins, *payout.added))
+        return next((txid for txid in found if txid is not None), None)
+
+    # What people and schedules do; each takes the lease, as the product does.
+
+    def bump(self, payout_id: int, feerate_sat_kvb: int) -> None:
+        """Build a version with a higher fee, by the product's own arithmetic."""
+        payout, token = self.payouts[payout_id], self.lease(payout_id)
+        if token is None:
+            return
+        current = payout.current
+        is_open = payout.status in (S.SIGNED, S.SENT) and current.raw and not payout.is_given_up
+        if is_open and len(payout.versions) < MOST_VERSIONS:
+            self.replace(payout, feerate_sat_kvb)
+        self.unlease(payout_id, token)
+
+    def replace(self, payout: StoredPayout, feerate_sat_kvb: int) -> None:
+        """Write the replacement, if it can be paid for."""
+        old = decode(payout.current.unsigned)
+        outputs = [Output(sat, script) for script, sat in old.outputs]
+        count = len(payout.payment_ids)
+        inputs_sat = sum(self.network.known[coin][1] for coin in payout.current.inputs)
+        before = rbf.Old(
+            payout.current.inputs, inputs_sat, payments=tuple(outputs[:count]), change=tuple(outputs[count:])
+        )
+        fee_sat = inputs_sat - sum(output.amount_sat for output in outputs)
+        try:
+            after = rbf.build(
+                before,
+                self.free_coins(),
+                asked=lambda weight: fee.fee_sat(weight=weight, feerate_sat_kvb=feerate_sat_kvb),
+                least=rbf.Outbid(fee_sat, 0, 1_000).least_sat,
+                input_weight=fee.P2WPKH_INPUT_WEIGHT,
+                spare_script=CHANGE,
+            )
+        except selection.InsufficientCoins:
+            return
+        if after.fee_sat <= MOST_FEE_SAT:
+            self.add_version(payout, before, after)
+
+    def add_version(self, payout: StoredPayout, before: rbf.Old, after: rbf.Replacement) -> None:
+        """Reserve what was added, and make the replacement the version to be signed next."""
+        added = tuple(coin.outpoint for coin in after.added)
+        inputs = (*before.inputs, *added)
+        outputs = [(output.script_pubkey, output.amount_sat) for output in (*before.payments, *after.change)]
+        payout.added += added
+        self.live_reservations += added
+        payout.versions.append(StoredVersion("bump", inputs, encode(inputs, outputs)))
+        payout.due_at = 0
+
+    def give_up(self, payout_id: int) -> None:
+        """Two people take the anchor back, by a tx that outbids whatever the network may hold of the payout."""
+        payout, token = self.payouts[payout_id], self.lease(payout_id)
+        if token is None:
+            return
+        anchor = payout.coins[0]
+        dearest = max(self.network.fee_sat(decode(version.unsigned)) for version in payout.versions)
+        back_sat = self.network.known[anchor][1] - dearest - 1_000
+        if payout.status in VOIDABLE and not payout.is_given_up and back_sat > 1_000:
+            payout.versions.append(StoredVersion(VOID, (anchor,), encode([anchor], [(CHANGE, back_sat)])))
+            payout.due_at = 0
+            self._move(payout, S.VOIDING)
+        self.unlease(payout_id, token)
+
+    def thaw(self, payout_id: int) -> None:
+        """Two people let a frozen payout go on."""
+        payout, token = self.payouts[payout_id], self.lease(payout_id)
+        if token is None:
+            return
+        if payout.status == S.FROZEN and not payout.is_given_up:
+            is_signed = any(version.raw for version in payout.versions)
+            self._move(payout, S.SIGNED if is_signed else S.COMMITTED)
+            payout.due_at = 0
+        elif payout.status == S.FROZEN:
+            self._move(payout, S.VOIDING)
+        self.unlease(payout_id, token)
 
     def follow(self) -> None:
         """Derive states from blocks, as the follower does."""
-        tip = len(self.network.blocks) - 1
         for payout in self.payouts.values():
-            if payout.raw is None:
-                continue
-            height = self.network.height_of(decode(payout.raw).txid)
-            if height is None:
-                is_forgotten = decode(payout.raw).txid not in self.network.pool
-                if payout.status == PayoutStatus.SENT and payout.offers and is_forgotten:
-                    payout.due_at = payout.offers = 0
-                if payout.status in (PayoutStatus.MINED, PayoutStatus.SETTLED):
-                    self._move(payout, PayoutStatus.SENT)
-                    payout.due_at = 0
-                continue
-            if payout.status == PayoutStatus.SETTLED and tip - height + 1 < SETTLED_DEPTH:
-                self._move(payout, PayoutStatus.MINED)
-            if payout.status in (PayoutStatus.SIGNED, PayoutStatus.SENT, PayoutStatus.FROZEN):
-                self._move(payout, PayoutStatus.MINED)
-            if payout.status == PayoutStatus.MINED and tip - height + 1 >= SETTLED_DEPTH:
-                self._move(payout, PayoutStatus.SETTLED)
+            if payout.status not in (S.SEALED, S.UNSEALED, S.VOIDED):
+                self._derive(payout)
+
+    def _derive(self, payout: StoredPayout) -> None:
+        found = next((v for v in payout.versions if self.network.height_of(v.txid) is not None), None)
+        if found is not None and found.raw is None:
+            # A signer elsewhere sent it: the bytes come from the block.
+            found.raw = found.unsigned
+        depth = 0 if found is None else self.depth_of(found.txid)
+        if found is not None and found.kind != VOID:
+            if payout.status == S.SETTLED and depth < SETTLED_DEPTH:
+                self._move(payout, S.MINED)
+            if payout.status not in (S.MINED, S.SETTLED):
+                self._move(payout, S.MINED)
+            if payout.status == S.MINED and depth >= SETTLED_DEPTH:
+                self._move(payout, S.SETTLED)
+            if depth >= FINAL_DEPTH:
+                self.release(payout)
+            return
+        if payout.status in (S.MINED, S.SETTLED):
+            self._move(payout, S.VOIDING if payout.is_given_up else S.SENT)
+            payout.due_at = 0
+        in_pool = any(version.txid in self.network.pool for version in payout.versions)
+        if payout.status == S.SENT and payout.offers and not in_pool:
+            payout.due_at = payout.offers = 0
+        if self.is_dead(payout):
+            self._move(payout, S.VOIDED)
+            self.forget(payout)
+
+    def is_dead(self, payout: StoredPayout) -> bool:
+        """Tell whether a coin of the original is spent for good by a tx that does not pay."""
+        paying = {version.txid for version in payout.versions if version.kind != VOID}
+        spenders = [self.network.spender(coin, in_pool=False) for coin in payout.coins]
+        return any(txid not in paying and self.depth_of(txid) >= FINAL_DEPTH for txid in spenders if txid)
+
+    def depth_of(self, txid: str) -> int:
+        """Return how many blocks bury a tx that is in a block, its own included."""
+        height = self.network.height_of(txid)
+        assert height is not None
+        return len(self.network.blocks) - height
 
     def _fenced(self, payout_id: int, token: int) -> StoredPayout:
         payout = self.payouts[payout_id]
@@ -194,11 +342,12 @@ class MemoryStore:
 
 
 class MemoryChain:
-    """Implements ``ports.Chain`` over the in-memory network."""
+    """Implements ``ports.Chain`` over the in-memory network. ``signer`` says how the signer behaves."""
 
     def __init__(self, network: Network, store: MemoryStore) -> None:
         self.network = network
         self.store = store
+        self.signer = "signs"
 
     def check_coins(self, payout_id: int) -> core.CoinsThere | core.CoinGone:
         """Ask the node's view, memory pool included."""
@@ -217,8 +366,12 @@ class MemoryChain:
         return core.Claimed()
 
     def sign(self, payout_id: int) -> core.Signed | core.SignerWaits | core.SignerContradicts:
-        """Sign what was sealed."""
-        return core.Signed(self.network.sign(self.store.payouts[payout_id].unsigned))
+        """Have the current version signed, unless the signer waits or returns another tx, which the check refuses."""
+        if self.signer == "waits":
+            return core.SignerWaits("Not every signature is there.", core.SIGN_RETRY_S)
+        if self.signer == "contradicts":
+            return core.SignerContradicts("altered")
+        return core.Signed(self.network.sign(self.store.payouts[payout_id].current.unsigned))
 
     def send(self, payout_id: int, version: core.Version) -> core.SendReply:
         """Offer the bytes."""
@@ -226,4 +379,4 @@ class MemoryChain:
 
     def spender(self, payout_id: int) -> str | None:
         """Ask the memory pool."""
-        return self.network.spender(self.store.payouts[payout_id].coins[0], in_pool=True)
+        return self.store.first_spender(payout_id, in_pool=True)

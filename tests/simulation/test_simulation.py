@@ -36,6 +36,10 @@ class TestTheMachineItself:
             (broken.BuildBroadcastSave, "I1"),
             (broken.RetryBuildsAnew, "I1"),
             (broken.ReuseOutpoint, "I9"),
+            (broken.BumpDropsInput, "I1"),
+            (broken.VoidFreesAtOnce, "I1"),
+            (broken.VoidFreesBeforeFinal, "I1"),
+            (broken.ResignElsewhere, "I1"),
         ],
     )
     def test_catches(self, mistake: type[PayoutMachine], invariant: str) -> None:
