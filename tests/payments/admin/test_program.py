@@ -30,7 +30,6 @@ RULES = {
     "consolidate_budget_daily_sat": 0,
     "signing_deadline_s": 3_600,
     "confirmations_settled": 3,
-    "signing_deadline_s": 172_800,
     "group_max_payments": 500,
     "group_max_vsize_vb": 25_000,
 }
