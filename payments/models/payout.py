@@ -44,6 +44,8 @@ class Payout(Tracked):
     current = models.OneToOneField("PayoutTx", null=True, on_delete=models.PROTECT, related_name="+")
     booked_fee_sat = models.BigIntegerField(default=0)
     adjustments = models.PositiveIntegerField(default=0)
+    # Which of its wallet's payouts it was that went to a signer; given before the commit point, and noted with the node.
+    claim_number = models.PositiveBigIntegerField(null=True)
     lease_token = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     due_at = models.DateTimeField(null=True)
@@ -73,6 +75,7 @@ class Payout(Tracked):
             ),
         ]
         indexes = [
+            models.Index(fields=["wallet", "claim_number"], name="payout_claim"),
             models.Index(fields=["id"], condition=~Q(status__in=PAYOUT_CLOSED), name="payout_open"),
             models.Index(fields=["status", "mined_height"], name="payout_depth"),
         ]

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from django.conf import settings
 
-from payments.onchain import amount, fee, rpc, send, tx
+from payments.onchain import address, amount, fee, network, rpc, send, tx
 from payments.onchain.rpc import (
     NodeBusy,
     NodeError,
@@ -36,6 +36,7 @@ __all__ = [
     "NodeUnreachable",
     "RpcError",
     "SignReply",
+    "TestReply",
     "UtxoScan",
     "WalletUnavailable",
     "connect",
@@ -48,6 +49,8 @@ _ALREADY_LOADED = -35
 _ALL_COINS = 21_000_000
 # A request with more calls than this could outlast the node's patience with one connection.
 _CALLS_AT_ONCE = 500
+# Part of every node's word for a tx that is right in all but its signatures.
+_SIGNATURES_REFUSED = "script-verify-flag"
 _NO_PREVIOUS_BLOCK = "0" * 64
 
 
@@ -103,6 +106,14 @@ class MempoolEntry(NamedTuple):
     vsize_vb: int
     descendant_fee_sat: int
     descendant_count: int
+
+
+class TestReply(NamedTuple):
+    """What the node says of a tx without signatures; not acceptable and not lacking inputs: its outputs are refused."""
+
+    is_acceptable: bool
+    lacks_inputs: bool
+    reason: str
 
 
 class UtxoScan(NamedTuple):
@@ -283,6 +294,19 @@ class Node:
             return send.classify(rpc.NodeReplyInvalid("The node answered a send with another txid."))
         return send.classify(txid)
 
+    def test_unsigned(self, unsigned: bytes) -> TestReply:
+        """Ask whether the mempool would take a tx but for its signatures, which the node looks at last."""
+        found = self.call("testmempoolaccept", [unsigned.hex()])[0]
+        reason = str(found.get("reject-reason", ""))
+        if found["allowed"] or _SIGNATURES_REFUSED in reason:
+            return TestReply(is_acceptable=True, lacks_inputs=False, reason=reason)
+        outcome = send.classify_reason(reason)
+        return TestReply(
+            is_acceptable=outcome not in (None, send.SendOutcome.MISSING_INPUTS),
+            lacks_inputs=outcome == send.SendOutcome.MISSING_INPUTS,
+            reason=reason,
+        )
+
     def mempool_has(self, txid: str) -> bool:
         """Tell whether the tx waits in the node's mempool."""
         return self.mempool_entry(txid) is not None
@@ -400,6 +424,18 @@ class Node:
             if error.rpc_code == _NOT_FOUND:
                 return None
             raise
+
+    def descriptors(self) -> list[str]:
+        """Return the public descriptors of this wallet, each with its checksum."""
+        return [entry["desc"] for entry in self.call("listdescriptors", False)["descriptors"]]
+
+    def labels(self) -> list[str]:
+        """Return all labels that addresses of this wallet have."""
+        return list(self.call("listlabels"))
+
+    def set_label(self, script_pubkey: bytes, label: str) -> None:
+        """Give the address of one of this wallet's scripts a label, instead of the one it has."""
+        self.call("setlabel", address.address_from_script(script_pubkey, network.current()), label)
 
     def sign_psbt(self, psbt: str) -> SignReply:
         """Sign a PSBT with this wallet (SIGHASH_ALL) and finalize it; nothing is sent.

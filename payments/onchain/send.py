@@ -83,12 +83,18 @@ def classify(answer: str | rpc.NodeError) -> SendReply:
     return SendReply(_outcome(answer.rpc_code, answer.reason.lower()), None, answer.reason)
 
 
+def classify_reason(reason: str) -> SendOutcome | None:
+    """Return what a node's reason means if it speaks of fee, inputs or mempool, None if of the tx itself."""
+    reason = reason.lower()
+    return next((outcome for part, outcome in _REASONS if part in reason), None)
+
+
 def _outcome(rpc_code: int, reason: str) -> SendOutcome:
     if rpc_code == _ALREADY_IN_CHAIN:
         return SendOutcome.KNOWN
-    for part, outcome in _REASONS:
-        if part in reason:
-            return outcome
+    outcome = classify_reason(reason)
+    if outcome is not None:
+        return outcome
     if rpc_code == _VERIFY_ERROR and "missing" in reason:
         return SendOutcome.MISSING_INPUTS
     # Any other code speaks of the node, such as one without memory or peers, and not of the tx.

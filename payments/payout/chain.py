@@ -1,9 +1,9 @@
 """The engine's view of node and signer for one payout; nothing here runs inside a database transaction."""
 
-from payments.models import Payout, PayoutTx, Reservation, Signer
+from payments.models import Payout, PayoutTx, Reservation, Signer, Wallet
 from payments.onchain import node, psbt, tx
 from payments.onchain.send import SendOutcome
-from payments.payout import core, guard, signing, versions
+from payments.payout import claim, core, examine, guard, signing, versions
 
 FEERATE_TOLERANCE = 2
 
@@ -21,12 +21,18 @@ class NodeChain:
         gone = [str(outpoint) for outpoint, output in zip(reserved, found, strict=True) if output is None]
         return core.CoinGone(gone[0]) if gone else core.CoinsThere()
 
-    def examine(self, payout_id: int) -> core.Acceptable | core.Poisoned:
+    def examine(self, payout_id: int) -> core.Acceptable | core.CoinGone | core.Poisoned:
         """Ask whether the node would take the tx, were it signed."""
-        return core.Acceptable()
+        return examine.examine(PayoutTx.objects.get(payout_id=payout_id), self.client)
 
     def claim(self, payout_id: int) -> core.Claimed:
-        """Note with the wallet's node that this installation hands the payout to a signer."""
+        """Note with the wallet's node that this installation hands the payout to a signer; raise guard.WalletHalted.
+
+        What the node shows afterwards is looked at again: of two installations that claim at once, one sees the other.
+        """
+        wallet = Wallet.objects.get(payouts=payout_id)
+        claim.take(payout_id, self.client)
+        guard.check_wallet(wallet, self.client)
         return core.Claimed()
 
     def sign(self, payout_id: int) -> core.Signed | core.SignerWaits | core.SignerContradicts:

@@ -77,7 +77,7 @@ class Acceptable:
 
 @dataclass(frozen=True)
 class Poisoned:
-    """The node refuses the tx because of these payments."""
+    """The node refuses the tx because of these payments; of none by itself when there are none."""
 
     payment_ids: tuple[int, ...]
     reason: str

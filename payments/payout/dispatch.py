@@ -54,6 +54,8 @@ def seal(*, disbursement_id: int) -> None:
     def work(client: node.Node) -> None:
         wallet = disbursement.program.wallet
         guard.require_wallet_runs(wallet)
+        guard.require_fresh_tip(client)
+        _catch_up(client)
         client.load_wallet(wallet.name)
         guard.check_wallet(wallet, client)
         rate = feerate.choose(disbursement.program, client, is_urgent=disbursement.is_urgent)
@@ -111,6 +113,7 @@ def advance(*, payout_id: int) -> None:
 
     def work(client: node.Node) -> None:
         wallet = Wallet.objects.get(payouts=payout_id)
+        guard.require_fresh_tip(client)
         client.load_wallet(wallet.name)
         guard.check_wallet(wallet, client)
         engine.advance(
@@ -167,6 +170,17 @@ def follow() -> bool:
     except OperationalError as error:
         log.warning("database_waits", task="follow", error=type(error).__name__, reason=str(error)[:300])
         return False
+
+
+def _catch_up(client: node.Node) -> None:
+    """Read the blocks that are left, unless another worker does, and raise guard.FollowerBehind if some still are."""
+    try:
+        guard.require_follower_at_tip(client)
+    except guard.FollowerBehind:
+        with follower.only_one() as is_mine:
+            if is_mine:
+                follower.follow(client, failpoint=failpoint.hit)
+        guard.require_follower_at_tip(client)
 
 
 def _with_node(

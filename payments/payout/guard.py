@@ -1,20 +1,22 @@
 """Refuses to work in the wrong world: at start-up, and before anything is sealed, signed or sent."""
 
+import hashlib
 import math
 import time
 from enum import StrEnum
+from typing import NoReturn
 
 import structlog
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from govpay.errors import Conflict
+from govpay.errors import Conflict, Unavailable
 from payments.models import Block, NodeStatus, Stop, Wallet
 from payments.onchain import network, node
 from payments.onchain.network import MainnetRefused, WrongChain
 from payments.onchain.rpc import NodeError
-from payments.payout import alarms, failpoint
+from payments.payout import alarms, claim, failpoint
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +68,18 @@ def require_node_may_sign() -> None:
         )
 
 
+class TipStale(Unavailable):
+    """The node's best block is old: it is cut off, and what it says of coins may be long past."""
+
+    code = "tip_stale"
+
+
+class FollowerBehind(Unavailable):
+    """Not every block of the node was read yet."""
+
+    code = "follower_behind"
+
+
 def check_at_start() -> None:
     """Stop the process when the node is on another chain; a node that is down is only noted, it may come back."""
     failpoint.check_setting()
@@ -94,8 +108,11 @@ def require_chain(client: node.Node, *, max_age_s: float = 0) -> None:
 
 
 def _require_pinned_block(client: node.Node) -> None:
-    """Refuse a chain without the first block that we read; a node that has not come so far yet is no other chain."""
-    first = Block.objects.filter(is_active=True).order_by("height").first()
+    """Refuse a chain without the first block that we read; a node that has not come so far yet is no other chain.
+
+    The block after genesis stands in for genesis, which every chain of a network has.
+    """
+    first = Block.objects.filter(is_active=True, height__gt=0).order_by("height").first()
     if first is None:
         return
     found_hash = client.block_hash(first.height)
@@ -136,10 +153,92 @@ def require_wallet_runs(wallet: Wallet) -> None:
 
 
 def check_wallet(wallet: Wallet, client: node.Node) -> None:
-    """Halt the wallet and raise WalletHalted when the node's wallet is not what we think it is.
+    """Halt the wallet and raise WalletHalted when the node's wallet is not what this database thinks it is.
 
-    It looks at the world only: a wallet that is halted for another reason, or whose cause is gone, passes.
+    It compares the checksum of the descriptors with the one of the day the wallet was made, and the claims that the
+    node's wallet keeps with our own. It looks at the world only: a wallet that is halted already, and whose cause is
+    gone, passes. Raises NodeError; WalletUnavailable when the wallet is not loaded.
     """
+    if wallet.ready_at is None:
+        return
+    _check_descriptors(wallet, client)
+    # The node first: what another worker claims meanwhile is then in the database already.
+    claims = claim.read(wallet, client)
+    check_installation(wallet, claims)
+    _check_count(wallet, claims)
+
+
+def checksum(wallet: Wallet, client: node.Node) -> str:
+    """Return one checksum (SHA-256, hex) over all descriptors of the node's wallet, which are public."""
+    descriptors = "\n".join(sorted(client.for_wallet(wallet.name).descriptors()))
+    return hashlib.sha256(descriptors.encode()).hexdigest()
+
+
+def _check_descriptors(wallet: Wallet, client: node.Node) -> None:
+    found = checksum(wallet, client)
+    # A wallet of an older version of govpay is taken as it is now.
+    if not Wallet.objects.filter(pk=wallet.pk, descriptor_checksum="").update(descriptor_checksum=found):
+        expected = Wallet.objects.values_list("descriptor_checksum", flat=True).get(pk=wallet.pk)
+        if found != expected:
+            reason = f"The node's wallet {wallet.name} has other descriptors than when it was made: {found}."
+            _halt_and_raise(wallet, HaltCode.WALLET_CHANGED, reason)
+
+
+def check_installation(wallet: Wallet, claims: list[claim.Claim]) -> None:
+    """Halt the wallet and raise WalletHalted when another installation has claimed it."""
+    ours = claim.installation_id()
+    other = next((found for found in claims if found.installation != ours), None)
+    if other is not None:
+        reason = (
+            f"Installation {other.installation} pays from the node's wallet {wallet.name} too: "
+            f"{other.number} payouts, the last one {other.txid or 'not yet signed'}. This is {ours}."
+        )
+        _halt_and_raise(wallet, HaltCode.SECOND_INSTALLATION, reason)
+
+
+def _check_count(wallet: Wallet, claims: list[claim.Claim]) -> None:
+    """Halt the wallet when its node knows of a claim that this database does not."""
+    if not claims:
+        return
+    last = max(claims, key=lambda found: found.number)
+    count = Wallet.objects.values_list("signed_count", flat=True).get(pk=wallet.pk)
+    known = claim.txid_of(wallet, last.number)
+    if last.number > count or (last.txid and known not in (None, last.txid)):
+        reason = (
+            f"The node's wallet knows of {last.number} signed payouts, this database of {count}; the last one, "
+            f"{last.txid}, is {'another' if last.number <= count else 'not in it'}. Import the chain anew."
+        )
+        _halt_and_raise(wallet, HaltCode.DATABASE_RESTORED, reason)
+
+
+def _halt_and_raise(wallet: Wallet, code: HaltCode, reason: str) -> NoReturn:
+    halt(wallet, code, reason)
+    raise WalletHalted(f"The wallet is halted ({code}): {reason}", wallet_id=wallet.pk, halt_code=code.value)
+
+
+def require_fresh_tip(client: node.Node) -> None:
+    """Raise TipStale when the node's best block is too old to trust; on regtest only if a setting says what is."""
+    info = client.chain_info()
+    age_s = int(time.time()) - info.tip_time
+    if settings.GOVPAY_TIP_AGE_MATTERS and (age_s > settings.GOVPAY_TIP_MAX_AGE_S or info.initial_download):
+        message = (
+            f"The node's best block {info.height} is {age_s} s old, more than {settings.GOVPAY_TIP_MAX_AGE_S} s "
+            "or still downloading: nothing is sealed, signed or sent."
+        )
+        alarms.sound(TipStale.code, subject="node", message=message)
+        raise TipStale(message, age_s=age_s, block_height=info.height)
+    alarms.clear(TipStale.code, subject="node", note="The node's best block is fresh again.")
+
+
+def require_follower_at_tip(client: node.Node) -> None:
+    """Raise FollowerBehind unless every block of the node was read: coins may be spent that look free."""
+    tip = Block.objects.filter(is_active=True).order_by("-height").first()
+    best_hash = client.chain_info().best_block_hash
+    if tip is None or tip.block_hash != best_hash:
+        raise FollowerBehind(
+            f"Block {best_hash} of the node was not read yet; nothing is sealed until it is.",
+            block_hash=best_hash,
+        )
 
 
 @transaction.atomic

@@ -59,7 +59,7 @@ class Chain(Protocol):
     def check_coins(self, payout_id: int) -> core.CoinsThere | core.CoinGone:
         """Ask for every reserved outpoint."""
 
-    def examine(self, payout_id: int) -> core.Acceptable | core.Poisoned:
+    def examine(self, payout_id: int) -> core.Acceptable | core.CoinGone | core.Poisoned:
         """Ask whether the node would take the tx, were it signed."""
 
     def claim(self, payout_id: int) -> core.Claimed:

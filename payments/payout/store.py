@@ -104,6 +104,10 @@ class PostgresStore:
         """Pass the point of no return."""
         with self.fenced(payout_id, token) as payout:
             self._move(payout, PayoutStatus.COMMITTED)
+            subject, subject_id = _list_of(payout)
+            alarms.clear(
+                "payout_refused", subject=subject, subject_id=subject_id, note="The node takes it now."
+            )
 
     def unseal(self, payout_id: int, token: int, reason: str) -> None:
         """Free payments and outpoints of a payout that no signer can have seen, and seal them anew.
@@ -116,15 +120,34 @@ class PostgresStore:
     def quarantine(self, payout_id: int, token: int, payment_ids: Sequence[int], reason: str) -> None:
         """Unseal, and hold the payments that the node refuses, each with an alarm; the rest is sealed anew."""
         with self.fenced(payout_id, token) as payout:
-            self._unseal(payout, reason, due_at=None)
-            poisoned = Payment.objects.filter(pk__in=payment_ids)
+            # What no payment by itself is to blame for would be refused again at once: its coins rest.
+            rest = None if payment_ids else Now() + timedelta(seconds=core.COIN_REST_S)
+            self._unseal(payout, reason, due_at=rest)
             move(
-                poisoned,
+                Payment.objects.filter(pk__in=payment_ids),
                 old=PaymentStatus.PENDING,
                 new=PaymentStatus.HELD,
                 note=f"The node refuses it: {reason}",
                 expected=len(payment_ids),
             )
+            program_id = payout.wallet.program_id
+            for pk in payment_ids:
+                alarms.sound(
+                    "payment_refused",
+                    subject="payment",
+                    subject_id=pk,
+                    program_id=program_id,
+                    message=f"The node refuses payment {pk} ({reason}); it is held, the others are paid.",
+                )
+            if not payment_ids:
+                subject, subject_id = _list_of(payout)
+                alarms.sound(
+                    "payout_refused",
+                    subject=subject,
+                    subject_id=subject_id,
+                    program_id=program_id,
+                    message=f"The node refuses payout {payout_id} ({reason}), and no payment of it by itself.",
+                )
 
     def persist(self, payout_id: int, token: int, raw: bytes) -> None:
         """Store the bytes and book them: each payment in transit, the fee, the coins out of the wallet."""
@@ -165,6 +188,13 @@ class PostgresStore:
         """Stop the payout for a person to look at."""
         with self.fenced(payout_id, token) as payout:
             self._move(payout, PayoutStatus.FROZEN, note=reason, problem=reason[:300])
+            alarms.sound(
+                "payout_frozen",
+                subject="payout",
+                subject_id=payout_id,
+                program_id=payout.wallet.program_id,
+                message=reason,
+            )
 
     def retry(self, payout_id: int, token: int, reason: str, delay_s: int, is_failure: bool = True) -> None:
         """Note why the payout waits and until when; the status stays. Many failures in a row open an alarm."""
@@ -237,3 +267,10 @@ class PostgresStore:
     def _move(self, payout: Payout, new: str, note: str = "", **changes: Any) -> None:
         rows = Payout.objects.filter(pk=payout.pk, lease_token=payout.lease_token)
         move(rows, old=payout.status, new=new, note=note, **changes)
+
+
+def _list_of(payout: Payout) -> tuple[str, int]:
+    """Return what an alarm about a payout that is sealed anew again and again is about: its list, or its wallet."""
+    if payout.disbursement_id is not None:
+        return "disbursement", payout.disbursement_id
+    return "wallet", payout.wallet_id

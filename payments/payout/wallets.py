@@ -7,7 +7,7 @@ from django.utils import timezone
 from payments.models import ScriptPurpose, Signer, Wallet, WalletScript
 from payments.onchain import descriptor as descriptors
 from payments.onchain import node, watch
-from payments.payout import alarms
+from payments.payout import alarms, claim, guard
 
 BRANCH = {ScriptPurpose.FUNDING: descriptors.RECEIVE, ScriptPurpose.CHANGE: descriptors.CHANGE}
 
@@ -22,21 +22,27 @@ def ensure(wallet: Wallet, client: node.Node) -> None:
 
 
 def open_for_funding(wallet: Wallet, client: node.Node) -> None:
-    """Give the wallet its funding script and mark it ready; do nothing when it is."""
+    """Give the wallet its funding script, mark it ready and announce whose it is; do nothing when it is.
+
+    Raises guard.WalletHalted when another installation pays from it: then not even an address of it is shown.
+    """
     if wallet.ready_at is not None:
         return
+    guard.check_installation(wallet, claim.read(wallet, client))
     script = client.for_wallet(wallet.name).new_script("receive") if wallet.signer == Signer.NODE else None
     height = client.chain_info().height
+    checksum = guard.checksum(wallet, client)
     with transaction.atomic():
         # Of two workers that were rung for it, one makes the funding script.
         new = Wallet.objects.filter(pk=wallet.pk, ready_at=None)
-        if not new.update(ready_at=timezone.now(), birth_height=height):
+        if not new.update(ready_at=timezone.now(), birth_height=height, descriptor_checksum=checksum):
             return
         if script is None:
             derive(wallet, ScriptPurpose.FUNDING, 1)
         else:
             WalletScript.objects.create(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.FUNDING)
         alarms.clear("wallet_unusable", subject="wallet", subject_id=wallet.pk, note="It is ready.")
+    claim.announce(wallet, client)
 
 
 def add_change(wallet: Wallet, client: node.Node, count: int) -> None:

@@ -9,6 +9,7 @@ from ledger import books, events
 from payments import doorbell
 from payments.models import Disbursement, Payment, Role, StatusChange
 from payments.models.history import move
+from payments.payout import alarms
 from payments.services import authority
 from payments.states import DisbursementStatus, PaymentStatus
 
@@ -96,3 +97,5 @@ def _move(payment: Payment, by: User, old: str, new: str, note: str) -> None:
             "Say why.", errors=[{"row": 0, "column": "note", "code": "missing", "message": "Say why."}]
         )
     move(Payment.objects.filter(pk=payment.pk), old=old, new=new, actor_id=by.pk, note=note)
+    if old == PaymentStatus.HELD:
+        alarms.clear("payment_refused", subject="payment", subject_id=payment.pk, note=note)

@@ -8,8 +8,9 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from deploy.local.regtest import Miner
+from deploy.local.rpc import Rpc
 from payments.models import Disbursement, NodeStatus, Payout, Program, ScriptPurpose, Signer
-from payments.onchain import address, network
+from payments.onchain import address, network, node
 from payments.payout import dispatch
 from payments.services import disbursements
 from tests import approvals, factories, services
@@ -32,6 +33,7 @@ class Ministry:
         miner = Miner(settings.GOVPAY_NODE_URL)
         program = factories.make_program(code, is_ready=False, **rules)
         follow(miner)
+        forget_installations(miner, program.wallet.name)
         dispatch.provision(wallet_id=program.wallet.pk)
         ministry = cls(
             program,
@@ -86,6 +88,16 @@ class Ministry:
         if parts.get("password"):
             url += f" password={parts['password']}"
         installation.judge(url, settings.GOVPAY_NODE_URL, exactly=exactly)
+
+
+def forget_installations(miner: Miner, wallet: str) -> None:
+    """Take the labels of earlier tests off the node's wallet: each test is an installation of its own."""
+    node.Node(settings.GOVPAY_NODE_URL).ensure_wallet(wallet)
+    of_wallet = Rpc(settings.GOVPAY_NODE_URL, wallet=wallet)
+    for label in of_wallet.call("listlabels"):
+        if label.startswith("govpay:"):
+            for where in of_wallet.call("getaddressesbylabel", label):
+                of_wallet.call("setlabel", where, "")
 
 
 def follow(miner: Miner) -> None:

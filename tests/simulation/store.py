@@ -357,7 +357,7 @@ class MemoryChain:
                 return core.CoinGone(str(coin))
         return core.CoinsThere()
 
-    def examine(self, payout_id: int) -> core.Acceptable | core.Poisoned:
+    def examine(self, payout_id: int) -> core.Acceptable | core.CoinGone | core.Poisoned:
         """Take any content."""
         return core.Acceptable()
 

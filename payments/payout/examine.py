@@ -1,0 +1,56 @@
+"""Asks the node, before anybody signs, whether it would take a tx, and finds the payments for which it would not."""
+
+from collections.abc import Callable, Sequence
+
+from payments.models import Payment, PayoutTx
+from payments.onchain import fee, node, tx
+from payments.payout import core, versions
+
+Line = tuple[int, tx.Output]
+
+
+def examine(version: PayoutTx, client: node.Node) -> core.Acceptable | core.CoinGone | core.Poisoned:
+    """Return what the node thinks of an unsigned version; Poisoned names the payments that it refuses each by itself.
+
+    The node looks at the outputs first and at the signatures last, so that a tx which it refuses for its signatures
+    alone is good. What says nothing of the outputs, such as a fee that is too low today, is for the send to handle.
+    """
+    verdict = client.test_unsigned(bytes(version.unsigned_tx))
+    if verdict.is_acceptable:
+        return core.Acceptable()
+    inputs = versions.inputs_of(version)
+    if verdict.lacks_inputs:
+        return core.CoinGone(", ".join(str(spent.outpoint) for spent in inputs))
+    lines = [
+        (pk, tx.Output(amount_sat, bytes(script or b"")))
+        for pk, amount_sat, script in Payment.objects.filter(payout_id=version.payout_id)
+        .order_by("vout")
+        .values_list("pk", "amount_sat", "script_pubkey")
+    ]
+
+    def is_refused(some: Sequence[Line]) -> bool:
+        return not client.test_unsigned(_part(inputs, some, version.fee_sat)).is_acceptable
+
+    refused = find_refused(lines, is_refused)
+    return core.Poisoned(tuple(pk for pk, _ in refused), verdict.reason)
+
+
+def find_refused(lines: Sequence[Line], is_refused: Callable[[Sequence[Line]], bool]) -> list[Line]:
+    """Return the lines that are refused by themselves, by halving: about 2·log2(n) questions for each of them."""
+    if not lines or not is_refused(lines):
+        return []
+    if len(lines) == 1:
+        return [lines[0]]
+    middle = len(lines) // 2
+    return find_refused(lines[:middle], is_refused) + find_refused(lines[middle:], is_refused)
+
+
+def _part(inputs: Sequence[versions.Input], lines: Sequence[Line], fee_sat: int) -> bytes:
+    """Return a tx of the same inputs that pays only these lines, and the rest to the first input's own script."""
+    own = inputs[0].output.script_pubkey
+    outputs = [output for _, output in lines]
+    rest_sat = sum(spent.output.amount_sat for spent in inputs) - fee_sat
+    rest_sat -= sum(output.amount_sat for output in outputs)
+    if rest_sat >= fee.dust_sat(own):
+        outputs.append(tx.Output(rest_sat, own))
+    return tx.build_unsigned([spent.outpoint for spent in inputs], outputs)

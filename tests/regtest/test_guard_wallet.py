@@ -1,0 +1,166 @@
+"""The node's wallet is not what we left there: another under its name (F18), or one that somebody else pays from (F47)."""
+
+import uuid
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from deploy.local.rpc import Rpc
+from payments.models import Alarm, Installation, Payout, PayoutTx, Program, Wallet
+from payments.onchain import node
+from payments.payout import claim, dispatch, guard
+from payments.states import PayoutStatus
+from tests import factories, services
+from tests.regtest.ministry import Ministry, forget_installations, use_node
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ministry(settings: object) -> Ministry:
+    use_node(settings)
+    return Ministry.open(deposits_sat=[1_000_000, 900_000])
+
+
+def wallet_of(ministry: Ministry) -> Wallet:
+    """The wallet's row as it is now."""
+    return Wallet.objects.get(program=ministry.program)
+
+
+def labels(ministry: Ministry) -> list[str]:
+    """What the node's wallet says of installations."""
+    found = Rpc(settings.GOVPAY_NODE_URL, wallet=wallet_of(ministry).name).call("listlabels")
+    return [label for label in found if label.startswith("govpay:")]
+
+
+def come_back(payout: Payout) -> Payout:
+    """The retry has come due."""
+    Payout.objects.filter(pk=payout.pk).update(due_at=None)
+    dispatch.advance(payout_id=payout.pk)
+    return Payout.objects.get(pk=payout.pk)
+
+
+class TestClaim:
+    def test_is_announced_with_the_wallet_and_counts_each_payout_once(self, ministry: Ministry) -> None:
+        ours = str(Installation.objects.get().pk)
+        assert labels(ministry) == [f"govpay:1:{ours}:0:"]
+        (first,) = ministry.pay(ministry.release([40_000]))
+        assert labels(ministry) == [f"govpay:1:{ours}:1:{first.current.txid}"]
+        (second,) = ministry.pay(ministry.release([50_000], period="2026-12"))
+        assert labels(ministry) == [f"govpay:1:{ours}:2:{second.current.txid}"]
+        claim.take(first.pk, node.connect())
+        assert (first.claim_number, second.claim_number, wallet_of(ministry).signed_count) == (1, 2, 2)
+        assert labels(ministry) == [f"govpay:1:{ours}:2:{second.current.txid}"]
+
+    def test_that_was_interrupted_before_the_node_knew_goes_on(
+        self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise node.NodeTimeout("The node did not answer.")
+
+        disbursement = ministry.release([40_000])
+        with monkeypatch.context() as patched:
+            patched.setattr(node.Node, "set_label", fail)
+            (payout,) = ministry.pay(disbursement)
+        assert (payout.status, payout.claim_number) == (PayoutStatus.SEALED, 1)
+        payout = come_back(payout)
+        assert (payout.status, payout.claim_number, wallet_of(ministry).signed_count) == (
+            PayoutStatus.SENT,
+            1,
+            1,
+        )
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+
+    def test_leaves_labels_alone_that_people_gave(self, ministry: Ministry) -> None:
+        of_wallet = Rpc(settings.GOVPAY_NODE_URL, wallet=wallet_of(ministry).name)
+        of_wallet.call("setlabel", of_wallet.call("getnewaddress", "", "bech32"), "govpay: Treasury")
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        assert payout.status == PayoutStatus.SENT
+
+
+class TestSecondInstallation:
+    def test_on_the_same_wallet_refuses_to_sign(self, ministry: Ministry) -> None:
+        disbursement = ministry.release([40_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        # The other installation, with a database of its own, has paid from this wallet meanwhile.
+        other = claim.Claim(str(uuid.uuid4()), 3, "ab" * 32)
+        of_wallet = Rpc(settings.GOVPAY_NODE_URL, wallet=wallet_of(ministry).name)
+        of_wallet.call("setlabel", of_wallet.call("getnewaddress", "", "bech32"), str(other))
+        (payout,) = ministry.pay(disbursement)
+        wallet = wallet_of(ministry)
+        assert (payout.status, payout.claim_number, wallet.signed_count) == (PayoutStatus.SEALED, None, 0)
+        assert wallet.halt_code == "second_installation"
+        assert other.installation in wallet.halt_reason
+        assert Alarm.objects.get(code="second_installation").subject_id == wallet.pk
+        assert PayoutTx.objects.filter(raw__isnull=False).count() == 0
+        # It stays halted until two people say otherwise, even when the other is gone.
+        forget_installations(ministry.miner, wallet.name)
+        payout = come_back(payout)
+        assert (payout.status, payout.problem[:20]) == (PayoutStatus.SEALED, "The wallet is halted")
+        guard.check_wallet(wallet, node.connect())
+
+    def test_does_not_even_show_an_address_of_a_wallet_that_is_taken(self, settings: object) -> None:
+        use_node(settings)
+        first = Ministry.open(deposits_sat=[], code="TAKEN")
+        Installation.objects.all().delete()
+        Program.objects.filter(pk=first.program.pk).update(code="MOVED")
+        Wallet.objects.filter(pk=first.program.wallet.pk).update(name="moved")
+        second = factories.make_program("TAKEN", is_ready=False)
+        dispatch.provision(wallet_id=second.wallet.pk)
+        wallet = Wallet.objects.get(pk=second.wallet.pk)
+        assert (wallet.ready_at, wallet.halt_code) == (None, "second_installation")
+        assert wallet.scripts.count() == 0
+
+    def test_that_cloned_the_database_is_noticed_by_the_one_that_is_behind(self, ministry: Ministry) -> None:
+        disbursement = ministry.release([40_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        clone = claim.Claim(str(Installation.objects.get().pk), 1, "cd" * 32)
+        of_wallet = Rpc(settings.GOVPAY_NODE_URL, wallet=wallet_of(ministry).name)
+        of_wallet.call("setlabel", ministry.funding_address(), str(clone))
+        (payout,) = ministry.pay(disbursement)
+        assert (payout.status, wallet_of(ministry).halt_code) == (PayoutStatus.SEALED, "database_restored")
+        assert PayoutTx.objects.filter(raw__isnull=False).count() == 0
+
+
+class TestAnotherWallet:
+    def test_that_was_loaded_under_the_name_is_halted(self, settings: object) -> None:
+        use_node(settings)
+        ministry = Ministry.open(deposits_sat=[1_000_000], code="SWAPPED")
+        disbursement = ministry.release([40_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        name = wallet_of(ministry).name
+        folder = wallets_folder()
+        ministry.miner.node.call("unloadwallet", name)
+        (folder / name).rename(folder / f"{name}-right")
+        ministry.miner.node.call("createwallet", name)
+        try:
+            (payout,) = ministry.pay(disbursement)
+            wallet = wallet_of(ministry)
+            assert (payout.status, wallet.halt_code) == (PayoutStatus.SEALED, "wallet_changed")
+            assert "other descriptors" in payout.problem
+            with pytest.raises(guard.WalletHalted):
+                guard.check_wallet(wallet, node.connect())
+        finally:
+            ministry.miner.node.call("unloadwallet", name)
+            (folder / name).rename(folder / f"{name}-wrong")
+            (folder / f"{name}-right").rename(folder / name)
+        # The right one is loaded again by itself; the halt is for people to lift.
+        payout = come_back(payout)
+        assert (payout.status, payout.problem[:20]) == (PayoutStatus.SEALED, "The wallet is halted")
+        guard.check_wallet(wallet, node.connect())
+
+    def test_that_is_only_unloaded_is_loaded(self, ministry: Ministry) -> None:
+        disbursement = ministry.release([40_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        ministry.miner.node.call("unloadwallet", wallet_of(ministry).name)
+        (payout,) = ministry.pay(disbursement)
+        assert (payout.status, wallet_of(ministry).halted_at) == (PayoutStatus.SENT, None)
+
+
+def wallets_folder() -> Path:
+    """Where the node of the test run keeps its wallets."""
+    running = services.ensure_node().node
+    assert running is not None, "this test needs a node of its own"
+    return running.data_dir / "regtest" / "wallets"
