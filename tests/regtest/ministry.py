@@ -92,7 +92,9 @@ class Ministry:
 
 def forget_installations(miner: Miner, wallet: str) -> None:
     """Take the labels of earlier tests off the node's wallet: each test is an installation of its own."""
-    node.Node(settings.GOVPAY_NODE_URL).ensure_wallet(wallet)
+    if all(entry["name"] != wallet for entry in miner.node.call("listwalletdir")["wallets"]):
+        return
+    node.Node(settings.GOVPAY_NODE_URL).load_wallet(wallet)
     of_wallet = Rpc(settings.GOVPAY_NODE_URL, wallet=wallet)
     for label in of_wallet.call("listlabels"):
         if label.startswith("govpay:"):
