@@ -106,10 +106,10 @@ class TestSigner:
         use_node(settings)
         ministry.miner.node.call("createwallet", "empty")
         with monkeypatch.context() as patched:
-            real = node.Node.for_wallet
+            real = node.Node.sign_psbt
             patched.setattr(node.Node, "load_wallet", lambda *_: None)
             dispatch.seal(disbursement_id=ministry.release([40_000]).pk)
-            patched.setattr(node.Node, "for_wallet", lambda self, _: real(self, "empty"))
+            patched.setattr(node.Node, "sign_psbt", lambda self, text: real(self.for_wallet("empty"), text))
             payout = come_back_later(Payout.objects.get())
             assert payout.status == PayoutStatus.COMMITTED
             assert "did not sign every input" in payout.problem
