@@ -67,7 +67,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
         """Offer a new list to officers, and their keys to approvers."""
         names = ["upload"] if scope.programs_as(request, Role.OFFICER) else []
         if scope.programs_as(request, Role.APPROVER):
-            names += ["approver_key", "retire_key"]
+            names += ["approver_key", *(["retire_key"] if manifest_pages.has_key(request) else [])]
         return [self.get_unfold_action(name) for name in names]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
@@ -134,6 +134,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
         if obj.problem:
             text = f"{obj.problem} The engine goes on by itself as soon as it can."
             found.append(Notice(text, cells.BAD, "The payment of this list waits"))
+        found += manifest_pages.notices(obj)
         if obj.status in NEXT:
             found.append(Notice(NEXT[DisbursementStatus(obj.status)], cells.INFO, "Next"))
         return found

@@ -8,9 +8,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, Streami
 
 from govpay.errors import GovPayError
 from payments.admin import cells, forms, pages, scope
-from payments.admin.tables import Table
+from payments.admin.tables import Notice, Table
 from payments.models import ApproverKey, Disbursement, ManifestSignature, Role, Signer
 from payments.services import approver_keys, manifests
+from payments.states import DisbursementStatus
 
 
 def offered(request: HttpRequest, row: Disbursement) -> list[str]:
@@ -66,8 +67,8 @@ def sign(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRespo
                 ("Your key", _key_of(request)),
             ],
             help_text=(
-                "Download the manifest, sign it on your own machine with python -m payments.signer approve, and bring "
-                "the file that it wrote."
+                f"Download the manifest, sign it on your own machine with python -m payments.signer approve "
+                f"manifest-{row.pk}.txt --key approver.json --out signature.json, and bring the file that it wrote."
             ),
         ),
     )
@@ -106,7 +107,7 @@ def key(model_admin: Any, request: HttpRequest) -> HttpResponse:
             tables=[table],
             help_text=(
                 "Make a key on your own machine with python -m payments.signer approver new --user "
-                f"{request.user.get_username()}, and paste what it prints. You can have one at a time."
+                f"{request.user.get_username()} --key approver.json, and paste what it prints. You can have one at a time."
             ),
         ),
     )
@@ -160,6 +161,22 @@ def table(row: Disbursement) -> list[Table]:
             "Nobody has signed yet. The list can be released once its approver's key has.",
         )
     ]
+
+
+def notices(row: Disbursement) -> list[Notice]:
+    """Say that the approver's key must sign before somebody tries to release the list."""
+    if row.status != DisbursementStatus.APPROVED or row.program.wallet.signer != Signer.PSBT:
+        return []
+    signed = ManifestSignature.objects.filter(disbursement=row, key__user_id=row.approved_by_id or 0)
+    if signed.filter(key__retired_at=None).exists():
+        return []
+    text = f"{row.approved_by} downloads the manifest, signs it with their own key, and uploads the signature here."
+    return [Notice(text, cells.BUSY, "The approver's key has not signed yet")]
+
+
+def has_key(request: HttpRequest) -> bool:
+    """Say whether the user has a key to retire."""
+    return ApproverKey.objects.filter(user_id=request.user.pk or 0, retired_at=None).exists()
 
 
 def _has_signed(row: Disbursement, request: HttpRequest) -> bool:

@@ -10,9 +10,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from payments.models import ApproverKey, Disbursement, ManifestSignature, Program
+from payments.models import ApproverKey, Disbursement, ManifestSignature, Program, Signer, Wallet
 from payments.services import approver_keys, disbursements
-from tests import approvals, factories
+from tests import approvals, factories, signers
 from tests.payments.admin.test_access import Browser
 
 pytestmark = pytest.mark.django_db
@@ -68,6 +68,25 @@ class TestManifest:
         assert "Signatures over the manifest" in shown
         assert approvals.public_key_of(approver).hex() in shown
         assert "sign-manifest" not in shown
+
+    def test_is_asked_for_where_signers_are_elsewhere(
+        self, approved: Disbursement, approver: User, releaser: User, browser: Browser
+    ) -> None:
+        says = "The approver&#x27;s key has not signed yet"
+        client = browser(releaser)
+        assert says not in page(client, approved)
+        descriptor = signers.single(signers.SoftSigner("admin"))
+        Wallet.objects.filter(program=approved.program).update(signer=Signer.PSBT, descriptor=descriptor)
+        assert says in page(client, approved)
+        assert "Nobody has signed yet." in page(client, approved)
+        agreed = {"manifest_hash": bytes(approved.manifest_hash or b"").hex()}
+        refused = client.post(url("release", approved.pk), agreed)
+        assert refused.status_code == 409
+        assert "has not signed the manifest with their key yet" in refused.content.decode()
+        assert Disbursement.objects.get(pk=approved.pk).status == "approved"
+        approvals.sign(approved, approver)
+        assert says not in page(client, approved)
+        assert client.post(url("release", approved.pk), agreed).status_code == 302
 
     @pytest.mark.parametrize(
         ("content", "status", "says"),

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -363,6 +364,42 @@ class TestDevice:
         device.install_hwi(DEVICE)
         device.run("sign", str(path), "--out", str(out), says="sign\n")
         assert signed_tx(out.read_text())
+
+
+class TestTerminal:
+    def test_asks_twice_for_a_new_passphrase_and_shows_none(self, host: Host) -> None:
+        out, status = type_in(host, ["key", "new", "--network", "regtest"], [SECRET, SECRET])
+        assert status == 0
+        assert out.count("The same again: ") == 1
+        assert SECRET not in out
+        assert host.run("key", "show").splitlines()[-1] in out
+        (host.home / "key.json").unlink()
+        out, status = type_in(host, ["key", "new", "--network", "regtest"], [SECRET, SECRET + "x"])
+        assert (status, "passphrase_differs" in out) == (4, True)
+        assert not (host.home / "key.json").exists()
+
+
+def type_in(host: Host, arguments: list[str], answers: list[str]) -> tuple[str, int]:
+    """Run the program at a terminal and answer each question; return all that the terminal showed."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        command = [sys.executable, "-m", "payments.signer", "--home", str(host.home), *arguments]
+        os.execve(sys.executable, command, host.environment() | {"COLUMNS": "200", "TERM": "dumb"})
+    seen = b""
+    while True:
+        try:
+            part = os.read(terminal, 4_096)
+        except OSError:
+            break
+        if not part:
+            break
+        seen += part
+        if seen.endswith(b": ") and answers:
+            os.write(terminal, answers.pop(0).encode() + b"\n")
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    return seen.decode(errors="replace"), os.waitstatus_to_exitcode(status)
 
 
 class TestKit:
