@@ -231,6 +231,8 @@ class PayoutMachine(RuleBasedStateMachine):
                     self.store.give_up(payout_id) if turn % 8 == 7 else self.store.thaw(payout_id)
             self.network.mine()
             self.store.follow()
+            if turn < FINAL_DEPTH + 2:
+                self.holds()
         self.holds()
         self.check_known()
         self.check_alive()
