@@ -4,14 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.utils import timezone
 
 from ledger.reconciliation.service import reconcile
 from payments.models import Alarm, Payment, Payout, PayoutTx, PayoutTxKind, SigningRequest, StatusChange
-from payments.models.history import move
 from payments.onchain import node, returned
-from payments.payout import bump, chain, dispatch, engine, rounds, signing, store, void, wallets
+from payments.payout import bump, chain, dispatch, engine, rounds, signing, store, wallets
+from payments.services import interventions
 from payments.services import signing as service
 from payments.states import PaymentStatus, PayoutStatus
 from tests.regtest.ministry import use_node
@@ -47,22 +46,19 @@ def raise_fee(payout: Payout, feerate_sat_kvb: int, *, over_pending: bool = Fals
     return version
 
 
-def give_up(payout: Payout) -> PayoutTx:
-    """Write the void that two people agreed to."""
-    client = node.connect()
-    wallets.add_change(payout.wallet, client, 2)
-    planned = void.prepare(payout.pk, 5_000, client)
-    held = read(payout)
-    with transaction.atomic():
-        locked = (
-            Payout.objects.select_for_update(of=("self",))
-            .select_related("wallet", "current")
-            .get(pk=payout.pk)
-        )
-        version = void.write(locked, planned)
-        if held.status != PayoutStatus.VOIDING:
-            move(Payout.objects.filter(pk=payout.pk), old=held.status, new=PayoutStatus.VOIDING, due_at=None)
+def give_up(treasury: Treasury, payout: Payout) -> PayoutTx:
+    """Two people give the payout up, and workers hear the doorbells."""
+    ministry = treasury.ministry
+    treasurer = treasury.member("treasurer")
+    shown = interventions.preview(by=treasurer, payout_id=payout.pk, kind="void")
+    asked = interventions.propose(
+        by=treasurer, payout_id=payout.pk, kind="void", note="Its signers are gone.", shown=shown
+    )
+    agreed = interventions.approve(by=ministry.approver, intervention_id=asked.pk, note="I looked.")
+    dispatch.intervene(intervention_id=agreed.pk)
     dispatch.advance(payout_id=payout.pk)
+    version = read(payout).current
+    assert version is not None
     return version
 
 
@@ -119,7 +115,7 @@ class TestVoid:
     def test_of_an_abandoned_one_is_signed_in_a_request_of_its_own(self, treasury: Treasury) -> None:
         payout, first = treasury.seal()
         treasury.sign(first, 0)
-        version = give_up(payout)
+        version = give_up(treasury, payout)
         second = treasury.request(payout)
         assert (second.version_id, version.kind) == (version.pk, PayoutTxKind.VOID)
         assert states() == {first.pk: "closed", second.pk: "waiting"}
@@ -139,7 +135,7 @@ class TestVoid:
     def test_that_comes_too_late_for_a_signer_who_sends_by_themselves(self, treasury: Treasury) -> None:
         """Signatures that were given cannot be taken back: the payout is mined, and the void's request is closed."""
         payout, first = treasury.seal()
-        give_up(payout)
+        give_up(treasury, payout)
         second = treasury.request(payout)
         send_elsewhere(treasury, first)
         treasury.ministry.mine(1)
@@ -197,7 +193,7 @@ class TestDeadline:
         payout, first = treasury.seal()
         SigningRequest.objects.update(deadline_at=timezone.now() - timedelta(seconds=1))
         rounds.sweep()
-        give_up(payout)
+        give_up(treasury, payout)
         second = treasury.request(payout)
         rounds.sweep()
         alarm = Alarm.objects.get(code="signing_overdue")

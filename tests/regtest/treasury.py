@@ -45,6 +45,10 @@ class Treasury:
         """The newest request of a payout."""
         return SigningRequest.objects.filter(version__payout=payout).latest("pk")
 
+    def member(self, role: str) -> User:
+        """Somebody with a role in the program."""
+        return factories.make_member(self.ministry.program, role)
+
     def upload(self, request: SigningRequest, data: str | bytes) -> signing.Upload:
         """Bring back what a signer returned, and ring."""
         raw = data.encode() if isinstance(data, str) else data
