@@ -47,6 +47,8 @@ class Miner:
         funded = self.wallet.call(
             "walletcreatefundedpsbt",
             outputs=[{address: to_btc(amount_sat)} for address in addresses],
+            # Left to the wallet it is sometimes 21, which this software's policy takes for a token and refuses.
+            locktime=0,
             options={"fee_rate": str(FEERATE_SAT_VB), "change_type": "bech32", "add_inputs": True},
         )
         signed = self.wallet.call("walletprocesspsbt", funded["psbt"])
