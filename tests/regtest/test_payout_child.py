@@ -222,11 +222,16 @@ class TestTheParent:
 class TestRefusal:
     def test_where_there_is_no_change(self, settings: object) -> None:
         use_node(settings)
-        low = Ministry.open(deposits_sat=[41_270, 900_000], code="LOW", feerate_ceiling_sat_kvb=5_000)
+        low = Ministry.open(
+            deposits_sat=[40_400, 900_000],
+            code="LOW",
+            feerate_floor_sat_kvb=2_000,
+            feerate_ceiling_sat_kvb=2_000,
+        )
         payout = send(low, [40_000])
         assert payout.current.change_sat == 0
         with pytest.raises(child.NoChangeToSpend):
-            lift(payout, 4_000)
+            lift(payout, 2_000)
         assert Payout.objects.count() == 1
 
     def test_where_the_payout_pays_enough_by_itself(self, ministry: Ministry, client: node.Node) -> None:
