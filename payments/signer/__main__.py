@@ -1,6 +1,7 @@
 """Signs govpay's payouts on a host of its own; `python -m payments.signer --help` lists what it does."""
 
 import argparse
+import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from payments.signer import (
     screen,
     vault,
 )
-from payments.signer.refusal import Refusal, StoreFailed, Unreadable
+from payments.signer.refusal import NotConfirmed, Refusal, StoreFailed, Unreadable
 
 EXIT_CODES = """\
 exit codes:
@@ -47,9 +48,15 @@ def main(arguments: list[str] | None = None) -> int:
         console.file.flush()
         print(f"refused ({refusal.code}): {refusal.message}", file=sys.stderr)  # noqa: T201 - it is a program.
         return refusal.exit_status
+    except sqlite3.Error as error:
+        print(f"refused (store_unreadable): The store does not work: {error}", file=sys.stderr)  # noqa: T201
+        return StoreFailed.exit_status
+    except OSError as error:
+        print(f"refused (file): {error}", file=sys.stderr)  # noqa: T201
+        return Unreadable.exit_status
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)  # noqa: T201
-        return 7
+        return NotConfirmed.exit_status
     return 0
 
 
@@ -85,7 +92,7 @@ def _save_key(args: argparse.Namespace, secret: str, passphrase: bytes) -> dict[
 
 
 def _key_show(args: argparse.Namespace, console: Console) -> None:
-    about = vault.read(args.home / ceremony.KEY_FILE, keys.KIND)
+    about = keys.read(args.home / ceremony.KEY_FILE)
     screen.show_key(console, about, keys.origin_text(about))
 
 
@@ -123,11 +130,11 @@ def _approver_new(args: argparse.Namespace, console: Console) -> None:
 
 
 def _approver_show(args: argparse.Namespace, console: Console) -> None:
-    console.print(approver.registration(vault.read(args.key, approver.KIND)), soft_wrap=True)
+    console.print(approver.registration(approver.read(args.key)), soft_wrap=True)
 
 
 def _approve(args: argparse.Namespace, console: Console) -> None:
-    about = vault.read(args.key, approver.KIND)
+    about = approver.read(args.key)
     summary = screen.Summary()
     try:
         with args.manifest.open("rb") as file:

@@ -23,7 +23,12 @@ def new(path: Path, *, username: str, passphrase: bytes) -> dict[str, Any]:
         "proof": manifest.sign(key, manifest.possession_message(username, public_key)).hex(),
     }
     vault.write(path, key.private_bytes_raw(), passphrase, about)
-    return vault.read(path, KIND)
+    return read(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what is public of an approver's key file; raise KeyRefused."""
+    return vault.read(path, KIND, ("username", "public_key", "proof"))
 
 
 def registration(about: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from payments.signer import config, descriptor, keys, store, vault
+from payments.signer import config, descriptor, keys, store
 from payments.signer.refusal import KeyRefused, Unreadable
 
 KEY_FILE = "key.json"
@@ -71,7 +71,7 @@ def _key(home: Path, found: descriptor.Descriptor, network: str, device: str | N
             if key.fingerprint.hex() == device:
                 return {"fingerprint": device, "path": descriptor.path_text(key.path)}
         raise KeyRefused("key_other", f"The descriptor has no key of the device [{device}].")
-    about = vault.read(home / KEY_FILE, keys.KIND)
+    about = keys.read(home / KEY_FILE)
     if about["network"] != network:
         raise KeyRefused("key_other", f"The key was made for {about['network']}, not {network}.")
     if keys.origin_text(about) not in found.text:

@@ -63,6 +63,8 @@ class Desk:
             )
         if out.exists():
             raise Refusal("out_exists", f"There is a file {out} already; name another.")
+        if not out.parent.is_dir():
+            raise Unreadable("file", f"There is no folder {out.parent}.")
         examined, _ = self.inspect(path, accepted=accepted, now=now)
         if not is_agreed:
             screen.confirm(self.console, "sign")
@@ -85,7 +87,7 @@ class Desk:
         if self.config.key_file is None:
             hwi.require(self.config.network, self.config.key.fingerprint.hex())
             return None
-        vault.read(self.config.key_file, keys.KIND)
+        keys.read(self.config.key_file)
         passphrase = vault.ask("Passphrase", passphrase_fd)
         return keys.open_master(self.config.key_file, passphrase, self.config.key)
 

@@ -44,7 +44,12 @@ def save(path: Path, secret: str, *, network: str, derivation: str, passphrase: 
         "xpub": str(wallycore.bip32_key_to_base58(account, wallycore.BIP32_FLAG_KEY_PUBLIC)),
     }
     vault.write(path, secret.encode(), passphrase, about)
-    return vault.read(path, KIND)
+    return read(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return what is public of a key file; raise KeyRefused."""
+    return vault.read(path, KIND, ("network", "fingerprint", "path", "xpub"))
 
 
 def origin_text(about: dict[str, Any]) -> str:
@@ -54,7 +59,7 @@ def origin_text(about: dict[str, Any]) -> str:
 
 def open_master(path: Path, passphrase: bytes, key: descriptor.Key) -> Any:
     """Return the master private key of the file; raise KeyRefused unless it is the descriptor's key."""
-    content = vault.read(path, KIND)
+    content = read(path)
     master = _master(vault.open_(content, passphrase).decode())
     if bytes(wallycore.bip32_key_get_fingerprint(master)) != key.fingerprint:
         raise KeyRefused("key_other", "The key file holds another key than the configured one.")

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,11 @@ def write(path: Path, secret: bytes, passphrase: bytes, about: dict[str, str]) -
         os.fsync(file.fileno())
 
 
-def read(path: Path, kind: str) -> dict[str, Any]:
-    """Return what a key file of this kind says openly; raise KeyRefused when it is none, or others may read it."""
+def read(path: Path, kind: str, names: Collection[str] = ()) -> dict[str, Any]:
+    """Return what a key file of this kind says openly, these names among it.
+
+    Raises KeyRefused when it is no such file, or others may read it.
+    """
     try:
         if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyRefused("key_permissions", f"{path} is open to others; give it the mode 600.")
@@ -60,6 +64,8 @@ def read(path: Path, kind: str) -> dict[str, Any]:
         raise KeyRefused("key_file", f"{path} is not a key file.") from error
     if not isinstance(content, dict) or (content.get("format"), content.get("kind")) != (FORMAT, kind):
         raise KeyRefused("key_file", f"{path} is not a {FORMAT} file of a {kind} key.")
+    if not all(isinstance(content.get(name), str) for name in names):
+        raise KeyRefused("key_file", f"{path} is damaged.")
     return content
 
 

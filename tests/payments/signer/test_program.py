@@ -246,6 +246,19 @@ class TestSign:
         assert not out.exists()
         assert signer.run("verify-store") == head
 
+    def test_signs_one_of_two_that_contradict_each_other_at_the_same_moment(self, signer: Host) -> None:
+        signer.configure("is_attended = true", "is_attended = false")
+        racers = []
+        for number in (1, 2):
+            given = Draft(kind="bump", coins=[scene.Coin(number)]).bundle()
+            path = signer.write(f"{number}", bundle.dump(given))
+            out = str(signer.home / f"{number}.psbt")
+            racers.append(signer.start("sign", str(path), "--out", out, "--yes", secrets=(SECRET,)))
+        told = [racer.communicate(timeout=120)[1] for racer in racers]
+        assert sorted(racer.returncode for racer in racers) == [0, 1]
+        assert sum(text.startswith("refused (payment_elsewhere): ") for text in told) == 1
+        assert len(list(signer.home.glob("*.psbt"))) == 1
+
     def test_asks_unless_the_configuration_lets_it(self, signer: Host) -> None:
         path, out = signer.write("a", bundle.dump(Draft().bundle())), signer.home / "signed.psbt"
         command = ("sign", str(path), "--out", str(out))
@@ -284,6 +297,21 @@ class TestSign:
         signer.configure(old, new)
         path = signer.write("a", bundle.dump(Draft().bundle()))
         assert signer.run("inspect", str(path), code=code).startswith("refused (")
+
+    def test_says_what_is_broken(self, signer: Host) -> None:
+        given = signer.write("a", bundle.dump(Draft().bundle()))
+        out = str(signer.home / "nowhere" / "x")
+        assert "(file)" in signer.run("sign", str(given), "--out", out, secrets=(SECRET,), code=3)
+        path = signer.home / "key.json"
+        content = json.loads(path.read_text())
+        for damaged in ({**content, "xpub": 5}, {"format": "govpay-key-1", "kind": "bitcoin"}, []):
+            path.write_text(json.dumps(damaged))
+            assert signer.run("key", "show", code=4).startswith("refused (key_file): ")
+        store = signer.home / "store.sqlite"
+        content_of_store = bytearray(store.read_bytes())
+        content_of_store[4_096:8_192] = bytes(4_096)
+        store.write_bytes(content_of_store)
+        assert signer.run("verify-store", code=6).startswith("refused (store_")
 
     def test_does_not_trust_a_configuration_that_others_may_write(self, signer: Host) -> None:
         (signer.home / "config.toml").chmod(0o666)

@@ -1,11 +1,14 @@
 """The rules that a bundle keeps by itself: a right one is signed in full, and each change is refused by its own rule."""
 
+import base64
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 import wallycore
+from hypothesis import given
+from hypothesis import strategies as st
 
 from payments.signer import bundle, manifest, psbt
 from payments.signer.bundle import Bundle, Signature, SignedManifest
@@ -320,6 +323,47 @@ class TestCaps:
 
     def test_refuses_to_pay_more_than_there_is(self) -> None:
         assert refusal(Draft(coins=[Coin(1, 196_999)]).bundle()) == "fee_negative"
+
+
+class TestAnyPsbt:
+    """Whatever stands in the PSBT, what is signed pays the manifest and ourselves, or it is refused by a rule."""
+
+    @given(st.data())
+    def test_with_any_byte_changed(self, data: st.DataObject) -> None:
+        made = Draft(wallet=MULTISIG, coins=[Coin(1), Coin(2, 20_000)])
+        raw = bytearray(base64.b64decode(made.psbt()))
+        for _ in range(data.draw(st.integers(1, 3))):
+            raw[data.draw(st.integers(5, len(raw) - 1))] = data.draw(st.integers(0, 255))
+        text = base64.b64encode(raw).decode()
+        try:
+            facts = psbt.decode(text)
+            examined = scene.examine(
+                made.bundle(psbt=text, txid=facts.txid), scene.configure(MULTISIG, signer=1)
+            )
+        except Refusal:
+            return
+        assert [paid.line for paid in examined.payments] == made.paid
+        for change in examined.change:
+            ours = MULTISIG.script_pubkey(CHANGE, change.index)
+            assert facts.outputs[change.vout].script_pubkey == ours
+        assert examined.fee_sat <= scene.CAPS.fee_sat
+        signed = psbt.sign(text, scene.master(scene.WORDS[1]), examined.keys)
+        public_keys = [MULTISIG.public_key(*key) for key in examined.keys]
+        assert psbt.require_signed(text, signed, public_keys) == signed
+
+    @given(st.data())
+    def test_with_any_character_of_the_bundle_changed(self, data: st.DataObject) -> None:
+        text = bundle.dump(Draft().bundle())
+        at = data.draw(st.integers(0, len(text) - 2))
+        changed_text = (
+            text[:at] + data.draw(st.sampled_from('0123456789abcdefABZ"{}[],:|\\n')) + text[at + 1 :]
+        )
+        try:
+            examined = scene.examine(bundle.load(changed_text))
+        except Refusal:
+            return
+        assert [paid.line for paid in examined.payments] == scene.lines()
+        assert [change.index for change in examined.change] == [4]
 
 
 class TestPsbt:
