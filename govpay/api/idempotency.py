@@ -41,19 +41,33 @@ class Idempotent:
     """A view mixin: every POST runs in one database transaction and honors ``Idempotency-Key``.
 
     A refused request stores nothing, so the same key may carry the corrected attempt. Two at once: the second
-    waits on the unique index and then gets the stored answer.
+    waits on the unique index and then gets the stored answer. A view's ``prepare`` is called before the database
+    transaction, unless an answer is stored already: there it asks the node, and raises what it refuses.
     """
+
+    prepare: Callable[..., None] | None = None
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)  # type: ignore[misc]
         handler = getattr(self, "post", None)
         if request.method == "POST" and handler is not None:
             # Dispatch looks the handler up after this, so only this request's view answers through it.
-            setattr(self, "post", functools.partial(_answer_once, handler))  # noqa: B010
+            setattr(self, "post", functools.partial(_answer_once, self.prepare, handler))  # noqa: B010
 
 
-def _answer_once(handler: Callable[..., Response], request: Request, *args: Any, **kwargs: Any) -> Response:
+def _answer_once(
+    prepare: Callable[..., None] | None,
+    handler: Callable[..., Response],
+    request: Request,
+    *args: Any,
+    **kwargs: Any,
+) -> Response:
     key = request.headers.get("Idempotency-Key")
+    by: Any = request.user
+    if prepare is not None and not (
+        key is not None and IdempotencyRecord.objects.filter(user=by, key=key).exists()
+    ):
+        prepare(request, *args, **kwargs)
     with transaction.atomic():
         if key is None:
             return handler(request, *args, **kwargs)

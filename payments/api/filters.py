@@ -6,10 +6,19 @@ from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
 
 from govpay.api.filters import IdFilter
-from payments.models import Disbursement, Enrollment, Intake, Payment, Payout, SigningRequest
+from payments.models import (
+    Disbursement,
+    Enrollment,
+    Intake,
+    Intervention,
+    InterventionKind,
+    Payment,
+    Payout,
+    SigningRequest,
+)
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.models.signing import RequestState
-from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
+from payments.states import DisbursementStatus, InterventionStatus, PaymentStatus, PayoutStatus
 
 
 class Enrollments(filters.FilterSet):  # type: ignore[misc]
@@ -72,7 +81,7 @@ class Payouts(filters.FilterSet):  # type: ignore[misc]
     """By status, program, list or tx."""
 
     status = filters.ChoiceFilter(choices=PayoutStatus.choices)
-    program = IdFilter(field_name="disbursement__program_id")
+    program = IdFilter(field_name="wallet__program_id")
     disbursement = IdFilter(field_name="disbursement_id")
     txid = filters.CharFilter(
         field_name="txs__txid", max_length=64, help_text="Of any signed version of the payout."
@@ -93,6 +102,20 @@ class SigningRequests(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = SigningRequest
+        fields: list[str] = []
+
+
+class Interventions(filters.FilterSet):  # type: ignore[misc]
+    """By status, kind, program or payout, and those that the user may decide."""
+
+    status = filters.ChoiceFilter(choices=InterventionStatus.choices)
+    kind = filters.ChoiceFilter(choices=InterventionKind.choices)
+    program = IdFilter(field_name="wallet__program_id")
+    payout = IdFilter(field_name="payout_id")
+    waits_for_me = filters.BooleanFilter()
+
+    class Meta:
+        model = Intervention
         fields: list[str] = []
 
 

@@ -3,7 +3,16 @@
 from django.urls import path
 
 from govpay.api import converters
-from payments.api.views import disbursements, intakes, manifests, payments, people, programs, signing
+from payments.api.views import (
+    disbursements,
+    intakes,
+    interventions,
+    manifests,
+    payments,
+    people,
+    programs,
+    signing,
+)
 
 __all__ = ["converters", "urlpatterns"]
 
@@ -12,6 +21,7 @@ ENROLLMENT = "enrollments/<id:enrollment_id>/"
 INTAKE = "intakes/<id:intake_id>/"
 LIST = "disbursements/<id:disbursement_id>/"
 PAYMENT = "payments/<id:payment_id>/"
+INTERVENTION = "interventions/<id:intervention_id>/"
 PAYOUT = "payouts/<id:payout_id>/"
 SIGNING = "signing-requests/<id:signing_request_id>/"
 
@@ -54,6 +64,20 @@ urlpatterns = [
     path(f"{PAYMENT}history/", payments.PaymentHistory.as_view(), name="payment-history"),
     path("payouts/", payments.PayoutList.as_view(), name="payouts"),
     path(PAYOUT, payments.PayoutRead.as_view(), name="payout"),
+    path(f"{PAYOUT}preview/", interventions.PayoutPreview.as_view(), name="payout-preview"),
+    path(
+        f"{PAYOUT}interventions/",
+        interventions.PayoutInterventions.as_view(),
+        name="payout-interventions",
+    ),
+    path(f"{PAYOUT}reissues/", interventions.PayoutReissues.as_view(), name="payout-reissues"),
+    path(f"{LIST}reissues/", interventions.DisbursementReissues.as_view(), name="disbursement-reissues"),
+    path(f"{PROGRAM}wallet/unhalt/", interventions.Unhalt.as_view(), name="program-wallet-unhalt"),
+    path("interventions/", interventions.InterventionList.as_view(), name="interventions"),
+    path(INTERVENTION, interventions.InterventionRead.as_view(), name="intervention"),
+    path(f"{INTERVENTION}approve/", interventions.Approve.as_view(), name="intervention-approve"),
+    path(f"{INTERVENTION}reject/", interventions.Reject.as_view(), name="intervention-reject"),
+    path(f"{INTERVENTION}history/", interventions.InterventionHistory.as_view(), name="intervention-history"),
     path(f"{PAYOUT}history/", payments.PayoutHistory.as_view(), name="payout-history"),
     path("signing-requests/", signing.SigningRequestList.as_view(), name="signing-requests"),
     path(SIGNING, signing.SigningRequestRead.as_view(), name="signing-request"),

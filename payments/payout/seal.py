@@ -35,9 +35,13 @@ CHANGE_SCRIPTS_AT_ONCE = 20
 OUTPUT_OVERHEAD_VB = 9
 
 # Locks what nobody else is sealing. The list's own row is read once, so that a list that is stopped claims nothing.
+# What a line reissues must be void still: a reorganization of 100 blocks may have undone that.
 CLAIM = """
 SELECT p.id, p.script_pubkey, p.amount_sat FROM payments_payment p
 WHERE p.disbursement_id = (SELECT id FROM payments_disbursement WHERE id = %s AND status = 'released')
+AND (p.reissue_of_id IS NULL OR 'voided' = (
+    SELECT v.status FROM payments_payment o JOIN payments_payout v ON v.id = o.payout_id
+    WHERE o.id = p.reissue_of_id))
 AND p.payout_id IS NULL AND p.status = 'pending'
 ORDER BY p.id LIMIT %s FOR UPDATE SKIP LOCKED
 """

@@ -7,6 +7,7 @@ from django.db.models.functions import Coalesce
 
 from payments.models import Enrollment, Payment, Payout, PayoutTx, Reservation
 from payments.selectors import node, scope
+from payments.states import PaymentStatus
 
 _PAYMENT = (
     "id",
@@ -20,6 +21,8 @@ _PAYMENT = (
     "payout_status",
     "txid",
     "vout",
+    "reissue_of_id",
+    "reissued_by_id",
     "block_hash",
     "block_height",
     "confirmations",
@@ -52,9 +55,11 @@ def payments(user: Any) -> QuerySet[Any]:
     enrolled = Enrollment.objects.filter(
         beneficiary_id=OuterRef("beneficiary_id"), program_id=OuterRef("disbursement__program_id")
     )
+    reissues = Payment.objects.filter(reissue_of=OuterRef("pk")).exclude(status=PaymentStatus.CANCELLED)
     rows = Payment.objects.filter(disbursement__program_id__in=scope.programs(user)).annotate(
         reference=Subquery(enrolled.values("reference")[:1]),
         payout_status=F("payout__status"),
+        reissued_by_id=Subquery(reissues.values("pk")[:1]),
         txid=Coalesce("payout__mined_txid", "payout__current__txid"),
         block_hash=F("payout__mined_block_hash"),
         block_height=F("payout__mined_height"),

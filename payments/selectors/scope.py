@@ -10,6 +10,7 @@ from payments.models import (
     Disbursement,
     Enrollment,
     Intake,
+    Intervention,
     Membership,
     Payment,
     Payout,
@@ -30,7 +31,8 @@ _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "disbursement_id": (Disbursement.objects.all, "program"),
     "payment_id": (Payment.objects.all, "disbursement__program"),
     "signing_request_id": (SigningRequest.objects.all, "version__payout__wallet__program"),
-    "payout_id": (Payout.objects.all, "disbursement__program"),
+    "payout_id": (Payout.objects.all, "wallet__program"),
+    "intervention_id": (Intervention.objects.all, "wallet__program"),
 }
 
 

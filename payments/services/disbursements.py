@@ -14,7 +14,7 @@ from payments.models import Disbursement, ManifestSignature, Payment, Role, Sign
 from payments.models.history import move
 from payments.payout import coins, failpoint, plan
 from payments.selectors import funds
-from payments.services import authority, manifest
+from payments.services import authority, manifest, reissues
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
 
 MAX_ERRORS = 100
@@ -161,6 +161,7 @@ def release(
         raise authority.SamePersonTwice("Maker, approver and releaser must be three different people.")
     _require_status(disbursement, DisbursementStatus.APPROVED)
     require_manifest(disbursement, manifest_hash)
+    reissues.require_final(disbursement)
     _require_signature(disbursement, by)
     move(
         _row(disbursement),

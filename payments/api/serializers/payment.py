@@ -12,7 +12,10 @@ from payments.states import PaymentStatus, PayoutStatus
 
 
 class PaymentOut(serializers.Serializer[Any]):
-    """One line. Where it is on chain is its payout's state; confirmations count blocks that govpay has read."""
+    """One line, and the voided payment that it stands in for, or the one that stands in for it.
+
+    Where it is on chain is its payout's state; confirmations count blocks that govpay has read.
+    """
 
     id = serializers.IntegerField()
     disbursement_id = serializers.IntegerField()
@@ -26,6 +29,8 @@ class PaymentOut(serializers.Serializer[Any]):
     payout_status = serializers.ChoiceField(choices=PayoutStatus.choices, allow_null=True)
     txid = serializers.CharField(allow_null=True)
     vout = serializers.IntegerField(allow_null=True)
+    reissue_of_id = serializers.IntegerField(allow_null=True)
+    reissued_by_id = serializers.IntegerField(allow_null=True)
     block_hash = serializers.CharField(allow_null=True)
     block_height = serializers.IntegerField(allow_null=True)
     confirmations = serializers.IntegerField()

@@ -67,7 +67,7 @@ class DisbursementList(Idempotent, ScopedList):
         intake = _make(request, program_id)
         if intake.status != IntakeStatus.LOADED:
             return intakes.refused_or(intake, None)
-        return _render(request, intake.disbursement.pk, status.HTTP_201_CREATED)
+        return render(request, intake.disbursement.pk, status.HTTP_201_CREATED)
 
 
 def _make(request: Request, program_id: int) -> Intake:
@@ -83,7 +83,8 @@ def _make(request: Request, program_id: int) -> Intake:
     return lists.create_from_csv(by=by, program_id=program_id, filename=file.name, **upload.validated_data)
 
 
-def _render(request: Request, disbursement_id: int, code: int = status.HTTP_200_OK) -> Response:
+def render(request: Request, disbursement_id: int, code: int = status.HTTP_200_OK) -> Response:
+    """Answer with a list and its progress."""
     disbursement: Any = selector.get(request.user, disbursement_id)
     disbursement.progress = selector.progress(disbursement_id)
     return Response(serializers.DisbursementDetail(disbursement).data, code)
@@ -95,7 +96,7 @@ class DisbursementRead(Scoped):
     @extend_schema(operation_id="disbursements_read", tags=["lists"], responses=DETAIL)
     def get(self, request: Request, disbursement_id: int) -> Response:
         """Return a list with its control totals, its manifest hash and its progress."""
-        return _render(request, disbursement_id)
+        return render(request, disbursement_id)
 
 
 class Submit(Idempotent, Scoped):
@@ -107,7 +108,7 @@ class Submit(Idempotent, Scoped):
         Nothing(data=request.data).is_valid(raise_exception=True)
         by: Any = request.user
         service.submit(by=by, disbursement_id=disbursement_id)
-        return _render(request, disbursement_id)
+        return render(request, disbursement_id)
 
 
 class Approve(Idempotent, Scoped):
@@ -122,7 +123,7 @@ class Approve(Idempotent, Scoped):
         body.is_valid(raise_exception=True)
         by: Any = request.user
         service.approve(by=by, disbursement_id=disbursement_id, **body.validated_data)
-        return _render(request, disbursement_id)
+        return render(request, disbursement_id)
 
 
 class Reject(Idempotent, Scoped):
@@ -137,7 +138,7 @@ class Reject(Idempotent, Scoped):
         body.is_valid(raise_exception=True)
         by: Any = request.user
         service.reject(by=by, disbursement_id=disbursement_id, **body.validated_data)
-        return _render(request, disbursement_id)
+        return render(request, disbursement_id)
 
 
 class Release(Idempotent, Scoped):
@@ -152,7 +153,7 @@ class Release(Idempotent, Scoped):
         body.is_valid(raise_exception=True)
         by: Any = request.user
         service.release(by=by, disbursement_id=disbursement_id, **body.validated_data)
-        return _render(request, disbursement_id)
+        return render(request, disbursement_id)
 
 
 class Cancel(Idempotent, Scoped):
@@ -167,7 +168,7 @@ class Cancel(Idempotent, Scoped):
         body.is_valid(raise_exception=True)
         by: Any = request.user
         service.cancel(by=by, disbursement_id=disbursement_id, **body.validated_data)
-        return _render(request, disbursement_id)
+        return render(request, disbursement_id)
 
 
 class DisbursementPayments(ScopedList):

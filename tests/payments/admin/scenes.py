@@ -13,6 +13,7 @@ from payments.models import (
     Enrollment,
     Intake,
     IntakeError,
+    Intervention,
     Membership,
     NodeStatus,
     Payment,
@@ -114,6 +115,33 @@ def refused_intake(program: Program, officer: User, errors: int = 2) -> Intake:
     return intake
 
 
+def failed_bump(payout: Payout, by: User) -> Intervention:
+    """Somebody asked for a higher fee, and it was not possible any more."""
+    return Intervention.objects.create(
+        kind="bump",
+        payout=payout,
+        wallet=payout.wallet,
+        status="failed",
+        feerate_sat_kvb=3_000,
+        preview={
+            "old_txid": payout.current.txid,
+            "old_fee_sat": 1_234,
+            "old_vsize_vb": 617,
+            "old_feerate_sat_kvb": 2_000,
+            "new_fee_sat": 1_851,
+            "new_vsize_vb": 617,
+            "new_feerate_sat_kvb": 3_000,
+            "fee_added_sat": 617,
+            "added_inputs": [],
+            "needs_second": False,
+        },
+        needs_second=False,
+        note="It waits for a day.",
+        proposed_by=by,
+        failure="The payout is mined now.",
+    )
+
+
 def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:
     """Fill a program; return one row of every model by its model name."""
     coin = factories.fund(program, 10_000_000)
@@ -160,6 +188,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "payment": Payment.objects.get(pk=payments[0].pk),
         "payout": payout,
         "payouttx": payout.txs.get(),
+        "intervention": failed_bump(payout, officer),
         "signingrequest": request,
         "reservation": payout.reservations.get(),
         "chainfact": fact,

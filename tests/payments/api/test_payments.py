@@ -49,6 +49,8 @@ class TestRead:
             "payout_status": "sent",
             "txid": payout.current.txid,
             "vout": 0,
+            "reissue_of_id": None,
+            "reissued_by_id": None,
             "block_hash": "b1" * 32,
             "block_height": 2,
             "confirmations": 2,

@@ -44,6 +44,7 @@ POSSIBLE = {
 def payout(program: Program, officer: User, approver: User, releaser: User) -> Payout:
     """A payout that was sent."""
     found: Payout = scenes.furnish(program, officer, approver, releaser)["payout"]
+    Intervention.objects.all().delete()
     return found
 
 
