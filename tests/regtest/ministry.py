@@ -81,6 +81,10 @@ class Ministry:
         self.miner.mine(blocks)
         follow(self.miner)
 
+    def wallet_rpc(self) -> Rpc:
+        """Speak to the program's wallet in the node, as somebody who has its keys could."""
+        return Rpc(settings.GOVPAY_NODE_URL, wallet=self.program.wallet.name)
+
     def judge(self, *, exactly: bool) -> None:
         """Let the independent checker look at database and node."""
         parts = connection.get_connection_params()
