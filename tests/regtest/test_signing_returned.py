@@ -1,7 +1,9 @@
-"""Everything that may come back from a signer, through the API, the admin and files: what is taken and what is refused."""
+"""Everything that may come back from a signer, through the API, the admin and files: taken, or refused by its rule (F48)."""
 
 import base64
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import wallycore
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from knox.models import AuthToken
 from rest_framework.test import APIClient
@@ -271,6 +274,44 @@ class TestTaken:
         assert len(treasury.upload(request, text).added) == 2
         assert Payout.objects.get().status == PayoutStatus.SENT
         assert PartialSignature.objects.count() == 2
+
+
+class TestTogether:
+    def test_the_same_file_from_many_people_counts_once(self, treasury: Treasury) -> None:
+        """The uploads wait for each other on the payout's row, and all but one find that the signer has signed."""
+        _payout, request = treasury.seal()
+        data = treasury.people[0].sign(request.psbt).encode()
+        start = threading.Barrier(4)
+
+        def bring(_: int) -> tuple[str, ...]:
+            try:
+                start.wait(timeout=10)
+                found = service.upload(by=treasury.carrier, request_id=request.pk, data=data)
+                return found.added
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(max_workers=4) as pool:
+            added = list(pool.map(bring, range(4)))
+        assert sorted(map(len, added)) == [0, 0, 0, 1]
+        assert PartialSignature.objects.count() == 1
+
+    def test_two_signers_at_once_both_count(self, treasury: Treasury) -> None:
+        payout, request = treasury.seal()
+        files = [person.sign(request.psbt).encode() for person in treasury.people]
+        start = threading.Barrier(3)
+
+        def bring(data: bytes) -> int:
+            try:
+                start.wait(timeout=10)
+                return len(service.upload(by=treasury.carrier, request_id=request.pk, data=data).added)
+            finally:
+                connection.close()
+
+        with ThreadPoolExecutor(max_workers=3) as pool:
+            assert list(pool.map(bring, files)) == [1, 1, 1]
+        dispatch.advance(payout_id=payout.pk)
+        assert Payout.objects.get().status == PayoutStatus.SENT
 
 
 class TestFiles:

@@ -50,7 +50,7 @@ def everybody(program: Program) -> User:
         "payments.add_membership",
         "ledger.view_entry",
     )
-    for role in ("officer", "approver", "releaser", "auditor"):
+    for role in ("officer", "approver", "releaser", "signer", "auditor"):
         program.memberships.create(user=user, role=role, granted_by=user)
     return user
 

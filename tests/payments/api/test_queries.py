@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from payments.models import Payment, Program, StatusChange
+from payments.models import PartialSignature, Payment, PayoutTx, Program, SigningRequest, StatusChange
 from payments.services import programs
 from tests import factories
 from tests.payments.admin import scenes
@@ -46,6 +46,26 @@ def grow_payments(furnished: dict[str, Any], officer: User) -> None:
     made = Payment.objects.bulk_create(rows)
     scenes.make_payout(disbursement, made[:10])
     scenes.make_payout(disbursement, made[10:])
+
+
+def grow_requests(furnished: dict[str, Any], officer: User) -> None:
+    first, payout = furnished["signingrequest"], furnished["payout"]
+    for number in range(10):
+        version = PayoutTx.objects.create(
+            payout=payout,
+            kind="bump",
+            txid=scenes.digest(f"bump {number}"),
+            unsigned_tx=b"\x02",
+            fee_sat=2_000 + number,
+            fee_added_sat=1,
+            change_sat=0,
+            vsize_vb=617,
+            feerate_sat_kvb=3_000,
+        )
+        made = SigningRequest.objects.create(
+            version=version, psbt=first.psbt, needed=1, deadline_at=first.deadline_at
+        )
+        PartialSignature.objects.create(request=made, fingerprint="00000000", psbt="", uploaded_by=officer)
 
 
 def grow_history(furnished: dict[str, Any], officer: User) -> None:
@@ -86,6 +106,7 @@ def grow_programs(furnished: dict[str, Any], officer: User) -> None:
         ("/api/v1/payments/{payment}/history/", grow_history),
         ("/api/v1/payouts/", grow_payments),
         ("/api/v1/payouts/{payout}/history/", grow_history),
+        ("/api/v1/signing-requests/", grow_requests),
     ],
 )
 def test_many_rows_cost_as_many_queries_as_one(
