@@ -112,7 +112,7 @@ def text(feerate_sat_kvb: int) -> str:
 
 @transaction.atomic
 def note_wait(disbursement_id: int, error: GovPayError) -> None:
-    """Note since when fees keep a list waiting, and open an alarm once that is long; other reasons end the wait."""
+    """Note since when fees keep a list waiting, and open an alarm once that is long; other reasons are not noted here."""
     rows = Disbursement.objects.filter(pk=disbursement_id)
     if not isinstance(error, BLOCKS):
         return

@@ -13,7 +13,7 @@ from ledger import books
 from ledger.reconciliation.service import reconcile
 from payments.models import Payout, PayoutTx, PayoutTxKind, Program, Reservation, Stop, Wallet
 from payments.onchain import node, tx
-from payments.payout import bump, caps, dispatch, feerate, guard, store
+from payments.payout import bump, caps, dispatch, failpoint, feerate, guard, store
 from payments.states import PayoutStatus
 from tests.regtest.ministry import Ministry, use_node
 
@@ -354,3 +354,38 @@ class TestRefusal:
             bump.build(payout.pk, 10_000, client)
         store.PostgresStore().unlease(payout.pk, token)
         assert raise_fee(payout, 10_000).kind == PayoutTxKind.BUMP
+
+
+class Crash(Exception):
+    """The worker is gone."""
+
+
+class TestCrash:
+    @pytest.mark.parametrize("point", ["K14", "K15", "K16"])
+    def test_at_any_point_of_a_bump_leads_to_one_version_more_and_one_payment_each(
+        self, point: str, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        payout = send(ministry, PEOPLE)
+        hit: list[str] = []
+
+        def crash(at: str) -> None:
+            hit.append(at)
+            if at == point:
+                raise Crash
+
+        with monkeypatch.context() as patched:
+            patched.setattr(failpoint, "hit", crash)
+            with pytest.raises(Crash):
+                raise_fee(payout, 10_000)
+        assert hit[-1] == point
+        assert payout.txs.count() == 2
+        newest = payout.txs.latest("pk")
+        assert (newest.raw is not None) is (point == "K16")
+        assert (newest.txid in ministry_pool(ministry)) is (point == "K16")
+        dispatch.advance(payout_id=payout.pk)
+        payout.refresh_from_db()
+        assert (payout.current_id, payout.txs.count()) == (newest.pk, 2)
+        assert ministry_pool(ministry) == [newest.txid]
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+        require_clean(ministry)
