@@ -50,7 +50,10 @@ class PostgresStore:
         """Take the payout unless another worker has it; return the new token."""
         with connection.cursor() as cursor:
             cursor.execute(
-                "UPDATE payments_payout SET lease_token = lease_token + 1,"  # noqa: S608 - a constant.
+                # A lease need not reach the disk, so a crash of the database may forget it: the clock keeps its token
+                # from being given a second time to somebody else.
+                "UPDATE payments_payout SET lease_token = greatest(lease_token + 1,"  # noqa: S608 - a constant.
+                " (extract(epoch FROM clock_timestamp()) * 1000000)::bigint),"
                 f" lease_until = clock_timestamp() + make_interval(secs => %s) FROM {durability.SOFT} AS soft"
                 " WHERE id = %s AND (lease_until IS NULL OR lease_until < clock_timestamp())"
                 " RETURNING lease_token",

@@ -172,7 +172,6 @@ class Run:
             "voids": "SELECT count(*) FROM payments_payouttx WHERE kind = 'void'",
             "blocks disconnected": "SELECT count(*) FROM payments_block WHERE NOT is_active",
             "blocks": "SELECT count(*) FROM payments_block WHERE is_active",
-            "leases taken": "SELECT coalesce(sum(lease_token), 0)::bigint FROM payments_payout",
             "alarms opened": "SELECT count(*) FROM payments_alarm",
             "alarms open": "SELECT count(*) FROM payments_alarm WHERE closed_at IS NULL",
         }

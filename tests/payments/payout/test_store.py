@@ -45,24 +45,40 @@ def expire(payout: Payout) -> None:
     Payout.objects.filter(pk=payout.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
 
 
+def take(store: PostgresStore, payout: Payout) -> int:
+    """Take the lease, which must be free."""
+    token = store.lease(payout.pk)
+    assert token is not None
+    return token
+
+
 class TestLease:
     def test_is_for_one_worker_at_a_time(self, payout: Payout) -> None:
         store = PostgresStore()
-        assert store.lease(payout.pk) == 1
+        assert take(store, payout) > 0
         assert store.lease(payout.pk) is None
 
     def test_can_be_taken_over_when_it_ran_out(self, payout: Payout) -> None:
         store = PostgresStore()
-        assert store.lease(payout.pk) == 1
+        first = take(store, payout)
         expire(payout)
-        assert store.lease(payout.pk) == 2
+        assert take(store, payout) > first
 
     def test_given_back_is_free_at_once(self, payout: Payout) -> None:
         store = PostgresStore()
-        token = store.lease(payout.pk)
-        assert token is not None
-        store.unlease(payout.pk, token)
-        assert store.lease(payout.pk) == 2
+        first = take(store, payout)
+        store.unlease(payout.pk, first)
+        assert take(store, payout) > first
+
+    def test_forgotten_by_a_crash_of_the_database_does_not_lend_its_token_to_the_next(
+        self, payout: Payout
+    ) -> None:
+        store = PostgresStore()
+        forgotten = take(store, payout)
+        Payout.objects.filter(pk=payout.pk).update(lease_token=payout.lease_token, lease_until=None)
+        assert take(store, payout) > forgotten
+        with pytest.raises(LeaseLost):
+            store.snapshot(payout.pk, forgotten)
 
     def test_is_renewed_between_commands_once_less_than_half_is_left(
         self, payout: Payout, settings: object
@@ -85,33 +101,33 @@ class TestFencing:
     @pytest.mark.parametrize(
         "write",
         [
-            lambda store, pk: store.snapshot(pk, 1),
-            lambda store, pk: store.commit(pk, 1),
-            lambda store, pk: store.unseal(pk, 1, "late"),
-            lambda store, pk: store.quarantine(pk, 1, [], "late"),
-            lambda store, pk: store.persist(pk, 1, b"raw"),
-            lambda store, pk: store.record_sent(pk, 1, "", 60),
-            lambda store, pk: store.freeze(pk, 1, "late"),
-            lambda store, pk: store.retry(pk, 1, "late", 5, True),
+            lambda store, pk, token: store.snapshot(pk, token),
+            lambda store, pk, token: store.commit(pk, token),
+            lambda store, pk, token: store.unseal(pk, token, "late"),
+            lambda store, pk, token: store.quarantine(pk, token, [], "late"),
+            lambda store, pk, token: store.persist(pk, token, b"raw"),
+            lambda store, pk, token: store.record_sent(pk, token, "", 60),
+            lambda store, pk, token: store.freeze(pk, token, "late"),
+            lambda store, pk, token: store.retry(pk, token, "late", 5, True),
         ],
     )
     def test_refuses_every_write_of_an_overtaken_worker(self, write: object, payout: Payout) -> None:
         store = PostgresStore()
-        store.lease(payout.pk)
+        late = take(store, payout)
         expire(payout)
-        store.lease(payout.pk)
+        take(store, payout)
         before = Payout.objects.values().get(pk=payout.pk)
         with pytest.raises(LeaseLost):
-            write(store, payout.pk)  # type: ignore[operator]
+            write(store, payout.pk, late)  # type: ignore[operator]
         assert Payout.objects.values().get(pk=payout.pk) == before
         assert Entry.objects.filter(kind="payout_sent").count() == 0
 
     def test_does_not_let_a_late_worker_free_the_lease_of_another(self, payout: Payout) -> None:
         store = PostgresStore()
-        store.lease(payout.pk)
+        late = take(store, payout)
         expire(payout)
-        store.lease(payout.pk)
-        store.unlease(payout.pk, 1)
+        take(store, payout)
+        store.unlease(payout.pk, late)
         assert store.lease(payout.pk) is None
 
 
