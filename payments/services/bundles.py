@@ -2,9 +2,17 @@
 
 from django.contrib.auth.models import User
 
+from govpay.errors import Conflict
 from payments.models import ManifestSignature, Payment, PayoutKind, PayoutTxKind, SigningRequest
 from payments.services import authority, manifest, signing
 from payments.signer import bundle
+from payments.signer.refusal import Unreadable
+
+
+class BundleImpossible(Conflict):
+    """The bundle would break a limit of its own format, such as its size."""
+
+    code = "bundle_impossible"
 
 
 def make(*, by: User, request_id: int) -> str:
@@ -28,7 +36,7 @@ def make(*, by: User, request_id: int) -> str:
         if is_paying
         else ()
     )
-    return bundle.dump(
+    return _dump(
         bundle.Bundle(
             network=payout.wallet.program.network,
             wallet=payout.wallet.name,
@@ -42,6 +50,13 @@ def make(*, by: User, request_id: int) -> str:
             deadline_at=request.deadline_at,
         )
     )
+
+
+def _dump(made: bundle.Bundle) -> str:
+    try:
+        return bundle.dump(made)
+    except Unreadable as error:
+        raise BundleImpossible(f"The signing program would not read this bundle: {error.message}") from error
 
 
 def _manifests(request: SigningRequest) -> tuple[bundle.SignedManifest, ...]:

@@ -179,6 +179,17 @@ class TestProgram:
         payout.refresh_from_db()
         assert payout.status == PayoutStatus.COMMITTED
 
+    def test_gets_no_bundle_that_it_would_not_read(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        office = Office(tmp_path, hosts=1, others=[], needed=None)
+        office.ministry.pay(office.ministry.release([500_000, 600_000]))
+        request = SigningRequest.objects.get()
+        monkeypatch.setattr(bundle, "MAX_BYTES", 1_000)
+        with pytest.raises(bundles.BundleImpossible) as refused:
+            bundles.make(by=office.carrier, request_id=request.pk)
+        assert refused.value.code == "bundle_impossible"
+
     def test_approves_the_file_that_the_product_hands_out(self, tmp_path: Path) -> None:
         """The approver's own key file: from the download to the release."""
         office = Office(tmp_path, hosts=1, others=[], needed=None)

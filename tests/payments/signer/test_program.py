@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,10 @@ MAINNET_KEY = str(
         wallycore.bip32_key_from_seed(b"seed" * 8, wallycore.BIP32_VER_MAIN_PRIVATE, 0),
         wallycore.BIP32_FLAG_KEY_PRIVATE,
     )
+)
+# The code of a refusal where it is raised.
+RAISED = re.compile(
+    r"(?:Refusal|Unreadable|KeyRefused|DeviceFailed|StoreFailed|NotConfirmed)\(\s*\"([a-z_]+)\""
 )
 # A device that signs with the key that its test put beside it; it speaks as hwi does.
 DEVICE = f"""
@@ -437,3 +442,33 @@ class TestKit:
         product = (ROOT / "requirements.lock").read_text()
         for requirement in pins.rstrip("\n").replace("\\\n", "\\").splitlines():
             assert requirement.replace("\\", "\\\n") in product
+
+
+class TestGuide:
+    def test_has_every_refusal(self) -> None:
+        raised = set()
+        for path in (ROOT / "payments" / "signer").glob("*.py"):
+            raised |= set(RAISED.findall(path.read_text()))
+        assert len(raised) > 60
+        guide = (ROOT / "docs" / "signer.md").read_text()
+        told = re.findall(r"`([a-z0-9_]+)(…?)`", guide)
+        whole = {code for code, more in told if not more}
+        starts = tuple(code for code, more in told if more)
+        assert {code for code in raised if code not in whole and not code.startswith(starts)} == set()
+
+    def test_knows_every_setting_and_command(self, signer: Host) -> None:
+        guide = (ROOT / "docs" / "signer.md").read_text()
+        settings = re.findall(r"(?m)^(\w+) = ", (signer.home / "config.toml").read_text().split("[caps]")[1])
+        assert [name for name in settings if f"caps.{name}`" not in guide] == []
+        for command in (
+            "key new",
+            "key import",
+            "key show",
+            "devices",
+            "descriptor",
+            "approver new",
+            "approve",
+        ):
+            assert f"signer {command}" in guide or f"`{command}`" in guide
+        for command in ("init", "inspect", "sign", "history", "verify-store"):
+            assert f"signer {command}" in guide
