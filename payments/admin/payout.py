@@ -27,6 +27,7 @@ class PayoutAdmin(ProgramScopedAdmin):
     list_filter = (
         ProgramFilter,
         ("status", ChoicesDropdownFilter),
+        ("kind", ChoicesDropdownFilter),
         ProblemFilter,
         by_number("disbursement", "disbursement"),
     )
@@ -99,6 +100,21 @@ class PayoutAdmin(ProgramScopedAdmin):
                 ],
                 more_url=cells.list_of(Payment, payout=obj.pk),
                 more_text="Show its payments",
+            ),
+            Table(
+                "Coins that come back",
+                ("Outpoint", "Amount", "Address"),
+                [
+                    (
+                        cells.outpoint(obj.current.txid, change.vout),
+                        cells.sat(change.amount_sat),
+                        cells.address(change.script_pubkey),
+                    )
+                    for change in obj.current.change.order_by("vout")
+                ]
+                if obj.current
+                else [],
+                "Its newest version gives nothing back.",
             ),
             history("payout", obj.pk),
         ]

@@ -12,6 +12,7 @@ from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import Table
 from payments.models import Coin, ScriptPurpose, Wallet
+from payments.payout import coins
 
 
 @admin.register(Wallet)
@@ -21,7 +22,16 @@ class WalletAdmin(ProgramScopedAdmin):
     list_display = ("name", "program", "signer_kind", "state", "birth_height", "ready")
     list_select_related = ("program",)
     list_filter = (ProgramFilter,)
-    fields = ("name", "program", "signer_kind", "descriptor_text", "state", "birth_height", "ready")
+    fields = (
+        "name",
+        "program",
+        "signer_kind",
+        "descriptor_text",
+        "state",
+        "birth_height",
+        "ready",
+        "merging",
+    )
     when_empty = "A wallet is made together with its program."
 
     def tables(self, request: HttpRequest, obj: Wallet) -> list[Table]:
@@ -51,6 +61,13 @@ class WalletAdmin(ProgramScopedAdmin):
     def descriptor_text(self, wallet: Wallet) -> str:
         """What a watch-only wallet watches."""
         return cells.whole(wallet.descriptor)
+
+    @display(description="merging of small coins")
+    def merging(self, wallet: Wallet) -> str:
+        """Why small coins were not merged when they were last looked at."""
+        if wallet.program.consolidate_feerate_sat_kvb is None:
+            return "The program's rules merge none."
+        return cells.problem(wallet.consolidate_problem) or "Nothing is in the way."
 
     @display(description="state")
     def state(self, wallet: Wallet) -> str:
@@ -118,8 +135,10 @@ class CoinAdmin(ProgramScopedAdmin):
 
     @display(description="state")
     def state(self, coin: Coin) -> str:
-        """Whether a block spent it."""
+        """Whether a block spent it, or nobody will."""
         if coin.spent_by_txid is None:
+            if coins.is_dust(coin):
+                return cells.label("", "dust, left alone")
             return cells.label("", "unspent", cells.GOOD)
         return cells.label("", "spent")
 

@@ -5,7 +5,7 @@ from typing import Any
 from django.db import connection
 from django.db.models import QuerySet
 
-from payments.models import ScriptPurpose, Wallet, WalletScript
+from payments.models import Coin, ScriptPurpose, Wallet, WalletScript
 from payments.onchain import fee, tx
 from payments.payout.selection import MAX_INPUTS, FreeCoin, Terms
 from payments.states import PayoutStatus
@@ -73,6 +73,11 @@ def least_deposit_sat(wallet: Wallet) -> int:
     other deposit and left where it is.
     """
     return fee.fee_sat(weight=wallet.input_weight, feerate_sat_kvb=wallet.program.feerate_ceiling_sat_kvb)
+
+
+def is_dust(coin: Coin) -> bool:
+    """Tell whether this is a stranger's dust, which payouts leave where it is."""
+    return coin.funding_entry_id is not None and coin.amount_sat < least_deposit_sat(coin.wallet)
 
 
 def free(wallet: Wallet, need_sat: int, *, feerate_sat_kvb: int) -> list[FreeCoin]:
