@@ -87,8 +87,8 @@ class SigningRequestAdmin(ProgramScopedAdmin):
         is_carrier = scope.holds(request, program_id, *service.CARRIERS)
         offered = {
             "upload_signatures": is_carrier and row.state in OPEN_STATES,
-            "download_psbt": is_reader,
-            "download_bundle": is_reader,
+            "download_psbt": is_reader and row.state != RequestState.CLOSED,
+            "download_bundle": is_reader and row.state != RequestState.CLOSED,
         }
         return [self.get_unfold_action(name) for name, is_offered in offered.items() if is_offered]
 
@@ -179,6 +179,9 @@ class SigningRequestAdmin(ProgramScopedAdmin):
         if obj.state == RequestState.SUPERSEDED:
             text = "A newer version of the payout waits too. Whichever gets its signatures first is sent."
             return [Notice(text, cells.INFO, "There is a newer version")]
+        if obj.state == RequestState.CLOSED:
+            text = "Another version was signed, the payout was given up, or a block holds it. Nobody should sign this."
+            return [Notice(text, cells.INFO, "No signature is taken any more")]
         return []
 
     def tables(self, request: HttpRequest, obj: Any) -> list[Table]:

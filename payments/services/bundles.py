@@ -4,7 +4,7 @@ from django.contrib.auth.models import User
 
 from govpay.errors import Conflict
 from payments.models import ManifestSignature, Payment, PayoutKind, PayoutTxKind, SigningRequest
-from payments.services import authority, manifest, signing
+from payments.services import manifest, signing
 from payments.signer import bundle
 from payments.signer.refusal import Unreadable
 
@@ -16,15 +16,14 @@ class BundleImpossible(Conflict):
 
 
 def make(*, by: User, request_id: int) -> str:
-    """Return the text of a request's bundle (payments.signer.bundle); raise NotFound, RoleMissing.
+    """Return the text of a request's bundle (payments.signer.bundle); raise what ``signing.hand_out`` raises.
 
     It carries the list's manifest with the signatures of its approvers' keys; without enough of those the signing
     program refuses it, whatever is made of it here.
     """
-    request = signing.get(request_id)
+    request = signing.hand_out(by=by, request_id=request_id)
     version = request.version
     payout = version.payout
-    authority.require(user=by, program_id=payout.wallet.program_id, roles=signing.READERS)
     kind = (
         version.kind
         if payout.kind == PayoutKind.PAYMENTS or version.kind == PayoutTxKind.VOID

@@ -9,7 +9,7 @@ from django.db import transaction
 from govpay.errors import Conflict, NotFound
 from payments import doorbell
 from payments.models import PartialSignature, Payout, Role, SigningRequest
-from payments.models.signing import OPEN_STATES
+from payments.models.signing import OPEN_STATES, RequestState
 from payments.onchain import psbt, returned
 from payments.payout import guard, signing
 from payments.services import authority
@@ -35,10 +35,22 @@ class Upload(NamedTuple):
 
 
 def download(*, by: User, request_id: int) -> bytes:
-    """Return the binary PSBT of a request, as it went out; raise NotFound, RoleMissing."""
+    """Return the binary PSBT of a request; raise what ``hand_out`` raises."""
+    return base64.b64decode(hand_out(by=by, request_id=request_id).psbt)
+
+
+def hand_out(*, by: User, request_id: int) -> SigningRequest:
+    """Return a request whose files may leave the house now.
+
+    Raises NotFound, RoleMissing, EngineStopped, WalletHalted, and SigningRequestClosed: somebody might sign, and send by
+    themselves, what two people gave up.
+    """
     request = get(request_id)
-    authority.require(user=by, program_id=request.version.payout.wallet.program_id, roles=READERS)
-    return base64.b64decode(request.psbt)
+    wallet = request.version.payout.wallet
+    authority.require(user=by, program_id=wallet.program_id, roles=READERS)
+    guard.require_wallet_runs(wallet)
+    _require_state(request_id, *OPEN_STATES, RequestState.SIGNED)
+    return request
 
 
 @transaction.atomic
@@ -56,7 +68,7 @@ def upload(*, by: User, request_id: int, data: bytes) -> Upload:
     # Whoever builds another version, or stores signed bytes, holds this row: the state cannot change meanwhile.
     Payout.objects.select_for_update().get(pk=version.payout_id)
     guard.require_wallet_runs(wallet)
-    require_open(request_id)
+    _require_state(request_id, *OPEN_STATES)
     sent = signing.sent_of(wallet, version)
     found = returned.read(data, sent)
     known = set(request.signatures.values_list("fingerprint", flat=True))
@@ -106,10 +118,9 @@ def list_waiting(*, by: User) -> list[int]:
     return list(rows.order_by("pk").distinct().values_list("pk", flat=True))
 
 
-def require_open(request_id: int) -> None:
-    """Raise SigningRequestClosed unless signatures are still taken."""
+def _require_state(request_id: int, *states: str) -> None:
     found: Any = SigningRequest.objects.with_state().select_related("version__payout").get(pk=request_id)
-    if found.state not in OPEN_STATES:
+    if found.state not in states:
         payout = found.version.payout
         raise SigningRequestClosed(
             f"Signing request {request_id} is {found.state}: payout {payout.pk} is {payout.status}, and takes no more "

@@ -160,6 +160,8 @@ class TestRefused:
         stop = stops.throw(by=treasurer, reason="a drill")
         before = state()
         expect.problem(client.post(address(request), {"psbt": second}), 409, "engine_stopped")
+        for part in ("psbt/", "bundle/"):
+            expect.problem(client.get(address(request, part)), 409, "engine_stopped")
         assert state() == before
         auditor = factories.make_member(treasury.ministry.program, "treasurer", "second-treasurer")
         stops.lift(by=auditor, stop_id=stop.pk, reason="over")
@@ -167,6 +169,7 @@ class TestRefused:
         guard.halt(wallet, guard.HaltCode.SECOND_INSTALLATION, "another one pays")
         before = state()
         expect.problem(client.post(address(request), {"psbt": second}), 409, "wallet_halted")
+        expect.problem(client.get(address(request, "psbt/")), 409, "wallet_halted")
         assert state() == before
         Wallet.objects.update(halted_at=None)
         assert client.post(address(request), {"psbt": second}).status_code == 200

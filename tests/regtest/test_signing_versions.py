@@ -10,8 +10,9 @@ from ledger.reconciliation.service import reconcile
 from payments.models import Alarm, Payment, Payout, PayoutTx, PayoutTxKind, SigningRequest, StatusChange
 from payments.onchain import node, returned
 from payments.payout import bump, chain, dispatch, engine, rounds, signing, store, wallets
-from payments.services import interventions
+from payments.services import bundles, interventions
 from payments.services import signing as service
+from payments.signer import bundle
 from payments.states import PaymentStatus, PayoutStatus
 from tests.regtest.ministry import use_node
 from tests.regtest.treasury import Treasury
@@ -121,6 +122,10 @@ class TestVoid:
         assert states() == {first.pk: "closed", second.pk: "waiting"}
         with pytest.raises(service.SigningRequestClosed):
             treasury.sign(first, 1)
+        with pytest.raises(service.SigningRequestClosed):
+            service.download(by=treasury.carrier, request_id=first.pk)
+        assert service.list_waiting(by=treasury.carrier) == [second.pk]
+        assert bundle.load(bundles.make(by=treasury.carrier, request_id=second.pk)).kind == "void"
         treasury.sign(second, 1, 2)
         assert node.connect().mempool_has(version.txid)
         treasury.ministry.mine(1)
