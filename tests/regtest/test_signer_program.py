@@ -10,15 +10,14 @@ from django.contrib.auth.models import User
 from payments.models import ManifestSignature, Payout, SigningRequest
 from payments.onchain import descriptor as descriptors
 from payments.onchain import node
-from payments.payout import child, dispatch
-from payments.services import approver_keys, bundles, disbursements, manifests, signing
+from payments.payout import bump, child, dispatch, wallets
+from payments.services import approver_keys, bundles, disbursements, interventions, manifests, signing
 from payments.signer import bundle
 from payments.states import PayoutStatus
 from tests import approvals, factories, signers
 from tests.payments.signer.host import SECRET, Host
 from tests.regtest.ministry import Ministry, use_node
 from tests.regtest.offline import offline_node
-from tests.regtest.test_signing_versions import give_up, raise_fee
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,6 +69,25 @@ class Office:
         signing.upload(by=self.carrier, request_id=request.pk, data=psbt.encode())
         dispatch.advance(payout_id=request.version.payout_id)
         return Payout.objects.get(pk=request.version.payout_id)
+
+    def raise_fee(self, payout: Payout, feerate_sat_kvb: int) -> SigningRequest:
+        """Have the engine build a bump and ask for its signature."""
+        client = node.connect()
+        wallets.add_change(payout.wallet, client, 2)
+        version = bump.build(payout.pk, feerate_sat_kvb, client)
+        dispatch.advance(payout_id=payout.pk)
+        return SigningRequest.objects.get(version=version)
+
+    def give_up(self, payout: Payout) -> SigningRequest:
+        """Two people give the payout up; the engine asks for the void's signature."""
+        treasurer = factories.make_member(self.ministry.program, "treasurer")
+        asked = {"payout_id": payout.pk, "kind": "void"}
+        shown = interventions.preview(by=treasurer, **asked)
+        proposed = interventions.propose(by=treasurer, **asked, note="It was wrong.", shown=shown)
+        interventions.approve(by=self.ministry.approver, intervention_id=proposed.pk, note="I looked.")
+        dispatch.intervene(intervention_id=proposed.pk)
+        dispatch.advance(payout_id=payout.pk)
+        return SigningRequest.objects.filter(version__payout=payout).latest("pk")
 
     def settle(self, payout: Payout) -> None:
         """Let blocks bury the payout, and everything be judged."""
@@ -125,9 +143,9 @@ class TestProgram:
         original = SigningRequest.objects.get()
         payout = office.bring(original, office.sign(host, original))
         assert payout.status == PayoutStatus.SENT
-        bumped = SigningRequest.objects.get(version=raise_fee(payout, 9_000))
+        bumped = office.raise_fee(payout, 9_000)
         office.bring(bumped, office.sign(host, bumped, "bump"))
-        planned = SigningRequest.objects.get(version=give_up(payout))
+        planned = office.give_up(payout)
         payout = office.bring(planned, office.sign(host, planned, "void"))
         history = host.run("history")
         for request, kind in ((original, "original"), (bumped, "bump"), (planned, "void")):
