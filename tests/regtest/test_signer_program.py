@@ -11,8 +11,16 @@ from payments.models import ManifestSignature, Payout, SigningRequest
 from payments.onchain import descriptor as descriptors
 from payments.onchain import node
 from payments.payout import bump, child, dispatch, wallets
-from payments.services import approver_keys, bundles, disbursements, interventions, manifests, signing
-from payments.signer import bundle
+from payments.services import (
+    approver_keys,
+    bundles,
+    disbursements,
+    interventions,
+    manifests,
+    reissues,
+    signing,
+)
+from payments.signer import bundle, psbt
 from payments.states import PayoutStatus
 from tests import approvals, factories, signers
 from tests.payments.signer.host import SECRET, Host
@@ -158,6 +166,39 @@ class TestProgram:
         assert payout.status == PayoutStatus.VOIDING
         ministry.judge(exactly=False)
 
+    def test_signs_a_reissue_after_the_void_and_uses_the_freed_coins(self, tmp_path: Path) -> None:
+        office = Office(tmp_path, hosts=2, others=[], needed=1)
+        host, other = office.hosts
+        ministry = office.ministry
+        (payout,) = ministry.pay(ministry.release([900_000, 700_000]))
+        request = SigningRequest.objects.get()
+        spent = set(bundle_inputs(office.carry(host, request)))
+        assert len(spent) == 2
+        office.sign(other, request)
+        payout = office.bring(request, office.sign(host, request))
+        assert payout.status == PayoutStatus.SENT
+        planned = office.give_up(payout)
+        assert len(bundle_inputs(office.carry(host, planned))) == 1
+        office.bring(planned, office.sign(host, planned, "void"))
+        ministry.mine(100)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.VOIDED
+        again = reissues.of_payout(by=ministry.officer, payout_id=payout.pk)
+        (second,) = ministry.pay(ministry.go_on(again))
+        request = SigningRequest.objects.get(version__payout=second)
+        reused = spent & set(bundle_inputs(office.carry(host, request)))
+        assert len(reused) == 1
+        # The one host signed the void; the other did not, and refuses until it has.
+        path = office.carry(other, request, "reissue")
+        assert host.run("inspect", str(office.carry(host, request, "reissue"))).count("reissues") == 2
+        err = other.run("inspect", str(path), code=1)
+        assert err.startswith("refused (input_reused): ")
+        office.sign(other, planned, "void")
+        assert "Every rule is kept" in other.run("inspect", str(path))
+        second = office.bring(request, office.sign(host, request, "reissue"))
+        assert second.status == PayoutStatus.SENT
+        office.settle(second)
+
     def test_signs_a_child_that_pays_for_its_parent(self, tmp_path: Path) -> None:
         office = Office(tmp_path, hosts=1, others=[], needed=None)
         (host,) = office.hosts
@@ -227,6 +268,11 @@ class TestProgram:
         _bring_signature(ministry.approver, made.pk, out.read_text())
         released = disbursements.release(by=ministry.releaser, disbursement_id=made.pk, manifest_hash=digest)
         assert released.status == "released"
+
+
+def bundle_inputs(path: Path) -> tuple[str, ...]:
+    """The outpoints that a bundle's tx spends."""
+    return tuple(spent.outpoint for spent in psbt.decode(bundle.load(path.read_text()).psbt).inputs)
 
 
 def _register(user: User, text: str) -> None:
