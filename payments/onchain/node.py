@@ -337,6 +337,15 @@ class Node:
                 lacking.add(txid)
         return lacking
 
+    def mempool_tx(self, txid: str) -> bytes | None:
+        """Return a tx that waits in the node's mempool, None when it has left it."""
+        try:
+            return bytes.fromhex(self.call("getrawtransaction", txid))
+        except rpc.RpcError as error:
+            if error.rpc_code == _NOT_FOUND:
+                return None
+            raise
+
     def mempool_spender(self, outpoints: Sequence[tx.OutPoint]) -> str | None:
         """Return the txid of the mempool's tx that spends the first of the outpoints that is spent, or None."""
         return next(iter(self.mempool_spenders(outpoints)), None)
@@ -424,6 +433,18 @@ class Node:
             if error.rpc_code == _NOT_FOUND:
                 return None
             raise
+
+    def owns(self, scripts: Sequence[bytes]) -> list[bool]:
+        """Say of each script whether it is one of this wallet's own; one that has no address is not."""
+        addresses = []
+        for script in scripts:
+            try:
+                addresses.append(address.address_from_script(script, network.current()))
+            except address.InvalidAddress:
+                addresses.append("")
+        asked = [(where,) for where in addresses if where]
+        answers = iter(self.call_many("getaddressinfo", asked))
+        return [bool(where) and bool(next(answers)["ismine"]) for where in addresses]
 
     def descriptors(self) -> list[str]:
         """Return the public descriptors of this wallet, each with its checksum."""

@@ -69,6 +69,11 @@ def parse(raw: bytes) -> Tx:
     return describe(found, raw=raw, stripped=found.serialize(params={"include_witness": False}))
 
 
+def stripped(raw: bytes) -> bytes:
+    """Return a tx without its witness: what its signers were given. Raises MalformedTx."""
+    return bytes(read(raw).serialize(params={"include_witness": False}))
+
+
 def read(raw: bytes) -> CTransaction:
     """Return the library's tx; raise MalformedTx unless writing it again gives the same bytes."""
     try:

@@ -19,6 +19,9 @@ class NodeChain:
         reserved = _reserved(payout_id)
         found = self.client.utxos(reserved, include_mempool=True)
         gone = [str(outpoint) for outpoint, output in zip(reserved, found, strict=True) if output is None]
+        # Its own tx may be out there already, if this database is of an older day: then it goes on, never back.
+        if gone and PayoutTx.objects.filter(payout_id=payout_id, txid=self.spender(payout_id)).exists():
+            return core.CoinsThere()
         return core.CoinGone(gone[0]) if gone else core.CoinsThere()
 
     def examine(self, payout_id: int) -> core.Acceptable | core.CoinGone | core.Poisoned:

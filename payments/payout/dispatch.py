@@ -14,6 +14,7 @@ from payments.payout import consolidate as merging
 from payments.payout import follow as follower
 from payments.payout import hasten as hastening
 from payments.payout import intervene as interventions
+from payments.payout import reimport as reimporting
 from payments.payout import seal as sealing
 from payments.states import InterventionStatus
 
@@ -170,6 +171,19 @@ def follow() -> bool:
     except OperationalError as error:
         log.warning("database_waits", task="follow", error=type(error).__name__, reason=str(error)[:300])
         return False
+
+
+def reimport(*, progress: reimporting.Progress) -> list[reimporting.Report]:
+    """Read the chain anew for a restored database; the follower rests meanwhile. Raises GovPayError.
+
+    Raises guard.FollowerBusy while another process follows.
+    """
+    client = node.connect()
+    with follower.only_one() as is_mine:
+        if not is_mine:
+            raise guard.FollowerBusy("Another worker follows the chain now; try again in a moment.")
+        follower.follow(client, failpoint=failpoint.hit)
+        return reimporting.reimport(client, progress=progress)
 
 
 def _catch_up(client: node.Node) -> None:

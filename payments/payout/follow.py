@@ -22,6 +22,7 @@ from payments.models import (
     WalletScript,
 )
 from payments.models.chain import ChainFactKind
+from payments.models.history import move
 from payments.onchain import block as blocks
 from payments.onchain import node, scan, tx
 from payments.payout import alarms, booking, derive, guard, mempool
@@ -240,6 +241,11 @@ def _mark_mined(txs: list[tx.Tx], block_hash: str, height: int) -> set[str]:
     for version in unsigned.select_related("payout__wallet").select_for_update(of=("self", "payout")):
         found = by_txid[version.txid]
         log.warning("signed_bytes_from_block", payout_id=version.payout_id, txid=version.txid)
+        if version.payout.status == S.SEALED:
+            # Somebody signed it: a database of an older day forgot that it was committed.
+            move(
+                Payout.objects.filter(pk=version.payout_id), old=S.SEALED, new=S.COMMITTED, note=version.txid
+            )
         booking.keep_signed(version.payout, version, found.raw, weight=found.weight)
     return ours
 

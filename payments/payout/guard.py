@@ -80,6 +80,12 @@ class FollowerBehind(Unavailable):
     code = "follower_behind"
 
 
+class FollowerBusy(Unavailable):
+    """Another process follows the chain now."""
+
+    code = "follower_busy"
+
+
 def check_at_start() -> None:
     """Stop the process when the node is on another chain; a node that is down is only noted, it may come back."""
     failpoint.check_setting()

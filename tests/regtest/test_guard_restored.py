@@ -1,0 +1,194 @@
+"""A database restored from before some payouts (F44): nothing is sent until the chain was read anew; nobody is paid twice.
+
+The day before is kept as a template database of the same server, and what comes back is a copy of it, as a dump would be.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+from django.utils import timezone
+from psycopg import sql
+
+from ledger.reconciliation.service import reconcile
+from payments.models import Alarm, Payout, PayoutTx, Wallet
+from payments.payout import dispatch
+from payments.states import PaymentStatus, PayoutStatus
+from tests.regtest.ministry import Ministry, forget_installations, use_node
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ministry(settings: object) -> Ministry:
+    use_node(settings)
+    return Ministry.open(deposits_sat=[1_000_000, 900_000, 800_000], group_max_payments=2)
+
+
+def server(statement: str, *names: str) -> None:
+    """Run a statement about whole databases, from another one."""
+    parts = connection.get_connection_params()
+    parts = {key: parts[key] for key in ("host", "port", "user", "password") if parts.get(key)}
+    with psycopg.connect(dbname="postgres", autocommit=True, **parts) as database:
+        database.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+@contextmanager
+def restored_afterwards() -> Iterator[None]:
+    """Keep the database as it is now, and bring that day back at the end."""
+    name = connection.settings_dict["NAME"]
+    connection.close()
+    server("CREATE DATABASE {} TEMPLATE {}", f"{name}_before", name)
+    try:
+        yield
+        connection.close()
+        server("DROP DATABASE {} WITH (FORCE)", name)
+        server("CREATE DATABASE {} TEMPLATE {}", name, f"{name}_before")
+    finally:
+        connection.close()
+        server("DROP DATABASE {} WITH (FORCE)", f"{name}_before")
+
+
+def come_back() -> None:
+    """What the sweep would ring for."""
+    Payout.objects.update(due_at=None)
+    for pk in Payout.objects.order_by("pk").values_list("pk", flat=True):
+        dispatch.advance(payout_id=pk)
+
+
+def wallet() -> Wallet:
+    """The row as it is now."""
+    return Wallet.objects.get()
+
+
+def require_clean_books(ministry: Ministry) -> None:
+    """Reconciliation matches everything."""
+    (run,) = reconcile(scope=ministry.program.scope, now=timezone.now())
+    assert (run.status, run.breaks.count()) == ("clean", 0), list(run.breaks.values())
+
+
+class TestRestored:
+    def test_refuses_to_pay_until_the_chain_was_read_anew(self, ministry: Ministry) -> None:
+        disbursement = ministry.release([40_000, 40_000, 50_000, 60_000, 60_000])
+        with restored_afterwards():
+            paid = ministry.pay(disbursement)
+            assert [payout.status for payout in paid] == [PayoutStatus.SENT] * 3
+            ministry.miner.mine(2)
+            txids = {payout.current.txid for payout in paid}
+        assert Payout.objects.count() == 0
+        ministry.pay(disbursement)
+        come_back()
+        assert Payout.objects.count() == 0
+        assert wallet().halt_code == "database_restored"
+        assert Alarm.objects.filter(code="database_restored", closed_at=None).count() == 1
+        call_command("reimport_chain")
+        assert (wallet().halted_at, wallet().signed_count) == (None, 3)
+        assert set(PayoutTx.objects.filter(raw__isnull=False).values_list("txid", flat=True)) == txids
+        assert set(Payout.objects.values_list("status", flat=True)) == {PayoutStatus.MINED}
+        assert Alarm.objects.filter(closed_at=None).count() == 0
+        ministry.pay(disbursement)
+        assert Payout.objects.count() == 3
+        ministry.mine(6)
+        disbursement.refresh_from_db()
+        assert disbursement.status == "completed"
+        ministry.judge(exactly=True)
+        require_clean_books(ministry)
+        # The next list is paid as if nothing had been.
+        ministry.pay(ministry.release([70_000], period="2026-12"))
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+        require_clean_books(ministry)
+
+    def test_finds_what_still_waits_in_the_mempool(self, ministry: Ministry) -> None:
+        disbursement = ministry.release([40_000, 50_000])
+        with restored_afterwards():
+            (paid,) = ministry.pay(disbursement)
+            txid = paid.current.txid
+        ministry.pay(disbursement)
+        assert wallet().halt_code == "database_restored"
+        call_command("reimport_chain")
+        payout = Payout.objects.get()
+        assert (payout.status, payout.current.txid, wallet().halted_at) == (PayoutStatus.SIGNED, txid, None)
+        come_back()
+        assert Payout.objects.get().status == PayoutStatus.SENT
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+        require_clean_books(ministry)
+
+    @pytest.mark.parametrize("is_mined", [False, True])
+    def test_commits_what_was_only_sealed_on_that_day(self, is_mined: bool, ministry: Ministry) -> None:
+        disbursement = ministry.release([40_000, 50_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        with restored_afterwards():
+            come_back()
+            assert Payout.objects.get().status == PayoutStatus.SENT
+            if is_mined:
+                ministry.miner.mine(1)
+        assert Payout.objects.get().status == PayoutStatus.SEALED
+        dispatch.follow()
+        come_back()
+        assert wallet().halt_code == "database_restored"
+        call_command("reimport_chain")
+        assert wallet().halted_at is None
+        come_back()
+        ministry.mine(6)
+        assert Payout.objects.get().status == PayoutStatus.SETTLED
+        ministry.judge(exactly=True)
+        require_clean_books(ministry)
+
+    @pytest.mark.parametrize("is_mined", [False, True])
+    def test_never_takes_a_payout_back_that_is_out_there_even_if_the_wallet_forgot_it(
+        self, is_mined: bool, ministry: Ministry
+    ) -> None:
+        """The node's wallet was restored too, from a day before it had any label."""
+        disbursement = ministry.release([40_000, 50_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        with restored_afterwards():
+            come_back()
+            if is_mined:
+                ministry.miner.mine(1)
+        forget_installations(ministry.miner, wallet().name)
+        ministry.pay(disbursement)
+        dispatch.follow()
+        come_back()
+        assert Payout.objects.get().status == (PayoutStatus.MINED if is_mined else PayoutStatus.SENT)
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+        require_clean_books(ministry)
+
+    def test_stays_halted_over_a_list_that_was_not_released_on_that_day(self, ministry: Ministry) -> None:
+        with restored_afterwards():
+            (paid,) = ministry.pay(ministry.release([40_000, 50_000]))
+            txid = paid.current.txid
+            ministry.miner.mine(1)
+        dispatch.follow()
+        with pytest.raises(CommandError, match="stays halted"):
+            call_command("reimport_chain")
+        assert wallet().halt_code == "database_restored"
+        assert txid[:10] in wallet().halt_reason
+        assert Payout.objects.count() == 0
+
+    def test_stays_halted_over_a_payout_that_was_signed_and_is_nowhere(self, ministry: Ministry) -> None:
+        disbursement = ministry.release([40_000, 50_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        with restored_afterwards():
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr("payments.onchain.node.Node.send_raw", _unsent)
+                come_back()
+            assert Payout.objects.get().status == PayoutStatus.SIGNED
+        come_back()
+        with pytest.raises(CommandError, match="stays halted"):
+            call_command("reimport_chain")
+        assert "1 signed payouts not found" in wallet().halt_reason
+        # Its own tx is the only one that may pay its payments from now on.
+        assert Payout.objects.get().status == PayoutStatus.COMMITTED
+        assert Payout.objects.get().payments.filter(status=PaymentStatus.PENDING).count() == 2
+
+
+def _unsent(*_: object, **__: object) -> object:
+    from payments.onchain import send
+
+    return send.SendReply(send.SendOutcome.UNKNOWN, None, "nobody answers")
