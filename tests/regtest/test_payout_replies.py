@@ -15,6 +15,10 @@ from tests.regtest.ministry import Ministry, use_node
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+# How a reply gets lost or spoilt once the node has acted (F12, F14, F16), and how a call never gets there (F13, F15).
+THERE = ["swallow", "reset", "truncate", "cut_json", "other", "drip"]
+NEVER_THERE = ["drop", "hang", "busy", "unauthorized", "forbidden", "html", "garbage"]
+
 
 @pytest.fixture
 def proxy(settings: object) -> Iterator[NodeProxy]:
@@ -31,6 +35,8 @@ def ministry(proxy: NodeProxy) -> Ministry:
 def pay_through(proxy: NodeProxy, ministry: Ministry, settings: object) -> Payout:
     """Release one list and let the engine pay it through the proxy."""
     settings.GOVPAY_NODE_URL = proxy.url  # type: ignore[attr-defined]
+    # What hangs, or comes a byte at a time, must not hold the test up.
+    settings.GOVPAY_NODE_TIMEOUT_S = 2  # type: ignore[attr-defined]
     (payout,) = ministry.pay(ministry.release([40_000, 50_000]))
     return payout
 
@@ -43,6 +49,18 @@ def come_back_later(payout: Payout) -> Payout:
 
 
 class TestReplyToSend:
+    @pytest.mark.parametrize("how", THERE)
+    def test_spoilt_after_the_node_accepted_leads_to_the_same_bytes_again(
+        self, how: str, proxy: NodeProxy, ministry: Ministry, settings: object
+    ) -> None:
+        proxy.fail("sendrawtransaction", how, delay_s=0.05)
+        payout = pay_through(proxy, ministry, settings)
+        assert payout.status == PayoutStatus.SIGNED
+        assert ministry.miner.node.call("getrawmempool") == [payout.current.txid]
+        assert come_back_later(payout).status == PayoutStatus.SENT
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+
     def test_lost_after_the_node_accepted_leads_to_the_same_bytes_again(
         self, proxy: NodeProxy, ministry: Ministry, settings: object
     ) -> None:
@@ -70,7 +88,7 @@ class TestReplyToSend:
         assert Payout.objects.get().status == PayoutStatus.SETTLED
         ministry.judge(exactly=True)
 
-    @pytest.mark.parametrize("how", ["drop", "busy"])
+    @pytest.mark.parametrize("how", NEVER_THERE)
     def test_that_never_reached_the_node_is_sent_again(
         self, how: str, proxy: NodeProxy, ministry: Ministry, settings: object
     ) -> None:
@@ -84,11 +102,11 @@ class TestReplyToSend:
 
 
 class TestReplyToSign:
-    @pytest.mark.parametrize("how", ["swallow", "drop", "busy"])
+    @pytest.mark.parametrize("how", [*THERE, *NEVER_THERE])
     def test_lost_leads_to_signing_the_same_tx_again(
         self, how: str, proxy: NodeProxy, ministry: Ministry, settings: object
     ) -> None:
-        proxy.fail("walletprocesspsbt", how)
+        proxy.fail("walletprocesspsbt", how, delay_s=0.05)
         payout = pay_through(proxy, ministry, settings)
         assert payout.status == PayoutStatus.COMMITTED
         assert payout.problem != ""
