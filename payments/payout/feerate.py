@@ -73,7 +73,7 @@ def require_patience(program: Program, feerate_sat_kvb: int, *, is_urgent: bool)
         return
     raise FeeSpike(
         f"Fees are high now: {text(feerate_sat_kvb)} and more, and a list that is not urgent pays at most "
-        f"{text(patience)}. It goes on by itself once they fall.",
+        f"{text(patience)}.",
         feerate_sat_kvb=feerate_sat_kvb,
         patient_sat_kvb=patience,
     )

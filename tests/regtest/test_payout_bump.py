@@ -13,9 +13,10 @@ from ledger import books
 from ledger.reconciliation.service import reconcile
 from payments.models import Payout, PayoutTx, PayoutTxKind, Program, Reservation, Stop, Wallet
 from payments.onchain import node, tx
-from payments.payout import bump, caps, dispatch, failpoint, feerate, guard, store
+from payments.payout import bump, caps, child, dispatch, failpoint, feerate, guard, store
 from payments.states import PayoutStatus
 from tests.regtest.ministry import Ministry, use_node
+from tests.regtest.treasury import Treasury
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -389,3 +390,40 @@ class TestCrash:
         ministry.mine(6)
         ministry.judge(exactly=True)
         require_clean(ministry)
+
+
+class TestSignersElsewhere:
+    def test_sign_each_bump_and_are_not_overtaken_unless_it_is_asked_for(self, settings: object) -> None:
+        use_node(settings)
+        treasury = Treasury.open(2, 3)
+        payout, request = treasury.seal()
+        client = node.connect()
+        before = state(payout)
+        with pytest.raises(bump.VersionPending) as caught:
+            bump.build(payout.pk, 10_000, client)
+        assert (caught.value.code, caught.value.details) == (
+            "version_pending",
+            {"txid": payout.current.txid},
+        )
+        assert state(payout) == before
+        treasury.sign(request, 0, 1)
+        old = Payout.objects.get().current
+        assert ministry_pool(treasury.ministry) == [old.txid]
+        new = raise_fee(payout, 10_000)
+        assert new.raw is None
+        # Until they have signed, the older version stays before the node.
+        assert ministry_pool(treasury.ministry) == [old.txid]
+        newer = raise_fee(payout, 15_000, over_pending=True)
+        treasury.sign(treasury.request(payout), 1, 2)
+        payout.refresh_from_db()
+        assert (payout.status, payout.current) == (PayoutStatus.SENT, newer)
+        assert ministry_pool(treasury.ministry) == [newer.txid]
+        made = child.build(payout.pk, 25_000, client).payout
+        client.close()
+        dispatch.advance(payout_id=made.pk)
+        treasury.sign(treasury.request(made), 0, 2)
+        made.refresh_from_db()
+        assert (made.status, len(ministry_pool(treasury.ministry))) == (PayoutStatus.SENT, 2)
+        treasury.ministry.mine(6)
+        treasury.ministry.judge(exactly=True)
+        require_clean(treasury.ministry)

@@ -270,3 +270,18 @@ class TestRefusal:
         with pytest.raises((child.NoChangeToSpend, bump.PayoutNotBumpable)):
             lift(payout, 12_000)
         assert Payout.objects.count() == 1
+
+
+class TestPinning:
+    def test_by_a_chain_as_long_as_nodes_relay_leaves_room_for_our_child(self, ministry: Ministry) -> None:
+        """F34: 24 txs of the payee hang on the payout; nodes let one small child of another output in."""
+        payout = send(ministry, [900_000, 50_000])
+        txid, amount_sat = payout.current.txid, 900_000
+        for _ in range(24):
+            txid, amount_sat = pin(ministry, txid, amount_sat, 1_000), amount_sat - 1_000
+        made = lift(payout, 12_000)
+        assert (made.status, made.problem) == (PayoutStatus.SENT, "")
+        assert made.current.txid in ministry.miner.node.call("getrawmempool")
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+        require_clean(ministry)
