@@ -25,6 +25,11 @@ TONES = {
     "mined": BUSY,
     "settled": GOOD,
     "frozen": BAD,
+    "voiding": BUSY,
+    "voided": PLAIN,
+    "proposed": BUSY,
+    "done": GOOD,
+    "failed": BAD,
     "loaded": GOOD,
     "refused": BAD,
 }

@@ -49,6 +49,46 @@ class NoteForm(forms.Form):
     )
 
 
+class ReasonForm(forms.Form):
+    """Why somebody asks for it, or refuses it."""
+
+    note = forms.CharField(
+        label="Reason",
+        max_length=300,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Kept in the history, for the auditor.",
+    )
+
+
+class ConsentForm(forms.Form):
+    """What a second person says when agreeing, if anything."""
+
+    note = forms.CharField(
+        label="Note",
+        max_length=300,
+        required=False,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+        help_text="Kept in the history, for the auditor.",
+    )
+
+
+class AskForm(ReasonForm):
+    """A reason, and the fee that was on the page."""
+
+    seen_fee_sat = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+
+class FeerateForm(forms.Form):
+    """A fee rate; the service parses it."""
+
+    feerate_sat_vb = forms.CharField(
+        label="Fee rate (sat/vB)",
+        max_length=20,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off"}),
+        help_text="Such as 12 or 12.5.",
+    )
+
+
 class ManifestForm(forms.Form):
     """Carries the hash of the list that the person looked at."""
 

@@ -7,8 +7,8 @@ from django.http import HttpRequest
 
 from payments.admin import cells, scope
 from payments.admin.tables import Notice, Table
-from payments.models import Disbursement, Payout, Program, Role, Wallet
-from payments.selectors import node
+from payments.models import Disbursement, Intervention, Payout, Program, Role, Wallet
+from payments.selectors import interventions, node
 from payments.states import DisbursementStatus, PayoutStatus
 
 SHOWN = 20
@@ -19,7 +19,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if not scope.may_look(request):
         return context
     context["notices"] = node_notices() + _wallet_notices(request)
-    context["tables"] = [_your_turn(request), _stuck(request), _programs(request)]
+    context["tables"] = [_your_turn(request), *_asked(request), _stuck(request), _programs(request)]
     return context
 
 
@@ -79,6 +79,25 @@ def _your_turn(request: HttpRequest) -> Table:
         cells.list_of(Disbursement),
         "Show all lists",
     )
+
+
+def _asked(request: HttpRequest) -> list[Table]:
+    """List the interventions that the user may decide, where there are any."""
+    rows = interventions.waiting_for(request.user).order_by("pk")[:SHOWN]
+    found = [
+        (
+            cells.link(row, f"Intervention {row.pk}"),
+            str(row.wallet.program),
+            row.get_kind_display(),
+            cells.link(row.payout, f"Payout {row.payout_id}") if row.payout else cells.link(row.wallet),
+            cells.person(row.proposed_by),
+            cells.long(row.note),
+        )
+        for row in rows
+    ]
+    headers = ("Intervention", "Program", "Asked for", "About", "By", "Reason")
+    url = cells.list_of(Intervention, turn="mine")
+    return [Table("Waits for your decision", headers, list(found), more_url=url)] if found else []
 
 
 def _stuck(request: HttpRequest) -> Table:

@@ -60,7 +60,7 @@ class PaymentAdmin(ProgramScopedAdmin):
     fieldsets = (
         (None, {"fields": ("state", "on_chain", "amount", "reference", "person")}),
         ("List", {"fields": ("program", "list_link", "cycle_name", "line")}),
-        ("Chain", {"fields": ("paid_to_whole", "payout_link", "outpoint", "confirmations")}),
+        ("Chain", {"fields": ("paid_to_whole", "payout_link", "outpoint", "confirmations", "reissue")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
@@ -227,6 +227,17 @@ class PaymentAdmin(ProgramScopedAdmin):
             return cells.EMPTY
         txid = payment.payout.mined_txid or (payment.payout.current.txid if payment.payout.current else "")
         return cells.whole(f"{txid}:{payment.vout}")
+
+    @display(description="reissue")
+    def reissue(self, payment: Payment) -> str:
+        """The voided payment that it stands in for, and the one that stands in for it."""
+        after = payment.reissues.exclude(status=PaymentStatus.CANCELLED).first()
+        before = payment.reissue_of_id
+        stands_in = cells.link(payment.reissue_of, f"stands in for payment {before}") if before else ""
+        return (
+            cells.join(stands_in, cells.link(after, f"reissued as payment {after.pk}") if after else "")
+            or cells.EMPTY
+        )
 
     @display(description="confirmations")
     def confirmations(self, payment: Payment) -> str:

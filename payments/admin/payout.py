@@ -4,16 +4,17 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 
-from payments.admin import cells
+from payments.admin import asks, cells
 from payments.admin.base import ProgramScopedAdmin, is_hash
 from payments.admin.filters import ProblemFilter, ProgramFilter, by_number
 from payments.admin.payment import depth
 from payments.admin.tables import Notice, Table, history
-from payments.models import Payment, Payout, PayoutTx, Reservation
+from payments.models import Intervention, Payment, Payout, PayoutTx, Reservation
 from payments.states import PayoutStatus
 
 
@@ -35,6 +36,7 @@ class PayoutAdmin(ProgramScopedAdmin):
     search_fields = ("current__txid",)
     search_help_text = "Search by txid or payout number"
     when_empty = "No payout yet: the engine seals payments into payouts once a list is released."
+    actions_detail = ("bump", "child", "void", "thaw", "reissue")
     fieldsets = (
         (None, {"fields": ("state", "program", "list_link", "waits", "created")}),
         ("Amounts", {"fields": ("count", "amount", "fee", "change", "size", "rate")}),
@@ -54,6 +56,44 @@ class PayoutAdmin(ProgramScopedAdmin):
         if is_hash(term):
             return Q(pk__in=PayoutTx.objects.filter(txid=term.lower()).values("payout"))
         return super().find(request, term)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer what the payout's status and the user's role allow."""
+        row = self.get_object(request, str(object_id))
+        names = [] if row is None else asks.of_payout(request, row)
+        return [self.get_unfold_action(name) for name in self.actions_detail if name in names]
+
+    @action(description="Bump the fee", url_path="bump", icon="speed", variant=ActionVariant.PRIMARY)
+    def bump(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Pay the network more for the same payments."""
+        return asks.ask(self, request, self.get_row(request, object_id), "bump")
+
+    @action(description="Pay by a child", url_path="child", icon="child_care", variant=ActionVariant.DEFAULT)
+    def child(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Pay the network more by a tx that spends the change."""
+        return asks.ask(self, request, self.get_row(request, object_id), "child")
+
+    @action(description="Give up (void)", url_path="void", icon="undo", variant=ActionVariant.DANGER)
+    def void(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take its coin back."""
+        return asks.ask(self, request, self.get_row(request, object_id), "void")
+
+    @action(
+        description="Let it go on (thaw)", url_path="thaw", icon="play_arrow", variant=ActionVariant.WARNING
+    )
+    def thaw(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let the same sealed tx go on."""
+        return asks.ask(self, request, self.get_row(request, object_id), "thaw")
+
+    @action(
+        description="Reissue its payments",
+        url_path="reissue",
+        icon="restart_alt",
+        variant=ActionVariant.PRIMARY,
+    )
+    def reissue(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Make a new list of its payments."""
+        return asks.reissue(self, request, self.get_row(request, object_id))
 
     def notices(self, request: HttpRequest, obj: Payout) -> list[Notice]:
         """Say why it waits, and whether somebody must judge."""
@@ -115,6 +155,23 @@ class PayoutAdmin(ProgramScopedAdmin):
                 if obj.current
                 else [],
                 "Its newest version gives nothing back.",
+            ),
+            Table(
+                "What was asked of the engine",
+                ("Intervention", "Asked for", "Status", "Added fee", "By", "Reason"),
+                [
+                    (
+                        cells.link(row, f"Intervention {row.pk}"),
+                        row.get_kind_display(),
+                        cells.status_of(row),
+                        cells.sat(row.preview.get("fee_added_sat")),
+                        cells.person(row.proposed_by),
+                        cells.long(row.note),
+                    )
+                    for row in obj.interventions.select_related("proposed_by").order_by("-pk")[:20]
+                ],
+                "Nothing.",
+                cells.list_of(Intervention, payout=obj.pk),
             ),
             history("payout", obj.pk),
         ]

@@ -4,14 +4,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q
-from django.http import HttpRequest
-from unfold.decorators import display
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 
-from payments.admin import cells
+from payments.admin import asks, cells, scope
 from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
 from payments.admin.filters import ProgramFilter
-from payments.admin.tables import Table
-from payments.models import Coin, ScriptPurpose, Wallet
+from payments.admin.tables import Notice, Table
+from payments.models import Coin, Role, ScriptPurpose, Wallet
 from payments.payout import coins
 
 
@@ -33,6 +34,25 @@ class WalletAdmin(ProgramScopedAdmin):
         "merging",
     )
     when_empty = "A wallet is made together with its program."
+    actions_detail = ("lift",)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer to lift a halt to those who may ask for it."""
+        row = self.get_object(request, str(object_id))
+        may = row is not None and row.halted_at and scope.holds(request, row.program_id, Role.TREASURER)
+        return [self.get_unfold_action("lift")] if may else []
+
+    @action(description="Lift the halt", url_path="lift", icon="lock_open", variant=ActionVariant.DANGER)
+    def lift(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for the halt to be lifted."""
+        return asks.lift(self, request, self.get_row(request, object_id))
+
+    def notices(self, request: HttpRequest, obj: Wallet) -> list[Notice]:
+        """Say why the wallet is halted."""
+        if obj.halted_at is None:
+            return []
+        text = f"{obj.halt_reason} Nothing of it is sealed, signed or sent until two people lift the halt."
+        return [Notice(text, cells.BAD, "This wallet is halted")]
 
     def tables(self, request: HttpRequest, obj: Wallet) -> list[Table]:
         """Show the scripts that people may fund, and how many are ready for change."""
@@ -71,7 +91,9 @@ class WalletAdmin(ProgramScopedAdmin):
 
     @display(description="state")
     def state(self, wallet: Wallet) -> str:
-        """Whether the wallet is in the node yet."""
+        """Whether the wallet is in the node yet, and pays."""
+        if wallet.halted_at is not None:
+            return cells.label("", "halted", cells.BAD)
         if wallet.ready_at is None:
             return cells.label("", "being made", cells.BUSY)
         return cells.label("", "ready", cells.GOOD)

@@ -17,20 +17,38 @@ def visible(user: Any) -> QuerySet[Intervention]:
     rows = Intervention.objects.filter(wallet__program_id__in=scope.programs(user)).select_related(
         "wallet__program", "payout", "proposed_by", "decided_by"
     )
+    return rows.annotate(
+        waits_for_me=Case(When(_mine(user), then=True), default=False, output_field=BooleanField()),
+        program_id=F("wallet__program_id"),
+        txid=F("version__txid"),
+        outcome=_outcome(),
+    )
+
+
+def waiting_for(user: Any) -> QuerySet[Intervention]:
+    """Return what the user may decide now."""
+    return visible(user).filter(_mine(user))
+
+
+def _mine(user: Any) -> Q:
     decides = Membership.objects.filter(
         user_id=user.pk, program_id=OuterRef("wallet__program_id"), role__in=(Role.TREASURER, Role.APPROVER)
     )
-    mine = Q(Exists(decides), status=InterventionStatus.PROPOSED) & ~Q(proposed_by_id=user.pk)
+    return Q(Exists(decides), status=InterventionStatus.PROPOSED) & ~Q(proposed_by_id=user.pk)
+
+
+def outcome_of(intervention_id: int) -> str:
+    """Return whether a void won (``voided``, ``in_block``, ``waits``, ``lost``); empty for everything else."""
+    rows = Intervention.objects.filter(pk=intervention_id).annotate(outcome=_outcome())
+    return rows.values_list("outcome", flat=True).get()
+
+
+def _outcome() -> Case:
     voids = PayoutTx.objects.filter(payout_id=OuterRef("payout_id"), kind=PayoutTxKind.VOID)
-    return rows.annotate(
-        waits_for_me=Case(When(mine, then=True), default=False, output_field=BooleanField()),
-        program_id=F("wallet__program_id"),
-        txid=F("version__txid"),
-        outcome=Case(
-            When(~Q(kind=InterventionKind.VOID, status=InterventionStatus.DONE), then=Value("")),
-            When(payout__status=S.VOIDED, then=Value("voided")),
-            When(payout__status__in=_PAID, then=Value("lost")),
-            When(Exists(voids.filter(txid=OuterRef("payout__mined_txid"))), then=Value("in_block")),
-            default=Value("waits"),
-        ),
+    return Case(
+        When(~Q(kind=InterventionKind.VOID, status=InterventionStatus.DONE), then=Value("")),
+        When(payout__status=S.VOIDED, then=Value("voided")),
+        When(payout__status__in=_PAID, then=Value("lost")),
+        When(Exists(voids.filter(txid=OuterRef("payout__mined_txid"))), then=Value("in_block")),
+        default=Value("waits"),
     )

@@ -30,7 +30,6 @@ WITHOUT_PAGES = {
     "walletscript",
     "changeoutput",
     "installation",
-    "intervention",
     "alarm",
     "alarmdelivery",
     "stop",
