@@ -1,8 +1,7 @@
 """The forms of the admin; they only carry text to the services, which hold the rules."""
 
-import json
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -329,59 +328,6 @@ class SignaturesForm(forms.Form):
         if not self.errors and bool(cleaned.get("file")) == bool(cleaned.get("psbt")):
             raise forms.ValidationError("Give either a file or its text.", code="one_of_two")
         return cleaned
-
-
-class SignedJsonForm(forms.Form):
-    """JSON of hex values with exactly these names and lengths, as the signer program writes it."""
-
-    lengths: ClassVar[dict[str, int]] = {}
-
-    def read(self, text: str) -> dict[str, bytes]:
-        """Return the bytes by name."""
-        try:
-            found = json.loads(text)
-            if not isinstance(found, dict) or found.keys() != self.lengths.keys():
-                raise ValueError("other names")
-            values = {name: bytes.fromhex(value) for name, value in found.items()}
-        except (TypeError, ValueError, RecursionError) as error:
-            names = ", ".join(self.lengths)
-            raise forms.ValidationError(f"This is not JSON of {names} in hex.", code="malformed") from error
-        for name, length in self.lengths.items():
-            if len(values[name]) != length:
-                raise forms.ValidationError(f"{name} does not have {length} bytes.", code="malformed")
-        return values
-
-
-class ManifestSignedForm(SignedJsonForm):
-    """The file that ``approve`` wrote."""
-
-    lengths = {"manifest_sha256": 32, "public_key": 32, "signature": 64}
-    signed = forms.FileField(
-        label="Signature file",
-        widget=widgets.UnfoldAdminFileFieldWidget(),
-        help_text="JSON, as approve wrote it.",
-    )
-
-    def clean_signed(self) -> dict[str, bytes]:
-        """Return the hash, the key and the signature."""
-        upload = check_size(self.cleaned_data["signed"])
-        return self.read(upload.read().decode(errors="replace"))
-
-
-class ApproverKeyForm(SignedJsonForm):
-    """What ``approver new`` printed."""
-
-    lengths = {"public_key": 32, "proof": 64}
-    registration = forms.CharField(
-        label="Registration",
-        max_length=1_000,
-        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false"}),
-        help_text="The line of JSON with the public key and its proof.",
-    )
-
-    def clean_registration(self) -> dict[str, bytes]:
-        """Return the key and its proof."""
-        return self.read(self.cleaned_data["registration"])
 
 
 class MemberForm(forms.Form):

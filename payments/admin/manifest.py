@@ -1,10 +1,13 @@
 """The pages around a list's manifest: the file for the approver, their key, and what it signed."""
 
-from typing import Any
+import json
+from typing import Any, ClassVar
 
+from django import forms as django_forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from unfold import widgets
 
 from govpay.errors import GovPayError
 from payments.admin import cells, forms, pages, scope
@@ -12,6 +15,61 @@ from payments.admin.tables import Notice, Table
 from payments.models import ApproverKey, Disbursement, ManifestSignature, Role, Signer
 from payments.services import approver_keys, manifests
 from payments.states import DisbursementStatus
+
+
+class SignedJsonForm(django_forms.Form):
+    """JSON of hex values with exactly these names and lengths, as the signer program writes it."""
+
+    lengths: ClassVar[dict[str, int]] = {}
+
+    def read(self, text: str) -> dict[str, bytes]:
+        """Return the bytes by name."""
+        try:
+            found = json.loads(text)
+            if not isinstance(found, dict) or found.keys() != self.lengths.keys():
+                raise ValueError("other names")
+            values = {name: bytes.fromhex(value) for name, value in found.items()}
+        except (TypeError, ValueError, RecursionError) as error:
+            names = ", ".join(self.lengths)
+            raise django_forms.ValidationError(
+                f"This is not JSON of {names} in hex.", code="malformed"
+            ) from error
+        for name, length in self.lengths.items():
+            if len(values[name]) != length:
+                raise django_forms.ValidationError(f"{name} does not have {length} bytes.", code="malformed")
+        return values
+
+
+class ManifestSignedForm(SignedJsonForm):
+    """The file that ``approve`` wrote."""
+
+    lengths = {"manifest_sha256": 32, "public_key": 32, "signature": 64}
+    signed = django_forms.FileField(
+        label="Signature file",
+        widget=widgets.UnfoldAdminFileFieldWidget(),
+        help_text="JSON, as approve wrote it.",
+    )
+
+    def clean_signed(self) -> dict[str, bytes]:
+        """Return the hash, the key and the signature."""
+        upload = forms.check_size(self.cleaned_data["signed"])
+        return self.read(upload.read().decode(errors="replace"))
+
+
+class ApproverKeyForm(SignedJsonForm):
+    """What ``approver new`` printed."""
+
+    lengths = {"public_key": 32, "proof": 64}
+    registration = django_forms.CharField(
+        label="Registration",
+        max_length=1_000,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3, "spellcheck": "false"}),
+        help_text="The line of JSON with the public key and its proof.",
+    )
+
+    def clean_registration(self) -> dict[str, bytes]:
+        """Return the key and its proof."""
+        return self.read(self.cleaned_data["registration"])
 
 
 def offered(request: HttpRequest, row: Disbursement) -> list[str]:
@@ -56,7 +114,7 @@ def sign(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRespo
         request,
         pages.Page(
             title=f"Sign the manifest of list {row.pk}",
-            form_class=forms.ManifestSignedForm,
+            form_class=ManifestSignedForm,
             call=call,
             submit="Check and keep",
             back=cells.page_of(row),
@@ -100,7 +158,7 @@ def key(model_admin: Any, request: HttpRequest) -> HttpResponse:
         request,
         pages.Page(
             title="Your approver key",
-            form_class=forms.ApproverKeyForm,
+            form_class=ApproverKeyForm,
             call=call,
             submit="Register",
             back=cells.list_of(Disbursement),
