@@ -8,10 +8,12 @@ from celery import Celery, signals
 from django.core.exceptions import ImproperlyConfigured
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
+from govpay import broker
 from govpay.errors import GovPayError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "govpay.settings")
 
+broker.mend()
 app = Celery("govpay")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

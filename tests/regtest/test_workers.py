@@ -1,6 +1,7 @@
 """Real processes on the real stack: workers killed at each kill point while others finish, and starts that are refused."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 
 from deploy.local.errors import LocalStackError
 from deploy.local.regtest import Miner
@@ -90,6 +92,85 @@ class TestKilledWorker:
         rescuer = stack.start_worker(f"rescuer-{point}")
         settle(stack, miner)
         stack.kill(rescuer)
+
+
+def sweeps(stack: Stack) -> object:
+    """Return when a worker swept last, by the database's clock."""
+    rows = ask(stack, "SELECT beat_at FROM payments_heartbeat WHERE name = 'sweep'")
+    return rows[0][0] if rows else None
+
+
+def wait_for_a_sweep(stack: Stack, timeout_s: float = 30) -> None:
+    """Wait until a worker sweeps anew: it consumes."""
+    before = sweeps(stack)
+    wait_for("a sweep", lambda: sweeps(stack) != before, timeout_s)
+
+
+def release(stack: Stack, period: str) -> None:
+    """Release a list of 30 people in three payouts."""
+    stack.manage("shell", "-c", f"from tests.regtest import stage; stage.release({period!r})", owner=True)
+
+
+class TestBroker:
+    def test_restarted_five_times_has_every_worker_consume_again_within_30_s(
+        self, stack: Stack, miner: Miner
+    ) -> None:
+        assert stack.redis is not None
+        workers = [stack.start_worker("f7work", queues=("work",)), stack.start_rounds()]
+        wait_for_a_sweep(stack, 60)
+        for _ in range(5):
+            stack.redis.restart()
+            wait_for_a_sweep(stack)
+        release(stack, "F7")
+        settle(stack, miner)
+        for worker in workers:
+            assert worker.is_running
+            stack.kill(worker)
+
+    def test_that_lost_all_messages_delays_a_list_by_one_sweep(self, stack: Stack, miner: Miner) -> None:
+        assert stack.redis is not None
+        release(stack, "F5")
+        with redis.Redis.from_url(stack.redis.url) as client:
+            assert client.llen("work") > 0
+            client.flushall()
+            assert client.dbsize() == 0
+        worker = stack.start_worker("f5")
+        settle(stack, miner)
+        stack.kill(worker)
+
+
+class TestTwoBeats:
+    def test_pay_nobody_twice(self, stack: Stack, miner: Miner) -> None:
+        words = ["celery", "-A", "govpay", "beat", f"--schedule={stack.state_dir / 'beat2'}", "--pidfile="]
+        second = stack.start_process("beat2", [sys.executable, "-m", *words])
+        workers = [stack.start_worker(f"f41-{number}") for number in (1, 2)]
+        release(stack, "F41")
+        settle(stack, miner)
+        paid = ask(
+            stack,
+            "SELECT count(*) FROM payments_payout p JOIN payments_disbursement d ON d.id = p.disbursement_id"
+            " JOIN payments_cycle c ON c.id = d.cycle_id WHERE c.period = 'F41'",
+        )
+        assert paid == [(3,)]
+        for process in (second, *workers):
+            stack.kill(process)
+
+
+class TestHungNode:
+    def test_holds_up_neither_the_sweep_nor_what_comes_after_it(self, stack: Stack, miner: Miner) -> None:
+        assert stack.node is not None
+        workers = [stack.start_worker("hung", queues=("work",)), stack.start_rounds()]
+        wait_for_a_sweep(stack, 60)
+        release(stack, "HUNG")
+        os.kill(stack.node.pid, signal.SIGSTOP)
+        try:
+            for _ in range(4):
+                wait_for_a_sweep(stack, 15)
+        finally:
+            os.kill(stack.node.pid, signal.SIGCONT)
+        settle(stack, miner)
+        for worker in workers:
+            stack.kill(worker)
 
 
 class TestStart:

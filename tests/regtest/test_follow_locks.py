@@ -1,0 +1,81 @@
+"""Lock timeouts and a second follower: what one visit could not do, the next one does (F11)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from django.db import connection
+
+from payments.models import Block, Payout
+from payments.payout import dispatch, follow
+from payments.states import PayoutStatus
+from tests.regtest.ministry import Ministry, use_node
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def ministry(settings: object) -> Ministry:
+    use_node(settings)
+    return Ministry.open(deposits_sat=[1_000_000])
+
+
+@contextmanager
+def another_session() -> Iterator[psycopg.Connection]:
+    """A session of somebody else in the same database."""
+    parts = connection.get_connection_params()
+    names = ("host", "port", "user", "password", "dbname")
+    with psycopg.connect(**{name: parts[name] for name in names if parts.get(name)}) as session:
+        yield session
+
+
+@contextmanager
+def impatient() -> Iterator[None]:
+    """Let this process wait for no lock longer than a moment."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '100ms'")
+        yield
+        cursor.execute("RESET lock_timeout")
+
+
+class TestLockTimeout:
+    def test_of_a_visit_moves_nothing_and_the_next_visit_pays(self, ministry: Ministry) -> None:
+        dispatch.seal(disbursement_id=ministry.release([40_000]).pk)
+        payout = Payout.objects.get()
+        with another_session() as other, impatient():
+            other.execute("SELECT FROM payments_payout WHERE id = %s FOR UPDATE", [payout.pk])
+            dispatch.advance(payout_id=payout.pk)
+        payout.refresh_from_db()
+        assert (payout.status, payout.lease_token) == (PayoutStatus.SEALED, 0)
+        dispatch.advance(payout_id=payout.pk)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.SENT
+
+    def test_of_the_follower_keeps_the_blocks_it_read_and_derives_later(self, ministry: Ministry) -> None:
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        best = ministry.miner.mine(1)[0]
+        with another_session() as other, impatient():
+            other.execute("SELECT FROM payments_payout WHERE id = %s FOR UPDATE", [payout.pk])
+            assert dispatch.follow() is True
+        assert Block.objects.filter(block_hash=best).count() == 0
+        payout.refresh_from_db()
+        assert (payout.status, payout.mined_txid) == (PayoutStatus.SENT, None)
+        dispatch.follow()
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.MINED
+        ministry.mine(5)
+        ministry.judge(exactly=True)
+
+
+class TestOnlyOne:
+    def test_follows_while_another_session_has_the_lock_and_it_ends_with_the_session(
+        self, ministry: Ministry
+    ) -> None:
+        best = ministry.miner.mine(1)[0]
+        with another_session() as other:
+            other.execute("SELECT pg_advisory_lock(%s)", [follow.FOLLOWER_LOCK])
+            assert dispatch.follow() is False
+            assert Block.objects.filter(block_hash=best).count() == 0
+        assert dispatch.follow() is True
+        assert Block.objects.filter(block_hash=best, is_active=True).count() == 1
