@@ -7,7 +7,8 @@ from payments.models import Disbursement, Program
 
 # On the database's clock, the one that all workers share.
 SPENT_TODAY = """
-SELECT coalesce(sum(t.fee_added_sat), 0) FROM payments_payouttx t JOIN payments_payout p ON p.id = t.payout_id
+SELECT coalesce(sum(greatest(t.fee_added_sat, 0)), 0)
+FROM payments_payouttx t JOIN payments_payout p ON p.id = t.payout_id
 JOIN payments_wallet w ON w.id = p.wallet_id
 WHERE w.program_id = %s AND p.status <> 'unsealed' AND p.kind <> 'consolidation'
 AND t.built_at >= date_trunc('day', clock_timestamp() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC'
