@@ -117,6 +117,7 @@ class TestVoid:
         assert Reservation.objects.filter(is_live=True).count() == 0
         assert kinds(payout) == ["sealed", "committed", "signed", "sent", "voiding", "voided"]
         assert is_clean(ministry)
+        ministry.judge(exactly=True)
 
     def test_of_a_payout_that_no_signer_ever_saw_is_the_only_way_back(
         self, ministry: Ministry, treasurer: User
@@ -140,6 +141,7 @@ class TestVoid:
         assert (final["HotWallet"], final["NetworkFees"]) == (999_780, 220)
         assert (final["InTransit"], final["BeneficiariesPayable"]) == (0, 0)
         assert is_clean(ministry)
+        ministry.judge(exactly=True)
 
     def test_outbids_what_a_payee_hung_on_it(self, ministry: Ministry, treasurer: User) -> None:
         disbursement = factories.make_disbursement(ministry.program, ministry.officer, amounts_sat=[300_000])
@@ -185,6 +187,7 @@ class TestVoid:
         ministry.mine(100)
         assert Payout.objects.get().status == PayoutStatus.VOIDED
         assert is_clean(ministry)
+        ministry.judge(exactly=True)
 
     def test_whose_price_rose_since_it_was_agreed_to_fails_and_moves_nothing(
         self, ministry: Ministry, treasurer: User
@@ -239,6 +242,7 @@ class TestRace:
         assert (payout.status, disbursement.status) == (PayoutStatus.SETTLED, DisbursementStatus.COMPLETED)
         assert set(Payment.objects.values_list("status", flat=True)) == {"pending"}
         assert is_clean(ministry)
+        ministry.judge(exactly=True)
 
 
 class TestReorg:
@@ -261,6 +265,7 @@ class TestReorg:
         ministry.mine(1)
         assert balances(ministry) == before
         assert is_clean(ministry)
+        ministry.judge(exactly=False)
 
     def test_of_one_block_in_which_the_original_wins(self, ministry: Ministry, treasurer: User) -> None:
         ministry.mine(3)
@@ -279,6 +284,7 @@ class TestReorg:
         ministry.mine(5)
         assert Payout.objects.get().status == PayoutStatus.SETTLED
         assert is_clean(ministry)
+        ministry.judge(exactly=True)
 
     def test_of_more_than_a_hundred_blocks_gives_it_up_again(
         self, ministry: Ministry, treasurer: User
@@ -308,3 +314,4 @@ class TestReorg:
         assert (final["InTransit"], final["BeneficiariesPayable"], final["Transfers"]) == (0, 0, 0)
         assert Reservation.objects.filter(is_live=True).count() == 0
         assert is_clean(ministry)
+        ministry.judge(exactly=True)
