@@ -1,8 +1,13 @@
-"""Mends how kombu's Redis transport meets a connection that is lost while a worker has messages in hand."""
+"""The broker: refuses one that evicts what is queued, and mends how kombu's Redis transport meets a lost connection."""
 
 from typing import Any
 
+import redis
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from kombu.transport.redis import Channel
+
+KEEPING = "noeviction"
 
 _connparams = Channel._connparams
 
@@ -21,3 +26,18 @@ def _connparams_of_open_channel(self: Any, *args: Any, **kwargs: Any) -> Any:
 def mend() -> None:
     """Put the mend in place; once or several times is the same."""
     Channel._connparams = _connparams_of_open_channel
+
+
+def check_at_start() -> None:
+    """Raise ImproperlyConfigured when Redis may evict keys; one that is down is not asked, it may come back."""
+    if not settings.REDIS_URL.startswith(("redis://", "rediss://")):
+        return
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=2, socket_timeout=2) as broker:
+            policy = broker.info("memory").get("maxmemory_policy", KEEPING)
+    except redis.RedisError:
+        return
+    if policy != KEEPING:
+        raise ImproperlyConfigured(
+            f"Redis evicts keys ({policy}), so that it would lose queued work unseen: set maxmemory-policy {KEEPING}."
+        )

@@ -28,10 +28,14 @@ def keep_django_logging(**_: Any) -> None:
 
 @signals.worker_init.connect
 def refuse_wrong_chain(**_: Any) -> None:
-    """End a worker whose node follows another chain than the settings name; Celery would only log an exception."""
+    """End a worker whose node follows another chain than the settings name, or whose broker evicts what is queued.
+
+    Celery would only log an exception.
+    """
     from payments.payout import guard
 
     try:
+        broker.check_at_start()
         guard.check_at_start()
     except (GovPayError, ImproperlyConfigured) as error:
         raise SystemExit(f"The worker does not start: {error}") from error

@@ -12,10 +12,10 @@ from django.db import DatabaseError, connection
 from django.db.utils import InterfaceError
 
 from govpay.errors import GovPayError
-from payments.models import Disbursement, Payout, PayoutTx, ScriptPurpose, Stop
+from payments.models import Disbursement, InterventionKind, Payout, PayoutKind, PayoutTx, ScriptPurpose, Stop
 from payments.onchain import address, network, node
 from payments.payout import bump, child
-from payments.services import disbursements, stops
+from payments.services import disbursements, interventions, stops
 from payments.states import DisbursementStatus, PayoutStatus
 from tests import factories
 
@@ -44,7 +44,7 @@ class Ministry:
     def act(self) -> None:
         """Let somebody do something; whatever the database does meanwhile, they come back later."""
         action = self.draw.choice(
-            [self.list_people] * 4 + [self.switch] + [self.bump] * 2 + [self.pay_by_child]
+            [self.list_people] * 5 + [self.switch] + [self.bump] * 2 + [self.pay_by_child, self.give_up]
         )
         try:
             action()
@@ -106,6 +106,21 @@ class Ministry:
         finally:
             client.close()
         self.count(name)
+
+    def give_up(self) -> None:
+        """Two people void a payout that waits; only when that is final may its payments be issued again."""
+        waiting = Payout.objects.filter(status=PayoutStatus.SENT, kind=PayoutKind.PAYMENTS).order_by("pk")
+        payout_id = waiting.values_list("pk", flat=True).first()
+        if payout_id is None or self.draw.random() < 0.5:
+            return
+        treasurer = self.people["treasurer"]
+        kind = InterventionKind.VOID
+        shown = interventions.preview(by=treasurer, payout_id=payout_id, kind=kind, feerate_sat_kvb=6_000)
+        proposed = interventions.propose(
+            by=treasurer, payout_id=payout_id, kind=kind, note="Given up.", shown=shown
+        )
+        interventions.approve(by=self.people["approver"], intervention_id=proposed.pk)
+        self.count("void agreed")
 
     def calm_down(self) -> None:
         """Lift the stop, and pass on every list that somebody left lying about."""
