@@ -19,9 +19,10 @@ from payments.models import (
     PayoutTx,
     Reservation,
     StatusChange,
+    Wallet,
 )
-from payments.onchain import fee, tx
-from payments.payout import dispatch, void
+from payments.onchain import fee, node, tx
+from payments.payout import dispatch, guard, intervene, void
 from payments.selectors import funds
 from payments.services import interventions
 from payments.states import DisbursementStatus, PayoutStatus
@@ -315,3 +316,119 @@ class TestReorg:
         assert Reservation.objects.filter(is_live=True).count() == 0
         assert is_clean(ministry)
         ministry.judge(exactly=True)
+
+
+class Killed(Exception):
+    """The worker died here."""
+
+
+class TestCrash:
+    @pytest.mark.parametrize("point", ["K14-planned", "K14"])
+    def test_anywhere_leaves_one_void_and_one_end(
+        self, ministry: Ministry, treasurer: User, settings: object, point: str
+    ) -> None:
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        agreed = agree(ministry, treasurer, payout)
+
+        def die(reached: str) -> None:
+            if reached == point:
+                raise Killed
+
+        client = node.connect()
+        with pytest.raises(Killed):
+            intervene.carry_out(agreed.pk, client, failpoint=die)
+        agreed.refresh_from_db()
+        versions = PayoutTx.objects.filter(payout=payout, kind="void").count()
+        assert (agreed.status, versions) == (("done", 1) if point == "K14" else ("approved", 0))
+        for _ in range(2):
+            dispatch.intervene(intervention_id=agreed.pk)
+        agreed.refresh_from_db()
+        version = PayoutTx.objects.get(payout=payout, kind="void")
+        assert (agreed.status, agreed.version) == ("done", version)
+        assert kinds(payout) == ["sealed", "committed", "signed", "sent", "voiding"]
+        dispatch.advance(payout_id=payout.pk)
+        assert ministry.miner.node.call("getrawmempool") == [version.txid]
+
+    def test_of_a_bump_takes_version_and_end_back_together(
+        self, ministry: Ministry, treasurer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        shown = interventions.preview(by=treasurer, payout_id=payout.pk, kind="bump", feerate_sat_kvb=5_000)
+        asked = interventions.propose(
+            by=treasurer, payout_id=payout.pk, kind="bump", note="It waits.", shown=shown
+        )
+
+        def die(*_: object) -> None:
+            raise Killed
+
+        with monkeypatch.context() as patched:
+            patched.setattr(intervene, "_finish", die)
+            with pytest.raises(Killed):
+                dispatch.intervene(intervention_id=asked.pk)
+        asked.refresh_from_db()
+        assert (asked.status, PayoutTx.objects.count()) == ("approved", 1)
+        dispatch.intervene(intervention_id=asked.pk)
+        dispatch.intervene(intervention_id=asked.pk)
+        asked.refresh_from_db()
+        assert (asked.status, asked.version) == ("done", PayoutTx.objects.get(kind="bump"))
+        assert PayoutTx.objects.get(kind="bump").fee_sat == shown["new_fee_sat"]
+
+    def test_of_a_bump_that_became_dearer_fails_and_moves_nothing(
+        self, ministry: Ministry, treasurer: User
+    ) -> None:
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        shown = interventions.preview(by=treasurer, payout_id=payout.pk, kind="bump", feerate_sat_kvb=5_000)
+        asked = interventions.propose(
+            by=treasurer,
+            payout_id=payout.pk,
+            kind="bump",
+            note="It waits.",
+            shown={**shown, "new_fee_sat": shown["new_fee_sat"] - 1},
+        )
+        dispatch.intervene(intervention_id=asked.pk)
+        asked.refresh_from_db()
+        assert (asked.status, PayoutTx.objects.count()) == ("failed", 1)
+        assert asked.failure.startswith(f"It would cost {shown['new_fee_sat']} sat now")
+
+
+class TestUnhalt:
+    def halt(self, ministry: Ministry) -> Wallet:
+        wallet = Wallet.objects.get(program=ministry.program)
+        guard.halt(wallet, guard.HaltCode.WALLET_CHANGED, "The node had another wallet.")
+        return wallet
+
+    def agree(self, ministry: Ministry, treasurer: User) -> Intervention:
+        program_id = ministry.program.pk
+        shown = interventions.look_at_halt(by=treasurer, program_id=program_id)
+        asked = interventions.propose_unhalt(
+            by=treasurer, program_id=program_id, note="The right one is back.", shown=shown
+        )
+        return interventions.approve(by=ministry.approver, intervention_id=asked.pk)
+
+    def test_lets_the_wallet_pay_again(self, ministry: Ministry, treasurer: User) -> None:
+        wallet = self.halt(ministry)
+        disbursement = ministry.release([40_000])
+        assert ministry.pay(disbursement) == []
+        agreed = self.agree(ministry, treasurer)
+        dispatch.intervene(intervention_id=agreed.pk)
+        agreed.refresh_from_db()
+        wallet.refresh_from_db()
+        assert (agreed.status, wallet.halted_at, wallet.halt_code) == ("done", None, "")
+        assert Alarm.objects.filter(closed_at=None).count() == 0
+        (payout,) = ministry.pay(disbursement)
+        assert payout.status == PayoutStatus.SENT
+
+    def test_is_refused_while_the_cause_stands(self, ministry: Ministry, treasurer: User) -> None:
+        wallet = self.halt(ministry)
+        checksum = wallet.descriptor_checksum
+        Wallet.objects.update(descriptor_checksum="another")
+        with pytest.raises(guard.WalletHalted):
+            interventions.look_at_halt(by=treasurer, program_id=ministry.program.pk)
+        assert Intervention.objects.count() == 0
+        Wallet.objects.update(descriptor_checksum=checksum)
+        agreed = self.agree(ministry, treasurer)
+        Wallet.objects.update(descriptor_checksum="another")
+        dispatch.intervene(intervention_id=agreed.pk)
+        agreed.refresh_from_db()
+        wallet.refresh_from_db()
+        assert (agreed.status, wallet.halted_at is None) == ("failed", False)
