@@ -49,7 +49,10 @@ def provision(*, wallet_id: int) -> None:
 
 
 def seal(*, disbursement_id: int) -> None:
-    """Seal group after group until nothing is left, coins run out, or the node asks too much."""
+    """Seal group after group until nothing is left, coins run out, or the node asks too much.
+
+    One worker a list: another would only wait for its turn at the wallet, and signs and sends meanwhile instead.
+    """
     disbursement = Disbursement.objects.select_related("program__wallet").get(pk=disbursement_id)
 
     def work(client: node.Node) -> None:
@@ -67,12 +70,7 @@ def seal(*, disbursement_id: int) -> None:
             failpoint.hit("K7")
         Disbursement.objects.filter(pk=disbursement_id).exclude(problem="").update(problem="")
         feerate.end_wait(disbursement_id)
-        alarms.clear(
-            funding.CoinsTooSmall.code,
-            subject="disbursement",
-            subject_id=disbursement_id,
-            note="The list is paid.",
-        )
+        _clear_coins(disbursement_id, "The list is sealed.")
 
     def waits(error: GovPayError) -> None:
         Disbursement.objects.filter(pk=disbursement_id).update(problem=error.message[:300])
@@ -86,8 +84,16 @@ def seal(*, disbursement_id: int) -> None:
                 program_id=disbursement.program_id,
                 message=error.message,
             )
+        else:
+            _clear_coins(disbursement_id, "The list waits for something else.")
 
-    _with_node("seal", work, waits, disbursement_id=disbursement_id)
+    with sealing.only_one(disbursement_id) as is_mine:
+        if is_mine:
+            _with_node("seal", work, waits, disbursement_id=disbursement_id)
+
+
+def _clear_coins(disbursement_id: int, note: str) -> None:
+    alarms.clear(funding.CoinsTooSmall.code, subject="disbursement", subject_id=disbursement_id, note=note)
 
 
 def consolidate(*, wallet_id: int) -> None:

@@ -1,6 +1,8 @@
 """Seals groups of released payments: payments, outpoints, output order and manifest fixed in one database transaction."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db import connection, transaction
 from django.db.models import Count, Sum
@@ -32,6 +34,8 @@ from payments.states import PaymentStatus
 CHANGE_SCRIPTS_AT_ONCE = 20
 # Amount and length of an output beside its script.
 OUTPUT_OVERHEAD_VB = 9
+# Advisory locks, one a list, far from all others.
+SEALER_LOCKS = 0x676F << 48
 
 # Locks what nobody else is sealing. The list's own row is read once, so that a list that is stopped claims nothing.
 # What a line reissues must be void still: a reorganization of 100 blocks may have undone that.
@@ -76,6 +80,22 @@ def refill_change(wallet: Wallet, client: node.Node) -> None:
     if coins.change_in_store(wallet, CHANGE_SCRIPTS_AT_ONCE) >= CHANGE_SCRIPTS_AT_ONCE // 2:
         return
     wallets.add_change(wallet, client, CHANGE_SCRIPTS_AT_ONCE)
+
+
+@contextmanager
+def only_one(disbursement_id: int) -> Iterator[bool]:
+    """Hold the lock on sealing a list, and tell whether it is ours; it ends with the database session."""
+    key = SEALER_LOCKS + disbursement_id
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
+        is_mine = bool(cursor.fetchone()[0])
+    try:
+        yield is_mine
+    finally:
+        # A session that broke has given the lock back by itself.
+        if is_mine and connection.is_usable():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
 
 
 @transaction.atomic

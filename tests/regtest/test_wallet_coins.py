@@ -415,3 +415,22 @@ class TestTwoWorkers:
         ministry.pay(disbursement)
         ministry.mine(6)
         assert_clean(ministry)
+
+    def test_leave_a_list_to_the_one_that_seals_it(self) -> None:
+        ministry = Ministry.open(deposits_sat=[300_000] * 2, **RATES)
+        disbursement = ministry.release([20_000])
+
+        def ring() -> None:
+            try:
+                dispatch.seal(disbursement_id=disbursement.pk)
+            finally:
+                connection.close()
+
+        with seal.only_one(disbursement.pk) as is_mine:
+            assert is_mine
+            other = threading.Thread(target=ring)
+            other.start()
+            other.join()
+            assert Payout.objects.count() == 0
+        dispatch.seal(disbursement_id=disbursement.pk)
+        assert Payout.objects.count() == 1
