@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet, Subquery
 from govpay.errors import GovPayError
 from payments.models import Block, Payout, PayoutKind, PayoutTx, PayoutTxKind, Program
 from payments.onchain import node
-from payments.payout import alarms, bump, child, feerate
+from payments.payout import alarms, bump, child, feerate, guard
 from payments.states import PayoutStatus
 
 log = structlog.get_logger(__name__)
@@ -24,6 +24,8 @@ S = PayoutStatus
 AT_ONCE = 200
 # The feerate that a replacement takes depends a little on its shape, and the shape on the feerate.
 ROUNDS = 3
+# A block came first, or people have stopped the engine and know why.
+NOTHING_TO_DO = (bump.PayoutNotBumpable, guard.EngineStopped, guard.WalletHalted)
 # A spike may pass by itself; after so many times the program's own patience a person should know of it.
 ALARM_AFTER_TIMES = 4
 
@@ -175,6 +177,8 @@ def _blocks_since(version: PayoutTx) -> int:
 
 def _call_a_person(payout: Payout, error: GovPayError) -> None:
     """Note why a payout cannot be hurried; open an alarm unless fees alone may still come down in time."""
+    if isinstance(error, NOTHING_TO_DO):
+        return
     Payout.objects.filter(pk=payout.pk).update(problem=error.message[:300])
     patience = payout.wallet.program.bump_after_blocks * ALARM_AFTER_TIMES
     tip = Block.objects.filter(is_active=True).order_by("-height").values_list("height", flat=True).first()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.db.models import F
 
-from payments.models import Alarm, Disbursement, Payout, PayoutTx, PayoutTxKind, Program
-from payments.payout import dispatch, feerate
+from payments.models import Alarm, Disbursement, Payout, PayoutTx, PayoutTxKind, Program, Stop
+from payments.payout import dispatch, feerate, rounds
 from payments.states import PayoutStatus
 from tests.faults.proxy import NodeProxy
 from tests.regtest.ministry import Ministry, use_node
@@ -257,3 +257,20 @@ class TestFloor:
 
 def jsonable(found: dict[str, Any]) -> dict[str, Any]:
     return {key: float(value) if isinstance(value, Decimal) else value for key, value in found.items()}
+
+
+class TestStop:
+    def test_keeps_fees_as_they_are_and_calls_nobody(self, proxy: NodeProxy, ministry: Ministry) -> None:
+        (payout,) = ministry.pay(ministry.release([50_000]))
+        estimate(proxy, 9)
+        blocks_without_it(ministry, 9)
+        stop = Stop.objects.create(thrown_by=ministry.officer, reason="A rehearsal.")
+        hasten(ministry)
+        assert (payout.txs.count(), Alarm.objects.filter(code=feerate.ALARM).count()) == (1, 0)
+        assert [found.task for found in rounds.fees_stuck()] == []
+        stop.delete()
+        assert [(found.task, found.ids) for found in rounds.fees_stuck()] == [
+            ("hasten", {"wallet_id": ministry.program.wallet.pk})
+        ]
+        hasten(ministry)
+        assert payout.txs.count() == 2
