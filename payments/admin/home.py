@@ -7,8 +7,9 @@ from django.http import HttpRequest
 
 from payments.admin import cells, scope
 from payments.admin.tables import Notice, Table
-from payments.models import Disbursement, Intervention, Payout, Program, Role, Wallet
+from payments.models import Alarm, Disbursement, Intervention, Payout, Program, Role, Stop, Wallet
 from payments.selectors import interventions, node
+from payments.services import alarms
 from payments.states import DisbursementStatus, PayoutStatus
 
 SHOWN = 20
@@ -18,9 +19,48 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the first page shows to somebody who works in a program."""
     if not scope.may_look(request):
         return context
-    context["notices"] = node_notices() + _wallet_notices(request)
-    context["tables"] = [_your_turn(request), *_asked(request), _stuck(request), _programs(request)]
+    context["notices"] = stop_notices() + node_notices() + _wallet_notices(request)
+    context["tables"] = [
+        _alarms(request),
+        _your_turn(request),
+        *_asked(request),
+        _stuck(request),
+        _programs(request),
+    ]
     return context
+
+
+def stop_notices() -> list[Notice]:
+    """Say that the engine is stopped, by whom and why."""
+    stop = Stop.objects.filter(is_open=True).select_related("thrown_by").first()
+    if stop is None:
+        return []
+    text = f"{stop.thrown_by.get_username()}: {stop.reason} Nothing is sealed, signed or sent until it is lifted."
+    return [Notice(text, cells.BAD, "The engine is stopped")]
+
+
+def _alarms(request: HttpRequest) -> Table:
+    """List what somebody must look at, the oldest first."""
+    rows = alarms.visible(request.user).filter(closed_at=None).order_by("pk")
+    if scope.sees_everything(request):
+        rows = Alarm.objects.filter(closed_at=None).select_related("owner", "program").order_by("pk")
+    return Table(
+        "Open alarms",
+        ("Alarm", "Program", "About", "What", "Since", "Seen", "Owner"),
+        [
+            (
+                cells.label("", alarm.code.replace("_", " "), cells.BAD),
+                str(alarm.program or "all"),
+                f"{alarm.subject} {alarm.subject_id or ''}".strip(),
+                cells.long(alarm.message),
+                cells.moment(alarm.opened_at),
+                f"{alarm.times:,} times",
+                cells.person(alarm.owner),
+            )
+            for alarm in rows[:SHOWN]
+        ],
+        "Nothing is wrong.",
+    )
 
 
 def node_notices() -> list[Notice]:

@@ -7,6 +7,7 @@ from django_filters import rest_framework as filters
 
 from govpay.api.filters import IdFilter
 from payments.models import (
+    Alarm,
     Disbursement,
     Enrollment,
     Intake,
@@ -126,4 +127,16 @@ class PayoutsOfList(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Payout
+        fields: list[str] = []
+
+
+class Alarms(filters.FilterSet):  # type: ignore[misc]
+    """By cause, program, and whether somebody must still look."""
+
+    code = filters.CharFilter(max_length=40)
+    program = IdFilter(field_name="program_id")
+    is_open = filters.BooleanFilter(field_name="closed_at", lookup_expr="isnull")
+
+    class Meta:
+        model = Alarm
         fields: list[str] = []

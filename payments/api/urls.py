@@ -11,11 +11,13 @@ from payments.api.views import (
     payments,
     people,
     programs,
+    safety,
     signing,
 )
 
 __all__ = ["converters", "urlpatterns"]
 
+ALARM = "alarms/<id:alarm_id>/"
 PROGRAM = "programs/<id:program_id>/"
 ENROLLMENT = "enrollments/<id:enrollment_id>/"
 INTAKE = "intakes/<id:intake_id>/"
@@ -84,5 +86,11 @@ urlpatterns = [
     path(f"{SIGNING}psbt/", signing.SigningRequestPsbt.as_view(), name="signing-request-psbt"),
     path(f"{SIGNING}bundle/", signing.SigningRequestBundle.as_view(), name="signing-request-bundle"),
     path(f"{SIGNING}signatures/", signing.SigningRequestSignatures.as_view(), name="signing-request-upload"),
+    path("stops/", safety.StopList.as_view(), name="stops"),
+    path("stops/<id:stop_id>/lift/", safety.StopLift.as_view(), name="stop-lift"),
+    path("alarms/", safety.AlarmList.as_view(), name="alarms"),
+    path(ALARM, safety.AlarmRead.as_view(), name="alarm"),
+    path(f"{ALARM}take/", safety.AlarmTake.as_view(), name="alarm-take"),
+    path(f"{ALARM}close/", safety.AlarmClose.as_view(), name="alarm-close"),
     path("node/", payments.NodeRead.as_view(), name="node"),
 ]

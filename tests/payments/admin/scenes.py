@@ -24,10 +24,12 @@ from payments.models import (
     Signer,
     SigningRequest,
     StatusChange,
+    Stop,
     Wallet,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import psbt, tx
+from payments.payout import alarms
 from payments.services import disbursements
 from payments.states import PayoutStatus
 from tests import factories, signers
@@ -190,6 +192,15 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "payouttx": payout.txs.get(),
         "intervention": failed_bump(payout, officer),
         "signingrequest": request,
+        "alarm": alarms.sound("payout_stuck", subject="payout", program_id=program.pk, message="It waits."),
+        "stop": Stop.objects.create(
+            thrown_by=officer,
+            reason="A drill.",
+            is_open=False,
+            lifted_by=approver,
+            lifted_at=timezone.now(),
+            lift_reason="The drill is over.",
+        ),
         "reservation": payout.reservations.get(),
         "chainfact": fact,
         "statuschange": StatusChange.objects.filter(

@@ -1,0 +1,80 @@
+"""Alarms in people's hands: whose they are, and that they are done with."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Exists, Q, QuerySet
+from django.utils import timezone
+
+from govpay.errors import Conflict, InvalidInput, NotFound
+from payments.models import Alarm, Membership, Role
+from payments.payout import guard
+from payments.services import authority, stops
+
+# Whoever works on what the engine does; approvers and auditors look on.
+OWNERS = (Role.TREASURER, Role.RELEASER, Role.OFFICER)
+# Codes that end with their cause: a person who closed one would hide what goes on.
+_WITH_THEIR_CAUSE = (stops.ALARM, guard.TipStale.code, *(code.value for code in guard.HaltCode))
+
+
+class AlarmClosed(Conflict):
+    """The alarm was closed before."""
+
+    code = "alarm_closed"
+
+
+class AlarmGoesOn(Conflict):
+    """The alarm closes by itself when its cause is gone, and not before."""
+
+    code = "alarm_goes_on"
+
+
+def visible(user: Any) -> QuerySet[Alarm]:
+    """Return the alarms of the user's programs, and those about node and engine, which concern everybody."""
+    mine = Membership.objects.filter(user_id=user.pk)
+    concerns = Q(program__in=mine.values("program_id")) | (Q(program=None) & Exists(mine))
+    return Alarm.objects.filter(concerns).select_related("owner", "closed_by", "program")
+
+
+@transaction.atomic
+def take(*, by: User, alarm_id: int) -> Alarm:
+    """Make the caller the alarm's owner; who had it before has it no more. Raises RoleMissing, AlarmClosed."""
+    alarm = _lock(by, alarm_id)
+    alarm.owner, alarm.owned_at = by, timezone.now()
+    alarm.save(update_fields=["owner", "owned_at"])
+    return alarm
+
+
+@transaction.atomic
+def close(*, by: User, alarm_id: int, note: str) -> Alarm:
+    """Close an alarm with what was found; a new one opens when the cause is seen again.
+
+    Raises RoleMissing, AlarmClosed, AlarmGoesOn for one whose cause is a stop, a halt or an old tip, InvalidInput.
+    """
+    alarm = _lock(by, alarm_id)
+    if alarm.code in _WITH_THEIR_CAUSE:
+        raise AlarmGoesOn("This alarm closes by itself when its cause is gone.")
+    note = note.strip()
+    if not note or len(note) > 300:
+        wrong = "Say what was found, in at most 300 characters."
+        errors = [
+            {"row": 0, "column": "note", "code": "missing" if not note else "too_long", "message": wrong}
+        ]
+        raise InvalidInput(wrong, errors=errors)
+    alarm.closed_at, alarm.closed_by, alarm.close_note = timezone.now(), by, note
+    alarm.save(update_fields=["closed_at", "closed_by", "close_note"])
+    return alarm
+
+
+def _lock(by: User, alarm_id: int) -> Alarm:
+    if not visible(by).filter(pk=alarm_id).exists():
+        raise NotFound("There is no such alarm in your programs.")
+    alarm = Alarm.objects.select_for_update().get(pk=alarm_id)
+    if alarm.program_id is not None:
+        authority.require(user=by, program_id=alarm.program_id, roles=OWNERS)
+    elif not by.is_active or not Membership.objects.filter(user_id=by.pk, role__in=OWNERS).exists():
+        raise authority.RoleMissing("This needs the role of treasurer, releaser or program officer.")
+    if alarm.closed_at is not None:
+        raise AlarmClosed("The alarm was closed before.")
+    return alarm
