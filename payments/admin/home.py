@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from payments.admin import cells, scope
@@ -19,13 +19,13 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the first page shows to somebody who works in a program."""
     if not scope.may_look(request):
         return context
-    context["notices"] = stop_notices() + node_notices() + _wallet_notices(request)
+    context["notices"] = stop_notices() + _alarm_notices(request) + node_notices() + _wallet_notices(request)
     context["tables"] = [
-        _alarms(request),
         _your_turn(request),
         *_asked(request),
         _stuck(request),
         _programs(request),
+        _alarms(request),
     ]
     return context
 
@@ -39,11 +39,24 @@ def stop_notices() -> list[Notice]:
     return [Notice(text, cells.BAD, "The engine is stopped")]
 
 
+def _open_alarms(request: HttpRequest) -> QuerySet[Alarm]:
+    every = scope.sees_everything(request)
+    rows = Alarm.objects.select_related("owner", "program") if every else alarms.visible(request.user)
+    return rows.filter(closed_at=None).order_by("pk")
+
+
+def _alarm_notices(request: HttpRequest) -> list[Notice]:
+    rows = _open_alarms(request)
+    count, unowned = rows.count(), rows.filter(owner=None).count()
+    if not count:
+        return []
+    text = f"{unowned:,} of them nobody has taken yet. They are listed at the end of this page."
+    return [Notice(text, cells.BAD, f"Open alarms: {count:,}")]
+
+
 def _alarms(request: HttpRequest) -> Table:
     """List what somebody must look at, the oldest first."""
-    rows = alarms.visible(request.user).filter(closed_at=None).order_by("pk")
-    if scope.sees_everything(request):
-        rows = Alarm.objects.filter(closed_at=None).select_related("owner", "program").order_by("pk")
+    rows = _open_alarms(request)
     return Table(
         "Open alarms",
         ("Alarm", "Program", "About", "What", "Since", "Seen", "Owner"),

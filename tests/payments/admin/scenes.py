@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from payments.models import (
+    Alarm,
     Block,
     ChainFact,
     Disbursement,
@@ -144,6 +145,13 @@ def failed_bump(payout: Payout, by: User) -> Intervention:
     )
 
 
+def past_alarm(program: Program) -> Alarm:
+    """An alarm whose cause is gone."""
+    alarm = alarms.sound("payout_stuck", subject="payout", program_id=program.pk, message="It waits.")
+    alarms.clear("payout_stuck", subject="payout", note="It moves.")
+    return alarm
+
+
 def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:
     """Fill a program; return one row of every model by its model name."""
     coin = factories.fund(program, 10_000_000)
@@ -192,7 +200,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "payouttx": payout.txs.get(),
         "intervention": failed_bump(payout, officer),
         "signingrequest": request,
-        "alarm": alarms.sound("payout_stuck", subject="payout", program_id=program.pk, message="It waits."),
+        "alarm": past_alarm(program),
         "stop": Stop.objects.create(
             thrown_by=officer,
             reason="A drill.",
