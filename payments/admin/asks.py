@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from govpay.errors import GovPayError
 from payments.admin import cells, forms, pages, scope
-from payments.admin.tables import Notice
+from payments.admin.tables import Notice, Table
 from payments.models import Intervention, InterventionKind, Payout, Role, Wallet
 from payments.payout import feerate, intervene
 from payments.services import interventions, reissues
@@ -163,6 +163,30 @@ def figures(shown: dict[str, Any]) -> list[tuple[str, Any]]:
     if "halt_code" in shown:
         found = [("Halted for", shown["halt_code"]), ("Reason", shown["halt_reason"])]
     return found
+
+
+def comparison(shown: dict[str, Any]) -> Table:
+    """Lay the figures out for whoever decides: before and after, where there is a fee."""
+    title = "What was looked at"
+    if "new_fee_sat" not in shown:
+        return Table(title, ("Fact", "Value"), list(figures(shown)), "There are no figures.")
+    added = shown.get("added_inputs", [])
+    rows: list[tuple[Any, ...]] = [
+        (name, _or_empty(write, shown.get(f"old_{key}")), _or_empty(write, shown.get(f"new_{key}")))
+        for name, write, key in (
+            ("Fee", cells.sat, "fee_sat"),
+            ("Size (vB)", cells.number, "vsize_vb"),
+            ("Fee rate", cells.feerate, "feerate_sat_kvb"),
+            ("Change", cells.sat, "change_sat"),
+        )
+    ]
+    rows.append(("Added fee", cells.EMPTY, cells.sat(shown.get("fee_added_sat"))))
+    rows.append(("Added coins", cells.EMPTY, cells.number(len(added))))
+    return Table(title, ("Figure", "Before", "After"), rows)
+
+
+def _or_empty(write: Any, value: int | None) -> str:
+    return cells.EMPTY if value is None else write(value)
 
 
 def _change(write: Any, shown: dict[str, Any], name: str) -> str:

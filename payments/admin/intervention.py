@@ -93,9 +93,7 @@ class InterventionAdmin(ProgramScopedAdmin):
 
     def tables(self, request: HttpRequest, obj: Intervention) -> list[Table]:
         """Show the figures and the history."""
-        rows: list[tuple[Any, ...]] = list(asks.figures(obj.preview))
-        figures = Table("What was looked at", ("Figure", "Value"), rows, "There are no figures.")
-        return [figures, history("intervention", obj.pk)]
+        return [asks.comparison(obj.preview), history("intervention", obj.pk)]
 
     @display(description="intervention")
     def number(self, row: Intervention) -> str:

@@ -58,7 +58,7 @@ def history(subject: str, subject_id: int, title: str = "History") -> Table:
         rows=[
             (
                 cells.moment(change.at),
-                cells.label(change.old),
+                cells.label(change.old) if change.old else cells.EMPTY,
                 cells.label(change.new),
                 change.reason,
                 cells.long(change.note),
