@@ -24,7 +24,7 @@ from payments.models import (
 from payments.onchain import fee, node, tx
 from payments.payout import dispatch, guard, intervene, void
 from payments.selectors import funds
-from payments.services import interventions
+from payments.services import interventions, reissues
 from payments.states import DisbursementStatus, PayoutStatus
 from tests import factories
 from tests.regtest.ministry import Ministry, use_node
@@ -432,3 +432,25 @@ class TestUnhalt:
         agreed.refresh_from_db()
         wallet.refresh_from_db()
         assert (agreed.status, wallet.halted_at is None) == ("failed", False)
+
+
+class TestReissue:
+    def test_pays_the_same_people_by_another_list_and_each_of_them_once(
+        self, ministry: Ministry, treasurer: User
+    ) -> None:
+        (payout,) = ministry.pay(ministry.release([40_000, 50_000]))
+        give_up(ministry, treasurer, payout)
+        ministry.mine(99)
+        with pytest.raises(reissues.VoidNotFinal):
+            reissues.of_payout(by=ministry.officer, payout_id=payout.pk)
+        ministry.mine(1)
+        made = reissues.of_payout(by=ministry.officer, payout_id=payout.pk)
+        (second,) = ministry.pay(ministry.go_on(made))
+        assert (second.status, second.payment_count) == (PayoutStatus.SENT, 2)
+        ministry.mine(6)
+        second.refresh_from_db()
+        made.refresh_from_db()
+        assert (second.status, made.status) == (PayoutStatus.SETTLED, DisbursementStatus.COMPLETED)
+        assert balances(ministry)["Transfers"] == 90_000
+        assert is_clean(ministry)
+        ministry.judge(exactly=True)
