@@ -462,7 +462,7 @@ class TestThaw:
         assert self.carry_out(thawed).status == status
         thawed.refresh_from_db()
         assert (thawed.status, f"is {status}" in thawed.failure) == ("failed", True)
-        alarm = Alarm.objects.get()
+        alarm = Alarm.objects.get(code="intervention_failed")
         assert (alarm.code, alarm.subject, alarm.subject_id) == ("intervention_failed", "payout", payout.pk)
 
     def test_is_for_the_target_that_the_preview_names(self, payout: Payout) -> None:
@@ -493,7 +493,7 @@ class TestExpire:
         asked.refresh_from_db()
         assert (asked.status, asked.failure) == ("failed", "The payout is mined now.")
         intervene.expire()
-        assert Alarm.objects.get().times == 1
+        assert Alarm.objects.get(code="intervention_failed").times == 1
 
 
 @pytest.fixture
