@@ -1,4 +1,4 @@
-"""Makes the demo program and its officers, and prints their logins; on regtest only."""
+"""Makes the demo program and its staff, and prints their logins; on regtest only."""
 
 import secrets
 from argparse import ArgumentParser
@@ -8,6 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group, Permission, User
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.db.models import QuerySet
 
 from payments.models import Membership, Program, Role
 from payments.services import programs
@@ -16,7 +17,12 @@ CAST = [
     ("ayesha", "Ayesha Khan", Role.OFFICER),
     ("bruno", "Bruno Díaz", Role.APPROVER),
     ("carmen", "Carmen Solís", Role.RELEASER),
+    ("dalia", "Dalia Haddad", Role.TREASURER),
+    ("emil", "Emil Novak", Role.TREASURER),
+    ("farid", "Farid Aziz", Role.AUDITOR),
+    ("grace", "Grace Mwangi", Role.SIGNER),
 ]
+ADMINISTRATOR = ("hugo", "Hugo Lind")
 PROGRAM = ("PENSIONS", "Old-age pensions (pilot)")
 ADMINISTRATOR_RIGHTS = ["add_program", "add_membership"]
 READER_RIGHTS = [
@@ -31,10 +37,10 @@ READER_RIGHTS = [
 class Command(BaseCommand):
     """``manage.py demo_accounts``: safe to repeat; each run sets and prints new passwords unless one is given."""
 
-    help = "Create the demo program PENSIONS with an officer, an approver and a releaser (regtest only)."
+    help = "Create the demo program PENSIONS with staff in every role, and an administrator (regtest only)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--password", help="one password for all three, instead of made ones")
+        parser.add_argument("--password", help="one password for all, instead of made ones")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.GOVPAY_NETWORK != "regtest":
@@ -48,10 +54,16 @@ class Command(BaseCommand):
             for username, full_name, role in CAST:
                 password = options["password"] or secrets.token_urlsafe(9)
                 user = self._user(username, full_name, password)
+                user.groups.add(self._readers())
                 Membership.objects.get_or_create(
                     program=program, user=user, role=role, defaults={"granted_by": administrator}
                 )
                 logins.append((role.label, username, password))
+            password = options["password"] or secrets.token_urlsafe(9)
+            username, full_name = ADMINISTRATOR
+            user = self._user(username, full_name, password)
+            user.user_permissions.set(self._administrator_rights())
+            logins.append(("Administrator", username, password))
         self.stdout.write(f"Program {program.code} (id {program.pk}); staff of the demo:")
         for label, username, password in logins:
             self.stdout.write(f"  {label:<16} {username:<10} {password}")
@@ -62,7 +74,7 @@ class Command(BaseCommand):
         if is_new:
             user.set_unusable_password()
             user.save()
-            user.user_permissions.set(Permission.objects.filter(codename__in=ADMINISTRATOR_RIGHTS))
+            user.user_permissions.set(self._administrator_rights())
         return User.objects.get(pk=user.pk)
 
     def _user(self, username: str, full_name: str, password: str) -> User:
@@ -71,7 +83,12 @@ class Command(BaseCommand):
         user.first_name, user.last_name, user.is_staff = first, last, True
         user.set_password(password)
         user.save()
+        return user
+
+    def _administrator_rights(self) -> QuerySet[Permission]:
+        return Permission.objects.filter(codename__in=ADMINISTRATOR_RIGHTS)
+
+    def _readers(self) -> Group:
         readers, _ = Group.objects.get_or_create(name="book readers")
         readers.permissions.set(Permission.objects.filter(codename__in=READER_RIGHTS))
-        user.groups.add(readers)
-        return user
+        return readers
