@@ -20,7 +20,7 @@ from tests.invariants.facts import read
 
 QUIET_S = 60
 AT_ONCE = 2
-BLOCK_EVERY_S, PEOPLE_EVERY_S = 0.7, 1.0
+BLOCK_EVERY_S, PEOPLE_EVERY_S = 2.0, 0.7
 # A void is final that deep.
 MANY_BLOCKS = 12
 FOLLOWER_BEHIND = "I5: the follower is not at the tip"

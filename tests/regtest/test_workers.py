@@ -75,7 +75,7 @@ def settle(stack: Stack, miner: Miner) -> None:
 
 
 class TestKilledWorker:
-    @pytest.mark.parametrize("point", ["K8", "K9", "K10", "K11", "K12", "K13"])
+    @pytest.mark.parametrize("point", ["K5", "K6", "K7", "K8", "K9", "K10", "K11", "K12", "K13"])
     def test_leaves_nothing_unpaid_and_pays_nobody_twice(
         self, point: str, stack: Stack, miner: Miner, tmp_path: Path
     ) -> None:
