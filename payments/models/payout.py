@@ -119,7 +119,10 @@ class PayoutTx(models.Model):
                 fields=["txid"], condition=Q(raw__isnull=False), name="payouttx_signed_once"
             ),
         ]
-        indexes = [models.Index(fields=["built_at"], name="payouttx_built")]
+        indexes = [
+            models.Index(fields=["built_at"], name="payouttx_built"),
+            models.Index(fields=["payout"], condition=Q(kind="void"), name="payouttx_voids"),
+        ]
 
     def __str__(self) -> str:
         return self.txid

@@ -21,8 +21,18 @@ class Step(NamedTuple):
 # ``pays``: a block holds a version that pays. ``is_given_up``: it has a void. ``is_strange``: a tx that is none of its
 # versions spends a coin of the original. ``is_dead``: for good, a coin of the original is spent by a tx that pays none
 # of the payments, or can never exist, because it is an output of another payout's version that lost.
+#
+# ``candidate``: all that is open or void, and of what is settled only what may still change: the shallow, what lost its
+# block, and what has a void, which a very long reorganization may have put in its place.
 STEPS = """
-WITH fact AS (
+WITH candidate AS (
+    SELECT id FROM payments_payout
+    WHERE status IN ('committed', 'signed', 'sent', 'mined', 'frozen', 'voiding', 'voided')
+    UNION SELECT id FROM payments_payout WHERE status = 'settled' AND mined_height IS NULL
+    UNION SELECT id FROM payments_payout WHERE status = 'settled' AND mined_height > %(tip)s + 1 - %(most)s
+    UNION SELECT p.id FROM payments_payouttx t JOIN payments_payout p ON p.id = t.payout_id
+        WHERE t.kind = 'void' AND p.status = 'settled'
+), fact AS (
     SELECT p.id, p.status, p.mined_height IS NOT NULL AND v.kind IS DISTINCT FROM 'void' AS pays,
         %(tip)s + 1 - p.mined_height >= coalesce(g.confirmations_settled, 1) AS is_deep,
         EXISTS (SELECT FROM payments_payouttx t WHERE t.payout_id = p.id AND t.kind = 'void') AS is_given_up,
@@ -31,10 +41,10 @@ WITH fact AS (
             SELECT FROM payments_reservation r
             JOIN payments_payouttx t ON t.txid = r.txid AND t.payout_id <> p.id
             JOIN payments_payout o ON o.id = t.payout_id
-            WHERE r.payout_id = p.id AND r.is_original AND p.kind <> 'payments'
-            AND (o.status = 'voided' OR (o.mined_txid <> r.txid AND o.mined_height <= %(final)s))
+            WHERE r.payout_id = p.id AND r.is_original
+            AND o.mined_txid IS DISTINCT FROM r.txid AND (o.status = 'voided' OR o.mined_height <= %(final)s)
         ) AS is_dead
-    FROM payments_payout p
+    FROM candidate JOIN payments_payout p USING (id)
     LEFT JOIN payments_disbursement d ON d.id = p.disbursement_id
     LEFT JOIN payments_program g ON g.id = d.program_id
     LEFT JOIN LATERAL (
@@ -51,8 +61,6 @@ WITH fact AS (
         ) t ON true
         WHERE r.payout_id = p.id AND r.is_original
     ) s ON true
-    WHERE p.status IN ('committed', 'signed', 'sent', 'mined', 'frozen', 'voiding', 'voided')
-    OR (p.status = 'settled' AND (p.mined_height IS NULL OR p.mined_height > %(tip)s + 1 - %(most)s))
 ), step AS (
     SELECT id, status, CASE
         WHEN pays AND status IN ('committed', 'signed', 'sent', 'frozen', 'voiding') THEN 'mined'

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -78,6 +79,15 @@ def make_payout(program: Program, status: str, *, has_void: bool = False) -> Pay
     return payout
 
 
+def give_payment(payout: Payout, officer: User) -> None:
+    """Let the payout pay one person."""
+    listed = factories.make_disbursement(payout.wallet.program, officer, amounts_sat=[9_000])
+    Payout.objects.filter(pk=payout.pk).update(
+        kind=PayoutKind.PAYMENTS, disbursement=listed, payment_count=1, payments_sat=9_000
+    )
+    listed.payments.update(payout=payout, vout=0, script_pubkey=b"\x00")
+
+
 def txid_of(payout: Payout, who: str) -> str:
     return hashlib.sha256(f"{who} {payout.pk}".encode()).hexdigest()
 
@@ -138,9 +148,11 @@ class TestDerive:
         spend(payout, OURS, TIP + 1)
         assert facts.list_steps(TIP) == [facts.Step(payout.pk, S.SENT, S.MINED)]
 
-    def test_gives_up_the_child_of_a_version_that_lost_once_the_winner_is_final(
-        self, program: Program, tip: Block
+    @pytest.mark.parametrize("is_child", [True, False])
+    def test_gives_up_what_spends_a_version_that_lost_once_the_winner_is_final(
+        self, program: Program, officer: User, tip: Block, is_child: bool
     ) -> None:
+        """A child, or a payout whose confirmed coin a reorganization replaced by that of another version."""
         parent = make_payout(program, S.SENT)
         bump_txid = hashlib.sha256(b"bump").hexdigest()
         PayoutTx.objects.create(
@@ -156,7 +168,10 @@ class TestDerive:
             feerate_sat_kvb=0,
         )
         child = make_payout(program, S.SENT)
-        Payout.objects.filter(pk=child.pk).update(kind=PayoutKind.CHILD, parent=parent)
+        if is_child:
+            Payout.objects.filter(pk=child.pk).update(kind=PayoutKind.CHILD, parent=parent)
+        else:
+            give_payment(child, officer)
         Coin.objects.filter(txid=child.anchor_txid).delete()
         Reservation.objects.filter(payout=child).update(txid=bump_txid)
         for depth, status in ((99, S.SENT), (100, S.VOIDED)):
@@ -166,6 +181,31 @@ class TestDerive:
             child.refresh_from_db()
             assert child.status == status
         assert Reservation.objects.filter(payout=child, is_live=True).count() == 0
+
+    def test_does_not_give_up_what_spends_the_change_of_a_void(
+        self, program: Program, officer: User, tip: Block
+    ) -> None:
+        given_up = make_payout(program, S.VOIDING, has_void=True)
+        spend(given_up, VOID, TIP + 1 - 100)
+        after = make_payout(program, S.SENT)
+        give_payment(after, officer)
+        void_txid = txid_of(given_up, VOID)
+        Coin.objects.filter(txid=after.anchor_txid).update(txid=void_txid)
+        Reservation.objects.filter(payout=after).update(txid=void_txid)
+        for _ in range(2):
+            derive.derive()
+            Block.objects.update(is_derived=False)
+        statuses = dict(Payout.objects.values_list("pk", "status"))
+        assert statuses == {given_up.pk: S.VOIDED, after.pk: S.SENT}
+
+    def test_sees_a_void_that_a_very_long_branch_put_in_the_place_of_a_settled_payout(
+        self, program: Program, tip: Block
+    ) -> None:
+        payout = make_payout(program, S.SETTLED, has_void=True)
+        spend(payout, VOID, TIP + 1 - 101)
+        derive.derive()
+        payout.refresh_from_db()
+        assert payout.status == S.VOIDED
 
     def test_asks_nothing_of_payouts_at_a_tip_where_it_was_done(self, program: Program, tip: Block) -> None:
         for _ in range(3):
