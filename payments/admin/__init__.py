@@ -3,6 +3,7 @@
 from django.contrib import admin
 
 from payments.admin import (
+    alarm,
     beneficiary,
     chain,
     cycle,
@@ -16,6 +17,7 @@ from payments.admin import (
     payout,
     program,
     signing,
+    stop,
     wallet,
 )
 
@@ -23,6 +25,7 @@ admin.site.index_title = "Home"
 admin.site.index_template = "payments/admin/index.html"
 
 __all__ = [
+    "alarm",
     "beneficiary",
     "chain",
     "cycle",
@@ -36,5 +39,6 @@ __all__ = [
     "payout",
     "program",
     "signing",
+    "stop",
     "wallet",
 ]

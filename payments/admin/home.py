@@ -62,17 +62,19 @@ def _alarms(request: HttpRequest) -> Table:
         ("Alarm", "Program", "About", "What", "Since", "Seen", "Owner"),
         [
             (
-                cells.label("", alarm.code.replace("_", " "), cells.BAD),
+                cells.link(alarm, alarm.code.replace("_", " ").capitalize()),
                 str(alarm.program or "all"),
                 f"{alarm.subject} {alarm.subject_id or ''}".strip(),
                 cells.long(alarm.message),
                 cells.moment(alarm.opened_at),
-                f"{alarm.times:,} times",
+                "once" if alarm.times == 1 else f"{alarm.times:,} times",
                 cells.person(alarm.owner),
             )
             for alarm in rows[:SHOWN]
         ],
         "Nothing is wrong.",
+        cells.list_of(Alarm, open="yes"),
+        "Show all open alarms",
     )
 
 

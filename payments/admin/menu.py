@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from payments.models import (
+    Alarm,
     Beneficiary,
     Block,
     ChainFact,
@@ -27,6 +28,7 @@ from payments.models import (
     Reservation,
     SigningRequest,
     StatusChange,
+    Stop,
     Wallet,
 )
 
@@ -39,6 +41,8 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
             (Payout, "Payouts", "send_money"),
             (Intervention, "Interventions", "gavel"),
             (SigningRequest, "Signing requests", "signature"),
+            (Alarm, "Alarms", "notifications_active"),
+            (Stop, "Stops", "front_hand"),
             (StatusChange, "History", "history"),
         ],
     ),

@@ -37,6 +37,11 @@ def visible(user: Any) -> QuerySet[Alarm]:
     return Alarm.objects.filter(concerns).select_related("owner", "closed_by", "program")
 
 
+def may_be_closed(alarm: Alarm) -> bool:
+    """Say whether a person may close the alarm: not one whose cause is a stop, a halt or an old tip."""
+    return alarm.code not in _WITH_THEIR_CAUSE
+
+
 @transaction.atomic
 def take(*, by: User, alarm_id: int) -> Alarm:
     """Make the caller the alarm's owner; who had it before has it no more. Raises RoleMissing, AlarmClosed."""
@@ -53,7 +58,7 @@ def close(*, by: User, alarm_id: int, note: str) -> Alarm:
     Raises RoleMissing, AlarmClosed, AlarmGoesOn for one whose cause is a stop, a halt or an old tip, InvalidInput.
     """
     alarm = _lock(by, alarm_id)
-    if alarm.code in _WITH_THEIR_CAUSE:
+    if not may_be_closed(alarm):
         raise AlarmGoesOn("This alarm closes by itself when its cause is gone.")
     note = note.strip()
     if not note or len(note) > 300:

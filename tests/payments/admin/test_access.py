@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 Browser = Callable[[User], Client]
 
 # They belong to no program.
-SHARED = ["block", "nodestatus"]
+SHARED = ["block", "nodestatus", "stop"]
 OWNED = sorted(
     model._meta.model_name for model in admin.site._registry if model._meta.app_label == "payments"
 )
@@ -30,9 +30,7 @@ WITHOUT_PAGES = {
     "walletscript",
     "changeoutput",
     "installation",
-    "alarm",
     "alarmdelivery",
-    "stop",
     "approverkey",
     "manifestsignature",
     "partialsignature",
