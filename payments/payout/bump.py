@@ -309,6 +309,10 @@ def parent_version(payout: Payout) -> PayoutTx | None:
         raise PayoutNotBumpable(
             "The parent confirmed as another version; this child can never confirm.", status=payout.status
         )
+    if payout.parent.status in (S.VOIDING, S.VOIDED):
+        raise PayoutNotBumpable(
+            f"The parent is {payout.parent.status}: its child would fight its void.", status=payout.status
+        )
     return PayoutTx.objects.get(payout=payout.parent, txid=payout.anchor_txid)
 
 

@@ -88,7 +88,12 @@ def _raise(payout: Payout, wanted: int | GovPayError, client: node.Node) -> None
     if isinstance(wanted, GovPayError):
         _call_a_person(payout, wanted)
         return
-    if wanted <= _feerate_now(payout) or _has_live_child(payout, client):
+    try:
+        is_enough = wanted <= _feerate_now(payout) or _has_live_child(payout, client)
+    except bump.PayoutNotBumpable:
+        # A child whose parent lost or was given up; the wallet's other payouts must not wait behind it.
+        return
+    if is_enough:
         return
     ways: list[Way] = []
     refusals: list[GovPayError] = []

@@ -26,6 +26,12 @@ SELECT p.lease_until < clock_timestamp() + make_interval(secs => %s), p.status,
     coalesce(
         (SELECT 'The engine is stopped: ' || reason FROM payments_stop WHERE is_open),
         CASE WHEN w.halted_at IS NOT NULL THEN 'The wallet is halted (' || w.halt_code || '): ' || w.halt_reason END,
+        CASE WHEN p.status <> 'voiding' AND EXISTS (
+            SELECT FROM payments_payment m JOIN payments_payment o ON o.id = m.reissue_of_id
+            JOIN payments_payout v ON v.id = o.payout_id WHERE m.payout_id = p.id AND v.status <> 'voided')
+        THEN 'What it pays anew may be paid after all: a reorganization undid a void.' END,
+        CASE WHEN EXISTS (SELECT FROM payments_payout a WHERE a.id = p.parent_id AND a.status = 'voiding')
+        THEN 'The payout whose fee it pays is given up.' END,
         '')
 FROM payments_payout p
 JOIN payments_wallet w ON w.id = p.wallet_id

@@ -10,7 +10,7 @@ from ledger import books
 from ledger.reconciliation.service import reconcile
 from payments.models import Destination, Payment, Payout, PayoutKind, PayoutTxKind, Reservation
 from payments.onchain import node
-from payments.payout import bump, caps, child, dispatch, feerate
+from payments.payout import bump, caps, child, dispatch, feerate, hasten
 from payments.selectors import funds
 from payments.services import disbursements
 from payments.states import PayoutStatus
@@ -187,6 +187,10 @@ class TestTheParent:
         made.refresh_from_db()
         assert (payout.status, payout.mined_txid) == (PayoutStatus.MINED, original.txid)
         assert (made.status, made.booked_fee_sat) == (PayoutStatus.SENT, 0)
+        # It waits for what never comes, and keeps nobody else of the wallet waiting.
+        assert hasten.stuck().get() == made
+        hasten.raise_stuck(made.wallet_id, client)
+        assert made.txs.get() == made.current
         assert hot_wallet_sat(ministry) == sum(DEPOSITS) - sum(PEOPLE) - original.fee_sat
         require_clean(ministry)
         ministry.mine(98)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from ledger.models import Entry
 from payments.models import Alarm, Block, Disbursement, Payment, Payout, Program, Reservation, WalletScript
-from payments.payout import core, seal
+from payments.payout import bump, core, seal
 from payments.payout.ports import LeaseLost
 from payments.payout.store import PostgresStore
 from payments.services import disbursements
@@ -129,6 +129,57 @@ class TestFencing:
         take(store, payout)
         store.unlease(payout.pk, late)
         assert store.lease(payout.pk) is None
+
+
+class TestBrake:
+    def test_holds_a_reissue_while_what_it_pays_anew_may_be_paid_after_all(
+        self, released: Disbursement, payout: Payout, officer: User
+    ) -> None:
+        made = factories.make_disbursement(released.program, officer, amounts_sat=[50_000])
+        disbursements.submit(by=officer, disbursement_id=made.pk)
+        stands_in = Payout.objects.create(
+            disbursement=made,
+            wallet=payout.wallet,
+            payment_count=1,
+            payments_sat=50_000,
+            manifest_hash=bytes(32),
+            anchor_txid="11" * 32,
+            anchor_vout=0,
+        )
+        Payment.objects.filter(disbursement=made).update(
+            payout=stands_in, vout=0, reissue_of=Payment.objects.filter(payout=payout).order_by("pk")[0]
+        )
+        store = PostgresStore()
+        token = take(store, stands_in)
+        for status in ("voiding", "frozen", "sent", "mined", "settled"):
+            Payout.objects.filter(pk=payout.pk).update(status=status)
+            brake = store.snapshot(stands_in.pk, token).brake
+            assert brake == "What it pays anew may be paid after all: a reorganization undid a void."
+        Payout.objects.filter(pk=payout.pk).update(status="voided")
+        assert store.snapshot(stands_in.pk, token).brake == ""
+        # Giving the reissue up is always allowed.
+        Payout.objects.filter(pk=payout.pk).update(status="voiding")
+        Payout.objects.filter(pk=stands_in.pk).update(status="voiding")
+        assert store.snapshot(stands_in.pk, token).brake == ""
+
+    def test_holds_the_child_of_a_payout_that_is_given_up(self, payout: Payout) -> None:
+        child = Payout.objects.create(
+            kind="child",
+            parent=payout,
+            wallet=payout.wallet,
+            payment_count=0,
+            payments_sat=0,
+            manifest_hash=bytes(32),
+            anchor_txid="11" * 32,
+            anchor_vout=0,
+        )
+        store = PostgresStore()
+        token = take(store, child)
+        assert store.snapshot(child.pk, token).brake == ""
+        Payout.objects.filter(pk=payout.pk).update(status="voiding")
+        assert store.snapshot(child.pk, token).brake == "The payout whose fee it pays is given up."
+        with pytest.raises(bump.PayoutNotBumpable):
+            bump.parent_version(bump.read(child.pk))
 
 
 class TestUnseal:
