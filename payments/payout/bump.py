@@ -17,17 +17,11 @@ from payments import doorbell
 from payments.models import Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation, Wallet
 from payments.models.wallet import Signer
 from payments.onchain import fee, node, tx
-from payments.payout import caps, coins, failpoint, feerate, guard, rbf, seal, store, versions
+from payments.payout import caps, coins, failpoint, feerate, guard, rbf, rivals, seal, store, versions
 from payments.states import PAYOUT_OPEN, PayoutStatus
 
 S = PayoutStatus
 BUMPABLE = (S.COMMITTED, S.SIGNED, S.SENT)
-# A node replaces no more txs than this at once (BIP125, rule 5).
-MOST_REPLACED = 100
-# What nodes ask for at least by default, whatever ours is set to: the replacement must convince them all.
-INCREMENTAL_SAT_KVB = 1_000
-
-
 # What else belongs to the database transaction that writes a version.
 Then = Callable[[PayoutTx], None]
 
@@ -61,20 +55,6 @@ class BumpTooLow(Conflict):
     """Nodes replace a tx only for a higher fee than this."""
 
     code = "bump_too_low"
-
-
-class TooManyReplaced(Conflict):
-    """More txs hang on the payout than nodes evict at once; a child of its change is the other way."""
-
-    code = "too_many_replaced"
-
-
-@dataclass(frozen=True)
-class Look:
-    """What the node said before the database transaction: what a replacement must beat, and which txs it would evict."""
-
-    outbid: rbf.Outbid
-    spenders: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -152,7 +132,7 @@ def build(
     return version
 
 
-def propose(payout: Payout, feerate_sat_kvb: int, look: Look, *, over_pending: bool) -> Proposal:
+def propose(payout: Payout, feerate_sat_kvb: int, look: rivals.Look, *, over_pending: bool) -> Proposal:
     """Return the bump, after every rule was checked. Reads only; hold the wallet's row to act on the answer."""
     program = payout.wallet.program
     guard.require_wallet_runs(payout.wallet)
@@ -218,40 +198,11 @@ def lock(payout_id: int, token: int) -> None:
         raise PayoutBusy("Another worker took this payout over; ask again in a moment.")
 
 
-def _look(payout: Payout, client: node.Node) -> Look:
-    """Ask the node what would be evicted, here and, as far as we built it, in the memory pools of others."""
-    fees, feerates, replaced = [0], [0], 0
-    built = PayoutTx.objects.filter(payout=payout).values_list("fee_sat", "vsize_vb")
-    for fee_sat, vsize_vb in built:
-        fees.append(fee_sat)
-        feerates.append(-(-fee_sat * 1000 // vsize_vb))
-    outpoints = [
-        tx.OutPoint(txid, vout)
-        for txid, vout in Reservation.objects.filter(payout=payout).values_list("txid", "vout")
-    ]
-    here_sat = 0
-    spenders = client.mempool_spenders(outpoints)
-    for txid in spenders:
-        entry = client.mempool_entry(txid)
-        if entry is not None:
-            here_sat += entry.descendant_fee_sat
-            replaced += entry.descendant_count
-            feerates.append(-(-entry.fee_sat * 1000 // entry.vsize_vb))
-    if replaced > MOST_REPLACED:
-        raise TooManyReplaced(
-            f"{replaced} txs hang on this payout in the memory pool; nodes replace at most {MOST_REPLACED}.",
-            replaced=replaced,
-            most=MOST_REPLACED,
-        )
-    return Look(
-        rbf.Outbid(
-            fee_sat=max(here_sat, *fees),
-            feerate_sat_kvb=max(feerates),
-            incremental_sat_kvb=max(INCREMENTAL_SAT_KVB, client.incremental_feerate_sat_kvb()),
-            mempool_min_sat_kvb=client.mempool_min_feerate_sat_kvb(),
-        ),
-        frozenset(spenders),
-    )
+def _look(payout: Payout, client: node.Node) -> rivals.Look:
+    """Look at what spends any of its coins, and at all of its versions: those that signers elsewhere have, too."""
+    reserved = Reservation.objects.filter(payout=payout).values_list("txid", "vout")
+    outpoints = [tx.OutPoint(txid, vout) for txid, vout in reserved]
+    return rivals.look(outpoints, PayoutTx.objects.filter(payout=payout), client)
 
 
 def describe_coins(after: rbf.Replacement) -> list[dict[str, Any]]:
@@ -279,7 +230,7 @@ def require_open(payout: Payout) -> None:
         )
 
 
-def _require_bumpable(payout: Payout, look: Look, *, over_pending: bool) -> None:
+def _require_bumpable(payout: Payout, look: rivals.Look, *, over_pending: bool) -> None:
     if payout.kind == PayoutKind.CONSOLIDATION:
         raise PayoutNotBumpable("A consolidation waits for low fees; it is never bumped.", kind=payout.kind)
     require_open(payout)

@@ -18,16 +18,12 @@ from django.db.models import F, Q, Sum
 from govpay.errors import Conflict
 from payments.models import Payout, PayoutTx, PayoutTxKind, Reservation
 from payments.onchain import fee, node, tx
-from payments.payout import seal, selection, versions
+from payments.payout import rbf, rivals, seal, selection, versions
 from payments.states import PayoutStatus
 
 S = PayoutStatus
 # From sealed there is a better way, and what a block holds must first be taken away by a reorganization.
 VOIDABLE = (S.COMMITTED, S.SIGNED, S.SENT, S.FROZEN, S.VOIDING)
-# A node replaces no more txs than this at once (BIP125, rule 5).
-MOST_REPLACED = 100
-# What nodes ask for at least by default, whatever ours is set to: the void must convince them all.
-INCREMENTAL_SAT_KVB = 1_000
 
 
 class NotVoidable(Conflict):
@@ -40,14 +36,6 @@ class VoidTooDear(Conflict):
     """Taking the anchor back would cost more than its cap, or more than the coins are worth."""
 
     code = "void_too_dear"
-
-
-@dataclass(frozen=True)
-class Outbid:
-    """What a void must beat: the fees of everything that it replaces, and the highest feerate among them."""
-
-    fee_sat: int = 0
-    feerate_sat_kvb: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,9 +56,8 @@ class Plan:
 def plan(
     inputs: Sequence[versions.Input],
     *,
-    outbid: Outbid,
+    outbid: rbf.Outbid,
     feerate_sat_kvb: int,
-    incremental_sat_kvb: int,
     cap_sat: int,
     input_weight: int,
     change_weight: int,
@@ -82,12 +69,8 @@ def plan(
     needed_sat = 0
     for count in range(1, len(inputs) + 1):
         weight = fee.overhead_weight(count, 1) + count * input_weight + change_weight
-        needed_sat = max(
-            fee.fee_sat(weight=weight, feerate_sat_kvb=feerate_sat_kvb),
-            outbid.fee_sat + fee.fee_sat(weight=weight, feerate_sat_kvb=incremental_sat_kvb),
-            # Higher, not as high; one more for what nodes round off.
-            fee.fee_sat(weight=weight, feerate_sat_kvb=outbid.feerate_sat_kvb + 2),
-        )
+        asked_sat = fee.fee_sat(weight=weight, feerate_sat_kvb=feerate_sat_kvb)
+        needed_sat = max(asked_sat, outbid.least_sat(weight))
         if needed_sat > cap_sat:
             break
         back_sat = sum(spent.output.amount_sat for spent in inputs[:count]) - needed_sat
@@ -106,7 +89,7 @@ def plan(
 def prepare(payout_id: int, feerate_sat_kvb: int, client: node.Node) -> Plan:
     """Look at memory pool and chain, and return the void that would do now; writes nothing but change scripts.
 
-    Call it outside any database transaction. Raises NotVoidable, VoidTooDear, NodeError.
+    Call it outside any database transaction. Raises NotVoidable, VoidTooDear, TooManyReplaced, NodeError.
     """
     payout = Payout.objects.select_related("wallet__program", "disbursement").get(pk=payout_id)
     _require_voidable(payout)
@@ -118,11 +101,11 @@ def prepare(payout_id: int, feerate_sat_kvb: int, client: node.Node) -> Plan:
             f"The anchor {anchor} is not unspent in a block now: it is spent already, or its own block was taken away.",
             rule="anchor_gone",
         )
+    signed = PayoutTx.objects.filter(payout=payout, raw__isnull=False)
     return plan(
         inputs,
-        outbid=_outbid(payout, inputs, client),
-        feerate_sat_kvb=max(feerate_sat_kvb, client.mempool_min_feerate_sat_kvb()),
-        incremental_sat_kvb=max(INCREMENTAL_SAT_KVB, client.incremental_feerate_sat_kvb()),
+        outbid=rivals.look([spent.outpoint for spent in inputs], signed, client).outbid,
+        feerate_sat_kvb=feerate_sat_kvb,
         cap_sat=cap_sat(payout),
         input_weight=payout.wallet.input_weight,
         change_weight=payout.wallet.change_weight,
@@ -200,26 +183,3 @@ def _originals(payout: Payout) -> list[versions.Input]:
         versions.Input(tx.OutPoint(r.txid, r.vout), tx.Output(r.amount_sat, bytes(r.script_pubkey)))
         for r in rows
     ]
-
-
-def _outbid(payout: Payout, inputs: Sequence[versions.Input], client: node.Node) -> Outbid:
-    """Return what must be beaten: here and, as far as we signed it, in the memory pools of others."""
-    signed = PayoutTx.objects.filter(payout=payout, raw__isnull=False)
-    fees = [0]
-    feerates = [0]
-    for fee_sat, vsize_vb in signed.values_list("fee_sat", "vsize_vb"):
-        fees.append(fee_sat)
-        feerates.append(-(-fee_sat * 1000 // vsize_vb))
-    here_sat, replaced = 0, 0
-    for txid in client.mempool_spenders([spent.outpoint for spent in inputs]):
-        entry = client.mempool_entry(txid)
-        if entry is not None:
-            here_sat += entry.descendant_fee_sat
-            replaced += entry.descendant_count
-            feerates.append(-(-entry.fee_sat * 1000 // entry.vsize_vb))
-    if replaced > MOST_REPLACED:
-        raise NotVoidable(
-            f"{replaced} txs hang on this payout in the memory pool; nodes replace at most {MOST_REPLACED}.",
-            rule="too_many_replaced",
-        )
-    return Outbid(max(here_sat, *fees), max(feerates))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from payments.onchain import fee, tx
-from payments.payout import versions, void
+from payments.payout import rbf, versions, void
 
 CHANGE_WEIGHT = fee.output_weight(bytes(22))
 # One P2WPKH input and one P2WPKH output, signed.
@@ -21,18 +21,25 @@ def coins(*amounts_sat: int) -> list[versions.Input]:
     ]
 
 
+def beat(fee_sat: int = 0, feerate_sat_kvb: int = 0) -> rbf.Outbid:
+    """What must be beaten, with the usual increment."""
+    return rbf.Outbid(fee_sat, feerate_sat_kvb, incremental_sat_kvb=1_000)
+
+
+FREE = beat()
+
+
 def plan(
     *amounts_sat: int,
-    outbid: void.Outbid = void.Outbid(),  # noqa: B008 - it is frozen.
+    outbid: rbf.Outbid = FREE,
     feerate_sat_kvb: int = 1_000,
     cap_sat: int = 10**9,
 ) -> void.Plan:
-    """Plan with the weights of P2WPKH and the usual increment."""
+    """Plan with the weights of P2WPKH ."""
     return void.plan(
         coins(*amounts_sat),
         outbid=outbid,
         feerate_sat_kvb=feerate_sat_kvb,
-        incremental_sat_kvb=1_000,
         cap_sat=cap_sat,
         input_weight=fee.P2WPKH_INPUT_WEIGHT,
         change_weight=CHANGE_WEIGHT,
@@ -46,16 +53,16 @@ class TestPlan:
         assert (planned.vsize_vb, planned.fee_sat, planned.back_sat) == (110, 220, 49_780)
 
     def test_pays_all_that_it_replaces_and_its_own_relay_on_top(self) -> None:
-        planned = plan(50_000, outbid=void.Outbid(fee_sat=31_000, feerate_sat_kvb=2_000))
+        planned = plan(50_000, outbid=beat(fee_sat=31_000, feerate_sat_kvb=2_000))
         assert planned.fee_sat == 31_000 + 110
 
     def test_has_a_higher_feerate_than_what_it_replaces(self) -> None:
-        planned = plan(50_000, outbid=void.Outbid(fee_sat=100, feerate_sat_kvb=90_000))
+        planned = plan(50_000, outbid=beat(fee_sat=100, feerate_sat_kvb=90_000))
         assert planned.fee_sat == 9_901
         assert planned.fee_sat * 1000 // planned.vsize_vb > 90_000
 
     def test_spends_further_coins_only_when_the_fee_needs_them(self) -> None:
-        planned = plan(31_500, 40_000, 700_000, outbid=void.Outbid(fee_sat=31_000))
+        planned = plan(31_500, 40_000, 700_000, outbid=beat(fee_sat=31_000))
         assert len(planned.inputs) == 2
         assert planned.vsize_vb == fee.vsize(WEIGHT_OF_TWO)
         assert planned.fee_sat == 31_000 + fee.vsize(WEIGHT_OF_TWO)
@@ -66,14 +73,14 @@ class TestPlan:
         assert len(plan(1_109, 5_000).inputs) == 2
 
     def test_is_refused_above_its_cap(self) -> None:
-        assert plan(50_000, outbid=void.Outbid(fee_sat=900), cap_sat=1_010).fee_sat == 1_010
+        assert plan(50_000, outbid=beat(fee_sat=900), cap_sat=1_010).fee_sat == 1_010
         with pytest.raises(void.VoidTooDear) as refused:
-            plan(50_000, outbid=void.Outbid(fee_sat=901), cap_sat=1_010)
+            plan(50_000, outbid=beat(fee_sat=901), cap_sat=1_010)
         assert refused.value.details == {"fee_sat": 1_011, "cap_sat": 1_010, "coins_sat": 50_000}
 
     def test_is_refused_where_the_coins_do_not_carry_it(self) -> None:
         with pytest.raises(void.VoidTooDear) as refused:
-            plan(600, 600, outbid=void.Outbid(fee_sat=1_000))
+            plan(600, 600, outbid=beat(fee_sat=1_000))
         assert refused.value.details["coins_sat"] == 1_200
 
     @given(
@@ -91,7 +98,7 @@ class TestPlan:
         feerate_sat_kvb: int,
         cap_sat: int,
     ) -> None:
-        outbid = void.Outbid(replaced_sat, replaced_sat_kvb)
+        outbid = beat(replaced_sat, replaced_sat_kvb)
         try:
             planned = plan(*amounts_sat, outbid=outbid, feerate_sat_kvb=feerate_sat_kvb, cap_sat=cap_sat)
         except void.VoidTooDear as error:
