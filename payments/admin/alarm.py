@@ -46,14 +46,14 @@ class AlarmAdmin(ProgramScopedAdmin):
     """The alarms of the user's programs, and those about node and engine, which concern everybody."""
 
     noun = "Alarm"
-    list_display = ("name", "state", "about", "program_name", "what", "opened", "seen", "owner_name")
+    list_display = ("name", "state", "about", "program_name", "what", "opened", "often", "owner_name")
     list_filter = (OpenFilter, ProgramFilter)
     search_fields = ("pk",)
     search_help_text = "Search by number"
     when_empty = "Nothing is wrong, and nothing has been."
     actions_detail = ("take", "close")
     fieldsets = (
-        (None, {"fields": ("name", "state", "about", "program_name", "what", "opened", "seen")}),
+        (None, {"fields": ("name", "state", "about", "program_name", "what", "opened", "often", "seen")}),
         ("In hand", {"fields": ("owner_name", "owned", "closer", "closed", "found")}),
     )
 
@@ -155,10 +155,14 @@ class AlarmAdmin(ProgramScopedAdmin):
         return cells.moment(row.opened_at)
 
     @display(description="seen")
+    def often(self, row: Alarm) -> str:
+        """How often it was seen."""
+        return "once" if row.times == 1 else f"{row.times:,} times"
+
+    @display(description="seen last")
     def seen(self, row: Alarm) -> str:
-        """How often, and when last."""
-        often = "once" if row.times == 1 else f"{row.times:,} times, last"
-        return cells.join(often, cells.moment(row.seen_at))
+        """When it was seen last."""
+        return cells.moment(row.seen_at)
 
     @display(description="owner")
     def owner_name(self, row: Alarm) -> str:

@@ -37,12 +37,24 @@ def of_payout(request: HttpRequest, payout: Payout) -> list[str]:
     """Return the names of the buttons on a payout's page."""
     found = []
     program_id = payout.wallet.program_id
-    if scope.holds(request, program_id, Role.TREASURER):
+    is_open = payout.interventions.filter(status__in=intervene.OPEN).exists()
+    if scope.holds(request, program_id, Role.TREASURER) and not is_open:
         found = [kind.value for kind in TITLES if payout.status in intervene.POSSIBLE[kind]]
     is_void = payout.status == PayoutStatus.VOIDED and payout.disbursement_id is not None
     if is_void and scope.holds(request, program_id, Role.OFFICER):
         found.append("reissue")
     return found
+
+
+def open_notices(payout: Payout) -> list[Notice]:
+    """Say which request is decided or done before another is taken."""
+    row = payout.interventions.filter(status__in=intervene.OPEN).first()
+    if row is None:
+        return []
+    state = "is to be decided" if row.status == InterventionStatus.PROPOSED else "is being done"
+    return [
+        Notice(f"Intervention {row.pk} {state} first.", cells.BUSY, f"{row.get_kind_display()} asked for")
+    ]
 
 
 def of_intervention(request: HttpRequest, row: Intervention) -> list[str]:

@@ -50,7 +50,7 @@ def _alarm_notices(request: HttpRequest) -> list[Notice]:
     count, unowned = rows.count(), rows.filter(owner=None).count()
     if not count:
         return []
-    text = f"{unowned:,} of them nobody has taken yet. They are listed at the end of this page."
+    text = f"Without an owner: {unowned:,}. They are listed at the end of this page."
     return [Notice(text, cells.BAD, f"Open alarms: {count:,}")]
 
 
@@ -64,7 +64,7 @@ def _alarms(request: HttpRequest) -> Table:
             (
                 cells.link(alarm, alarm.code.replace("_", " ").capitalize()),
                 str(alarm.program or "all"),
-                f"{alarm.subject} {alarm.subject_id or ''}".strip(),
+                f"{alarm.subject} {alarm.subject_id or ''}".strip().capitalize(),
                 cells.long(alarm.message),
                 cells.moment(alarm.opened_at),
                 "once" if alarm.times == 1 else f"{alarm.times:,} times",

@@ -96,14 +96,8 @@ class PayoutAdmin(ProgramScopedAdmin):
         return asks.reissue(self, request, self.get_row(request, object_id))
 
     def notices(self, request: HttpRequest, obj: Payout) -> list[Notice]:
-        """Say why it waits, and whether somebody must judge."""
-        if obj.status == PayoutStatus.FROZEN:
-            text = f"{obj.problem} The engine does nothing more with it until a person has judged it."
-            return [Notice(text, cells.BAD, "This payout is frozen")]
-        if obj.problem:
-            text = f"{obj.problem} The engine goes on by itself as soon as it can."
-            return [Notice(text, cells.BUSY, "This payout waits")]
-        return []
+        """Say why it waits, whether somebody must judge, and what is decided first."""
+        return _state(obj) + asks.open_notices(obj)
 
     def tables(self, request: HttpRequest, obj: Payout) -> list[Table]:
         """Show versions, inputs, the way to its payments, and the history."""
@@ -112,7 +106,7 @@ class PayoutAdmin(ProgramScopedAdmin):
         return [
             Table(
                 "Versions",
-                ("Txid", "Kind", "Fee", "Fee rate", "Size", "Built", "Signed"),
+                ("Txid", "Kind", "Fee", "Fee rate", "Size (vB)", "Built", "Signed", "Block"),
                 [
                     (
                         cells.short(tx.txid, url=cells.page_of(tx)),
@@ -122,6 +116,7 @@ class PayoutAdmin(ProgramScopedAdmin):
                         cells.number(tx.vsize_vb),
                         cells.moment(tx.built_at),
                         _signed(tx),
+                        cells.label("", "holds it", cells.GOOD) if tx.txid == obj.mined_txid else cells.EMPTY,
                     )
                     for tx in txs[:20]
                 ],
@@ -281,18 +276,28 @@ class PayoutAdmin(ProgramScopedAdmin):
         return cells.problem(payout.problem) or cells.EMPTY
 
 
+def _state(payout: Payout) -> list[Notice]:
+    if payout.status == PayoutStatus.FROZEN:
+        text = f"{payout.problem} The engine does nothing more with it until a person has judged it."
+        return [Notice(text, cells.BAD, "This payout is frozen")]
+    if payout.problem:
+        text = f"{payout.problem} The engine goes on by itself as soon as it can."
+        return [Notice(text, cells.BUSY, "This payout waits")]
+    return []
+
+
 @admin.register(PayoutTx)
 class PayoutTxAdmin(ProgramScopedAdmin):
     """The versions of payouts, signed ones byte for byte."""
 
     noun = "Payout tx"
     program_path = "payout__wallet__program"
-    list_display = ("name", "payout_link", "fee", "vsize_vb", "signed")
+    list_display = ("name", "payout_link", "fee", "size", "signed")
     list_filter = (ProgramFilter,)
     date_hierarchy = "built_at"
     search_fields = ("txid",)
     search_help_text = "Search by txid"
-    fields = ("name_whole", "payout_link", "fee", "vsize_vb", "signed", "bytes_hex")
+    fields = ("name_whole", "payout_link", "fee", "size", "signed", "bytes_hex")
     when_empty = "Nothing is sealed yet."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PayoutTx]:
@@ -323,6 +328,11 @@ class PayoutTxAdmin(ProgramScopedAdmin):
     def fee(self, tx: PayoutTx) -> str:
         """What the network gets."""
         return cells.sat(tx.fee_sat)
+
+    @display(description="size")
+    def size(self, tx: PayoutTx) -> str:
+        """How large it is."""
+        return f"{tx.vsize_vb:,} vB"
 
     @display(description="signed")
     def signed(self, tx: PayoutTx) -> str:

@@ -127,6 +127,20 @@ class TestButtons:
         text = browser(factories.make_member(program, "treasurer")).get(page(payout)).content.decode()
         assert {verb for verb in VERBS if page(payout, verb) in text} == verbs
 
+    @pytest.mark.parametrize(
+        ("status", "said"),
+        [("proposed", "is to be decided first."), ("approved", "is being done first.")],
+    )
+    def test_wait_for_what_was_asked_before(
+        self, furnished: dict[str, Any], program: Program, browser: Browser, status: str, said: str
+    ) -> None:
+        payout, asked = furnished["payout"], furnished["intervention"]
+        Payout.objects.filter(pk=payout.pk).update(status="sent")
+        Intervention.objects.filter(pk=asked.pk).update(status=status, payout=payout)
+        text = browser(factories.make_member(program, "treasurer")).get(page(payout)).content.decode()
+        assert not [verb for verb in VERBS if page(payout, verb) in text]
+        assert f"Intervention {asked.pk} {said}" in text
+
     @pytest.mark.parametrize("role", ["officer", "approver", "releaser", "auditor"])
     def test_are_not_for_others(
         self, furnished: dict[str, Any], program: Program, browser: Browser, role: str
