@@ -161,7 +161,7 @@ def release(
         raise authority.SamePersonTwice("Maker, approver and releaser must be three different people.")
     _require_status(disbursement, DisbursementStatus.APPROVED)
     require_manifest(disbursement, manifest_hash)
-    reissues.require_final(disbursement)
+    reissues.require_final(Payment.objects.filter(disbursement=disbursement))
     _require_signature(disbursement, by)
     move(
         _row(disbursement),

@@ -78,15 +78,13 @@ def of_list(*, by: User, disbursement_id: int) -> Disbursement:
     return _create(by, found, "disbursement_id", found.pk)
 
 
-def require_final(disbursement: Disbursement) -> None:
-    """Raise VoidNotFinal when a payout that the list reissues may confirm again, after a deep reorganization."""
-    undone = Payment.objects.filter(disbursement=disbursement, reissue_of__isnull=False).exclude(
-        reissue_of__payout__status=PayoutStatus.VOIDED
-    )
+def require_final(lines: QuerySet[Payment]) -> None:
+    """Raise VoidNotFinal when a payout that these lines reissue may confirm again, after a deep reorganization."""
+    undone = lines.filter(reissue_of__isnull=False).exclude(reissue_of__payout__status=PayoutStatus.VOIDED)
     first = undone.values_list("reissue_of__payout_id", flat=True).first()
     if first is not None:
         raise VoidNotFinal(
-            f"Payout {first}, whose payments the list reissues, may confirm after all.", payout_id=first
+            f"Payout {first}, whose payments are reissued here, may confirm after all.", payout_id=first
         )
 
 

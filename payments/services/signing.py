@@ -8,11 +8,11 @@ from django.db import transaction
 
 from govpay.errors import Conflict, NotFound
 from payments import doorbell
-from payments.models import PartialSignature, Payout, Role, SigningRequest
+from payments.models import PartialSignature, Payment, Payout, PayoutTxKind, Role, SigningRequest
 from payments.models.signing import OPEN_STATES, RequestState
 from payments.onchain import psbt, returned
 from payments.payout import guard, signing
-from payments.services import authority
+from payments.services import authority, reissues
 
 # Whoever carries files to and from the signers; the signatures say who agreed, not the person who carries them.
 CARRIERS = (Role.SIGNER, Role.TREASURER)
@@ -43,12 +43,14 @@ def hand_out(*, by: User, request_id: int) -> SigningRequest:
     """Return a request whose files may leave the house now.
 
     Raises NotFound, RoleMissing, EngineStopped, WalletHalted, and SigningRequestClosed: somebody might sign, and send by
-    themselves, what two people gave up.
+    themselves, what two people gave up. VoidNotFinal of a reissue whose void was undone by a reorganization.
     """
     request = get(request_id)
     wallet = request.version.payout.wallet
     authority.require(user=by, program_id=wallet.program_id, roles=READERS)
     guard.require_wallet_runs(wallet)
+    if request.version.kind != PayoutTxKind.VOID:
+        reissues.require_final(Payment.objects.filter(payout=request.version.payout))
     _require_state(request_id, *OPEN_STATES, RequestState.SIGNED)
     return request
 

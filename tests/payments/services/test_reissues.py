@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from govpay.errors import NotFound
 from payments.models import Disbursement, Payment, Payout, Program, StatusChange, Wallet
 from payments.payout import seal
-from payments.services import authority, disbursements, reissues
+from payments.services import authority, disbursements, reissues, signing
 from tests import factories
 from tests.payments.admin import scenes
 
@@ -177,3 +177,34 @@ class TestUndone:
         put(payout, "voiding", "voided")
         assert seal.seal_next(made, feerate_sat_kvb=2_000) is None
         assert Payment.objects.filter(disbursement=made, payout__isnull=False).count() == 0
+
+
+class TestHandOut:
+    def test_gives_signers_no_reissue_whose_void_was_undone(
+        self, program: Program, officer: User, approver: User, releaser: User
+    ) -> None:
+        found = scenes.furnish(program, officer, approver, releaser)
+        request, stands_in = found["signingrequest"], found["payout"]
+        put(stands_in, "committed", "pending")
+        first = factories.make_disbursement(program, officer, amounts_sat=[50_000])
+        disbursements.submit(by=officer, disbursement_id=first.pk)
+        given_up = Payout.objects.create(
+            disbursement=first,
+            wallet=program.wallet,
+            status="voided",
+            payment_count=1,
+            payments_sat=50_000,
+            manifest_hash=bytes(32),
+            anchor_txid="11" * 32,
+            anchor_vout=0,
+        )
+        Payment.objects.filter(disbursement=first).update(payout=given_up, vout=0, status="voided")
+        line = Payment.objects.filter(payout=stands_in).order_by("line")[0]
+        Payment.objects.filter(pk=line.pk).update(reissue_of=Payment.objects.get(payout=given_up))
+        signer = factories.make_member(program, "signer")
+        assert signing.hand_out(by=signer, request_id=request.pk) == request
+        Payout.objects.filter(pk=given_up.pk).update(status="voiding")
+        before = state()
+        with pytest.raises(reissues.VoidNotFinal):
+            signing.hand_out(by=signer, request_id=request.pk)
+        assert state() == before
