@@ -446,6 +446,10 @@ class Node:
         answers = iter(self.call_many("getaddressinfo", asked))
         return [bool(where) and bool(next(answers)["ismine"]) for where in addresses]
 
+    def make_keys(self, count: int) -> None:
+        """Let this wallet know the keys of the next ``count`` addresses of each kind; it forgets none."""
+        self.call("keypoolrefill", count)
+
     def descriptors(self) -> list[str]:
         """Return the public descriptors of this wallet, each with its checksum."""
         return [entry["desc"] for entry in self.call("listdescriptors", False)["descriptors"]]

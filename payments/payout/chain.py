@@ -3,7 +3,7 @@
 from payments.models import Payout, PayoutTx, Reservation, Signer, Wallet
 from payments.onchain import node, psbt, tx
 from payments.onchain.send import SendOutcome
-from payments.payout import claim, core, examine, guard, signing, versions
+from payments.payout import claim, core, examine, guard, signing, versions, wallets
 
 FEERATE_TOLERANCE = 2
 
@@ -32,8 +32,13 @@ class NodeChain:
         """Note with the wallet's node that this installation hands the payout to a signer; raise guard.WalletHalted.
 
         What the node shows afterwards is looked at again: of two installations that claim at once, one sees the other.
+        Raises wallets.KeysMissing when the node's wallet could not sign it.
         """
         wallet = Wallet.objects.get(payouts=payout_id)
+        if wallet.signer == Signer.NODE:
+            # While it can still be taken back: a restored wallet may not have all keys.
+            version = PayoutTx.objects.get(payout_id=payout_id)
+            wallets.require_keys(wallet, _scripts(version), self.client)
         claim.take(payout_id, self.client)
         guard.check_wallet(wallet, self.client)
         return core.Claimed()
@@ -47,8 +52,15 @@ class NodeChain:
         assert payout.current is not None
         unsigned = bytes(payout.current.unsigned_tx)
         prevouts = [spent.output for spent in versions.inputs_of(payout.current)]
-        wallet = self.client.for_wallet(payout.wallet.name)
-        reply = wallet.sign_psbt(psbt.from_unsigned(unsigned, prevouts))
+        unsigned_psbt = psbt.from_unsigned(unsigned, prevouts)
+        of_wallet = self.client.for_wallet(payout.wallet.name)
+        reply = of_wallet.sign_psbt(unsigned_psbt)
+        if not reply.is_complete:
+            try:
+                wallets.require_keys(payout.wallet, _scripts(payout.current), self.client)
+            except wallets.KeysMissing as error:
+                return core.SignerWaits(error.message, core.SIGN_RETRY_S)
+            reply = of_wallet.sign_psbt(unsigned_psbt)
         if not reply.is_complete or reply.raw is None:
             reason = "The wallet did not sign every input; does it hold all of its keys?"
             return core.SignerWaits(reason, core.SIGN_RETRY_S)
@@ -73,6 +85,10 @@ class NodeChain:
     def spender(self, payout_id: int) -> str | None:
         """Return the memory pool's spender of the first input that has one."""
         return self.client.mempool_spender(_reserved(payout_id))
+
+
+def _scripts(version: PayoutTx) -> list[bytes]:
+    return [spent.output.script_pubkey for spent in versions.inputs_of(version)]
 
 
 def _reserved(payout_id: int) -> list[tx.OutPoint]:

@@ -87,12 +87,35 @@ class FollowerBusy(Unavailable):
 
 
 def check_at_start() -> None:
-    """Stop the process when the node is on another chain; a node that is down is only noted, it may come back."""
+    """Stop the process when the node is on another chain; a node that is down is only noted, it may come back.
+
+    Wallets that are not what they should be are halted and named in the log; the others pay.
+    """
     failpoint.check_setting()
+    client = node.connect()
     try:
-        require_chain(node.connect())
+        require_chain(client)
+        _check_wallets(client)
     except NodeError as error:
         record(is_ok=False, code=error.code, message=error.message)
+    finally:
+        client.close()
+    for name, code, reason in Wallet.objects.filter(halted_at__isnull=False).values_list(
+        "name", "halt_code", "halt_reason"
+    ):
+        log.error("wallet_does_not_pay", wallet=name, code=code, reason=reason)
+
+
+def _check_wallets(client: node.Node) -> None:
+    for wallet in Wallet.objects.filter(ready_at__isnull=False).order_by("pk"):
+        try:
+            client.load_wallet(wallet.name)
+            check_wallet(wallet, client)
+        except WalletHalted:
+            # It is in the database now, from where all that are halted are named.
+            continue
+        except node.WalletUnavailable as error:
+            log.error("wallet_does_not_pay", wallet=wallet.name, code=error.code, reason=error.message)
 
 
 def require_chain(client: node.Node, *, max_age_s: float = 0) -> None:

@@ -1,15 +1,28 @@
 """Makes a program's wallet in the node, and gives out the scripts of it."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from govpay.errors import Conflict
 from payments.models import ScriptPurpose, Signer, Wallet, WalletScript
 from payments.onchain import descriptor as descriptors
 from payments.onchain import node, watch
 from payments.payout import alarms, claim, guard
 
 BRANCH = {ScriptPurpose.FUNDING: descriptors.RECEIVE, ScriptPurpose.CHANGE: descriptors.CHANGE}
+# How far beyond the scripts that we know the node's wallet makes keys: it may have given out some that we never stored.
+SPARE_KEYS = 1_000
+
+
+class KeysMissing(Conflict):
+    """The node's wallet lacks keys to our coins: it was restored from a backup that is not of this wallet's life."""
+
+    code = "wallet_range"
+    is_transient = True
 
 
 def ensure(wallet: Wallet, client: node.Node) -> None:
@@ -29,7 +42,9 @@ def open_for_funding(wallet: Wallet, client: node.Node) -> None:
     if wallet.ready_at is not None:
         return
     guard.check_installation(wallet, claim.read(wallet, client))
-    script = client.for_wallet(wallet.name).new_script("receive") if wallet.signer == Signer.NODE else None
+    script = (
+        _new_scripts(wallet, client, ScriptPurpose.FUNDING, 1)[0] if wallet.signer == Signer.NODE else None
+    )
     height = client.chain_info().height
     checksum = guard.checksum(wallet, client)
     with transaction.atomic():
@@ -48,8 +63,7 @@ def open_for_funding(wallet: Wallet, client: node.Node) -> None:
 def add_change(wallet: Wallet, client: node.Node, count: int) -> None:
     """Put fresh change scripts in store. Call it outside a database transaction: it may ask the node."""
     if wallet.signer == Signer.NODE:
-        of_wallet = client.for_wallet(wallet.name)
-        scripts = [of_wallet.new_script("change") for _ in range(count)]
+        scripts = _new_scripts(wallet, client, ScriptPurpose.CHANGE, count)
         WalletScript.objects.bulk_create(
             WalletScript(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.CHANGE)
             for script in scripts
@@ -61,6 +75,51 @@ def add_change(wallet: Wallet, client: node.Node, count: int) -> None:
     if _last_watched(wallet) > before:
         descriptor = descriptors.parse(wallet.descriptor)
         watch.extend(client, wallet.name, descriptor, last_index=_last_watched(wallet))
+
+
+def require_keys(wallet: Wallet, scripts: Sequence[bytes], client: node.Node) -> None:
+    """Raise KeysMissing, and sound its alarm, unless the node's own wallet has the keys of these scripts.
+
+    One that was restored from an older backup makes the keys that it gave out since then again, as far as we know of
+    them. Call it outside a database transaction. Raises NodeError.
+    """
+    of_wallet = client.for_wallet(wallet.name)
+    if not all(of_wallet.owns(scripts)):
+        of_wallet.make_keys(wallet.scripts.count() + SPARE_KEYS)
+        missing = of_wallet.owns(scripts).count(False)
+        if missing:
+            message = (
+                f"The node's wallet {wallet.name} has no keys to {missing} of {len(scripts)} coins: it was restored "
+                "from an older backup, or never had them. Restore the newest backup of it."
+            )
+            code = KeysMissing.code
+            alarms.sound(
+                code, subject="wallet", subject_id=wallet.pk, program_id=wallet.program_id, message=message
+            )
+            raise KeysMissing(message, wallet_id=wallet.pk)
+    alarms.clear(
+        KeysMissing.code, subject="wallet", subject_id=wallet.pk, note="The wallet has the keys again."
+    )
+
+
+def _new_scripts(wallet: Wallet, client: node.Node, purpose: ScriptPurpose, count: int) -> list[bytes]:
+    """Return scripts that nobody has had: a wallet restored from an older backup gives out old ones once more.
+
+    It cannot repeat more of them than we know; the next visit goes on after those that were skipped.
+    """
+    of_wallet = client.for_wallet(wallet.name)
+    kind: Literal["receive", "change"] = "receive" if purpose == ScriptPurpose.FUNDING else "change"
+    left = WalletScript.objects.count() + count
+    new: list[bytes] = []
+    while len(new) < count:
+        asked = [of_wallet.new_script(kind) for _ in range(count - len(new))]
+        left -= len(asked)
+        if left < 0:
+            raise node.NodeReplyInvalid("The node's wallet gives out the same addresses again and again.")
+        known = WalletScript.objects.filter(script_pubkey__in=asked).values_list("script_pubkey", flat=True)
+        old = {bytes(script) for script in known}
+        new += [script for script in asked if script not in old]
+    return new
 
 
 @transaction.atomic

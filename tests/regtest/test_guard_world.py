@@ -10,7 +10,7 @@ from deploy.local import bitcoind
 from deploy.local.node import Node
 from deploy.local.regtest import Miner
 from deploy.local.stack import DEBIAN_CACHE
-from payments.models import Alarm, Block, NodeStatus, Payment, Payout, Stop
+from payments.models import Alarm, Block, NodeStatus, Payment, Payout, Stop, Wallet
 from payments.onchain import node
 from payments.payout import dispatch, guard
 from payments.services import stops
@@ -171,3 +171,38 @@ class TestStopWhileSigning:
         assert ministry.miner.node.call("getrawmempool") == [payout.current.txid]
         ministry.mine(6)
         ministry.judge(exactly=True)
+
+
+class TestStart:
+    def test_halts_the_wrong_wallet_and_says_so(
+        self, ministry: Ministry, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        other = Ministry.open(deposits_sat=[], code="WRONG")
+        wallet = other.program.wallet
+        Wallet.objects.filter(pk=wallet.pk).update(descriptor_checksum="ab" * 32)
+        other.miner.node.call("unloadwallet", wallet.name)
+        guard.check_at_start()
+        wallet.refresh_from_db()
+        assert wallet.halt_code == "wallet_changed"
+        assert Alarm.objects.get(code="wallet_changed").subject_id == wallet.pk
+        said = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+        (named,) = [line for line in said if line["event"] == "wallet_does_not_pay"]
+        assert (named["wallet"], named["code"], named["reason"]) == (
+            wallet.name,
+            "wallet_changed",
+            wallet.halt_reason,
+        )
+        # The others pay.
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        assert payout.status == PayoutStatus.SENT
+
+    def test_names_a_wallet_that_the_node_does_not_have(
+        self, ministry: Ministry, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        wallet = ministry.program.wallet
+        Wallet.objects.filter(pk=wallet.pk).update(name="nowhere")
+        guard.check_at_start()
+        said = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+        (named,) = [line for line in said if line["event"] == "wallet_does_not_pay"]
+        assert (named["wallet"], named["code"]) == ("nowhere", "wallet_unavailable")
+        assert Wallet.objects.get(pk=wallet.pk).halted_at is None
