@@ -3,15 +3,18 @@
 import itertools
 from collections.abc import Sequence
 
+from deploy.local.regtest import Miner
 from payments.onchain import address, fee, psbt, tx
 from payments.onchain import node as node_module
 from payments.onchain.network import Network
+
+COIN_SAT = 20_000_000
 
 _names = itertools.count(1)
 
 
 class PayingWallet:
-    """Mines to its own script and signs through the same verbs that the engine uses."""
+    """Holds deposits at its own script and signs through the same verbs that the engine uses."""
 
     def __init__(self, url: str, *, coins: int = 3) -> None:
         self.node = node_module.Node(url)
@@ -19,10 +22,19 @@ class PayingWallet:
         self.node.ensure_wallet(self.name)
         self.wallet = self.node.for_wallet(self.name)
         self.script = self.wallet.new_script("receive")
-        blocks = [self.mine(1) for _ in range(coins)]
-        self.mine(100, to=self.wallet.new_script("receive"))
-        # The output of each coinbase, oldest first; each is spent by one test only.
-        self.coins = [tx.OutPoint(self.node.call("getblock", block)["tx"][0], 0) for block in blocks]
+        # Deposits, not coinbases: late on a long chain the subsidy is too small to spend.
+        miner = Miner(url)
+        where = address.address_from_script(self.script, Network.REGTEST)
+        txids = [miner.fund([where], COIN_SAT) for _ in range(coins)]
+        block_hash = miner.mine(1)[0]
+        # Each is spent by one test only.
+        self.coins = [self._deposit(txid, block_hash) for txid in txids]
+
+    def _deposit(self, txid: str, block_hash: str) -> tx.OutPoint:
+        """Return the output of a mined tx that pays our script."""
+        found = tx.parse(bytes.fromhex(self.node.call("getrawtransaction", txid, False, block_hash)))
+        vout = next(n for n, output in enumerate(found.outputs) if output.script_pubkey == self.script)
+        return tx.OutPoint(txid, vout)
 
     def mine(self, count: int, *, to: bytes | None = None) -> str:
         """Mine blocks and return the hash of the last."""

@@ -56,6 +56,8 @@ class ApproverKeys(Idempotent, ScopedList):
 class RetireApproverKey(Idempotent, Scoped):
     """The end of the user's own key."""
 
+    is_of_caller = True
+
     @extend_schema(
         operation_id="approver_keys_retire",
         tags=["signing"],
