@@ -1,5 +1,7 @@
 """Funding wallets and the scripts that belong to them."""
 
+from typing import Self
+
 from django.db import models
 
 from payments.models.program import Program
@@ -18,6 +20,17 @@ class Signer(models.TextChoices):
 
     NODE = "node", "The node's wallet"  # Tier 0: regtest only.
     PSBT = "psbt", "Signers elsewhere"  # Tiers 1 and 2: PSBTs go out and come back; the node only watches.
+
+
+class WalletQuerySet(models.QuerySet["Wallet"]):
+    """Wallets, and the lock under which their coins and fees are spent."""
+
+    def lock(self) -> Self:
+        """Lock them until the database transaction ends; take it before any payout's row, and in pk order.
+
+        Rows that refer to a wallet may still be written: who holds a payout's row must not wait for the wallet's.
+        """
+        return self.select_for_update(of=("self",), no_key=True)
 
 
 class Wallet(models.Model):
@@ -46,6 +59,8 @@ class Wallet(models.Model):
     # When small coins are looked at again, and why they were not merged the last time.
     consolidate_due_at = models.DateTimeField(null=True)
     consolidate_problem = models.CharField(max_length=300, blank=True)
+
+    objects = WalletQuerySet.as_manager()
 
     class Meta:
         constraints = [

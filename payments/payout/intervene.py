@@ -39,7 +39,7 @@ _PREVIEWS: dict[str, Callable[[int, int, node.Node], dict[str, Any]]] = {
     K.VOID: void.preview,
 }
 
-# Writes what was planned, in a database transaction that holds the payout's row and lease.
+# Writes what was planned, in a database transaction that holds the rows of wallet and payout, and the payout's lease.
 Write = Callable[[Payout], PayoutTx | None]
 
 
@@ -150,12 +150,14 @@ def _visit(found: Intervention, payout_id: int, client: node.Node, failpoint: Fa
     try:
         write = _prepare(found, payout_id, client)
         failpoint("K14-planned")
-        with store.fenced(payout_id, token) as payout:
-            if not _is_approved(found):
-                return
-            require_possible(found.kind, payout)
-            version = write(payout)
-            _finish(found, version)
+        with transaction.atomic():
+            Wallet.objects.lock().get(pk=found.wallet_id)
+            with store.fenced(payout_id, token) as payout:
+                if not _is_approved(found):
+                    return
+                require_possible(found.kind, payout)
+                version = write(payout)
+                _finish(found, version)
         failpoint("K14")
     except LeaseLost:
         return

@@ -76,14 +76,7 @@ def plan(
         back_sat = sum(spent.output.amount_sat for spent in inputs[:count]) - needed_sat
         if back_sat >= selection.CHANGE_MIN_SAT:
             return Plan(tuple(inputs[:count]), needed_sat, back_sat, weight)
-    coins_sat = sum(spent.output.amount_sat for spent in inputs)
-    raise VoidTooDear(
-        f"Taking the payout back would cost {needed_sat} sat; at most {cap_sat} sat may be spent on it, and its coins"
-        f" are worth {coins_sat} sat.",
-        fee_sat=needed_sat,
-        cap_sat=cap_sat,
-        coins_sat=coins_sat,
-    )
+    raise _too_dear(needed_sat, cap_sat, sum(spent.output.amount_sat for spent in inputs))
 
 
 def prepare(payout_id: int, feerate_sat_kvb: int, client: node.Node) -> Plan:
@@ -135,9 +128,13 @@ def preview(payout_id: int, feerate_sat_kvb: int, client: node.Node) -> dict[str
 def write(payout: Payout, planned: Plan) -> PayoutTx:
     """Make the void the payout's current version, to be signed next.
 
-    Call it inside a database transaction that holds the payout's row. Raises NotVoidable, WalletNotReady.
+    Call it inside a database transaction that holds the wallet's row, under which no other payout of the list spends
+    what is left of its fees, and the payout's. Raises NotVoidable, VoidTooDear, WalletNotReady.
     """
     _require_voidable(payout)
+    most_sat = cap_sat(payout)
+    if planned.fee_sat > most_sat:
+        raise _too_dear(planned.fee_sat, most_sat, sum(spent.output.amount_sat for spent in planned.inputs))
     (script,) = seal.claim_change(payout.wallet, 1)
     return versions.add(
         payout,
@@ -165,6 +162,16 @@ def cap_sat(payout: Payout) -> int:
     others = Payout.objects.filter(of_list).exclude(status=S.UNSEALED)
     others_sat = others.exclude(pk=payout.pk).aggregate(total=Sum("current__fee_sat"))["total"] or 0
     return min(ceiling_sat, (payout.disbursement.fee_reserved_sat or 0) - others_sat)
+
+
+def _too_dear(fee_sat: int, cap_sat: int, coins_sat: int) -> VoidTooDear:
+    return VoidTooDear(
+        f"Taking the payout back would cost {fee_sat} sat; at most {cap_sat} sat may be spent on it, and its coins"
+        f" are worth {coins_sat} sat.",
+        fee_sat=fee_sat,
+        cap_sat=cap_sat,
+        coins_sat=coins_sat,
+    )
 
 
 def _require_voidable(payout: Payout) -> None:

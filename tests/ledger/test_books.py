@@ -14,7 +14,7 @@ from govpay.errors import NotFound
 from ledger import books, chart
 from ledger.books import Draft, Line
 from ledger.models import Account, AccountKind, Entry, Posting
-from tests.ledger.racing import race
+from tests.racing import race
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CODES = chart.program_accounts(7)

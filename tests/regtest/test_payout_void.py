@@ -13,20 +13,23 @@ from ledger import books
 from ledger.reconciliation.service import reconcile
 from payments.models import (
     Alarm,
+    Disbursement,
     Intervention,
     Payment,
     Payout,
     PayoutTx,
+    Program,
     Reservation,
     StatusChange,
     Wallet,
 )
 from payments.onchain import fee, node, tx
-from payments.payout import dispatch, guard, intervene, void
+from payments.payout import bump, dispatch, guard, intervene, void
 from payments.selectors import funds
 from payments.services import interventions, reissues
 from payments.states import DisbursementStatus, PayoutStatus
 from tests import factories
+from tests.racing import race
 from tests.regtest.ministry import Ministry, use_node
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -177,6 +180,31 @@ class TestVoid:
         )
         assert PayoutTx.objects.count() == 1
         assert Payout.objects.get().status == PayoutStatus.SENT
+
+    def test_waits_for_a_bump_of_its_list_and_leaves_the_fees_that_were_approved_whole(
+        self, ministry: Ministry, treasurer: User
+    ) -> None:
+        ministry.miner.fund([ministry.funding_address()], 400_000)
+        ministry.mine(1)
+        Program.objects.update(group_max_payments=1)
+        given_up, other = ministry.pay(ministry.release([40_000, 50_000]))
+        agreed = agree(ministry, treasurer, given_up)
+        client = node.connect()
+        added_sat = bump.preview(other.pk, 5_000, client)["fee_added_sat"]
+        # It pays for the bump or for the void, and not for both.
+        reserved_sat = given_up.current.fee_sat + other.current.fee_sat + added_sat
+        Disbursement.objects.update(fee_reserved_sat=reserved_sat)
+        _, racer = race(
+            lambda: bump.build(other.pk, 5_000, client),
+            lambda: dispatch.intervene(intervention_id=agreed.pk),
+        )
+        assert racer.error is None
+        agreed.refresh_from_db()
+        assert agreed.status == "failed"
+        assert f"at most {given_up.current.fee_sat} sat may be spent" in agreed.failure
+        kinds_written = list(PayoutTx.objects.order_by("pk").values_list("kind", flat=True))
+        assert kinds_written == ["original", "original", "bump"]
+        assert kinds(given_up) == ["sealed", "committed", "signed", "sent"]
 
     def test_can_be_given_again_to_outbid_itself(self, ministry: Ministry, treasurer: User) -> None:
         (payout,) = ministry.pay(ministry.release([40_000]))

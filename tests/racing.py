@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from django.db import connection, transaction
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
