@@ -1,0 +1,99 @@
+"""The bytes of an entry that are sealed: written once, kept, and readable by anybody with a JSON parser.
+
+They are canonical JSON (RFC 8785): keys in order, no spaces, UTF-8. The version is inside, and a version that was ever
+written is never changed; another form of an entry gets another version. Whole numbers that may pass 2**53 are decimal
+text, because many readers of JSON would round them.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+
+class SealedLine(NamedTuple):
+    """A posting of an entry: ``amount`` in whole units of ``10 ** -scale`` of the currency."""
+
+    account: str
+    currency: str
+    scale: int
+    amount: int
+    reference: int | None
+
+
+class SealedEntry(NamedTuple):
+    """All that is sealed of an entry, its lines in the order of their ids."""
+
+    id: int
+    kind: str
+    scope: str
+    idempotency_key: str
+    input_hash: bytes
+    effective_at: datetime
+    recorded_at: datetime
+    memo: str
+    source_ref: str
+    actor: str
+    approver: str
+    block_hash: str
+    block_height: int | None
+    reversal_of: int | None
+    lines: Sequence[SealedLine]
+
+
+class UnknownVersion(Exception):
+    """The bytes are of no version that this program knows."""
+
+
+def _first(entry: SealedEntry) -> dict[str, Any]:
+    return {
+        "actor": entry.actor,
+        "approver": entry.approver,
+        "block_hash": entry.block_hash,
+        "block_height": entry.block_height,
+        "effective_at": _moment(entry.effective_at),
+        "id": str(entry.id),
+        "idempotency_key": entry.idempotency_key,
+        "input_hash": entry.input_hash.hex(),
+        "kind": entry.kind,
+        "lines": [
+            [line.account, line.currency, line.scale, str(line.amount), _number(line.reference)]
+            for line in entry.lines
+        ],
+        "memo": entry.memo,
+        "recorded_at": _moment(entry.recorded_at),
+        "reversal_of": _number(entry.reversal_of),
+        "scope": entry.scope,
+        "source_ref": entry.source_ref,
+    }
+
+
+FORMS: dict[str, Callable[[SealedEntry], dict[str, Any]]] = {"govpay/entry/1": _first}
+NEWEST = "govpay/entry/1"
+
+
+def encode(entry: SealedEntry, version: str = NEWEST) -> bytes:
+    """Return the canonical bytes of an entry in a version; raise UnknownVersion."""
+    if version not in FORMS:
+        raise UnknownVersion(f"There is no version {version!r} of an entry.")
+    body = FORMS[version](entry) | {"version": version}
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def version_of(payload: bytes) -> str:
+    """Return the version that the bytes name; raise UnknownVersion when they are no entry of any known one."""
+    try:
+        version = json.loads(payload)["version"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UnknownVersion("The bytes are no entry.") from error
+    if not isinstance(version, str) or version not in FORMS:
+        raise UnknownVersion(f"There is no version {version!r} of an entry.")
+    return version
+
+
+def _moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _number(value: int | None) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,78 @@
+"""An entry's sealed bytes: the same for ever, one spelling only, and salted before they are hashed."""
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from ledger.seals import canonical, leaf
+from ledger.seals.canonical import SealedEntry, SealedLine
+
+ENTRY = SealedEntry(
+    id=9_007_199_254_740_993,
+    kind="payout_sent",
+    scope="program:7",
+    idempotency_key="payout_sent:payout:12",
+    input_hash=bytes(range(32)),
+    effective_at=datetime(2026, 11, 24, 10, 0, 0, 5, tzinfo=UTC),
+    recorded_at=datetime(2026, 11, 24, 15, 0, 1, tzinfo=timezone(timedelta(hours=5))),
+    memo='Añadido "a"\n\x7fقیمت',
+    source_ref="payout:12",
+    actor="engine",
+    approver="",
+    block_hash="",
+    block_height=None,
+    reversal_of=None,
+    lines=[
+        SealedLine("Assets:InTransit:P7", "BTC", 8, 2**63 - 1, 41),
+        SealedLine("Assets:HotWallet:P7", "BTC", 8, 1 - 2**63, None),
+    ],
+)
+# What version 1 of this entry is, for ever.
+GOLDEN = (
+    '{"actor":"engine","approver":"","block_hash":"","block_height":null,'
+    '"effective_at":"2026-11-24T10:00:00.000005Z","id":"9007199254740993",'
+    '"idempotency_key":"payout_sent:payout:12",'
+    '"input_hash":"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f","kind":"payout_sent",'
+    '"lines":[["Assets:InTransit:P7","BTC",8,"9223372036854775807","41"],'
+    '["Assets:HotWallet:P7","BTC",8,"-9223372036854775807",null]],'
+    '"memo":"Añadido \\"a\\"\\n\x7fقیمت","recorded_at":"2026-11-24T10:00:01.000000Z","reversal_of":null,'
+    '"scope":"program:7","source_ref":"payout:12","version":"govpay/entry/1"}'
+).encode()
+
+
+class TestEncode:
+    def test_gives_the_golden_bytes_of_version_1(self) -> None:
+        assert canonical.encode(ENTRY, "govpay/entry/1") == GOLDEN
+
+    def test_names_its_version_inside(self) -> None:
+        assert canonical.version_of(GOLDEN) == canonical.NEWEST == json.loads(GOLDEN)["version"]
+
+    def test_refuses_a_version_that_never_was(self) -> None:
+        with pytest.raises(canonical.UnknownVersion):
+            canonical.encode(ENTRY, "govpay/entry/0")
+
+    @pytest.mark.parametrize(
+        "payload", [b"", b"[]", b"{}", b"\xff", b'{"version":"govpay/entry/2"}', b'{"version":[]}']
+    )
+    def test_reads_no_version_from_other_bytes(self, payload: bytes) -> None:
+        with pytest.raises(canonical.UnknownVersion):
+            canonical.version_of(payload)
+
+
+class TestLeaf:
+    def test_is_the_salted_hash(self) -> None:
+        salt = bytes(range(32))
+        assert leaf.digest(salt, GOLDEN) == hashlib.sha256(b"\x00" + salt + GOLDEN).digest()
+        golden = "f474eac27574ba74061516a65ac6b50930e0be279813bf3b42a2cb0a8631e710"
+        assert leaf.digest(salt, GOLDEN).hex() == golden
+
+    def test_has_another_salt_each_time(self) -> None:
+        salts = {leaf.new_salt() for _ in range(100)}
+        assert (len(salts), {len(salt) for salt in salts}) == (100, {32})
+
+    @pytest.mark.parametrize("length", [0, 31, 33])
+    def test_refuses_a_salt_of_another_length(self, length: int) -> None:
+        with pytest.raises(ValueError, match="32 bytes"):
+            leaf.digest(bytes(length), GOLDEN)
