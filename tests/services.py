@@ -24,6 +24,8 @@ from deploy.local.stack import DEBIAN_CACHE, ROOT
 
 RUNS = ROOT / "var" / "test"
 OUTSIDE = dict(os.environ)
+# A node that relays nothing keeps no estimates either: what a test pays must not depend on the tests before it.
+NO_ESTIMATES = {"blocksonly": "1", "walletbroadcast": "1", "maxmempool": "300"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def ensure_node() -> NodeService:
     if outside and _session.node is None:
         return NodeService(outside, None)
     if _session.node is None:
-        started = Node(ensure_state_dir(), bitcoind.find(DEBIAN_CACHE))
+        started = Node(ensure_state_dir(), bitcoind.find(DEBIAN_CACHE), options=NO_ESTIMATES)
         started.start()
         _session.node = started
     return NodeService(_session.node.url, _session.node)

@@ -40,10 +40,14 @@ class Ministry:
             miner,
             *(factories.make_member(program, role) for role in ("officer", "approver", "releaser")),
         )
-        for amount_sat in deposits_sat:
-            miner.fund([ministry.funding_address()], amount_sat)
-        ministry.mine(1)
+        ministry.deposit(deposits_sat)
         return ministry
+
+    def deposit(self, amounts_sat: list[int]) -> None:
+        """Confirm these deposits of the treasury."""
+        for amount_sat in amounts_sat:
+            self.miner.fund([self.funding_address()], amount_sat)
+        self.mine(1)
 
     def funding_address(self) -> str:
         """Where the treasury sends coins."""
