@@ -1,8 +1,7 @@
 """Seals groups of released payments: payments, outpoints, output order and manifest fixed in one database transaction."""
 
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 from django.db import connection, transaction
 from django.db.models import Count, Sum
@@ -18,6 +17,7 @@ from payments.models import (
 )
 from payments.onchain import node, tx
 from payments.payout import (
+    alone,
     caps,
     coins,
     durability,
@@ -82,20 +82,9 @@ def refill_change(wallet: Wallet, client: node.Node) -> None:
     wallets.add_change(wallet, client, CHANGE_SCRIPTS_AT_ONCE)
 
 
-@contextmanager
-def only_one(disbursement_id: int) -> Iterator[bool]:
-    """Hold the lock on sealing a list, and tell whether it is ours; it ends with the database session."""
-    key = SEALER_LOCKS + disbursement_id
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [key])
-        is_mine = bool(cursor.fetchone()[0])
-    try:
-        yield is_mine
-    finally:
-        # A session that broke has given the lock back by itself.
-        if is_mine and connection.is_usable():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [key])
+def only_one(disbursement_id: int) -> AbstractContextManager[bool]:
+    """Hold the lock on sealing a list and tell whether it is ours."""
+    return alone.only_one(SEALER_LOCKS + disbursement_id)
 
 
 @transaction.atomic
