@@ -24,7 +24,7 @@ def main() -> int:
     seed = random.SystemRandom().randrange(10**9) if chosen.seed is None else chosen.seed
     print(f"chaos: seed {seed}, {chosen.seconds:.0f} s, a fault every {chosen.every} s", flush=True)
     beside = start_simulation(seed, chosen.seconds) if chosen.simulation else None
-    failed = run(chosen.state, seed=seed, seconds=chosen.seconds, every_s=chosen.every)
+    failed = run(chosen.state.resolve(), seed=seed, seconds=chosen.seconds, every_s=chosen.every)
     if beside is not None:
         failed |= beside.wait() != 0
     if failed:
@@ -50,7 +50,7 @@ def run(state: Path, *, seed: int, seconds: float, every_s: float) -> bool:
         one.break_things(seconds)
         one.heal()
         try:
-            one.wait_till_quiet()
+            one.finish()
             one.judge()
         except Violation as violation:
             one.report.violation = str(violation)

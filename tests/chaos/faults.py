@@ -11,21 +11,37 @@ from typing import Any
 import psycopg
 import redis
 
-from deploy.local.rpc import RpcError
+from deploy.local.regtest import to_btc
+from deploy.local.rpc import Rpc, RpcError
 from tests.chaos.stage import LEASE_S, WORKERS, Stage
 from tests.faults.proxy import FORGED
 from tests.faults.wire import Mode
 
 End = Callable[[], None]
+# What a stranger pays, from a little more than a payout to more than any void may cost.
+STRANGERS_FEE_SAT = (4_000, 20_000)
+RESERVED = """
+SELECT p.anchor_txid, p.anchor_vout, c.amount_sat, w.name FROM payments_payout p
+JOIN payments_coin c ON (c.txid, c.vout) = (p.anchor_txid, p.anchor_vout) JOIN payments_wallet w ON w.id = p.wallet_id
+WHERE p.status IN ('committed', 'signed', 'sent') AND c.spent_by_txid IS NULL ORDER BY p.id
+"""
+FREE = """
+SELECT c.txid, c.vout, c.amount_sat, w.name FROM payments_coin c JOIN payments_wallet w ON w.id = c.wallet_id
+WHERE c.spent_by_txid IS NULL AND c.amount_sat > 100000 AND NOT EXISTS (
+    SELECT FROM payments_reservation r WHERE (r.txid, r.vout) = (c.txid, c.vout) AND r.is_live) ORDER BY c.id
+"""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault by name: ids of the fault list, its weight in the draw, and how long it lasts at least and at most."""
+    """A fault by name: ids of the fault list, its weight in the draw, and how long it lasts at least and at most.
+
+    ``begin`` returns how it ends, or None when it could not happen now.
+    """
 
     name: str
     ids: str
-    begin: Callable[[Stage, random.Random], End]
+    begin: Callable[[Stage, random.Random], End | None]
     weight: int = 2
     least_s: float = 0.5
     most_s: float = 3.0
@@ -35,18 +51,22 @@ def nothing() -> None:
     """End a fault that is over already."""
 
 
-def kill_child(stage: Stage, draw: random.Random) -> End:
+def kill_child(stage: Stage, draw: random.Random) -> End | None:
     name = draw.choice(WORKERS)
-    for pid in stage.children(name) if name in stage.workers else []:
+    if name not in stage.workers:
+        return None
+    for pid in stage.children(name):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     return nothing
 
 
-def kill_parent(stage: Stage, draw: random.Random) -> End:
+def kill_parent(stage: Stage, draw: random.Random) -> End | None:
     """Its children live on for a while, as they do when the system takes the parent for its memory."""
     name = draw.choice(WORKERS)
-    with suppress(KeyError, ProcessLookupError):
+    if name not in stage.workers:
+        return None
+    with suppress(ProcessLookupError):
         os.kill(stage.workers[name].pid, signal.SIGKILL)
     return lambda: restart_worker(stage, name)
 
@@ -63,10 +83,11 @@ def restart_worker(stage: Stage, name: str) -> None:
     stage.start_worker(name)
 
 
-def stop_worker(stage: Stage, draw: random.Random) -> End:
+def stop_worker(stage: Stage, draw: random.Random) -> End | None:
     name = draw.choice(WORKERS)
-    if name in stage.workers:
-        stage.signal_group(name, signal.SIGSTOP)
+    if name not in stage.workers:
+        return None
+    stage.signal_group(name, signal.SIGSTOP)
     return lambda: stage.signal_group(name, signal.SIGCONT) if name in stage.workers else None
 
 
@@ -148,18 +169,54 @@ def restart_node(stage: Stage) -> None:
     stage.near.start()
 
 
-def unload_wallet(stage: Stage, draw: random.Random) -> End:
-    with suppress(OSError, RpcError):
+def unload_wallet(stage: Stage, draw: random.Random) -> End | None:
+    try:
         for name in stage.near.rpc.call("listwallets"):
             if name != "miner":
                 stage.near.rpc.call("unloadwallet", name)
+    except (OSError, RpcError):
+        return None
     return nothing
 
 
-def reorganize(stage: Stage, draw: random.Random) -> End:
+def fill_blocks(stage: Stage, draw: random.Random) -> End:
+    """Others pay more for every byte of the blocks that come: whoever waits must outbid, be given up, or wait on."""
+    stage.has_room = False
+
+    def end() -> None:
+        stage.has_room = True
+
+    return end
+
+
+def steal_coin(stage: Stage, draw: random.Random) -> End | None:
+    """Somebody else who has the wallet's keys spends a coin, one that a payout waits for if there is one."""
+    rows = stage.ask(RESERVED) if draw.random() < 0.8 else stage.ask(FREE)
+    if not rows or stage.is_partitioned:
+        return None
+    txid, vout, amount_sat, name = draw.choice(rows)
+    left_sat = amount_sat - draw.randint(*STRANGERS_FEE_SAT)
+    wallet = Rpc(stage.near.url, wallet=name)
+    try:
+        paid = {stage.miner.make_address(): to_btc(left_sat)}
+        raw = wallet.call("createrawtransaction", [{"txid": txid, "vout": vout}], [paid])
+        signed = wallet.call("signrawtransactionwithwallet", raw)
+        if not signed["complete"]:
+            return None
+        stage.stolen.add(wallet.call("decoderawtransaction", signed["hex"])["txid"])
+        if draw.random() < 0.5:
+            stage.miner.mine_only([signed["hex"]])
+        else:
+            wallet.call("sendrawtransaction", signed["hex"], 0)
+    except (OSError, RpcError):
+        return None
+    return nothing
+
+
+def reorganize(stage: Stage, draw: random.Random) -> End | None:
     """Each node finds blocks alone; then they meet, and the far one's branch wins."""
     if stage.is_partitioned or not stage.is_node_up():
-        return nothing
+        return None
     stage.part_nodes()
     stage.far_miner.mine(1)
     with suppress(OSError, RpcError):
@@ -219,16 +276,20 @@ def second_beat(stage: Stage, draw: random.Random) -> End:
     return lambda: stage.end_beat("beat2")
 
 
-def ring_fifty_times(stage: Stage, draw: random.Random) -> End:
+def ring_fifty_times(stage: Stage, draw: random.Random) -> End | None:
     """Deliver the task of one open payout fifty times."""
     from celery import current_app
+    from kombu.exceptions import OperationalError
 
     rows = stage.ask("SELECT id FROM payments_payout WHERE status NOT IN ('settled', 'unsealed', 'voided')")
-    if rows:
-        payout_id = draw.choice(rows)[0]
-        with suppress(Exception):
-            for _ in range(50):
-                current_app.send_task("payments.tasks.advance", kwargs={"payout_id": payout_id})
+    if not rows:
+        return None
+    payout_id = draw.choice(rows)[0]
+    try:
+        for _ in range(50):
+            current_app.send_task("payments.tasks.advance", kwargs={"payout_id": payout_id})
+    except (OperationalError, OSError):
+        return None
     return nothing
 
 
@@ -251,6 +312,8 @@ CATALOG = (
     Fault("kill the node", "F17 F19", kill_node),
     Fault("unload the wallet", "F18", unload_wallet),
     Fault("reorganize 1 to 10 blocks", "F22 F23 F25 F27", reorganize, 5, 1, 3),
+    Fault("blocks without room", "F28", fill_blocks, 4, 6, 10),
+    Fault("a stranger spends a coin", "F25 F26", steal_coin, 1),
     Fault("forget the memory pool", "F31 F33", forget_pool),
     Fault("raise the least relay feerate", "F32", raise_min_relay, 1),
     Fault("refuse a fee", "F31 F32", refuse_fee),

@@ -5,13 +5,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from deploy.local.regtest import Miner
-from deploy.local.rpc import RpcError
+from tests.chaos.deck import Deck
 from tests.chaos.faults import CATALOG, Fault
 from tests.chaos.stage import WORKERS, Stage
 from tests.invariants import installation
@@ -21,8 +20,14 @@ from tests.invariants.facts import read
 QUIET_S = 60
 AT_ONCE = 2
 BLOCK_EVERY_S, PEOPLE_EVERY_S = 2.0, 0.7
-# A void is final that deep.
-MANY_BLOCKS = 12
+# So many blocks are found empty, so that what waits can be outbid and given up.
+EMPTY = 0.5
+# How often a hundred blocks come at once, while something waits for them.
+BURY_EVERY_S = 12.0
+WAITS_FOR_DEPTH = """
+SELECT 1 FROM payments_payout p LEFT JOIN payments_payouttx t ON t.txid = p.mined_txid AND t.kind = 'void'
+WHERE p.status = 'frozen' OR (p.status = 'voiding' AND t.id IS NOT NULL) LIMIT 1
+"""
 FOLLOWER_BEHIND = "I5: the follower is not at the tip"
 
 
@@ -75,6 +80,7 @@ class Run:
         self.stage = stage
         self.ministry = ministry
         self.draw = random.Random(seed)
+        self.deck = Deck(CATALOG, seed)
         self.fault_every_s = fault_every_s
         self.say = say
         self.running: list[Running] = []
@@ -101,14 +107,18 @@ class Run:
         """Draw faults for a while; people work and blocks come meanwhile."""
         began = time.monotonic()
         next_fault = next_block = next_people = began
-        next_word = began + 10
+        next_word, next_burial = began + 10, began + BURY_EVERY_S
         while (now := time.monotonic()) < began + seconds:
             self._end_faults(now)
             if now >= next_fault and len(self.running) < AT_ONCE:
                 self._begin_fault(now)
                 next_fault = now + self.draw.uniform(0.5, 1.5) * self.fault_every_s
+            if now >= next_burial:
+                if self.stage.has_room and self.stage.ask(WAITS_FOR_DEPTH):
+                    self.stage.bury()
+                next_burial = now + BURY_EVERY_S
             if now >= next_block:
-                self._mine(1)
+                self.stage.mine(1, is_empty=self.draw.random() < EMPTY)
                 next_block = now + BLOCK_EVERY_S
             if now >= next_people:
                 self.ministry.act()
@@ -132,6 +142,12 @@ class Run:
         self.stage.miner = Miner(self.stage.near.url)
         self.ministry.calm_down()
 
+    def finish(self) -> None:
+        """Wait till it is quiet, pay anew what is void by then, and wait again."""
+        self.wait_till_quiet()
+        self.ministry.pay_all_anew()
+        self.wait_till_quiet()
+
     def wait_till_quiet(self) -> None:
         """Mine until everything that was released is settled, void, or somebody's business; at most QUIET_S."""
         began = time.monotonic()
@@ -140,15 +156,25 @@ class Run:
             self.stage.connect_nodes()
             try:
                 installation.check_nothing_stuck(read(self.stage.postgres.owner_url))
+                self._require_decided()
                 self._require_follower()
-                self.report.quiet_s = time.monotonic() - began
+                self.report.quiet_s = max(self.report.quiet_s, time.monotonic() - began)
                 return
             except Violation as violation:
                 if (why := str(violation)) != FOLLOWER_BEHIND:
-                    is_voiding = self.stage.ask("SELECT 1 FROM payments_payout WHERE status = 'voiding'")
-                    self._mine(MANY_BLOCKS if is_voiding else 1)
+                    self.ministry.mend()
+                    self.stage.mine(1)
+                    if self.stage.ask(WAITS_FOR_DEPTH):
+                        self.stage.bury()
             time.sleep(0.2)
         raise Violation(f"I5: it is not quiet after {QUIET_S} s: {why}")
+
+    def _require_decided(self) -> None:
+        """What stands still and a halted wallet have their alarms; but people do not go home before it is over."""
+        open_ones = "SELECT id FROM payments_payout WHERE status IN ('frozen', 'voiding')"
+        for query in (open_ones, "SELECT id FROM payments_wallet WHERE halted_at IS NOT NULL"):
+            if found := self.stage.ask(query):
+                raise Violation(f"I5: people do not come to an end with {found}")
 
     def _require_follower(self) -> None:
         best = self.stage.near.rpc.call("getbestblockhash")
@@ -157,7 +183,13 @@ class Run:
 
     def judge(self) -> None:
         """Let the independent checker look at database and node."""
-        installation.judge(self.stage.postgres.owner_url, self.stage.near.url, exactly=False, is_healed=True)
+        installation.judge(
+            self.stage.postgres.owner_url,
+            self.stage.near.url,
+            exactly=False,
+            is_healed=True,
+            strangers=self.stage.stolen,
+        )
 
     def collect(self) -> None:
         """Note the figures of the run."""
@@ -170,6 +202,16 @@ class Run:
             "versions signed": "SELECT count(*) FROM payments_payouttx WHERE raw IS NOT NULL",
             "bumps": "SELECT count(*) FROM payments_payouttx WHERE kind = 'bump'",
             "voids": "SELECT count(*) FROM payments_payouttx WHERE kind = 'void'",
+            "payouts voided": "SELECT count(*) FROM payments_payout WHERE status = 'voided'",
+            "payments voided": "SELECT count(*) FROM payments_payment WHERE status = 'voided'",
+            "reissues": "SELECT count(*) FROM payments_payment WHERE reissue_of_id IS NOT NULL AND payout_id IS NOT NULL",
+            "children": "SELECT count(*) FROM payments_payout WHERE kind = 'child' AND status <> 'unsealed'",
+            "consolidations": "SELECT count(*) FROM payments_payout"
+            " WHERE kind = 'consolidation' AND status <> 'unsealed'",
+            "payments refused by the node": "SELECT count(DISTINCT subject_id) FROM payments_statuschange"
+            " WHERE subject = 'payment' AND new = 'held'",
+            "coins that strangers spent": "SELECT count(*) FROM payments_coin c WHERE c.spent_by_txid IS NOT NULL"
+            " AND NOT EXISTS (SELECT FROM payments_payouttx t WHERE t.txid = c.spent_by_txid)",
             "blocks disconnected": "SELECT count(*) FROM payments_block WHERE NOT is_active",
             "blocks": "SELECT count(*) FROM payments_block WHERE is_active",
             "alarms opened": "SELECT count(*) FROM payments_alarm",
@@ -191,11 +233,13 @@ class Run:
         path.write_text(json.dumps(vars(self.report), indent=1, default=str))
 
     def _begin_fault(self, now: float) -> None:
-        fault = self.draw.choices(CATALOG, [fault.weight for fault in CATALOG])[0]
+        fault = self.deck.deal()
         until = now + self.draw.uniform(fault.least_s, fault.most_s)
-        if any(running.fault.begin is fault.begin for running in self.running):
+        is_on = any(running.fault.begin is fault.begin for running in self.running)
+        end = None if is_on else fault.begin(self.stage, self.draw)
+        if end is None:
+            self.deck.put_back(fault, self.report.faults[fault.name])
             return
-        end = fault.begin(self.stage, self.draw)
         self.report.faults[fault.name] += 1
         self.running.append(Running(fault, until, end))
 
@@ -203,16 +247,6 @@ class Run:
         for running in [running for running in self.running if running.until <= now]:
             running.end()
             self.running.remove(running)
-
-    def _mine(self, blocks: int) -> None:
-        if not self.stage.is_node_up():
-            return
-        try:
-            self.stage.miner.mine(blocks)
-        except (OSError, RpcError):
-            # A node that was restarted may have unloaded the miner's wallet.
-            with suppress(OSError, RpcError):
-                self.stage.miner = Miner(self.stage.near.url)
 
     def _progress(self) -> str:
         rows = self.stage.ask("SELECT status, count(*) FROM payments_payout GROUP BY 1 ORDER BY 1")

@@ -25,6 +25,7 @@ RHYTHM = {
     "GOVPAY_SWEEP_S": "1",
     "GOVPAY_FOLLOW_S": "1",
 }
+FINAL_DEPTH = 100
 OUTSIDE = ("DATABASE_URL", "REDIS_URL", "GOVPAY_NODE_URL", "GOVPAY_FAILPOINT")
 
 
@@ -39,6 +40,9 @@ class Stage:
         self.workers: dict[str, process.Process] = {}
         self.beats: dict[str, process.Process] = {}
         self.is_partitioned = False
+        # Whether blocks have room for anybody's tx, and which txs strangers made of our coins.
+        self.has_room = True
+        self.stolen: set[str] = set()
         self._exits = ExitStack()
 
     def __enter__(self) -> "Stage":
@@ -131,6 +135,31 @@ class Stage:
         """Tell whether the engine's node runs."""
         return self.near.process is not None and self.near.process.is_running
 
+    def mine(self, blocks: int, *, is_empty: bool = False) -> None:
+        """Let the engine's node find blocks, if it runs: of all that waits, or ``is_empty``, as while there is no room."""
+        if not self.is_node_up():
+            return
+        try:
+            if self.has_room and not is_empty:
+                self.miner.mine(blocks)
+            else:
+                for _ in range(blocks):
+                    self.miner.mine_only([])
+        except (OSError, RpcError):
+            # A node that was restarted may have unloaded the miner's wallet.
+            with suppress(OSError, RpcError):
+                self.miner = Miner(self.near.url)
+
+    def bury(self) -> None:
+        """Put so many blocks on top of each other, on both nodes, that what they hold is final."""
+        if self.is_partitioned or not self.is_node_up():
+            return
+        self.mine(1)
+        self.mine(FINAL_DEPTH)
+        with suppress(OSError, RpcError):
+            # The node writes its chain out, so that no kill makes it forget all of them.
+            self.near.rpc.call("gettxoutsetinfo")
+
     # Everything
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
@@ -145,6 +174,7 @@ class Stage:
 
     def heal(self) -> None:
         """Put everything back: proxies, services, nodes, workers and scheduler."""
+        self.has_room = True
         for proxy in (self.node_proxy, self.database_proxy, self.redis_proxy):
             proxy.heal()
         for name in list(self.workers):

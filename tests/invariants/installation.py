@@ -43,9 +43,7 @@ def judge(
     for check in CHECKS:
         check(facts, world)
     check_spends(facts, world, set(strangers))
-    if not strangers:
-        # What a stranger took is not booked: reconciliation shows it as a break.
-        check_wallets(facts, world)
+    check_wallets(facts, world, set(strangers))
     if is_healed:
         check_nothing_stuck(facts)
     checks.check_paid(facts.owed, world.live, exactly=False)
@@ -167,9 +165,12 @@ def check_fees(facts: Facts, world: World) -> None:
             raise Violation(f"I10: the books of program {program_id} hold {in_books} sat of fees, not {sat}")
 
 
-def check_wallets(facts: Facts, world: World) -> None:
-    """I2: a wallet's books equal its unspent outpoints, wherever the network has the versions that the books hold."""
-    spent = {outpoint for tx in world.live for outpoint in tx.inputs}
+def check_wallets(facts: Facts, world: World, strangers: Collection[str] = ()) -> None:
+    """I2: a wallet's books equal its unspent outpoints, wherever the network has the versions that the books hold.
+
+    What a stranger took is not booked, so that reconciliation shows it as a break: to the books it is there.
+    """
+    spent = {outpoint for tx in world.live if tx.txid not in strangers for outpoint in tx.inputs}
     programs = {payout.program_id for payout in facts.payouts.values()}
     for program_id in programs:
         ours = [payout for payout in facts.payouts.values() if payout.program_id == program_id]

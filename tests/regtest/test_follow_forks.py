@@ -10,9 +10,11 @@ from payments.models import Alarm, ChainFact, Payment, Payout, PayoutTx, Reserva
 from payments.onchain import node
 from payments.payout import bump, dispatch
 from payments.payout.store import PostgresStore
-from payments.states import PaymentStatus, PayoutStatus
+from payments.services import interventions, reissues
+from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
+from tests import factories
 from tests.regtest.ministry import Ministry, use_node
-from tests.regtest.nodes import Pair
+from tests.regtest.nodes import Pair, wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,6 +47,19 @@ def alone(settings: object) -> Ministry:
 
 def refresh(payout: Payout) -> Payout:
     return Payout.objects.get(pk=payout.pk)
+
+
+def give_up(ministry: Ministry, payout: Payout) -> Payout:
+    """Two people void the payout, and workers hear the doorbells."""
+    treasurer = factories.make_member(ministry.program, "treasurer")
+    shown = interventions.preview(by=treasurer, payout_id=payout.pk, kind="void")
+    asked = interventions.propose(
+        by=treasurer, payout_id=payout.pk, kind="void", note="The list was wrong.", shown=shown
+    )
+    agreed = interventions.approve(by=ministry.approver, intervention_id=asked.pk)
+    dispatch.intervene(intervention_id=agreed.pk)
+    dispatch.advance(payout_id=payout.pk)
+    return Payout.objects.select_related("current").get(pk=payout.pk)
 
 
 def sign_spend(ministry: Ministry, payout: Payout) -> tuple[str, str]:
@@ -86,6 +101,70 @@ class TestNaturalBranch:
         assert refresh(payout).status == PayoutStatus.SETTLED
         assert Entry.objects.filter(kind="settlement").count() == (1 if is_down else 2)
         two.wait_until_same()
+        ministry.judge(exactly=True)
+
+
+class TestNaturalBranchOfAVoid:
+    def test_that_lost_to_the_original_pays_its_people_and_has_nothing_to_reissue(
+        self, two: Pair, ministry: Ministry
+    ) -> None:
+        """Our branch holds the void, the other one the original, which its miners never saw replaced."""
+        (payout,) = ministry.pay(ministry.release([40_000, 50_000]))
+        original = PayoutTx.objects.get()
+        wait_for("the original", lambda: two.theirs.rpc.call("getrawmempool") == [original.txid])
+        two.part()
+        void = give_up(ministry, payout).current
+        ministry.mine(7)
+        payout = refresh(payout)
+        assert (payout.status, payout.mined_txid) == (PayoutStatus.VOIDING, void.txid)
+        assert payout.void_entry_id is not None
+        two.theirs.rpc.call("generatetoaddress", 9, ministry.miner.make_address())
+        two.join()
+        two.wait_until_same()
+        dispatch.follow()
+        payout = refresh(payout)
+        assert (payout.status, payout.mined_txid) == (PayoutStatus.SETTLED, original.txid)
+        assert (payout.void_entry_id, payout.booked_fee_sat) == (None, original.fee_sat)
+        assert Alarm.objects.get(closed_at=None).code == "void_lost"
+        with pytest.raises(reissues.NothingToReissue):
+            reissues.of_payout(by=ministry.officer, payout_id=payout.pk)
+        dispatch.advance(payout_id=payout.pk)
+        assert two.ours.rpc.call("getrawmempool") == []
+        ministry.judge(exactly=True)
+
+    def test_that_won_unsettles_the_original_and_frees_its_people_100_blocks_later(
+        self, two: Pair, ministry: Ministry
+    ) -> None:
+        """Our branch settled the original, the other one buries the void."""
+        (payout,) = ministry.pay(ministry.release([40_000, 50_000]))
+        original = PayoutTx.objects.get()
+        void = give_up(ministry, payout).current
+        wait_for("the void", lambda: two.theirs.rpc.call("getrawmempool") == [void.txid])
+        two.part()
+        ministry.miner.mine_only([bytes(original.raw or b"").hex()])
+        ministry.mine(5)
+        assert refresh(payout).status == PayoutStatus.SETTLED
+        assert Alarm.objects.get(closed_at=None).code == "void_lost"
+        two.theirs.rpc.call("generatetoaddress", 8, ministry.miner.make_address())
+        two.join()
+        two.wait_until_same()
+        dispatch.follow()
+        payout = refresh(payout)
+        assert (payout.status, payout.mined_txid) == (PayoutStatus.VOIDING, void.txid)
+        assert payout.booked_fee_sat == void.fee_sat
+        assert Entry.objects.filter(kind="settlement_reversal").count() == 1
+        assert Alarm.objects.filter(closed_at=None).count() == 0
+        ministry.mine(91)
+        assert refresh(payout).status == PayoutStatus.VOIDING
+        with pytest.raises(reissues.VoidNotFinal):
+            reissues.of_payout(by=ministry.officer, payout_id=payout.pk)
+        ministry.mine(1)
+        assert refresh(payout).status == PayoutStatus.VOIDED
+        again = ministry.go_on(reissues.of_payout(by=ministry.officer, payout_id=payout.pk))
+        ministry.pay(again)
+        ministry.mine(6)
+        again.refresh_from_db()
+        assert again.status == DisbursementStatus.COMPLETED
         ministry.judge(exactly=True)
 
 

@@ -8,21 +8,25 @@ import pytest
 from django.utils import timezone
 
 from deploy.local.node import Node
-from payments.models import Destination, Heartbeat, Payout
+from payments.models import Destination, Heartbeat, Payout, PayoutTxKind
+from payments.onchain import node, tx
 from payments.payout import dispatch
 from payments.states import PayoutStatus
 from tests import factories
 from tests.regtest.ministry import Ministry
 from tests.regtest.nodes import running
+from tests.regtest.paying_wallet import PayingWallet
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+NOBODY = b"\x00\x14" + b"\xee" * 20
 
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A node that tests may restart with other rules."""
-    with running(tmp_path_factory.mktemp("mempool")) as node:
-        yield node
+    with running(tmp_path_factory.mktemp("mempool")) as found:
+        yield found
 
 
 @pytest.fixture
@@ -111,6 +115,62 @@ class TestHigherMinimum:
         assert (payout.status, payout.attempts, payout.problem) == (PayoutStatus.SENT, 0, "")
         ministry.mine(6)
         ministry.judge(exactly=True)
+
+
+class TestFullPool:
+    def test_evicts_the_payout_and_a_bump_over_what_it_asks_then_gets_in(
+        self, own: Node, ministry: Ministry
+    ) -> None:
+        """F31: five megabytes of others' txs at five times its feerate push it out of the node's memory pool."""
+        own.restart(maxmempool="5")
+        filler = Filler(own)
+        (payout,) = ministry.pay(ministry.release([40_000, 50_000]))
+        original = payout.current
+        filler.push_out(original.txid, feerate_sat_kvb=5 * original.feerate_sat_kvb)
+        floor_sat_kvb = node.connect().mempool_min_feerate_sat_kvb()
+        assert floor_sat_kvb > original.feerate_sat_kvb
+        payout = look(payout)
+        assert (payout.status, payout.due_at) == (PayoutStatus.SENT, None)
+        dispatch.advance(payout_id=payout.pk)
+        payout = look(payout)
+        assert (payout.attempts, payout.current_id) == (1, original.pk)
+        assert "higher fee now" in payout.problem
+        dispatch.bump(payout_id=payout.pk)
+        dispatch.advance(payout_id=payout.pk)
+        payout = Payout.objects.select_related("current").get(pk=payout.pk)
+        assert payout.current.kind == PayoutTxKind.BUMP
+        assert payout.current.feerate_sat_kvb >= floor_sat_kvb
+        pool = own.rpc.call("getrawmempool")
+        assert (payout.current.txid in pool, original.txid in pool) == (True, False)
+        # The pool is worth five blocks.
+        ministry.mine(12)
+        payout.refresh_from_db()
+        assert (payout.status, payout.mined_txid) == (PayoutStatus.SETTLED, payout.current.txid)
+        ministry.judge(exactly=True)
+
+
+class Filler:
+    """Others with coins to fill a memory pool; they are in blocks before the payout is sent."""
+
+    def __init__(self, own: Node) -> None:
+        self.own = own
+        self.wallet = PayingWallet(own.url, coins=8)
+        self.coins: list[tuple[tx.OutPoint, tx.Output]] = []
+        for _ in range(8):
+            split = self.wallet.spend(*self.wallet.coin(), fee_sat=2_000, outputs=10)
+            own.rpc.call("sendrawtransaction", split.raw.hex())
+            self.coins += [(tx.OutPoint(split.txid, vout), out) for vout, out in enumerate(split.outputs)]
+        self.wallet.mine(1)
+
+    def push_out(self, txid: str, *, feerate_sat_kvb: int) -> None:
+        """Send txs of 3,000 outputs to nobody until the node's memory pool has no room for a cheaper one."""
+        # 31 bytes an output; the rest of the tx is small.
+        fee_sat = 3_010 * 31 * feerate_sat_kvb // 1_000
+        while txid in self.own.rpc.call("getrawmempool"):
+            # Each pays a little more, so that none of them is the cheapest itself.
+            fee_sat += 1_000
+            sent = self.wallet.spend(*self.coins.pop(), fee_sat=fee_sat, outputs=3_000, to=NOBODY)
+            self.own.rpc.call("sendrawtransaction", sent.raw.hex(), 0)
 
 
 class TestChainOf25:
