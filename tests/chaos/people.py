@@ -9,10 +9,11 @@ from contextlib import suppress
 
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection
+from django.db.models import Q
 from django.db.utils import InterfaceError
 
 from deploy.local.regtest import Miner
-from deploy.local.rpc import RpcError
+from deploy.local.rpc import Rpc, RpcError
 from govpay.errors import GovPayError
 from payments.models import (
     Coin,
@@ -143,23 +144,31 @@ class Ministry:
 
     def bump(self) -> None:
         """Raise the fee of a payout that waits."""
-        self._step_in(K.BUMP, self._pick(PayoutStatus.SENT), self.draw.choice([3_000, 6_000, 12_000]))
+        self._step_in(K.BUMP, self._pick_waiting(), self.draw.choice([3_000, 6_000, 12_000]))
 
     def pay_by_child(self) -> None:
         """Raise the fee of a payout that waits, by a child of its change."""
-        self._step_in(K.CHILD, self._pick(PayoutStatus.SENT), self.draw.choice([6_000, 12_000]))
+        self._step_in(K.CHILD, self._pick_waiting(), self.draw.choice([6_000, 12_000]))
 
     def give_up(self) -> None:
         """Void a payout that waits, or that stands still; only when that is final may it be paid anew."""
-        payout_id = self._pick(PayoutStatus.SENT, PayoutStatus.SIGNED, PayoutStatus.FROZEN)
+        payout_id = self._pick_frozen() or self._pick_waiting()
         self._step_in(K.VOID, payout_id, self.draw.choice([3_000, 6_000]))
 
     def thaw(self) -> None:
         """Let a payout that stands still go on."""
-        self._step_in(K.THAW, self._pick(PayoutStatus.FROZEN), None)
+        self._step_in(K.THAW, self._pick_frozen(), None)
 
-    def _pick(self, *statuses: str) -> int | None:
-        found = Payout.objects.filter(status__in=statuses, kind=PayoutKind.PAYMENTS).order_by("pk")
+    def _pick_frozen(self) -> int | None:
+        return self._pick(Q(status=PayoutStatus.FROZEN))
+
+    def _pick_waiting(self) -> int | None:
+        """People look at their node: what a block holds already, they leave alone."""
+        pool = Rpc(self.node_url).call("getrawmempool")
+        return self._pick(Q(status=PayoutStatus.SENT, txs__txid__in=pool))
+
+    def _pick(self, which: Q) -> int | None:
+        found = Payout.objects.filter(which, kind=PayoutKind.PAYMENTS).order_by("pk").distinct()
         ids = list(found.values_list("pk", flat=True))
         return self.draw.choice(ids) if ids else None
 
@@ -234,7 +243,7 @@ class Ministry:
         self.ask(self.draw.choice([self.thaw, self._void_frozen]))
 
     def _void_frozen(self) -> None:
-        self._step_in(K.VOID, self._pick(PayoutStatus.FROZEN), 6_000)
+        self._step_in(K.VOID, self._pick_frozen(), 6_000)
 
     def pay_all_anew(self) -> None:
         """Pay anew everything that is void by now."""
