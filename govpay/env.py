@@ -1,6 +1,8 @@
 """Reads settings from the environment: one reader per kind, each naming the variable that is wrong."""
 
+import base64
 import re
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -65,3 +67,52 @@ def keys(name: str) -> dict[str, bytes]:
             raise ImproperlyConfigured(f"{name} must be ID:64-hex-digits[,ID:64-hex-digits].")
         found[match[1]] = bytes.fromhex(match[2])
     return found
+
+
+def web_address(name: str) -> str:
+    """Return an http or https address, or nothing when the variable is empty.
+
+    It may hold a token of its receiver in its path, and is in no message therefore.
+    """
+    value = text(name, "")
+    if value and not _is_web_address(value):
+        raise ImproperlyConfigured(
+            f"{name} must be an address like https://host:port/path, in ASCII, without a name, a password or a #part."
+        )
+    return value
+
+
+def _is_web_address(value: str) -> bool:
+    if re.fullmatch(r"[!-~]{1,2000}", value) is None:
+        return False
+    try:
+        parts = urlsplit(value)
+        return (
+            parts.scheme in ("http", "https")
+            and bool((parts.hostname or "").encode("idna"))
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and "#" not in value
+        )
+    except ValueError:
+        return False
+
+
+def webhook_secret(name: str) -> str:
+    """Return ``whsec_`` and the base64 of 24 to 64 bytes (Standard Webhooks 1.0.0), or nothing when it is empty."""
+    value = text(name, "")
+    try:
+        secret = base64.b64decode(value.removeprefix("whsec_"))
+    except ValueError:
+        secret = b""
+    is_whole = value == f"whsec_{base64.b64encode(secret).decode()}"
+    if value and not (is_whole and 24 <= len(secret) <= 64):
+        raise ImproperlyConfigured(f"{name} must be whsec_ and 24 to 64 random bytes in base64.")
+    return value
+
+
+def require_both(name: str, value: str, other_name: str, other: str) -> None:
+    """Refuse one of two variables without the other."""
+    if bool(value) != bool(other):
+        missing, there = (other_name, name) if value else (name, other_name)
+        raise ImproperlyConfigured(f"{missing} is not set, and {there} is: set both or neither.")

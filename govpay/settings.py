@@ -33,6 +33,16 @@ GOVPAY_SWEEP_S = env.whole("GOVPAY_SWEEP_S", 5, least=1, most=600)
 GOVPAY_FOLLOW_S = env.whole("GOVPAY_FOLLOW_S", 1, least=1, most=600)
 GOVPAY_FAILPOINT = env.text("GOVPAY_FAILPOINT", "")
 
+# Who is told, elsewhere, that an alarm opened or closed; empty: nobody.
+GOVPAY_ALARM_WEBHOOK_URL = env.web_address("GOVPAY_ALARM_WEBHOOK_URL")
+GOVPAY_ALARM_WEBHOOK_SECRET = env.webhook_secret("GOVPAY_ALARM_WEBHOOK_SECRET")
+env.require_both(
+    "GOVPAY_ALARM_WEBHOOK_URL",
+    GOVPAY_ALARM_WEBHOOK_URL,
+    "GOVPAY_ALARM_WEBHOOK_SECRET",
+    GOVPAY_ALARM_WEBHOOK_SECRET,
+)
+
 SECRET_KEY = env.text("GOVPAY_SECRET_KEY")
 DEBUG = env.read.bool("GOVPAY_DEBUG", default=False)
 ALLOWED_HOSTS = env.read.list("GOVPAY_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
@@ -134,7 +144,8 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_DEFAULT_QUEUE = "work"
 GOVPAY_ROUNDS_QUEUE = "rounds"
 CELERY_TASK_ROUTES = {
-    f"payments.tasks.{name}": {"queue": GOVPAY_ROUNDS_QUEUE} for name in ("follow", "sweep", "prune")
+    f"payments.tasks.{name}": {"queue": GOVPAY_ROUNDS_QUEUE}
+    for name in ("follow", "sweep", "deliver", "prune")
 }
 CELERY_BEAT_SCHEDULE = {
     "follow": {"task": "payments.tasks.follow", "schedule": GOVPAY_FOLLOW_S},

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from payments.payout import dispatch, rounds
+from payments.payout import dispatch, rounds, webhook
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
 # that does not hear it is killed at the second, and its lease runs out. The sweep starts anew.
@@ -61,6 +61,12 @@ def follow() -> None:
 def sweep() -> None:
     """Ring again for all work that waits."""
     rounds.sweep()
+
+
+@shared_task(**LIMITS)
+def deliver() -> None:
+    """Tell the receiver elsewhere what becomes of alarms."""
+    webhook.deliver()
 
 
 @shared_task(**LIMITS)

@@ -17,7 +17,7 @@ from govpay.errors import GovPayError
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, Table, is_hash, is_number
 from ledger.admin.filters import ScopeFilter, by_number
-from ledger.models import Account, Break, BreakKind, ReconciliationRun, RunStatus
+from ledger.models import Account, Break, ReconciliationRun, RunStatus
 from ledger.reconciliation import service
 
 RECONCILE = "ledger.add_reconciliationrun"
@@ -65,7 +65,7 @@ class ReconciliationRunAdmin(BookAdmin):
     def tables(self, row: Any) -> list[Table]:
         """Show the breaks, the counts and the sums."""
         breaks = row.breaks.order_by("pk")[:SHOWN]
-        found = break_count(row)
+        found = row.break_count
         return [
             Table(
                 "Breaks" if found <= SHOWN else f"The first {SHOWN} of {found:,} breaks",
@@ -145,7 +145,7 @@ class ReconciliationRunAdmin(BookAdmin):
     @display(description="breaks")
     def breaks_found(self, row: ReconciliationRun) -> str:
         """How many differences it found."""
-        return cells.EMPTY if row.status == RunStatus.INCONCLUSIVE else cells.number(break_count(row))
+        return cells.EMPTY if row.status == RunStatus.INCONCLUSIVE else cells.number(row.break_count)
 
     @display(description="matched")
     def matched(self, row: ReconciliationRun) -> str:
@@ -240,18 +240,13 @@ class BreakAdmin(BookAdmin):
         return cells.outpoint(row.txid, row.vout, is_short=False)
 
 
-def break_count(run: ReconciliationRun) -> int:
-    """Return how many breaks a run counted; it may have stored fewer."""
-    return sum(int(run.counts.get(kind, 0)) for kind in BreakKind.values)
-
-
 def _verdict(run: ReconciliationRun) -> str:
     if run.status == RunStatus.INCONCLUSIVE:
         return f"{run.scope}: inconclusive, nothing is proved. {run.reason}"
     place = f"at block {run.block_height:,}"
     if run.status == RunStatus.CLEAN:
         return f"{run.scope}: clean {place}; claims, books and blocks agree."
-    return f"{run.scope}: {break_count(run):,} breaks {place}."
+    return f"{run.scope}: {run.break_count:,} breaks {place}."
 
 
 def _pairs(numbers: dict[str, int]) -> list[tuple[Any, ...]]:

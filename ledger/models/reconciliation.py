@@ -46,6 +46,11 @@ class ReconciliationRun(models.Model):
     def __str__(self) -> str:
         return f"run {self.pk} of {self.scope}: {self.status}"
 
+    @property
+    def break_count(self) -> int:
+        """How many breaks it counted; it may have stored fewer."""
+        return sum(int(self.counts.get(kind, 0)) for kind in BreakKind.values)
+
 
 class Break(models.Model):
     """One typed difference: what was expected and what was found, with the place where to look."""

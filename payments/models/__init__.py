@@ -9,7 +9,7 @@ from payments.models.intervention import Intervention, InterventionKind
 from payments.models.payment import Payment
 from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation
 from payments.models.program import Membership, Program, Role
-from payments.models.safety import Alarm, AlarmDelivery, Heartbeat, Installation, Stop
+from payments.models.safety import Alarm, AlarmDelivery, AlarmEvent, Heartbeat, Installation, Stop
 from payments.models.signing import (
     ApproverKey,
     ManifestSignature,
@@ -22,6 +22,7 @@ from payments.models.wallet import ScriptPurpose, Signer, Wallet, WalletScript
 __all__ = [
     "Alarm",
     "AlarmDelivery",
+    "AlarmEvent",
     "ApproverKey",
     "Beneficiary",
     "Block",

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from payments.models.wallet import Wallet
 
@@ -86,7 +87,10 @@ class Coin(models.Model):
 
 
 class NodeStatus(models.Model):
-    """The last look at the node, one row: what screens show when it is down, on another chain or behind."""
+    """The last look at the node, one row: what screens show when it is down, on another chain or behind.
+
+    ``ok_at``: when a look last found nothing wrong; before the first such look, when it was first looked for.
+    """
 
     network = models.CharField(max_length=10, unique=True)
     is_ok = models.BooleanField()
@@ -96,6 +100,7 @@ class NodeStatus(models.Model):
     block_hash = models.CharField(max_length=64, blank=True)
     block_height = models.PositiveIntegerField(null=True)
     checked_at = models.DateTimeField(auto_now=True)
+    ok_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         verbose_name_plural = "node status"

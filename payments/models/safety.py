@@ -86,17 +86,29 @@ class Alarm(models.Model):
         return f"{self.code} {self.subject} {self.subject_id}"
 
 
+class AlarmEvent(models.TextChoices):
+    """What the receiver elsewhere is told of an alarm."""
+
+    OPENED = "opened", "Opened"
+    TAKEN = "taken", "Taken"
+    CLOSED = "closed", "Closed"
+
+
 class AlarmDelivery(models.Model):
-    """A webhook message about an alarm, kept until its receiver took it; sent again with the same ``message_id``."""
+    """A message to the receiver elsewhere, kept until it was taken; each attempt sends the same id and ``body``.
+
+    ``due_at`` is when it may be sent next. Whoever claims it moves that on first, so that it is a lease as well.
+    """
 
     alarm = models.ForeignKey(Alarm, on_delete=models.PROTECT, related_name="deliveries")
-    event = models.CharField(max_length=20)
+    event = models.CharField(max_length=20, choices=AlarmEvent)
     message_id = models.CharField(max_length=64, unique=True)
+    body = models.TextField()
+    made_at = models.DateTimeField()
     due_at = models.DateTimeField()
     attempts = models.PositiveIntegerField(default=0)
     delivered_at = models.DateTimeField(null=True)
     error = models.CharField(max_length=300, blank=True)
-    lease_until = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [

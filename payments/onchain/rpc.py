@@ -2,11 +2,9 @@
 
 import base64
 import http.client
-import io
 import itertools
 import json
 import os
-import select
 import socket
 import threading
 import time
@@ -16,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from govpay import errors
+from govpay.deadline import DeadlineSocket
 
 # Methods that change nothing may be asked again when a kept-alive connection turns out to be closed.
 _READ_PREFIXES = ("get", "list", "estimate", "decode", "test")
@@ -106,53 +105,6 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a number.")
 
 
-class _DeadlineReader(io.RawIOBase):
-    """Reads a socket against one deadline for the whole reply: a byte a second must not hold a worker."""
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        self._deadline = deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        remaining_s = self._deadline - time.monotonic()
-        if remaining_s <= 0:
-            raise TimeoutError("The reply took too long.")
-        self._sock.settimeout(remaining_s)
-        return self._raw.readinto(buffer)  # type: ignore[attr-defined,no-any-return]
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
-class _DeadlineSocket:
-    """What http.client needs of a socket, with the deadline of the request under way."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.deadline = 0.0
-
-    def sendall(self, data: bytes) -> None:
-        self.sock.settimeout(max(self.deadline - time.monotonic(), 0.001))
-        self.sock.sendall(data)
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(_DeadlineReader(self.sock, self.deadline))
-
-    def close(self) -> None:
-        self.sock.close()
-
-    def is_idle(self) -> bool:
-        """Tell whether the connection is open and has nothing for us, as it must before a request."""
-        poll = select.poll()
-        poll.register(self.sock, select.POLLIN)
-        return not poll.poll(0)
-
-
 class Transport:
     """A kept-alive connection per thread to one node; its credentials never leave it."""
 
@@ -209,7 +161,7 @@ class Transport:
 
     def close(self) -> None:
         """Close this thread's connection, if there is one."""
-        open_now: _DeadlineSocket | None = getattr(self._local, "sock", None)
+        open_now: DeadlineSocket | None = getattr(self._local, "sock", None)
         if open_now is not None:
             open_now.close()
         self._local.sock = None
@@ -233,9 +185,9 @@ class Transport:
         # The peer closed the idle connection as we wrote, and asking twice changes nothing: ask once more.
         return self._exchange(path, method, body)
 
-    def _connected(self, deadline: float) -> tuple[_DeadlineSocket, bool]:
+    def _connected(self, deadline: float) -> tuple[DeadlineSocket, bool]:
         """Return an open connection and whether it was open before, reconnecting where the peer closed it."""
-        open_now: _DeadlineSocket | None = getattr(self._local, "sock", None)
+        open_now: DeadlineSocket | None = getattr(self._local, "sock", None)
         # A connection inherited through fork() belongs to the parent, and two readers would mix replies.
         if open_now is not None and self._local.pid == os.getpid() and open_now.is_idle():
             return open_now, True
@@ -247,10 +199,10 @@ class Transport:
         except OSError as error:
             raise NodeUnreachable(f"No connection to the node at {self.host}:{self.port}.") from error
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._local.sock, self._local.pid = _DeadlineSocket(connected), os.getpid()
+        self._local.sock, self._local.pid = DeadlineSocket(connected), os.getpid()
         return self._local.sock, False
 
-    def _post(self, sock: _DeadlineSocket, deadline: float, path: str, body: bytes) -> tuple[int, bytes]:
+    def _post(self, sock: DeadlineSocket, deadline: float, path: str, body: bytes) -> tuple[int, bytes]:
         sock.deadline = deadline
         connection = http.client.HTTPConnection(self.host, self.port)
         connection.sock = sock

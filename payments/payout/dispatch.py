@@ -78,7 +78,7 @@ def seal(*, disbursement_id: int) -> None:
         if isinstance(error, funding.CoinsTooSmall):
             doorbell.ring("consolidate", wallet_id=disbursement.program.wallet.pk)
             alarms.sound(
-                error.code,
+                funding.CoinsTooSmall.code,
                 subject="disbursement",
                 subject_id=disbursement_id,
                 program_id=disbursement.program_id,

@@ -297,9 +297,8 @@ def record(
     block_height: int | None = None,
 ) -> None:
     """Keep the last look at the node, in its one row."""
-    seen = {"is_ok": is_ok, "code": code, "message": message[:300]}
+    seen = {"is_ok": is_ok, "code": code, "message": message[:300], "checked_at": timezone.now()}
     if is_ok:
         seen |= {"subversion": subversion[:100], "block_hash": block_hash, "block_height": block_height}
-    NodeStatus.objects.update_or_create(
-        network=settings.GOVPAY_NETWORK, defaults={**seen, "checked_at": timezone.now()}
-    )
+        seen |= {"ok_at": seen["checked_at"]}
+    NodeStatus.objects.update_or_create(network=settings.GOVPAY_NETWORK, defaults=seen)

@@ -11,7 +11,7 @@ from govpay.models import IdempotencyRecord
 from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import Disbursement, Heartbeat, Intervention, Payment, Payout, Wallet
-from payments.payout import alarms, guard, hasten, intervene, signing
+from payments.payout import alarms, guard, hasten, intervene, lookout, signing, webhook
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, InterventionStatus, PaymentStatus
 
 # Of each kind of work; what is left comes with a later sweep.
@@ -30,17 +30,25 @@ def sweep() -> None:
     intervene.expire()
     doorbell.ring_missing([found for find in FINDERS for found in find()])
     signing.watch_deadlines()
+    lookout.look()
     Heartbeat.beat("sweep")
     alarms.clear(LATE, subject="scheduler", note="It sweeps again.")
+    # Not a finder: it belongs to the rounds, so that a receiver that hangs never takes a worker from payouts.
+    if webhook.has_due():
+        doorbell.ring("deliver")
 
 
 def watch() -> None:
-    """Sound an alarm when nothing has swept for a while: the scheduler, or the worker for rounds, is dead."""
+    """Sound an alarm when nothing has swept for a while: the scheduler, or the worker for rounds, is dead.
+
+    Whoever notices delivers it as well, because nobody else may be left to.
+    """
     if not Heartbeat.is_due("sweep", every_s=late_s()):
         return
     last = Heartbeat.objects.filter(name="sweep").first()
     since = f"since {last.beat_at:%Y-%m-%d %H:%M:%S} UTC" if last else "ever"
     alarms.sound(LATE, subject="scheduler", message=f"Nothing has swept for lost work {since}.")
+    webhook.deliver()
 
 
 def late_s() -> int:

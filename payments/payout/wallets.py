@@ -92,9 +92,12 @@ def require_keys(wallet: Wallet, scripts: Sequence[bytes], client: node.Node) ->
                 f"The node's wallet {wallet.name} has no keys to {missing} of {len(scripts)} coins: it was restored "
                 "from an older backup, or never had them. Restore the newest backup of it."
             )
-            code = KeysMissing.code
             alarms.sound(
-                code, subject="wallet", subject_id=wallet.pk, program_id=wallet.program_id, message=message
+                KeysMissing.code,
+                subject="wallet",
+                subject_id=wallet.pk,
+                program_id=wallet.program_id,
+                message=message,
             )
             raise KeysMissing(message, wallet_id=wallet.pk)
     alarms.clear(

@@ -8,14 +8,19 @@ from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound
-from payments.models import Alarm, Membership, Role
-from payments.payout import guard
+from payments.models import Alarm, AlarmEvent, Membership, Role
+from payments.payout import alarms, guard, lookout, webhook
 from payments.services import authority, stops
 
 # Whoever works on what the engine does; approvers and auditors look on.
 OWNERS = (Role.TREASURER, Role.RELEASER, Role.OFFICER)
 # Codes that end with their cause: a person who closed one would hide what goes on.
-_WITH_THEIR_CAUSE = (stops.ALARM, guard.TipStale.code, *(code.value for code in guard.HaltCode))
+_WITH_THEIR_CAUSE = (
+    stops.ALARM,
+    guard.TipStale.code,
+    *(code.value for code in guard.HaltCode),
+    *lookout.WITH_THEIR_CAUSE,
+)
 
 
 class AlarmClosed(Conflict):
@@ -38,7 +43,7 @@ def visible(user: Any) -> QuerySet[Alarm]:
 
 
 def may_be_closed(alarm: Alarm) -> bool:
-    """Say whether a person may close the alarm: not one whose cause is a stop, a halt or an old tip."""
+    """Say whether a person may close the alarm: not one whose cause the engine itself watches."""
     return alarm.code not in _WITH_THEIR_CAUSE
 
 
@@ -48,6 +53,7 @@ def take(*, by: User, alarm_id: int) -> Alarm:
     alarm = _lock(by, alarm_id)
     alarm.owner, alarm.owned_at = by, timezone.now()
     alarm.save(update_fields=["owner", "owned_at"])
+    webhook.announce([alarm], AlarmEvent.TAKEN)
     return alarm
 
 
@@ -55,7 +61,7 @@ def take(*, by: User, alarm_id: int) -> Alarm:
 def close(*, by: User, alarm_id: int, note: str) -> Alarm:
     """Close an alarm with what was found; a new one opens when the cause is seen again.
 
-    Raises RoleMissing, AlarmClosed, AlarmGoesOn for one whose cause is a stop, a halt or an old tip, InvalidInput.
+    Raises RoleMissing, AlarmClosed, AlarmGoesOn for one whose cause the engine itself watches, InvalidInput.
     """
     alarm = _lock(by, alarm_id)
     if not may_be_closed(alarm):
@@ -67,8 +73,8 @@ def close(*, by: User, alarm_id: int, note: str) -> Alarm:
             {"row": 0, "column": "note", "code": "missing" if not note else "too_long", "message": wrong}
         ]
         raise InvalidInput(wrong, errors=errors)
-    alarm.closed_at, alarm.closed_by, alarm.close_note = timezone.now(), by, note
-    alarm.save(update_fields=["closed_at", "closed_by", "close_note"])
+    alarms.close(Alarm.objects.filter(pk=alarm.pk), by=by, note=note)
+    alarm.refresh_from_db()
     return alarm
 
 

@@ -52,10 +52,6 @@ def _breaks(run: ReconciliationRun) -> list[Break]:
     return list(run.breaks.order_by("pk")[:MOST_PRINTED])
 
 
-def _break_count(run: ReconciliationRun) -> int:
-    return sum(run.counts.get(kind, 0) for kind, _ in Break._meta.get_field("kind").flatchoices)
-
-
 def _as_dict(run: ReconciliationRun) -> dict[str, Any]:
     return {
         "id": run.pk,
@@ -69,7 +65,7 @@ def _as_dict(run: ReconciliationRun) -> dict[str, Any]:
         "digest": bytes(run.digest).hex(),
         "started_at": run.started_at.isoformat(),
         "finished_at": run.finished_at.isoformat(),
-        "break_count": _break_count(run),
+        "break_count": run.break_count,
         "breaks": [
             {
                 "kind": found.kind,
@@ -97,9 +93,9 @@ def _as_tables(runs: list[ReconciliationRun]) -> str:
             console.print(run.reason, soft_wrap=True, highlight=False)
         if run.counts:
             console.print(_summary(run))
-        if _break_count(run):
+        if run.break_count:
             console.print(_break_table(run))
-            hidden = _break_count(run) - min(_break_count(run), MOST_PRINTED)
+            hidden = run.break_count - min(run.break_count, MOST_PRINTED)
             if hidden:
                 console.print(f"... and {hidden:,} more; the run {run.pk} has them.")
     if not runs:

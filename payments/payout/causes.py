@@ -1,0 +1,125 @@
+"""What each alarm means and what to do about it, for admin, receivers and the operator's guide."""
+
+from typing import NamedTuple
+
+
+class Cause(NamedTuple):
+    """One or two sentences each: what was found, and what a person does now."""
+
+    means: str
+    do: str
+
+
+CAUSES: dict[str, Cause] = {
+    "engine_stopped": Cause(
+        "Somebody threw the global stop: nothing is sealed, signed or sent, in any program.",
+        "Read the reason under Stops. A treasurer who is somebody else lifts it.",
+    ),
+    "node_unreachable": Cause(
+        "The node has given no useful answer for a minute: nothing is sent and no block is read.",
+        "Mend the node or GOVPAY_NODE_URL; everything goes on by itself.",
+    ),
+    "node_elsewhere": Cause(
+        "The node follows another chain than ours, or the main network: every worker refuses to act.",
+        "Point GOVPAY_NODE_URL at the right node.",
+    ),
+    "follow_late": Cause(
+        "No worker has looked at the node for a while: no block is read and nothing settles.",
+        "Start the worker for rounds, or restart the one that hangs.",
+    ),
+    "sweep_late": Cause(
+        "The scheduler or the worker for rounds is dead: lost work is not found again.",
+        "Start it; nothing is lost.",
+    ),
+    "tip_stale": Cause(
+        "The node's best block is too old to trust: nothing is sealed, signed or sent.",
+        "See whether the node has peers and is still downloading; everything goes on by itself.",
+    ),
+    "blocks_pruned": Cause(
+        "The node threw a block away before it was read; nothing after it settles.",
+        "Point GOVPAY_NODE_URL at a node that has it, or let this one download the chain anew. Prune less: more than "
+        "the longest time that the service may be down.",
+    ),
+    "webhook_down": Cause(
+        "The receiver of alarms has not taken a message for five minutes.",
+        "Mend the receiver, or GOVPAY_ALARM_WEBHOOK_URL; what waits is sent by itself. Until then look here.",
+    ),
+    "wallet_unusable": Cause(
+        "The node has another wallet under the program's name.",
+        "Remove or rename that wallet in the node.",
+    ),
+    "wallet_range": Cause(
+        "The node's wallet was restored from a backup so old that keys of our coins cannot be made again as far as we "
+        "know of them.",
+        "Restore its newest backup, or keypoolrefill with a larger number; the payout goes on by itself.",
+    ),
+    "wallet_changed": Cause(
+        "The node's wallet has other descriptors than when it was made; the wallet is halted.",
+        "Load the right one; two people lift the halt.",
+    ),
+    "second_installation": Cause(
+        "Another installation pays from the wallet; the wallet is halted.",
+        'Stop one of them. If it is gone for good, remove its label from the node\'s wallet (setlabel ADDRESS ""); two '
+        "people lift the halt.",
+    ),
+    "database_restored": Cause(
+        "The node's wallet counts more signed payouts than the database; the wallet is halted.",
+        "Run manage.py reimport_chain.",
+    ),
+    "stranger_spent_our_coin": Cause(
+        "A block holds a tx that is not ours and spends a coin of the wallet: somebody has its keys. The wallet is "
+        "halted.",
+        "Find out who, move the rest to a new wallet, and look at reconciliation.",
+    ),
+    "payout_conflicted": Cause(
+        "A tx in a block spends a coin of the payout and is none of ours. The payout is frozen.",
+        "As for stranger_spent_our_coin. The payout is void after 100 blocks and may be reissued.",
+    ),
+    "payout_frozen": Cause(
+        "The signer or the chain contradicts what was sealed; nothing of the payout is ever paid another way by itself.",
+        "Look at its problem and at the spender named there. Two people let it go on or give it up.",
+    ),
+    "payout_stuck": Cause(
+        "Ten attempts in a row failed; the message has the last reason. Where an input is not known to the node, the "
+        "deposit behind it may be gone for good.",
+        "Look for the deposit's tx; bump where the fee is too low; else give the payout up.",
+    ),
+    "payout_refused": Cause(
+        "The node refuses the payout, and no payment of it by itself; its list is tried again.",
+        "Read the node's reason; mend the node's policy, or make the list smaller.",
+    ),
+    "payment_refused": Cause(
+        "The node refuses one payment; it is held and the others are paid.",
+        "Look at its address and amount; a second officer lets it go on, or it is withdrawn.",
+    ),
+    "signing_overdue": Cause(
+        "The signing deadline has passed and signatures are missing.",
+        "Bring the signers the PSBT and upload what they return; who cannot sign any more leaves a void.",
+    ),
+    "fees_block": Cause(
+        "A cap stands between the payout or list and a fee that the network takes; the message names the figures.",
+        "Wait for lower fees, raise the fee up to the ceiling, or give the payout up.",
+    ),
+    "coins_too_small": Cause(
+        "One payout spends 20 coins at most, and no 20 of the wallet carry the next payment, or paying in parts would "
+        "cost more fees than were approved.",
+        "Give the program a rate and a budget for merging coins, or make one larger deposit.",
+    ),
+    "intervention_failed": Cause(
+        "What people agreed to could not be carried out any more; nothing was changed.",
+        "Read the reason, look at the figures again, and ask anew where it is still wanted.",
+    ),
+    "void_lost": Cause(
+        "A payout that was given up is in a block after all: its people are paid.",
+        "Reissue nothing.",
+    ),
+    "void_undone": Cause(
+        "A reorganization of 100 blocks took away what made a payout void; nothing that pays the same people anew is "
+        "signed or sent meanwhile, nor handed to signers.",
+        "Compare with any reissue that is out already, and stop if in doubt.",
+    ),
+    "reconciliation_break": Cause(
+        "The newest reconciliation of a program found differences between claims, books and blocks.",
+        "Open the run under Reconciliation and explain each break. A clean run closes the alarm.",
+    ),
+}

@@ -1,0 +1,128 @@
+"""Settings of the receiver of alarms: what start-up refuses, and that no message shows what is secret."""
+
+import base64
+import os
+import subprocess
+import sys
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from deploy.local.stack import ROOT
+from govpay import env
+
+URL, SECRET = "GOVPAY_ALARM_WEBHOOK_URL", "GOVPAY_ALARM_WEBHOOK_SECRET"
+GOOD = "whsec_" + base64.b64encode(bytes(range(24))).decode()
+
+
+class TestWebAddress:
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "",
+            "https://alarms.example.org/hook",
+            "http://127.0.0.1:8900",
+            "https://[::1]:8443/a?token=t0ken",
+            "https://example.org:443/",
+        ],
+    )
+    def test_is_http_or_https(self, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv(URL, value)
+        assert env.web_address(URL) == value
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "alarms.example.org",
+            "ftp://example.org/",
+            "file:///etc/passwd",
+            "https://",
+            "https:///path",
+            "https://example.org:0/",
+            "https://example.org:99999/",
+            "https://example.org:port/",
+            "https://user:t0ken@example.org/",
+            "https://t0ken@example.org/",
+            "https://example.org/#t0ken",
+            "https://example.org/a b",
+            "https://example.org/\r\nX-Header: t0ken",
+            "https://exämple.org/",
+            "https://a..b/",
+            "https://[::1/",
+            "https://" + "a" * 64 + ".org/",
+            "https://example.org/" + "a" * 2000,
+        ],
+    )
+    def test_of_any_other_form_is_refused_and_not_shown(
+        self, value: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(URL, value)
+        with pytest.raises(ImproperlyConfigured, match=f"{URL} must be") as refusal:
+            env.web_address(URL)
+        assert "t0ken" not in str(refusal.value)
+
+
+class TestWebhookSecret:
+    @pytest.mark.parametrize("length", [24, 32, 64])
+    def test_holds_24_to_64_bytes(self, length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        value = "whsec_" + base64.b64encode(bytes(length)).decode()
+        monkeypatch.setenv(SECRET, value)
+        assert env.webhook_secret(SECRET) == value
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            "whsec_",
+            "whsec_" + base64.b64encode(bytes(23)).decode(),
+            "whsec_" + base64.b64encode(bytes(65)).decode(),
+            GOOD.removeprefix("whsec_"),
+            GOOD.replace("whsec_", "whsk_"),
+            GOOD + "=",
+            GOOD[:-1] + "!",
+            GOOD[:20] + " " + GOOD[20:],
+            "secret",
+        ],
+    )
+    def test_of_any_other_form_is_refused_and_not_shown(
+        self, value: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv(SECRET, value)
+        with pytest.raises(ImproperlyConfigured) as refusal:
+            env.webhook_secret(SECRET)
+        assert str(refusal.value) == f"{SECRET} must be whsec_ and 24 to 64 random bytes in base64."
+
+
+class TestStart:
+    @pytest.mark.parametrize(
+        ("url", "secret", "named"),
+        [
+            ("http://127.0.0.1:1/hook", "", f"{SECRET} is not set, and {URL} is"),
+            ("", GOOD, f"{URL} is not set, and {SECRET} is"),
+            ("http://127.0.0.1:1/hook", "whsec_t0ken", f"{SECRET} must be whsec_"),
+            ("http://t0ken@127.0.0.1:1/", GOOD, f"{URL} must be"),
+        ],
+    )
+    def test_of_a_process_is_refused_with_the_name_of_the_setting(
+        self, url: str, secret: str, named: str
+    ) -> None:
+        outcome = start(url, secret)
+        assert outcome.returncode == 1
+        assert f"ImproperlyConfigured: {named}" in outcome.stderr
+        assert "t0ken" not in outcome.stderr
+
+    @pytest.mark.parametrize(("url", "secret"), [("", ""), ("http://127.0.0.1:1/hook", GOOD)])
+    def test_needs_both_or_neither(self, url: str, secret: str) -> None:
+        assert start(url, secret).returncode == 0
+
+
+def start(url: str, secret: str) -> subprocess.CompletedProcess[str]:
+    """Start a process that reads the settings and ends."""
+    words = [sys.executable, "-c", "from govpay import settings"]
+    return subprocess.run(
+        words,
+        env=os.environ | {URL: url, SECRET: secret},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
