@@ -6,7 +6,7 @@ ZERO_KEY := 0000000000000000000000000000000000000000000000000000000000000000
 LINT_SETTINGS := GOVPAY_SECRET_KEY=lint GOVPAY_IDENTITY_KEY=$(ZERO_KEY) GOVPAY_FIELD_KEYS=lint:$(ZERO_KEY) \
 	DATABASE_URL=postgres://lint@127.0.0.1/lint
 
-.PHONY: demo test up fund bench chaos soak lint install clean
+.PHONY: demo test up fund bench chaos soak matrix lint install clean
 
 demo: install
 	$(PYTHON) -m deploy.demo
@@ -29,6 +29,10 @@ chaos: install
 
 soak: install
 	$(PYTHON) -m tests.chaos --seconds $$(( $(or $(HOURS),2) * 3600 )) --every 20 $(if $(SEED),--seed $(SEED))
+
+# Kills workers at each kill point in each way, alone and in pairs; `make test` has a short form of it.
+matrix: install
+	GOVPAY_WHOLE_MATRIX=1 $(PYTHON) -m pytest tests/regtest/test_workers.py -k TestMatrix
 
 lint: install
 	$(PYTHON) -m ruff check .

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from tests.chaos.faults import Fault
+from tests.chaos.fault import Fault
 
 
 class Deck:

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.regtest import Miner
+from tests.chaos.catalog import CATALOG
 from tests.chaos.deck import Deck
-from tests.chaos.faults import CATALOG, Fault
+from tests.chaos.fault import Fault
 from tests.chaos.stage import WORKERS, Stage
 from tests.invariants import installation
 from tests.invariants.checks import Violation
 from tests.invariants.facts import read
 
-QUIET_S = 60
+QUIET_S, DECIDED_S = 60.0, 240.0
 AT_ONCE = 2
 BLOCK_EVERY_S, PEOPLE_EVERY_S = 2.0, 0.7
 # So many blocks are found empty, so that what waits can be outbid and given up.
@@ -28,7 +29,7 @@ WAITS_FOR_DEPTH = """
 SELECT 1 FROM payments_payout p LEFT JOIN payments_payouttx t ON t.txid = p.mined_txid AND t.kind = 'void'
 WHERE p.status = 'frozen' OR (p.status = 'voiding' AND t.id IS NOT NULL) LIMIT 1
 """
-FOLLOWER_BEHIND = "I5: the follower is not at the tip"
+FOLLOWER_BEHIND = "the follower is not at the tip"
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Run:
                 self._begin_fault(now)
                 next_fault = now + self.draw.uniform(0.5, 1.5) * self.fault_every_s
             if now >= next_burial:
-                if self.stage.has_room and self.stage.ask(WAITS_FOR_DEPTH):
+                if self.stage.is_node_up() and self.stage.has_room and self.stage.ask(WAITS_FOR_DEPTH):
                     self.stage.bury()
                 next_burial = now + BURY_EVERY_S
             if now >= next_block:
@@ -143,43 +144,46 @@ class Run:
         self.ministry.calm_down()
 
     def finish(self) -> None:
-        """Wait till it is quiet, pay anew what is void by then, and wait again."""
-        self.wait_till_quiet()
+        """Wait till it is quiet, till people have come to an end, and till what they paid anew is settled."""
+        self.report.quiet_s = self._mine_until(QUIET_S, self._require_nothing_stuck)
+        self._mine_until(DECIDED_S, self._require_decided)
         self.ministry.pay_all_anew()
-        self.wait_till_quiet()
+        self._mine_until(QUIET_S, self._require_nothing_stuck)
 
-    def wait_till_quiet(self) -> None:
-        """Mine until everything that was released is settled, void, or somebody's business; at most QUIET_S."""
+    def _mine_until(self, most_s: float, require: Callable[[], None]) -> float:
+        """Mine, and let people mend what they must, until nothing is missing; return the seconds, raise Violation after."""
         began = time.monotonic()
-        why = ""
-        while time.monotonic() < began + QUIET_S:
+        why = FOLLOWER_BEHIND
+        while time.monotonic() < began + most_s:
             self.stage.connect_nodes()
-            try:
-                installation.check_nothing_stuck(read(self.stage.postgres.owner_url))
-                self._require_decided()
-                self._require_follower()
-                self.report.quiet_s = max(self.report.quiet_s, time.monotonic() - began)
-                return
-            except Violation as violation:
-                if (why := str(violation)) != FOLLOWER_BEHIND:
-                    self.ministry.mend()
-                    self.stage.mine(1)
-                    if self.stage.ask(WAITS_FOR_DEPTH):
-                        self.stage.bury()
+            if self._is_followed():
+                try:
+                    require()
+                    return time.monotonic() - began
+                except Violation as violation:
+                    why = str(violation)
+                self.ministry.mend()
+                self.stage.mine(1)
+                if self.stage.ask(WAITS_FOR_DEPTH):
+                    self.stage.bury()
             time.sleep(0.2)
-        raise Violation(f"I5: it is not quiet after {QUIET_S} s: {why}")
+        raise Violation(f"I5: it is not quiet after {most_s:.0f} s: {why}")
+
+    def _require_nothing_stuck(self) -> None:
+        """Everything that was released is settled, void, or somebody's business."""
+        installation.check_nothing_stuck(read(self.stage.postgres.owner_url))
 
     def _require_decided(self) -> None:
         """What stands still and a halted wallet have their alarms; but people do not go home before it is over."""
         open_ones = "SELECT id FROM payments_payout WHERE status IN ('frozen', 'voiding')"
         for query in (open_ones, "SELECT id FROM payments_wallet WHERE halted_at IS NOT NULL"):
             if found := self.stage.ask(query):
-                raise Violation(f"I5: people do not come to an end with {found}")
+                raise Violation(f"people do not come to an end with {found}")
 
-    def _require_follower(self) -> None:
+    def _is_followed(self) -> bool:
+        """Tell whether the engine has read every block of its node."""
         best = self.stage.near.rpc.call("getbestblockhash")
-        if self.stage.ask("SELECT block_hash FROM payments_nodestatus WHERE is_ok") != [(best,)]:
-            raise Violation(FOLLOWER_BEHIND)
+        return self.stage.ask("SELECT block_hash FROM payments_nodestatus WHERE is_ok") == [(best,)]
 
     def judge(self) -> None:
         """Let the independent checker look at database and node."""

@@ -1,4 +1,4 @@
-"""A short run of the chaos on a fixed seed: the same code as `make chaos`, in a process of its own."""
+"""A short run of the chaos on a fixed seed: the same code as `make chaos`, in a process of its own; and its deck."""
 
 import subprocess
 import sys
@@ -7,11 +7,36 @@ import pytest
 
 from deploy.local.stack import ROOT
 from tests import services
+from tests.chaos.catalog import CATALOG
+from tests.chaos.deck import Deck
 
-pytestmark = pytest.mark.real
 SEED, SECONDS = 20_261_125, 20
 
 
+class TestDeck:
+    def test_deals_every_fault_once_before_any_comes_again(self) -> None:
+        deck = Deck(CATALOG, SEED)
+        assert {deck.deal().name for _ in CATALOG} == {fault.name for fault in CATALOG}
+        more = [deck.deal().name for _ in range(1_000)]
+        assert more.count("fail calls of the node") > more.count("slow Redis")
+
+    def test_is_ordered_by_the_seed_alone(self) -> None:
+        first, second, other = Deck(CATALOG, SEED), Deck(CATALOG, SEED), Deck(CATALOG, SEED + 1)
+        order = [first.deal() for _ in range(100)]
+        assert order == [second.deal() for _ in range(100)]
+        assert order != [other.deal() for _ in range(100)]
+
+    def test_deals_soon_again_what_could_not_happen_and_has_never_happened(self) -> None:
+        deck = Deck(CATALOG, SEED)
+        first = deck.deal()
+        deck.put_back(first, seen=0)
+        assert [deck.deal() for _ in range(3)][-1] is first
+        left = len(deck.left)
+        deck.put_back(first, seen=1)
+        assert len(deck.left) == left
+
+
+@pytest.mark.real
 class TestChaos:
     def test_ends_with_every_invariant_held(self) -> None:
         state = services.ensure_state_dir() / "chaos"

@@ -1,9 +1,12 @@
-"""Sets a released list on the stage from inside ``manage.py shell``, for tests that drive real workers."""
+"""Sets lists and bumps on the stage from inside ``manage.py shell``, for tests that drive real workers."""
 
 from django.conf import settings
 
 from deploy.local.regtest import Miner
-from payments.models import Program
+from payments.models import InterventionKind, Payout, Program
+from payments.services import interventions
+from payments.states import PayoutStatus
+from tests import factories
 from tests.regtest.ministry import Ministry
 
 PEOPLE = 30
@@ -20,3 +23,13 @@ def release(period: str) -> None:
         ministry = Ministry(program, miner, members["officer"], members["approver"], members["releaser"])
         ministry.deposit([2_000_000])
     ministry.release([40_000 + n for n in range(PEOPLE)], period=period)
+
+
+def bump() -> None:
+    """Have a treasurer raise the fee of a payout that waits."""
+    payout = Payout.objects.filter(status=PayoutStatus.SENT).select_related("wallet__program").latest("pk")
+    program, kind = payout.wallet.program, InterventionKind.BUMP
+    found = program.memberships.filter(role="treasurer").first()
+    by = found.user if found is not None else factories.make_member(program, "treasurer")
+    shown = interventions.preview(by=by, payout_id=payout.pk, kind=kind, feerate_sat_kvb=5_000)
+    interventions.propose(by=by, payout_id=payout.pk, kind=kind, note="It waits.", shown=shown)
