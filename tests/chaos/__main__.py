@@ -52,7 +52,7 @@ def run(state: Path, *, seed: int, seconds: float, every_s: float) -> bool:
         try:
             one.finish()
             one.judge()
-        except Violation as violation:
+        except (Violation, TimeoutError) as violation:
             one.report.violation = str(violation)
         one.collect()
         one.write(state / "report.json")

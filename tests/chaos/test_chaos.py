@@ -1,5 +1,6 @@
 """A short run of the chaos on a fixed seed: the same code as `make chaos`, in a process of its own; and its deck."""
 
+import json
 import subprocess
 import sys
 
@@ -59,3 +60,6 @@ class TestChaos:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"seed {SEED}: every invariant held" in done.stdout
+        figures = json.loads((state / "report.json").read_text())["figures"]
+        assert figures["payouts voided"] >= 1
+        assert figures["payments voided"] == figures["reissues"] >= 1
