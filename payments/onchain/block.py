@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bitcoin.core import CBlock
+from bitcoin.core import CBlock, CTransaction
 from bitcoin.core.serialize import SerializationError
 
 from govpay import errors
@@ -39,12 +39,18 @@ def parse(raw: bytes, *, block_hash: str | None = None) -> Block:
         found = CBlock.deserialize(raw)
     except (SerializationError, ValueError, OverflowError) as error:
         raise MalformedBlock("These bytes are not a block.", block_hash=found_hash) from error
-    txs = tuple(
-        tx.describe(t, raw=t.serialize(), stripped=t.serialize(params={"include_witness": False}))
-        for t in found.vtx
-    )
+    txs = tuple(_describe(each) for each in found.vtx)
     _check_merkle_root([bytes.fromhex(t.txid)[::-1] for t in txs], found.hashMerkleRoot, found_hash)
     return Block(hash=found_hash, prev_hash=found.hashPrevBlock[::-1].hex(), time=found.nTime, txs=txs)
+
+
+def _describe(found: CTransaction) -> tx.Tx:
+    return tx.describe(
+        [tx.OutPoint(i.prevout.hash[::-1].hex(), i.prevout.n) for i in found.vin],
+        [tx.Output(o.nValue, bytes(o.scriptPubKey)) for o in found.vout],
+        raw=found.serialize(),
+        stripped=found.serialize(params={"include_witness": False}),
+    )
 
 
 def _check_merkle_root(txids: list[bytes], root: bytes, block_hash: str) -> None:

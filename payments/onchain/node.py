@@ -283,7 +283,7 @@ class Node:
         Raises tx.MalformedTx, and NodeUnreachable and NodeUnauthorized, after which nothing was sent. All
         else is an outcome: an answer that may hide an acceptance is UNKNOWN.
         """
-        txid = txid or tx.parse(raw).txid
+        txid = txid or tx.txid_of(raw)
         try:
             answer = self.call("sendrawtransaction", raw.hex(), fee.btc_kvb(max_feerate_sat_kvb))
         except (rpc.NodeUnreachable, rpc.NodeUnauthorized):

@@ -138,7 +138,7 @@ def _from_base64(data: bytes) -> bytes:
 def _of_raw_tx(raw: bytes, sent: Sent) -> tuple[bytes, list[dict[str, bytes]]]:
     try:
         unsigned, stacks = tx.unsigned_form(raw), tx.witnesses_of(raw)
-        scripts = [bool(entry.scriptSig) for entry in tx.read(raw).vin]
+        scripts = tx.input_scripts_of(raw)
     except tx.MalformedTx as error:
         raise SignatureRefused("This is neither a PSBT nor a tx.", rule="malformed") from error
     _require_same(unsigned, sent.unsigned)

@@ -2,11 +2,9 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import wallycore
-from bitcoin.core import CTransaction
-from bitcoin.core.script import SIGHASH_ALL, SIGVERSION_WITNESS_V0, CScript, SignatureHash
 
 from govpay import errors
 from payments.onchain import address
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
 OP_CHECKMULTISIG = 0xAE
 OP_0_LESS = 0x50  # OP_1 to OP_16 are their number above it.
 
+SIGHASH_ALL = 1
 _SIGHASH_DEFAULT = 0
 
 
@@ -31,16 +30,16 @@ class SignatureRefused(errors.GovPayError):
     http_status = 422
 
 
-def check_input(signed: CTransaction, raw: bytes, index: int, prevouts: Sequence["tx.Output"]) -> None:
+def check_input(signed: Any, index: int, prevouts: Sequence["tx.Output"]) -> None:
     """Refuse the input unless it carries a valid signature over the whole tx by the key it spends.
 
-    ``prevouts`` are the spent outputs of all inputs in order; taproot signs all of them. Raises
-    SignatureRefused.
+    ``signed`` is what ``tx.read`` returned, ``prevouts`` are the spent outputs of all inputs in order; taproot signs
+    all of them. Raises SignatureRefused.
     """
     prevout = prevouts[index]
-    if signed.vin[index].scriptSig:
+    if wallycore.tx_get_input_script_len(signed, index):
         _refuse(index, "script_sig", "has an input script, which native segwit never has")
-    stack = list(signed.wit.vtxinwit[index].scriptWitness.stack) if signed.wit.vtxinwit else []
+    stack = witness_of(signed, index)
     if not stack:
         _refuse(index, "unsigned", "is not signed")
     kind = address.kind(prevout.script_pubkey)
@@ -49,20 +48,27 @@ def check_input(signed: CTransaction, raw: bytes, index: int, prevouts: Sequence
     elif kind == "p2wsh":
         _check_p2wsh(signed, index, prevout, stack)
     elif kind == "p2tr":
-        _check_p2tr_key_path(raw, index, stack, prevouts)
+        _check_p2tr_key_path(signed, index, stack, prevouts)
     else:
         _refuse(index, "unsupported", "spends an output that is neither P2WPKH, P2WSH nor P2TR")
 
 
-def digest_of(tx: CTransaction, index: int, *, amount_sat: int, script_code: bytes) -> bytes:
+def witness_of(found: Any, index: int) -> list[bytes]:
+    """Return the witness of an input of the library's tx, empty where it has none."""
+    return [
+        bytes(wallycore.tx_get_input_witness(found, index, item))
+        for item in range(wallycore.tx_get_input_witness_num_items(found, index))
+    ]
+
+
+def digest_of(found: Any, index: int, *, amount_sat: int, script_code: bytes) -> bytes:
     """Return what a SIGHASH_ALL signature of a segwit input signs (BIP143): the whole tx and the coin it spends.
 
     ``script_code`` is the witness script, or for P2WPKH the P2PKH script of the key.
     """
+    segwit = wallycore.WALLY_TX_FLAG_USE_WITNESS
     return bytes(
-        SignatureHash(
-            CScript(script_code), tx, index, SIGHASH_ALL, amount=amount_sat, sigversion=SIGVERSION_WITNESS_V0
-        )
+        wallycore.tx_get_btc_signature_hash(found, index, script_code, amount_sat, SIGHASH_ALL, segwit)
     )
 
 
@@ -100,7 +106,7 @@ def multisig_of(script: bytes) -> tuple[int, list[bytes]] | None:
     return (needed, keys) if is_plain else None
 
 
-def _check_p2wpkh(signed: CTransaction, index: int, prevout: "tx.Output", stack: list[bytes]) -> None:
+def _check_p2wpkh(signed: Any, index: int, prevout: "tx.Output", stack: list[bytes]) -> None:
     if len(stack) != 2 or len(stack[1]) != 33:
         _refuse(index, "witness", "does not have a signature and a compressed public key")
     signature, public_key = stack
@@ -112,7 +118,7 @@ def _check_p2wpkh(signed: CTransaction, index: int, prevout: "tx.Output", stack:
     check_ecdsa(index, digest=digest, public_key=public_key, signature=signature)
 
 
-def _check_p2wsh(signed: CTransaction, index: int, prevout: "tx.Output", stack: list[bytes]) -> None:
+def _check_p2wsh(signed: Any, index: int, prevout: "tx.Output", stack: list[bytes]) -> None:
     """Take a bare multisig script only, with exactly as many signatures as it needs, in the order of its keys."""
     script = stack[-1]
     if hashlib.sha256(script).digest() != prevout.script_pubkey[2:]:
@@ -144,7 +150,9 @@ def signer_of(index: int, digest: bytes, keys: Iterable[bytes], signature: bytes
     return None
 
 
-def _check_p2tr_key_path(raw: bytes, index: int, stack: list[bytes], prevouts: Sequence["tx.Output"]) -> None:
+def _check_p2tr_key_path(
+    signed: Any, index: int, stack: list[bytes], prevouts: Sequence["tx.Output"]
+) -> None:
     if len(stack) != 1 or len(stack[0]) not in (64, 65):
         _refuse(index, "witness", "is not a taproot key path spend")
     signature = stack[0]
@@ -155,10 +163,9 @@ def _check_p2tr_key_path(raw: bytes, index: int, stack: list[bytes], prevouts: S
     for position, prevout in enumerate(prevouts):
         wallycore.map_add_integer(scripts, position, prevout.script_pubkey)
     amounts = [prevout.amount_sat for prevout in prevouts]
-    parsed = wallycore.tx_from_bytes(raw, wallycore.WALLY_TX_FLAG_USE_WITNESS)
     try:
         digest = wallycore.tx_get_btc_taproot_signature_hash(
-            parsed, index, scripts, amounts, None, 0, wallycore.WALLY_NO_CODESEPARATOR, None, sighash, 0
+            signed, index, scripts, amounts, None, 0, wallycore.WALLY_NO_CODESEPARATOR, None, sighash, 0
         )
         wallycore.ec_sig_verify(
             prevouts[index].script_pubkey[2:], digest, wallycore.EC_FLAG_SCHNORR, signature[:64]

@@ -4,11 +4,9 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bitcoin.core import CTransaction, CTxIn, CTxInWitness, CTxWitness
-from bitcoin.core.script import CScriptWitness
-from bitcoin.core.serialize import SerializationError
+import wallycore
 
 from govpay import errors
 from payments.onchain import fee, signature
@@ -17,6 +15,7 @@ from payments.onchain import fee, signature
 SEQUENCE_REPLACEABLE = 0xFFFFFFFD
 VERSION_2 = (2).to_bytes(4, "little")
 
+_WITH_WITNESS, _WITHOUT_WITNESS = wallycore.WALLY_TX_FLAG_USE_WITNESS, 0
 
 SignatureRefused = signature.SignatureRefused
 
@@ -66,33 +65,45 @@ def double_sha256(data: bytes) -> bytes:
 def parse(raw: bytes) -> Tx:
     """Read a tx; raise MalformedTx unless writing it again gives the same bytes."""
     found = read(raw)
-    return describe(found, raw=raw, stripped=found.serialize(params={"include_witness": False}))
+    outputs = [
+        Output(
+            wallycore.tx_get_output_satoshi(found, vout), bytes(wallycore.tx_get_output_script(found, vout))
+        )
+        for vout in range(wallycore.tx_get_num_outputs(found))
+    ]
+    return describe(_inputs(found), outputs, raw=raw, stripped=_bytes(found, _WITHOUT_WITNESS))
 
 
 def stripped(raw: bytes) -> bytes:
     """Return a tx without its witness: what its signers were given. Raises MalformedTx."""
-    return bytes(read(raw).serialize(params={"include_witness": False}))
+    return _bytes(read(raw), _WITHOUT_WITNESS)
 
 
-def read(raw: bytes) -> CTransaction:
+def txid_of(raw: bytes) -> str:
+    """Return a tx's id, the hash of what its signers were given. Raises MalformedTx."""
+    return double_sha256(stripped(raw))[::-1].hex()
+
+
+def read(raw: bytes) -> Any:
     """Return the library's tx; raise MalformedTx unless writing it again gives the same bytes."""
     try:
-        found = CTransaction.deserialize(raw)
-    except (SerializationError, ValueError, OverflowError) as error:
+        found = wallycore.tx_from_bytes(raw, _WITH_WITNESS)
+        is_whole = _bytes(found, _WITH_WITNESS) == raw
+    except (ValueError, MemoryError) as error:
         raise MalformedTx("These bytes are not a tx.") from error
-    if not found.vin or not found.vout or found.serialize() != raw:
+    if not is_whole:
         raise MalformedTx("These bytes are not a tx in its only right form.")
     return found
 
 
-def describe(found: CTransaction, *, raw: bytes, stripped: bytes) -> Tx:
-    """Return the library's tx as ours, given its bytes with and without witness."""
+def describe(inputs: Sequence[OutPoint], outputs: Sequence[Output], *, raw: bytes, stripped: bytes) -> Tx:
+    """Return a tx that was read, given its bytes with and without witness."""
     weight = len(stripped) * (fee.WITNESS_SCALE - 1) + len(raw)
     return Tx(
         txid=double_sha256(stripped)[::-1].hex(),
         wtxid=double_sha256(raw)[::-1].hex(),
-        inputs=tuple(OutPoint(i.prevout.hash[::-1].hex(), i.prevout.n) for i in found.vin),
-        outputs=tuple(Output(o.nValue, bytes(o.scriptPubKey)) for o in found.vout),
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
         weight=weight,
         vsize=fee.vsize(weight),
         raw=raw,
@@ -114,7 +125,7 @@ def build_unsigned(
         raise ValueError("A tx needs an input and an output.")
     if len(set(inputs)) != len(inputs):
         raise ValueError("A tx cannot spend one outpoint twice.")
-    # Written here, not by the library: it takes most of the time of planning a payout of hundreds of outputs.
+    # Written here: a call of the library for each of hundreds of outputs would take most of the time of planning.
     spent = [
         bytes.fromhex(i.txid)[::-1] + i.vout.to_bytes(4, "little") + b"\0" + sequence.to_bytes(4, "little")
         for i in inputs
@@ -137,7 +148,16 @@ def compact_size(count: int) -> bytes:
 
 def inputs_of(raw: bytes) -> list[OutPoint]:
     """Return the outpoints that a tx spends, signed or not; raise MalformedTx."""
-    return [OutPoint(i.prevout.hash[::-1].hex(), i.prevout.n) for i in read(raw).vin]
+    return _inputs(read(raw))
+
+
+def input_scripts_of(raw: bytes) -> list[bytes]:
+    """Return the script of each input, which native segwit leaves empty; raise MalformedTx."""
+    found = read(raw)
+    return [
+        bytes(wallycore.tx_get_input_script(found, index))
+        for index in range(wallycore.tx_get_num_inputs(found))
+    ]
 
 
 def unsigned_form(raw: bytes) -> bytes:
@@ -145,26 +165,27 @@ def unsigned_form(raw: bytes) -> bytes:
 
     Raises MalformedTx.
     """
-    return _without_signatures(read(raw))
-
-
-def _without_signatures(found: CTransaction) -> bytes:
-    inputs = [CTxIn(i.prevout, nSequence=i.nSequence) for i in found.vin]
-    return bytes(CTransaction(inputs, found.vout, found.nLockTime, found.nVersion).serialize())
+    found = read(raw)
+    for index in range(wallycore.tx_get_num_inputs(found)):
+        wallycore.tx_set_input_script(found, index, None)
+    return _bytes(found, _WITHOUT_WITNESS)
 
 
 def with_witnesses(unsigned: bytes, stacks: Sequence[Sequence[bytes]]) -> bytes:
     """Return the tx with a witness on each input, in the order of its inputs."""
     found = read(unsigned)
-    witness = CTxWitness([CTxInWitness(CScriptWitness(stack)) for stack in stacks])
-    return bytes(CTransaction(found.vin, found.vout, found.nLockTime, found.nVersion, witness).serialize())
+    for index, stack in enumerate(stacks):
+        witness = wallycore.tx_witness_stack_init(len(stack))
+        for item in stack:
+            wallycore.tx_witness_stack_add(witness, item)
+        wallycore.tx_set_input_witness(found, index, witness)
+    return _bytes(found, _WITH_WITNESS)
 
 
 def witnesses_of(raw: bytes) -> list[list[bytes]]:
     """Return the witness of each input, empty where it has none; raise MalformedTx."""
     found = read(raw)
-    stacks = [list(entry.scriptWitness.stack) for entry in found.wit.vtxinwit]
-    return stacks or [[] for _ in found.vin]
+    return [signature.witness_of(found, index) for index in range(wallycore.tx_get_num_inputs(found))]
 
 
 def check_signed(raw: bytes, unsigned: bytes, prevouts: Sequence[Output]) -> Tx:
@@ -177,10 +198,24 @@ def check_signed(raw: bytes, unsigned: bytes, prevouts: Sequence[Output]) -> Tx:
         signed = read(raw)
     except MalformedTx as error:
         raise SignatureRefused("The signer did not return a tx.", rule="malformed") from error
-    if _without_signatures(signed) != unsigned:
+    if unsigned_form(raw) != unsigned:
         raise SignatureRefused("The signer returned another tx than it was given.", rule="altered")
-    if len(prevouts) != len(signed.vin):
+    if len(prevouts) != wallycore.tx_get_num_inputs(signed):
         raise SignatureRefused("There is not one spent output for each input.", rule="prevouts")
     for index in range(len(prevouts)):
-        signature.check_input(signed, raw, index, prevouts)
-    return describe(signed, raw=raw, stripped=unsigned)
+        signature.check_input(signed, index, prevouts)
+    return parse(raw)
+
+
+def _inputs(found: Any) -> list[OutPoint]:
+    return [
+        OutPoint(
+            wallycore.tx_get_input_txhash(found, index)[::-1].hex(),
+            wallycore.tx_get_input_index(found, index),
+        )
+        for index in range(wallycore.tx_get_num_inputs(found))
+    ]
+
+
+def _bytes(found: Any, flags: int) -> bytes:
+    return bytes(wallycore.tx_to_bytes(found, flags))

@@ -37,8 +37,9 @@ def keep_signed(payout: Payout, version: PayoutTx, raw: bytes, *, weight: int) -
     PayoutTx.objects.filter(pk=version.pk, raw__isnull=True).update(
         raw=raw, signed_at=timezone.now(), vsize_vb=fee.vsize(weight)
     )
-    SigningRequest.objects.filter(version=version, completed_at=None).update(completed_at=timezone.now())
-    alarms.clear("signing_overdue", subject="payout", subject_id=payout.pk, note="It is signed.")
+    requests = SigningRequest.objects.filter(version=version, completed_at=None)
+    if requests.update(completed_at=timezone.now()):
+        alarms.clear("signing_overdue", subject="payout", subject_id=payout.pk, note="It is signed.")
     if is_first:
         _book_sent(payout, version)
     if not is_first or payout.mined_txid is not None:

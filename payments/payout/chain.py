@@ -37,10 +37,9 @@ class NodeChain:
         wallet = Wallet.objects.get(payouts=payout_id)
         if wallet.signer == Signer.NODE:
             # While it can still be taken back: a restored wallet may not have all keys.
-            version = PayoutTx.objects.get(payout_id=payout_id)
-            wallets.require_keys(wallet, _scripts(version), self.client)
+            wallets.require_keys(wallet, _scripts(payout_id), self.client)
         claim.take(payout_id, self.client)
-        guard.check_wallet(wallet, self.client)
+        guard.check_claims(wallet, self.client)
         return core.Claimed()
 
     def sign(self, payout_id: int) -> core.Signed | core.SignerWaits | core.SignerContradicts:
@@ -57,7 +56,7 @@ class NodeChain:
         reply = of_wallet.sign_psbt(unsigned_psbt)
         if not reply.is_complete:
             try:
-                wallets.require_keys(payout.wallet, _scripts(payout.current), self.client)
+                wallets.require_keys(payout.wallet, _scripts(payout_id), self.client)
             except wallets.KeysMissing as error:
                 return core.SignerWaits(error.message, core.SIGN_RETRY_S)
             reply = of_wallet.sign_psbt(unsigned_psbt)
@@ -87,8 +86,9 @@ class NodeChain:
         return self.client.mempool_spender(_reserved(payout_id))
 
 
-def _scripts(version: PayoutTx) -> list[bytes]:
-    return [spent.output.script_pubkey for spent in versions.inputs_of(version)]
+def _scripts(payout_id: int) -> list[bytes]:
+    rows = Reservation.objects.filter(payout_id=payout_id).order_by("position")
+    return [bytes(script) for script in rows.values_list("script_pubkey", flat=True)]
 
 
 def _reserved(payout_id: int) -> list[tx.OutPoint]:

@@ -7,13 +7,19 @@ database first and written to the node after, so that the node is never ahead of
 import re
 from typing import NamedTuple
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F
 
 from payments.models import Installation, Payout, PayoutTx, ScriptPurpose, Wallet
 from payments.onchain import node
 
 PREFIX = "govpay:1:"
+LAST = """
+SELECT i.id::text, w.signed_count, (
+    SELECT t.txid FROM payments_payout p JOIN payments_payouttx t ON t.payout_id = p.id
+    WHERE p.wallet_id = w.id AND p.claim_number = w.signed_count ORDER BY t.id LIMIT 1)
+FROM payments_wallet w LEFT JOIN payments_installation i ON true WHERE w.id = %s
+"""
 _LABEL = re.compile(r"govpay:1:([0-9a-f-]{36}):([0-9]{1,18}):([0-9a-f]{64})?")
 
 
@@ -52,26 +58,28 @@ def take(payout_id: int, client: node.Node) -> None:
     """
     wallet = _count(payout_id)
     while True:
-        last = _last(wallet)
-        _write(wallet, client, last)
-        if _last(wallet) == last:
+        ours = last(wallet)
+        _write(wallet, client, ours)
+        if last(wallet) == ours:
             return
 
 
 @transaction.atomic
 def _count(payout_id: int) -> Wallet:
     """Give the payout the wallet's next number, unless it has one."""
-    payout = Payout.objects.select_related("wallet").get(pk=payout_id)
-    wallet = Wallet.objects.select_for_update(no_key=True).get(pk=payout.wallet_id)
+    wallet = Wallet.objects.select_for_update(no_key=True, of=("self",)).get(payouts=payout_id)
     number = wallet.signed_count + 1
     if Payout.objects.filter(pk=payout_id, claim_number=None).update(claim_number=number):
         Wallet.objects.filter(pk=wallet.pk).update(signed_count=F("signed_count") + 1)
     return wallet
 
 
-def _last(wallet: Wallet) -> Claim:
-    count = Wallet.objects.values_list("signed_count", flat=True).get(pk=wallet.pk)
-    return Claim(installation_id(), count, txid_of(wallet, count) or "")
+def last(wallet: Wallet) -> Claim:
+    """Return what our label should say now."""
+    with connection.cursor() as cursor:
+        cursor.execute(LAST, [wallet.pk])
+        installation, number, txid = cursor.fetchone()
+    return Claim(installation or installation_id(), number, txid or "")
 
 
 def txid_of(wallet: Wallet, number: int) -> str | None:

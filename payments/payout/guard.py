@@ -191,10 +191,16 @@ def check_wallet(wallet: Wallet, client: node.Node) -> None:
     if wallet.ready_at is None:
         return
     _check_descriptors(wallet, client)
+    check_claims(wallet, client)
+
+
+def check_claims(wallet: Wallet, client: node.Node) -> None:
+    """Halt the wallet and raise WalletHalted when the node's wallet keeps other claims than this database's."""
     # The node first: what another worker claims meanwhile is then in the database already.
     claims = claim.read(wallet, client)
-    check_installation(wallet, claims)
-    _check_count(wallet, claims)
+    if claims != [claim.last(wallet)]:
+        check_installation(wallet, claims)
+        _check_count(wallet, claims)
 
 
 def checksum(wallet: Wallet, client: node.Node) -> str:
@@ -205,12 +211,13 @@ def checksum(wallet: Wallet, client: node.Node) -> str:
 
 def _check_descriptors(wallet: Wallet, client: node.Node) -> None:
     found = checksum(wallet, client)
-    # A wallet of an older version of govpay is taken as it is now.
-    if not Wallet.objects.filter(pk=wallet.pk, descriptor_checksum="").update(descriptor_checksum=found):
-        expected = Wallet.objects.values_list("descriptor_checksum", flat=True).get(pk=wallet.pk)
-        if found != expected:
-            reason = f"The node's wallet {wallet.name} has other descriptors than when it was made: {found}."
-            _halt_and_raise(wallet, HaltCode.WALLET_CHANGED, reason)
+    expected = Wallet.objects.values_list("descriptor_checksum", flat=True).get(pk=wallet.pk)
+    if not expected:
+        # A wallet of an older version of govpay is taken as it is now.
+        Wallet.objects.filter(pk=wallet.pk, descriptor_checksum="").update(descriptor_checksum=found)
+    elif found != expected:
+        reason = f"The node's wallet {wallet.name} has other descriptors than when it was made: {found}."
+        _halt_and_raise(wallet, HaltCode.WALLET_CHANGED, reason)
 
 
 def check_installation(wallet: Wallet, claims: list[claim.Claim]) -> None:

@@ -28,7 +28,8 @@ SELECT p.lease_until < clock_timestamp() + make_interval(secs => %s), p.status,
         CASE WHEN w.halted_at IS NOT NULL THEN 'The wallet is halted (' || w.halt_code || '): ' || w.halt_reason END,
         CASE WHEN p.status <> 'voiding' AND EXISTS (
             SELECT FROM payments_payment m JOIN payments_payment o ON o.id = m.reissue_of_id
-            JOIN payments_payout v ON v.id = o.payout_id WHERE m.payout_id = p.id AND v.status <> 'voided')
+            JOIN payments_payout v ON v.id = o.payout_id
+            WHERE m.payout_id = p.id AND m.reissue_of_id IS NOT NULL AND v.status <> 'voided')
         THEN 'What it pays anew may be paid after all: a reorganization undid a void.' END,
         CASE WHEN EXISTS (SELECT FROM payments_payout a WHERE a.id = p.parent_id AND a.status = 'voiding')
         THEN 'The payout whose fee it pays is given up.' END,
@@ -163,7 +164,7 @@ class PostgresStore:
         with self.fenced(payout_id, token) as payout:
             # The signer's check has shown that these bytes are a version with witnesses, so the txid is the same. It
             # need not be the newest one: signers elsewhere may complete an older one first.
-            version = PayoutTx.objects.get(payout=payout, txid=tx.parse(raw).txid, raw__isnull=True)
+            version = PayoutTx.objects.get(payout=payout, txid=tx.txid_of(raw), raw__isnull=True)
             weight = len(version.unsigned_tx) * (fee.WITNESS_SCALE - 1) + len(raw)
             booking.keep_signed(payout, version, raw, weight=weight)
             changes: dict[str, Any] = {"problem": "", "due_at": None, "attempts": 0, "offers": 0}
@@ -184,7 +185,7 @@ class PostgresStore:
             "offers": F("offers") + 1,
         }
         with self.fenced(payout_id, token, is_soft=True) as payout:
-            if payout.current is not None and payout.current.raw is not None:
+            if PayoutTx.objects.filter(pk=payout.current_id or 0, raw__isnull=False).exists():
                 rest["sent_height"] = Coalesce(F("sent_height"), Subquery(TIP_HEIGHT))
             if payout.status == PayoutStatus.SIGNED:
                 self._move(payout, PayoutStatus.SENT, **rest)

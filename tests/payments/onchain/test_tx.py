@@ -249,10 +249,10 @@ class TestCheckSigned:
 
     def test_agrees_with_the_example_of_bip143(self) -> None:
         prevouts = [tx.Output(625_000_000, b""), BIP143_PREVOUT]
-        signature.check_input(tx.read(BIP143_SIGNED), BIP143_SIGNED, 1, prevouts)
+        signature.check_input(tx.read(BIP143_SIGNED), 1, prevouts)
         less = [prevouts[0], BIP143_PREVOUT._replace(amount_sat=599_999_999)]
         with pytest.raises(tx.SignatureRefused):
-            signature.check_input(tx.read(BIP143_SIGNED), BIP143_SIGNED, 1, less)
+            signature.check_input(tx.read(BIP143_SIGNED), 1, less)
 
 
 class TestCheckSignedTaproot:
