@@ -40,12 +40,17 @@ def race(first: Callable[[], object], second: Callable[[], object]) -> tuple[obj
     return won, racer
 
 
+def somebody_waits() -> bool:
+    """Say whether any connection waits for a lock now."""
+    with connection.cursor() as cursor:
+        cursor.execute(WAITING)
+        return bool(cursor.fetchone() != (0,))
+
+
 def _wait_until_it_waits() -> None:
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
-        with connection.cursor() as cursor:
-            cursor.execute(WAITING)
-            if cursor.fetchone() != (0,):
-                return
+        if somebody_waits():
+            return
         time.sleep(0.01)
     raise AssertionError("The second connection never waited for the first.")

@@ -11,7 +11,7 @@ from django.core.exceptions import (
     TooManyFieldsSent,
     TooManyFilesSent,
 )
-from django.db import DataError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework import exceptions, status
@@ -39,6 +39,11 @@ TITLES = {
     500: "Internal error",
     503: "A part that govpay needs does not answer",
 }
+
+
+# Sessions that PostgreSQL ended for idling or lasting too long inside a database transaction, and a server that is not
+# yet the first: its driver calls them internal errors, yet the next attempt is another session.
+PASSING_SQLSTATES = ("25P03", "25P04", "25006")
 
 
 class ValueOutOfRange(GovPayError):
@@ -74,7 +79,7 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         # A number or time that Python can hold and the database cannot, which a parser should have refused.
         log.error("value_out_of_range", error=type(error.__cause__ or error).__name__)
         error = ValueOutOfRange("A value is outside what can be stored or compared.")
-    if isinstance(error, OperationalError | InterfaceError):
+    if _is_passing(error):
         # The database is away, or gave up on a lock: nothing was written, and the same request may succeed.
         log.warning("database_unavailable", error=type(error).__name__)
         error = Unavailable("The database does not answer; try again.")
@@ -94,6 +99,15 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     response.data = body
     response.content_type = CONTENT_TYPE
     return response
+
+
+def _is_passing(error: Exception) -> bool:
+    """Say whether the database failed for now only: gone, too busy, a deadlock, a lock that came too late."""
+    if isinstance(error, OperationalError | InterfaceError):
+        return True
+    return isinstance(error, DatabaseError) and (
+        getattr(error.__cause__, "sqlstate", None) in PASSING_SQLSTATES
+    )
 
 
 def _members(error: GovPayError) -> dict[str, Any]:

@@ -51,7 +51,9 @@ def adopt(wallet: Wallet, found: Found) -> bool:
     released payment which nothing else pays, script and satoshis alike (equal ones are taken one by one), or when all
     of its outputs are ours.
     """
-    Wallet.objects.select_for_update().get(pk=wallet.pk)
+    Wallet.objects.lock().get(pk=wallet.pk)
+    # Any of them may have to make room; a payout's row comes before the rows of its payments.
+    list(Payout.objects.filter(wallet=wallet, status=PayoutStatus.SEALED).order_by("pk").select_for_update())
     if PayoutTx.objects.filter(txid=found.spend.txid, raw__isnull=False).exists():
         _commit_sealed(found)
         return True

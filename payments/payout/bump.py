@@ -121,7 +121,7 @@ def build(
         look = _look(payout, client)
         seal.refill_change(payout.wallet, client)
         with transaction.atomic():
-            Wallet.objects.select_for_update().get(pk=payout.wallet_id)
+            Wallet.objects.lock().get(pk=payout.wallet_id)
             lock(payout_id, token)
             payout = read(payout_id)
             proposal = propose(payout, feerate_sat_kvb, look, over_pending=over_pending)

@@ -46,17 +46,27 @@ def connect(block: blocks.Block, height: int) -> bool:
     ]
     # A block may hold a coin and the tx that spends it: a reorganization puts both back into one.
     outpoints |= {tx.OutPoint(coin.txid, coin.vout): coin.wallet_id for coin in coins}
+    spenders = {m.tx.txid: {outpoints[spent] for spent in m.spent} for m in movements if m.spent}
+    _lock_robbed(spenders)
     facts = _record_facts(movements, outpoints, block.hash, height)
     ours = _mark_mined([movement.tx for movement in movements], block.hash, height)
-    strange = {m.tx.txid for m in movements if m.spent and m.tx.txid not in ours}
-    for txid in strange:
+    strange = spenders.keys() - ours
+    for txid in sorted(strange):
         # Nobody but the engine may spend our coins: it is not booked, so that reconciliation shows a break.
         log.error("stranger_spent_our_coin", txid=txid, block_hash=block.hash)
-        _halt(txid, {outpoints[spent] for m in movements if m.tx.txid == txid for spent in m.spent})
+        _halt(txid, spenders[txid])
     _book_deposits([coin for coin in coins if coin.txid not in ours | strange], facts)
     Coin.objects.bulk_create(coins)
     _mark_spent(movements, block.hash)
     return bool(ours)
+
+
+def _lock_robbed(spenders: dict[str, set[int]]) -> None:
+    """Lock the wallets that will be halted, because a wallet's row comes before the rows of its payouts."""
+    found = PayoutTx.objects.filter(txid__in=spenders).exclude(payout__status=S.UNSEALED)
+    ours = set(found.values_list("txid", flat=True))
+    robbed = {pk for txid, wallet_ids in spenders.items() if txid not in ours for pk in wallet_ids}
+    list(Wallet.objects.lock().filter(pk__in=robbed).order_by("pk"))
 
 
 def _halt(txid: str, wallet_ids: set[int]) -> None:

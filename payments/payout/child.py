@@ -95,7 +95,7 @@ def build(
         parent = _look(payout, client)
         seal.refill_change(payout.wallet, client)
         with transaction.atomic():
-            Wallet.objects.select_for_update().get(pk=payout.wallet_id)
+            Wallet.objects.lock().get(pk=payout.wallet_id)
             bump.lock(payout_id, token)
             payout = bump.read(payout_id)
             proposal = propose(payout, feerate_sat_kvb, parent)

@@ -67,7 +67,7 @@ def take(payout_id: int, client: node.Node) -> None:
 @transaction.atomic
 def _count(payout_id: int) -> Wallet:
     """Give the payout the wallet's next number, unless it has one."""
-    wallet = Wallet.objects.select_for_update(no_key=True, of=("self",)).get(payouts=payout_id)
+    wallet = Wallet.objects.lock().get(payouts=payout_id)
     number = wallet.signed_count + 1
     if Payout.objects.filter(pk=payout_id, claim_number=None).update(claim_number=number):
         Wallet.objects.filter(pk=wallet.pk).update(signed_count=F("signed_count") + 1)

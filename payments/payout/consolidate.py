@@ -58,7 +58,7 @@ def build(wallet_id: int, *, feerate_sat_kvb: int) -> int | None:
     Raises ConsolidationWaits with the rule that forbids it (feerate, in_flight, lists, budget, funds), and
     guard.EngineStopped and guard.WalletHalted. Nothing is sealed then.
     """
-    wallet = Wallet.objects.select_for_update(of=("self",)).select_related("program").get(pk=wallet_id)
+    wallet = Wallet.objects.lock().select_related("program").get(pk=wallet_id)
     guard.require_wallet_runs(wallet)
     _require_feerate(wallet.program, feerate_sat_kvb)
     _require_alone(wallet)

@@ -21,7 +21,7 @@ from payments.models import (
     StatusChange,
 )
 from payments.models.history import move
-from payments.payout import alarms, booking, facts, feerate, guard, release
+from payments.payout import alarms, booking, facts, feerate, release
 from payments.states import PAYOUT_CLOSED, DisbursementStatus, PaymentStatus, PayoutStatus
 
 log = structlog.get_logger(__name__)
@@ -35,12 +35,15 @@ AT_ONCE: dict[str, Any] = {"due_at": None, "offers": 0, "attempts": 0, "sent_hei
 VOID_LOST = "void_lost"
 
 
-@transaction.atomic
 def derive() -> None:
-    """Move payouts to where their facts say they are, and their disbursements with them.
+    """Move payouts to where their facts say they are, and then their lists, whose rows nobody takes after a payout's."""
+    _derive_payouts()
+    _derive_lists()
 
-    Facts change with blocks only, so a tip at which that was done is not looked at again.
-    """
+
+@transaction.atomic
+def _derive_payouts() -> None:
+    """Derive them all; facts change with blocks only, so a tip at which that was done is not looked at again."""
     tip = Block.objects.filter(is_active=True).order_by("-height").first()
     if tip is None:
         return
@@ -54,7 +57,6 @@ def derive() -> None:
         _level(moved)
         release.release_added(tip.height + 1 - facts.FINAL_DEPTH)
         Block.objects.filter(pk=tip.pk).update(is_derived=True)
-    _close_disbursements()
 
 
 def _take(steps: Sequence[facts.Step]) -> list[int]:
@@ -164,10 +166,12 @@ def _lose_race(ids: list[int]) -> None:
 
 
 def _freeze(ids: list[int]) -> None:
-    """Say which tx in a block spends a coin of each payout, and halt its wallet: somebody else has its keys."""
+    """Say which tx in a block spends a coin of each payout. Whoever read the block has halted the wallet if it had to."""
     for payout in Payout.objects.filter(pk__in=ids).select_related("wallet").order_by("pk"):
         txid = facts.stranger(payout.pk)
-        reason = f"A coin of payout {payout.pk} is spent by {txid}, which is in a block and is not ours."
+        reason = (
+            f"A coin of payout {payout.pk} is spent by {txid}, which is in a block and is no version of it."
+        )
         Payout.objects.filter(pk=payout.pk).update(problem=reason)
         log.error("payout_conflicted", payout_id=payout.pk, txid=txid)
         alarms.sound(
@@ -177,7 +181,6 @@ def _freeze(ids: list[int]) -> None:
             program_id=payout.wallet.program_id,
             message=reason,
         )
-        guard.halt(payout.wallet, guard.HaltCode.STRANGER_SPENT, reason)
 
 
 def _level(moved: set[int]) -> None:
@@ -206,7 +209,8 @@ def _level(moved: set[int]) -> None:
     booking.level(list(rows.select_related("wallet")))
 
 
-def _close_disbursements() -> None:
+@transaction.atomic
+def _derive_lists() -> None:
     """Complete released lists that have nothing left to pay or settle, and reopen those that have again."""
     unpaid = Payment.objects.filter(
         Q(payout__isnull=True) & ~Q(status=PaymentStatus.CANCELLED), disbursement=OuterRef("pk")

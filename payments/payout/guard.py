@@ -283,7 +283,7 @@ def halt(wallet: Wallet, code: HaltCode, reason: str) -> None:
 
     A restored database explains everything else that looks wrong, so that it replaces any other reason.
     """
-    row = Wallet.objects.select_for_update().get(pk=wallet.pk)
+    row = Wallet.objects.lock().get(pk=wallet.pk)
     if row.halted_at is None or (
         code == HaltCode.DATABASE_RESTORED and row.halt_code != HaltCode.DATABASE_RESTORED
     ):

@@ -219,7 +219,7 @@ def _lift_halt(found: Intervention, client: node.Node, failpoint: FailPoint) -> 
     guard.check_wallet(found.wallet, client)
     failpoint("K14-planned")
     with transaction.atomic():
-        wallet = Wallet.objects.select_for_update().get(pk=found.wallet_id)
+        wallet = Wallet.objects.lock().get(pk=found.wallet_id)
         if not _is_approved(found):
             return
         if wallet.halted_at is None or wallet.halted_at.isoformat() != found.preview["halted_at"]:

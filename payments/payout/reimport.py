@@ -170,7 +170,7 @@ def _conclude(wallet: Wallet, walk: _Walk, client: node.Node) -> Report:
     guard.check_installation(wallet, claims)
     last = max(claims, key=lambda found: found.number, default=None)
     with transaction.atomic():
-        row = Wallet.objects.select_for_update().get(pk=wallet.pk)
+        row = Wallet.objects.lock().get(pk=wallet.pk)
         number, txid = (last.number, last.txid) if last else (0, "")
         ahead = max(0, number - row.signed_count)
         report.missing = max(0, ahead - _count_found(row, number, txid))

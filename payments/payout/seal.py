@@ -95,11 +95,7 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
     caps.FeeOverShare, FeeOverBudget or FeeOverReserve; nothing is sealed then.
     """
     durability.soften()
-    wallet = (
-        Wallet.objects.select_for_update(of=("self",))
-        .select_related("program")
-        .get(program=disbursement.program_id)
-    )
+    wallet = Wallet.objects.lock().select_related("program").get(program=disbursement.program_id)
     guard.require_wallet_runs(wallet)
     terms = coins.terms(wallet, feerate_sat_kvb)
     planned = plan_next(disbursement, wallet, terms)

@@ -129,7 +129,7 @@ def _new_scripts(wallet: Wallet, client: node.Node, purpose: ScriptPurpose, coun
 def derive(wallet: Wallet, purpose: ScriptPurpose, count: int) -> None:
     """Give out the next scripts of a watch-only wallet's descriptor, without the node."""
     counter = "next_receive_index" if purpose == ScriptPurpose.FUNDING else "next_change_index"
-    locked = Wallet.objects.select_for_update().get(pk=wallet.pk)
+    locked = Wallet.objects.lock().get(pk=wallet.pk)
     descriptor = descriptors.parse(locked.descriptor)
     first = getattr(locked, counter)
     WalletScript.objects.bulk_create(

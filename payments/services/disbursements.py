@@ -97,7 +97,7 @@ def approve(
         raise authority.SamePersonTwice("The officer who made a list cannot approve it.")
     _require_status(disbursement, DisbursementStatus.SUBMITTED)
     require_manifest(disbursement, manifest_hash)
-    Wallet.objects.select_for_update().get(program_id=disbursement.program_id)
+    Wallet.objects.lock().get(program_id=disbursement.program_id)
     held = funds.of_program(disbursement.program_id)
     # Lines may have been withdrawn since the list was made; they are neither owed nor paid.
     owed_sat = disbursement.total_sat - _cancelled_sat(disbursement)

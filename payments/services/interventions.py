@@ -133,7 +133,7 @@ def propose_unhalt(*, by: User, program_id: int, note: str, shown: Mapping[str, 
     """Ask for a halted wallet to pay again, with what ``look_at_halt`` just gave; somebody else decides."""
     authority.require(user=by, program_id=program_id, roles=PROPOSERS)
     _require_note(note)
-    wallet = Wallet.objects.select_for_update().get(program_id=program_id)
+    wallet = Wallet.objects.lock().get(program_id=program_id)
     if shown is None or wallet.halted_at is None or wallet.halted_at.isoformat() != shown["halted_at"]:
         raise InterventionStale("The wallet is not halted for the reason that was looked at any more.")
     _require_none_open(Q(wallet=wallet, payout__isnull=True))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission, User
-from django.db import OperationalError
+from django.db import OperationalError, connection, transaction
 from rest_framework.test import APIClient
 
 from payments.models import Intake, Program
@@ -135,6 +135,37 @@ class TestDatabase:
         monkeypatch.setattr(programs, "roles_of", away)
         response = client.get("/api/v1/auth/me/")
         assert "10.0.0.1" not in expect.problem(response, 503, "unavailable")["detail"]
+        assert response["Retry-After"] == "5"
+
+    @pytest.mark.parametrize(
+        "sqlstate",
+        [
+            *(
+                "40P01",
+                "40001",
+                "55P03",
+                "57014",
+            ),  # Deadlock, serialization, lock timeout, statement timeout.
+            *(
+                "53300",
+                "53100",
+                "57P01",
+                "57P03",
+            ),  # No more sessions, no more disk, shutting down, starting up.
+            *("25P03", "25P04", "25006"),  # Idle or too long in a database transaction, a standby.
+        ],
+    )
+    def test_says_to_try_again_when_it_gave_up_for_now(
+        self, api: Api, officer: User, monkeypatch: pytest.MonkeyPatch, sqlstate: str
+    ) -> None:
+        def give_up(_: Any) -> Any:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute(f"DO $$ BEGIN RAISE SQLSTATE '{sqlstate}' USING MESSAGE = 'a secret'; END $$")
+
+        client: APIClient = api(officer)
+        monkeypatch.setattr(programs, "roles_of", give_up)
+        response = client.get("/api/v1/auth/me/")
+        assert "secret" not in expect.problem(response, 503, "unavailable")["detail"]
         assert response["Retry-After"] == "5"
 
     def test_reveals_nothing_of_a_bug(self, api: Api, officer: User, monkeypatch: pytest.MonkeyPatch) -> None:
