@@ -203,6 +203,8 @@ SPECTACULAR_SETTINGS = {
         "PayoutInterventionKind": "payments.api.serializers.intervention.OF_PAYOUT",
         "Role": "payments.models.program.Role",
         "AccountKind": "ledger.models.account.AccountKind",
+        "Layer": "ledger.models.entry.Layer",
+        "PeriodStatus": "ledger.models.period.PeriodStatus",
         "RunStatus": "ledger.models.reconciliation.RunStatus",
         "BreakKind": "ledger.models.reconciliation.BreakKind",
     },

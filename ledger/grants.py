@@ -1,9 +1,26 @@
-"""What the application's database role may do with the ledger's tables: read and add, never change or take away."""
+"""What database roles may do with the ledger's tables: read and add at most, never change or take away."""
 
+READ, ADD = ["SELECT"], ["SELECT", "INSERT"]
+
+# The application's role.
 TABLE_GRANTS: dict[str, list[str]] = {
-    "ledger_account": ["SELECT", "INSERT"],
-    "ledger_entry": ["SELECT", "INSERT"],
-    "ledger_posting": ["SELECT", "INSERT"],
-    "ledger_reconciliationrun": ["SELECT", "INSERT"],
-    "ledger_break": ["SELECT", "INSERT"],
+    "ledger_account": ADD,
+    "ledger_entry": ADD,
+    "ledger_posting": ADD,
+    "ledger_period": ADD,
+    "ledger_periodchange": ADD,
+    "ledger_reconciliationrun": ADD,
+    "ledger_break": ADD,
 }
+# The role of the process that seals the books: it reads them, and adds to nothing but its own tables.
+SEALER_GRANTS: dict[str, list[str]] = {
+    "ledger_account": READ,
+    "ledger_entry": READ,
+    "ledger_posting": READ,
+    "ledger_period": READ,
+    "ledger_periodchange": READ,
+    "ledger_reconciliationrun": READ,
+    "ledger_break": READ,
+}
+# What an auditor, who reads everything else, is not shown.
+AUDITOR_HIDDEN: dict[str, list[str]] = {}

@@ -6,12 +6,12 @@ from django.db.models import BigIntegerField, Count, F, OuterRef, QuerySet, Subq
 from django.db.models.functions import Coalesce
 
 from govpay.errors import NotFound
-from ledger.models import Account, Entry, Posting, ReconciliationRun
+from ledger.models import Account, Entry, Layer, Posting, ReconciliationRun
 
 
 def accounts_with_balance() -> "QuerySet[Account, Account]":
-    """Return the accounts with ``balance``: debits minus credits, summed from an index for the rows that are read."""
-    lines = Posting.objects.filter(account=OuterRef("pk")).order_by().values("account")
+    """Return the accounts with ``balance``: settled debits minus credits, from an index, for the rows that are read."""
+    lines = Posting.objects.filter(account=OuterRef("pk"), layer=Layer.SETTLED).order_by().values("account")
     return Account.objects.annotate(balance=_zero_unless(lines.annotate(total=Sum("amount"))))
 
 

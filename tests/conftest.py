@@ -11,14 +11,19 @@ from django.test import TransactionTestCase
 from payments.models import Program
 from tests import factories
 
-BOOK_TABLES = ("ledger_posting", "ledger_entry", "ledger_account")
+GUARDED = """
+SELECT DISTINCT t.tgrelid::regclass::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+WHERE p.proname = 'ledger_refuse_change'
+"""
 
 
 @contextmanager
 def books_may_be_emptied() -> Iterator[None]:
     """Let the end of a test empty the books, which nothing else can: only the tables' owner may switch this."""
     with connection.cursor() as cursor:
-        for table in BOOK_TABLES:
+        cursor.execute(GUARDED)
+        tables = [table for (table,) in cursor.fetchall()]
+        for table in tables:
             cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         try:
             yield
@@ -26,7 +31,7 @@ def books_may_be_emptied() -> Iterator[None]:
             cursor.execute(
                 "SELECT tgrelid::regclass::text, tgname FROM pg_trigger"
                 " WHERE NOT tgisinternal AND tgrelid = ANY(%s::regclass[])",
-                [list(BOOK_TABLES)],
+                [tables],
             )
             for table, trigger in cursor.fetchall():
                 cursor.execute(f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {trigger}")

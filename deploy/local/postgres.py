@@ -21,6 +21,7 @@ from deploy.local.secrets_file import SecretsFile
 
 DATABASE = "govpay"
 OWNER, APP, SUPERUSER = "govpay_owner", "govpay_app", "postgres"
+SEALER, AUDITOR = "govpay_sealer", "govpay_auditor"
 UNPRIVILEGED = "nobody"
 
 SETTINGS = {
@@ -65,6 +66,16 @@ class Postgres:
     def app_url(self) -> str:
         """Where the application connects."""
         return self._url(APP)
+
+    @property
+    def sealer_url(self) -> str:
+        """Where the process that seals the books connects."""
+        return self._url(SEALER)
+
+    @property
+    def auditor_url(self) -> str:
+        """Where an auditor connects: to read, and nothing else."""
+        return self._url(AUDITOR)
 
     @property
     def superuser_url(self) -> str:
@@ -202,7 +213,8 @@ class Postgres:
             return False
 
     def _ensure_roles(self) -> None:
-        rights = {OWNER: sql.SQL("LOGIN CREATEDB"), APP: sql.SQL("LOGIN NOCREATEDB")}
+        login = sql.SQL("LOGIN NOCREATEDB")
+        rights = {OWNER: sql.SQL("LOGIN CREATEDB"), APP: login, SEALER: login, AUDITOR: login}
         with psycopg.connect(self._url(SUPERUSER), dbname="postgres", autocommit=True) as connection:
             for role, right in rights.items():
                 known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()

@@ -14,7 +14,7 @@ from ledger import books, selectors
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, Table
 from ledger.admin.filters import ScopeFilter
-from ledger.models import Account, Posting
+from ledger.models import Account, Layer, Posting
 
 SHOWN = 50
 
@@ -23,7 +23,11 @@ class TrialBalanceForm(forms.Form):
     """Which accounts, and when."""
 
     scope = forms.ChoiceField(required=False)
-    at = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
+    as_of = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
+    known_at = forms.DateTimeField(
+        required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+    )
+    layer = forms.ChoiceField(required=False, choices=Layer.choices)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,10 +80,15 @@ class AccountAdmin(BookAdmin):
 
     @action(description="Trial balance", url_path="trial-balance", icon="balance", permissions=["view"])
     def trial_balance(self, request: HttpRequest) -> HttpResponse:
-        """Show debits and credits of every account, now or at a time."""
+        """Show debits and credits of every account: now, as of an effective time, and as known at a time."""
         form = TrialBalanceForm(request.GET or None)
         chosen = form.cleaned_data if form.is_valid() else {}
-        trial = books.trial_balance(chosen.get("scope") or None, chosen.get("at"))
+        trial = books.trial_balance(
+            chosen.get("scope") or None,
+            chosen.get("as_of"),
+            known_at=chosen.get("known_at"),
+            layer=chosen.get("layer") or Layer.SETTLED,
+        )
         scales = {account.currency: account.scale for account in trial.accounts}
         context = {
             **self.admin_site.each_context(request),

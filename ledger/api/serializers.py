@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ledger.models import AccountKind, BreakKind, RunStatus
+from ledger.models import AccountKind, BreakKind, Layer, RunStatus
 
 
 class Strict(serializers.Serializer[Any]):
@@ -42,7 +42,12 @@ class Account(serializers.Serializer[Any]):
     scope = serializers.CharField()
     currency = serializers.CharField()
     scale = serializers.IntegerField(help_text="Amounts are whole units of 10 to the power of minus scale.")
-    balance = serializers.IntegerField(help_text="Debits minus credits.")
+    entity = serializers.CharField(allow_blank=True, help_text="Who spends; empty where nobody classified.")
+    function = serializers.CharField(allow_blank=True, help_text="What for.")
+    object = serializers.CharField(allow_blank=True, help_text="On what.")
+    fund = serializers.CharField(allow_blank=True, help_text="Out of which fund.")
+    project = serializers.CharField(allow_blank=True, help_text="For which project.")
+    balance = serializers.IntegerField(help_text="Settled debits minus credits.")
 
 
 class Entry(serializers.Serializer[Any]):
@@ -52,8 +57,11 @@ class Entry(serializers.Serializer[Any]):
     kind = serializers.CharField()
     scope = serializers.CharField()
     idempotency_key = serializers.CharField()
-    effective_at = serializers.DateTimeField()
-    recorded_at = serializers.DateTimeField()
+    effective_at = serializers.DateTimeField(help_text="The time under which it counts.")
+    original_at = serializers.DateTimeField(
+        allow_null=True, help_text="When a late fact happened, in a period that was closed already."
+    )
+    recorded_at = serializers.DateTimeField(help_text="When it was written.")
     line_count = serializers.IntegerField()
     amount_sat = serializers.IntegerField(help_text="The sum of its debits on satoshi accounts.")
     memo = serializers.CharField(allow_blank=True)
@@ -76,6 +84,7 @@ class Posting(serializers.Serializer[Any]):
     scale = serializers.IntegerField()
     amount = serializers.IntegerField()
     reference = serializers.IntegerField(allow_null=True, help_text="The payment that the line is about.")
+    layer = serializers.ChoiceField(choices=Layer.choices)
 
 
 class EntryWithPostings(Entry):
@@ -95,9 +104,13 @@ class TrialBalanceQuery(Strict):
         trim_whitespace=False,
         help_text="One scope such as program:1; else all.",
     )
-    at = serializers.DateTimeField(
+    as_of = serializers.DateTimeField(
         required=False, help_text="The effective time up to which entries count; else now."
     )
+    known_at = serializers.DateTimeField(
+        required=False, help_text="The time up to which entries were written; else now."
+    )
+    layer = serializers.ChoiceField(choices=Layer.choices, default=Layer.SETTLED)
 
 
 class TrialBalanceAccount(serializers.Serializer[Any]):
@@ -111,6 +124,11 @@ class TrialBalanceAccount(serializers.Serializer[Any]):
     debit = serializers.IntegerField()
     credit = serializers.IntegerField()
     balance = serializers.IntegerField()
+    entity = serializers.CharField(allow_blank=True)
+    function = serializers.CharField(allow_blank=True)
+    object = serializers.CharField(allow_blank=True)
+    fund = serializers.CharField(allow_blank=True)
+    project = serializers.CharField(allow_blank=True)
 
 
 class TrialBalanceTotal(serializers.Serializer[Any]):
@@ -125,7 +143,9 @@ class TrialBalance(serializers.Serializer[Any]):
     """Debits and credits of every account."""
 
     scope = serializers.CharField(allow_null=True)
-    at = serializers.DateTimeField(allow_null=True)
+    as_of = serializers.DateTimeField(allow_null=True)
+    known_at = serializers.DateTimeField(allow_null=True)
+    layer = serializers.ChoiceField(choices=Layer.choices)
     is_balanced = serializers.BooleanField()
     totals = TrialBalanceTotal(many=True)
     accounts = TrialBalanceAccount(many=True)

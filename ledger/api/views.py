@@ -103,11 +103,12 @@ class TrialBalance(APIView):
         },
     )
     def get(self, request: Request) -> Response:
-        """Return the trial balance, now or as the books stood at a time."""
+        """Return the trial balance: now, as of an effective time, and as it was known at a time."""
         query = serializers.TrialBalanceQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
-        scope, at = query.validated_data.get("scope"), query.validated_data.get("at")
-        trial = books.trial_balance(scope, at)
+        chosen = {"scope": None, "as_of": None, "known_at": None} | query.validated_data
+        scope = chosen["scope"]
+        trial = books.trial_balance(**chosen)
         if scope is not None and not trial.accounts:
             raise NotFound(f"No account has the scope {scope!r}.", scope=scope)
         totals = [
@@ -115,8 +116,7 @@ class TrialBalance(APIView):
             for currency, (debit, credit) in sorted(trial.totals().items())
         ]
         body = {
-            "scope": scope,
-            "at": at,
+            **chosen,
             "is_balanced": trial.is_balanced,
             "totals": totals,
             "accounts": trial.accounts,

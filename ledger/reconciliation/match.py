@@ -28,7 +28,7 @@ LEFT JOIN recon_output o ON o.txid = c.txid AND o.vout = c.vout
 FULL JOIN (
     SELECT p.reference, sum(p.amount)::bigint AS amount
     FROM ledger_posting p JOIN ledger_account a ON a.id = p.account_id
-    WHERE a.code = %(in_transit)s AND p.reference IS NOT NULL
+    WHERE a.code = %(in_transit)s AND p.layer = 'settled' AND p.reference IS NOT NULL
     GROUP BY p.reference HAVING sum(p.amount) <> 0
 ) b ON b.reference = c.payment_id
 """
@@ -77,7 +77,7 @@ FROM (
 FULL JOIN (
     SELECT e.source_ref, sum(p.amount)::bigint AS amount
     FROM ledger_posting p JOIN ledger_account a ON a.id = p.account_id JOIN ledger_entry e ON e.id = p.entry_id
-    WHERE a.code = %(hot_wallet)s AND e.source_ref LIKE 'outpoint:%%'
+    WHERE a.code = %(hot_wallet)s AND p.layer = 'settled' AND e.source_ref LIKE 'outpoint:%%'
     GROUP BY e.source_ref HAVING sum(p.amount) <> 0
 ) b ON b.source_ref = o.source_ref
 WHERE coalesce(b.amount, 0) <> coalesce(o.amount_sat, 0)
@@ -108,7 +108,7 @@ FROM (
 LEFT JOIN (
     SELECT e.source_ref, sum(p.amount)::bigint AS amount
     FROM ledger_posting p JOIN ledger_account a ON a.id = p.account_id JOIN ledger_entry e ON e.id = p.entry_id
-    WHERE a.code = %(network_fees)s GROUP BY e.source_ref
+    WHERE a.code = %(network_fees)s AND p.layer = 'settled' GROUP BY e.source_ref
 ) b ON b.source_ref = 'payout:' || p.payout_id
 WHERE b.amount IS DISTINCT FROM p.paid_sat OR p.fee_sat IS DISTINCT FROM p.paid_sat
 """
@@ -116,7 +116,7 @@ WHERE b.amount IS DISTINCT FROM p.paid_sat OR p.fee_sat IS DISTINCT FROM p.paid_
 BALANCE = """
 SELECT
     (SELECT coalesce(sum(p.amount), 0) FROM ledger_posting p JOIN ledger_account a ON a.id = p.account_id
-        WHERE a.code = %(hot_wallet)s)::bigint,
+        WHERE a.code = %(hot_wallet)s AND p.layer = 'settled')::bigint,
     (SELECT coalesce(sum(p.payments_sat + p.fee_sat), 0) FROM recon_payout p
         LEFT JOIN recon_tx t ON t.txid = p.txid WHERE t.txid IS NULL)::bigint
 """

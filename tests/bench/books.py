@@ -50,6 +50,7 @@ def post_ours(entries: int) -> float:
                 idempotency_key=f"bench:{number}",
                 lines=[Line(accounts.hot_wallet, 1 + number), Line(accounts.appropriation, -1 - number)],
                 effective_at=now,
+                actor="bench",
             )
             for number in range(at, min(at + BATCH, entries))
         )

@@ -39,7 +39,7 @@ UNION ALL SELECT 'intervention', id, status FROM payments_intervention
 UNBALANCED = """
 SELECT e.id FROM ledger_entry e LEFT JOIN ledger_posting p ON p.entry_id = e.id
 LEFT JOIN ledger_account a ON a.id = p.account_id
-GROUP BY e.id, a.currency HAVING coalesce(sum(p.amount), 1) <> 0
+GROUP BY e.id, a.currency, p.layer HAVING coalesce(sum(p.amount), 1) <> 0
 """
 SAME_PEOPLE = """
 SELECT id FROM payments_disbursement
@@ -48,7 +48,7 @@ WHERE made_by_id = approved_by_id OR made_by_id = released_by_id OR approved_by_
 BOOKS = """
 SELECT split_part(a.code, ':', 2) AS account, substr(split_part(a.code, ':', 3), 2)::bigint AS program_id,
     coalesce(sum(p.amount), 0)::bigint AS sat
-FROM ledger_account a LEFT JOIN ledger_posting p ON p.account_id = a.id
+FROM ledger_account a LEFT JOIN ledger_posting p ON p.account_id = a.id AND p.layer = 'settled'
 WHERE a.code LIKE 'Assets:HotWallet:P%' OR a.code LIKE 'Expenses:NetworkFees:P%'
 GROUP BY a.code
 """

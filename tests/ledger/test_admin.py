@@ -120,6 +120,7 @@ def post_entries(count: int, *, lines: int = 2, first: int = 0) -> list[int]:
             lines=[Line(CODES.hot_wallet, 5), Line(CODES.appropriation, -5)] * (lines // 2),
             effective_at=NOON,
             source_ref=f"outpoint:{first + n}",
+            actor="engine",
         )
         for n in range(count)
     )
@@ -205,13 +206,13 @@ class TestTrialBalance:
 
     def test_looks_back_in_time_and_at_one_scope(self, reader: Client, world: World) -> None:
         chart.open_program(8)
-        text = text_of(reader, TRIAL_BALANCE, {"scope": SCOPE, "at": "2020-01-01T00:00"})
+        text = text_of(reader, TRIAL_BALANCE, {"scope": SCOPE, "as_of": "2020-01-01T00:00"})
         assert "1,000,000 sat" not in text
         assert "Assets:HotWallet:P8" not in text
         assert "Assets:HotWallet:P7" in text
 
     def test_says_what_is_no_time(self, reader: Client, world: World) -> None:
-        assert "Enter a valid date/time." in text_of(reader, TRIAL_BALANCE, {"at": "yesterday"})
+        assert "Enter a valid date/time." in text_of(reader, TRIAL_BALANCE, {"as_of": "yesterday"})
 
     def test_says_when_there_is_no_account(self, reader: Client) -> None:
         assert "No account yet." in text_of(reader, TRIAL_BALANCE)

@@ -86,6 +86,9 @@ def refusal(client: APIClient, path: str, query: dict[str, object] | None = None
     return answer.status_code, body["errors"][0]["code"] if "errors" in body else body["code"]
 
 
+UNCLASSIFIED = {"entity": "", "function": "", "object": "", "fund": "", "project": ""}
+
+
 def post_entries(count: int, *, lines: int = 2, first: int = 0) -> list[int]:
     """Post entries an hour apart."""
     chart.open_program(7)
@@ -97,6 +100,7 @@ def post_entries(count: int, *, lines: int = 2, first: int = 0) -> list[int]:
             lines=[Line(CODES.hot_wallet, 5), Line(CODES.appropriation, -5)] * (lines // 2),
             effective_at=NOON + timedelta(hours=first + n),
             source_ref=f"outpoint:{first + n}",
+            actor="engine",
         )
         for n in range(count)
     )
@@ -173,6 +177,7 @@ class TestAccounts:
             "currency": "BTC",
             "scale": 8,
             "balance": 3_000,
+            **UNCLASSIFIED,
         }
 
     def test_filters_and_pages(self, client: APIClient, world: World) -> None:
@@ -228,6 +233,7 @@ class TestEntries:
             "source_ref": "payout:1",
             "actor": "engine",
             "approver": "",
+            "original_at": None,
             "reversal_of_id": None,
             "reversed_by_id": None,
             "block_hash": "",
@@ -344,7 +350,7 @@ class TestTrialBalance:
     def test_shows_debits_and_credits_of_a_scope(self, client: APIClient, world: World) -> None:
         chart.open_program(8)
         trial = get(client, "trial-balance/", scope=SCOPE)
-        assert (trial["scope"], trial["at"], trial["is_balanced"]) == ("program:7", None, True)
+        assert (trial["scope"], trial["as_of"], trial["is_balanced"]) == ("program:7", None, True)
         assert trial["totals"] == [{"currency": "BTC", "debit": 1_003_300, "credit": 1_003_300}]
         assert trial["accounts"][0] == {
             "code": "Assets:HotWallet:P7",
@@ -355,6 +361,7 @@ class TestTrialBalance:
             "debit": 1_000_000,
             "credit": 3_300,
             "balance": 996_700,
+            **UNCLASSIFIED,
         }
         assert [account["balance"] for account in trial["accounts"]] == [
             996_700,
@@ -368,10 +375,10 @@ class TestTrialBalance:
 
     def test_looks_back_in_time(self, client: APIClient) -> None:
         post_entries(3)
-        trial = get(client, "trial-balance/", at="2026-11-24T13:00:00Z")
+        trial = get(client, "trial-balance/", as_of="2026-11-24T13:00:00Z")
         assert trial["totals"] == [{"currency": "BTC", "debit": 10, "credit": 10}]
-        assert trial["at"] == "2026-11-24T13:00:00Z"
-        trial = get(client, "trial-balance/", at="0001-01-01T00:00:00Z")
+        assert trial["as_of"] == "2026-11-24T13:00:00Z"
+        trial = get(client, "trial-balance/", as_of="0001-01-01T00:00:00Z")
         assert trial["totals"] == [{"currency": "BTC", "debit": 0, "credit": 0}]
 
     def test_takes_one_statement(self, client: APIClient, world: World) -> None:
@@ -384,7 +391,7 @@ class TestTrialBalance:
             ({"scope": " program:7"}, (404, "not_found")),
             ({"scope": "a\0"}, (400, "null_characters_not_allowed")),
             ({"scope": ""}, (400, "blank")),
-            ({"at": "yesterday"}, (400, "invalid")),
+            ({"as_of": "yesterday"}, (400, "invalid")),
             ({"when": "now"}, (400, "unknown_parameter")),
         ],
     )

@@ -62,7 +62,7 @@ class TestTrialBalance:
     def test_gives_the_same_as_json(self, world: World) -> None:
         code, found = run_json("trial_balance", "--scope", SCOPE)
         assert code == 0
-        assert (found["scope"], found["at"], found["is_balanced"]) == (SCOPE, None, True)
+        assert (found["scope"], found["as_of"], found["is_balanced"]) == (SCOPE, None, True)
         assert found["totals"] == {"BTC": {"debit": 1_003_300, "credit": 1_003_300}}
         assert {account["code"]: account["balance"] for account in found["accounts"]} == {
             "Assets:HotWallet:P7": 996_700,
@@ -82,8 +82,8 @@ class TestTrialBalance:
         ],
     )
     def test_looks_back_to_a_time(self, world: World, at: str, read: str) -> None:
-        code, found = run_json("trial_balance", "--at", at)
-        assert (code, found["at"]) == (0, read)
+        code, found = run_json("trial_balance", "--as-of", at)
+        assert (code, found["as_of"]) == (0, read)
         assert found["totals"] == {"BTC": {"debit": 0, "credit": 0}}
 
     def test_exits_1_when_debits_and_credits_differ(
@@ -97,7 +97,7 @@ class TestTrialBalance:
         assert text.rstrip().endswith("DEBITS AND CREDITS DIFFER.")
         assert run_json("trial_balance")[0] == 1
 
-    @pytest.mark.parametrize("arguments", [["--at", "yesterday"], ["--scope", "program:8"]])
+    @pytest.mark.parametrize("arguments", [["--as-of", "yesterday"], ["--scope", "program:8"]])
     def test_refuses_what_it_cannot_read(self, world: World, arguments: list[str]) -> None:
         with pytest.raises(CommandError):
             call_command("trial_balance", *arguments)

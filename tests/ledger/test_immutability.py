@@ -50,7 +50,7 @@ WHERE a.code = 'Assets:HotWallet:P7'
 NEW_ENTRY = """
 INSERT INTO ledger_entry (kind, scope, idempotency_key, input_hash, effective_at, memo, source_ref, actor, approver,
     block_hash)
-VALUES ('funding', 'program:7', 'raw', '\\x00', now(), '', '', '', '', '') RETURNING id
+VALUES ('funding', 'program:7', 'raw', '\\x00', now(), '', '', 'tester', '', '') RETURNING id
 """
 NEW_LINE = """
 INSERT INTO ledger_posting (entry_id, account_id, amount)
@@ -156,7 +156,7 @@ class TestNewEntry:
     @pytest.mark.parametrize("amounts", [(5, -4), (5, 5), (-1, 2), (2**62, -(2**62) + 1)])
     def test_must_balance(self, amounts: tuple[int, int]) -> None:
         before = everything()
-        with refused(f"its BTC lines sum to {sum(amounts)}"):
+        with refused(f"its settled BTC lines sum to {sum(amounts)}"):
             run(NEW_ENTRY)
             run(BOTH_LINES, list(amounts))
         assert everything() == before
@@ -164,7 +164,7 @@ class TestNewEntry:
     def test_must_balance_in_each_currency(self) -> None:
         Account.objects.create(code="Assets:Rupees", name="Rupees", kind="asset", currency="PKR", scale=2)
         before = everything()
-        with refused(r"its (PKR|BTC) lines sum to -?5"):
+        with refused(r"its settled (PKR|BTC) lines sum to -?5"):
             run(NEW_ENTRY)
             run(BOTH_LINES.replace("Assets:InTransit:P7", "Assets:Rupees"), [5, -5])
         assert everything() == before
@@ -191,7 +191,7 @@ class TestNewEntry:
 
     def test_gets_its_lines_in_one_statement(self) -> None:
         before = everything()
-        with refused("its BTC lines sum to 5"):
+        with refused("its settled BTC lines sum to 5"):
             run(NEW_ENTRY)
             run(NEW_LINE, [5, CODES.hot_wallet])
             run(NEW_LINE, [-5, CODES.in_transit])

@@ -224,6 +224,7 @@ def book(key: str, lines: list[books.Line], source_ref: str = "") -> None:
                 lines=lines,
                 effective_at=timezone.now(),
                 source_ref=source_ref,
+                actor="tester",
             )
         ]
     )

@@ -71,6 +71,7 @@ def post(ministry: Ministry, debit: str, credit: str, reference: int | None = No
                 lines=[books.Line(accounts[debit], 500, reference), books.Line(accounts[credit], -500)],
                 effective_at=timezone.now(),
                 source_ref=ref,
+                actor="tester",
             )
         ]
     )

@@ -13,28 +13,38 @@ from rich.console import Console
 from rich.table import Table
 
 from ledger import books
+from ledger.models import Layer
 
 
 class Command(BaseCommand):
     """``manage.py trial_balance``: exits 1 when debits and credits differ."""
 
-    help = "Print the trial balance, of all programs or of one scope, now or as of a time."
+    help = "Print the trial balance, of all programs or of one scope, now, as of a time, or as known at one."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--scope", help="one scope such as program:1, instead of all")
-        parser.add_argument("--at", help="as of this time, such as 2026-11-24T12:00:00Z; UTC unless it says")
+        parser.add_argument(
+            "--as-of", help="what took effect up to a time, such as 2026-11-24T12:00:00Z; UTC unless it says"
+        )
+        parser.add_argument("--known-at", help="what was written up to a time")
+        parser.add_argument("--layer", choices=Layer.values, default=Layer.SETTLED.value)
         parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        at = _read_time(options["at"])
-        trial = books.trial_balance(scope=options["scope"], at=at)
+        chosen = {
+            "scope": options["scope"],
+            "as_of": _read_time(options["as_of"]),
+            "known_at": _read_time(options["known_at"]),
+            "layer": options["layer"],
+        }
+        trial = books.trial_balance(**chosen)
         if not trial.accounts:
             where = "" if options["scope"] is None else f" in {options['scope']}"
             raise CommandError(f"No accounts are open{where}.")
         if options["json"]:
-            self.stdout.write(json.dumps(_as_dict(trial, options["scope"], at), indent=2))
+            self.stdout.write(json.dumps(_as_dict(trial, chosen), indent=2, default=datetime.isoformat))
         else:
-            self.stdout.write(_as_table(trial, at))
+            self.stdout.write(_as_table(trial, chosen))
         if not trial.is_balanced:
             sys.exit(1)
 
@@ -49,10 +59,9 @@ def _read_time(text: str | None) -> datetime | None:
     return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _as_dict(trial: books.TrialBalance, scope: str | None, at: datetime | None) -> dict[str, Any]:
+def _as_dict(trial: books.TrialBalance, chosen: dict[str, Any]) -> dict[str, Any]:
     return {
-        "scope": scope,
-        "at": None if at is None else at.isoformat(),
+        **chosen,
         "is_balanced": trial.is_balanced,
         "totals": {
             currency: {"debit": debit, "credit": credit}
@@ -62,9 +71,13 @@ def _as_dict(trial: books.TrialBalance, scope: str | None, at: datetime | None) 
     }
 
 
-def _as_table(trial: books.TrialBalance, at: datetime | None) -> str:
+def _as_table(trial: books.TrialBalance, chosen: dict[str, Any]) -> str:
     """Render accounts with their net balance on the side where it stands, in satoshis or smallest units."""
-    table = Table("Account", "Name", title=f"Trial balance {'now' if at is None else at.isoformat()}")
+    as_of, known_at, layer = chosen["as_of"], chosen["known_at"], chosen["layer"]
+    title = f"Trial balance {'now' if as_of is None else as_of.isoformat()}"
+    title += "" if known_at is None else f", as known at {known_at.isoformat()}"
+    title += "" if layer == Layer.SETTLED else f", {layer}"
+    table = Table("Account", "Name", title=title)
     for heading in ("Debits", "Credits", "Balance Dr", "Balance Cr"):
         table.add_column(heading, justify="right", no_wrap=True)
     for account in trial.accounts:

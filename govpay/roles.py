@@ -1,0 +1,49 @@
+"""What each database role may do, table by table; the owner of the tables may do everything and runs nothing."""
+
+from collections.abc import Iterable
+
+from ledger import grants
+
+APPLICATION, SEALER, AUDITOR = "govpay_app", "govpay_sealer", "govpay_auditor"
+EVERYTHING = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+# Histories and facts that the application may add to and read, but neither change nor take away.
+APPEND_ONLY = {
+    "payments_statuschange": ["SELECT", "INSERT"],
+    "payments_chainfact": ["SELECT", "INSERT"],
+    # A version's signed bytes come later, once; a trigger refuses to change them.
+    "payments_payouttx": ["SELECT", "INSERT", "UPDATE (raw, signed_at, vsize_vb)"],
+    "payments_changeoutput": ["SELECT", "INSERT"],
+    "payments_partialsignature": ["SELECT", "INSERT"],
+    "payments_manifestsignature": ["SELECT", "INSERT"],
+    "payments_installation": ["SELECT", "INSERT"],
+    "payments_intake": ["SELECT", "INSERT"],
+    "payments_intakeerror": ["SELECT", "INSERT"],
+    "django_migrations": ["SELECT"],
+} | grants.TABLE_GRANTS
+# Passwords and tokens, which let somebody in; what is kept of people; answers that may quote either. A table without
+# columns is hidden whole.
+SECRETS: dict[str, list[str]] = {
+    "auth_user": ["password"],
+    "django_session": [],
+    "knox_authtoken": [],
+    "govpay_idempotencyrecord": ["body"],
+    "payments_beneficiary": ["personal"],
+} | grants.AUDITOR_HIDDEN
+
+
+def application(table: str) -> list[str]:
+    """Return what the application may do with a table."""
+    return APPEND_ONLY.get(table, EVERYTHING)
+
+
+def sealer(table: str) -> list[str]:
+    """Return what the sealer may do with a table: nothing outside the ledger."""
+    return grants.SEALER_GRANTS.get(table, [])
+
+
+def auditor(table: str, columns: Iterable[str]) -> list[str]:
+    """Return what an auditor may do with a table: read every column that is no secret."""
+    if table not in SECRETS:
+        return ["SELECT"]
+    shown = ", ".join(f'"{column}"' for column in columns if column not in SECRETS[table])
+    return [f"SELECT ({shown})"] if SECRETS[table] else []
