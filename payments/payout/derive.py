@@ -27,7 +27,7 @@ from payments.states import PAYOUT_CLOSED, DisbursementStatus, PaymentStatus, Pa
 log = structlog.get_logger(__name__)
 
 S = PayoutStatus
-# The longest way: settled, mined, sent, voided. One more round finds that nothing is left.
+# The longest way: settled, mined, sent, voided. One more round finds that nothing is left; if not, the next visit goes on.
 MOST_ROUNDS = 5
 # Its bytes go out again at the next visit.
 AT_ONCE: dict[str, Any] = {"due_at": None, "offers": 0, "attempts": 0, "sent_height": None}
@@ -52,11 +52,11 @@ def _derive_payouts() -> None:
         for _ in range(MOST_ROUNDS):
             steps = facts.list_steps(tip.height)
             if not steps:
+                Block.objects.filter(pk=tip.pk).update(is_derived=True)
                 break
             moved.update(_take(steps))
         _level(moved)
         release.release_added(tip.height + 1 - facts.FINAL_DEPTH)
-        Block.objects.filter(pk=tip.pk).update(is_derived=True)
 
 
 def _take(steps: Sequence[facts.Step]) -> list[int]:

@@ -148,6 +148,18 @@ class TestDerive:
         spend(payout, OURS, TIP + 1)
         assert facts.list_steps(TIP) == [facts.Step(payout.pk, S.SENT, S.MINED)]
 
+    def test_goes_on_at_the_same_tip_when_its_rounds_did_not_suffice(
+        self, program: Program, tip: Block, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(derive, "MOST_ROUNDS", 1)
+        payout = make_payout(program, S.SENT)
+        spend(payout, OURS, TIP)
+        for status, is_derived in ((S.MINED, False), (S.SETTLED, False), (S.SETTLED, True)):
+            derive.derive()
+            payout.refresh_from_db()
+            tip.refresh_from_db()
+            assert (payout.status, tip.is_derived) == (status, is_derived)
+
     @pytest.mark.parametrize("is_child", [True, False])
     def test_gives_up_what_spends_a_version_that_lost_once_the_winner_is_final(
         self, program: Program, officer: User, tip: Block, is_child: bool
