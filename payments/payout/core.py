@@ -27,10 +27,11 @@ class Snapshot:
     """A payout as the store has it now.
 
     ``signed`` is the newest version whose signed bytes are stored (in a payout that is given up: the newest void), and
-    ``txids`` names all of them. ``is_pending``: its current version waits for a signature. ``brake`` says why nothing may
-    be committed, signed or sent now: a global stop, a halted wallet, a reissue of what may confirm after all, a child of
-    what is given up; empty when the way is free. ``attempts`` counts
-    failures in a row, ``offers`` how often in a row a node had the bytes. ``is_bump``: its current version is a fee bump.
+    ``txids`` names all versions, for signers elsewhere may send one that we never saw signed. ``is_pending``: its current
+    version waits for a signature. ``brake`` says why nothing may be committed, signed or sent now: a global stop, a halted
+    wallet, a reissue of what may confirm after all, a child of what is given up; empty when the way is free. ``attempts``
+    counts failures in a row, ``offers`` how often in a row a node had the bytes. ``is_bump``: its current version is a fee
+    bump.
     """
 
     payout_id: int

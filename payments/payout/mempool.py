@@ -2,7 +2,6 @@
 
 import structlog
 from django.contrib.postgres.aggregates import ArrayAgg
-from django.db.models import Q
 
 from payments import doorbell
 from payments.models import Payout
@@ -17,9 +16,8 @@ def offer_forgotten(client: node.Node) -> None:
 
     A payout that the node refused since then has its own delays and is left to them.
     """
-    signed = Q(txs__raw__isnull=False)
     rested = Payout.objects.filter(status__in=[PayoutStatus.SENT, PayoutStatus.VOIDING], offers__gt=0)
-    txids = dict(rested.annotate(txids=ArrayAgg("txs__txid", filter=signed)).values_list("pk", "txids"))
+    txids = dict(rested.annotate(txids=ArrayAgg("txs__txid")).values_list("pk", "txids"))
     lacking = client.mempool_lacks([txid for found in txids.values() for txid in found])
     forgotten = sorted(pk for pk, found in txids.items() if lacking.issuperset(found))
     if not forgotten:

@@ -21,7 +21,7 @@ from payments.states import PaymentStatus, PayoutStatus
 SNAPSHOT = """
 SELECT p.lease_until < clock_timestamp() + make_interval(secs => %s), p.status,
     coalesce(p.due_at <= clock_timestamp(), true), p.attempts, p.offers, c.raw IS NULL,
-    ARRAY(SELECT t.txid FROM payments_payouttx t WHERE t.payout_id = p.id AND t.raw IS NOT NULL), s.txid, s.raw,
+    ARRAY(SELECT t.txid FROM payments_payouttx t WHERE t.payout_id = p.id), s.txid, s.raw,
     coalesce(c.kind = 'bump', false), coalesce(s.kind = 'bump', false),
     coalesce(
         (SELECT 'The engine is stopped: ' || reason FROM payments_stop WHERE is_open),

@@ -9,7 +9,7 @@ from django.utils import timezone
 from ledger.reconciliation.service import reconcile
 from payments.models import Alarm, Payment, Payout, PayoutTx, PayoutTxKind, SigningRequest, StatusChange
 from payments.onchain import node, returned
-from payments.payout import bump, chain, dispatch, engine, rounds, signing, store, wallets
+from payments.payout import bump, chain, dispatch, engine, mempool, rounds, signing, store, wallets
 from payments.services import bundles, interventions
 from payments.services import signing as service
 from payments.signer import bundle
@@ -164,6 +164,27 @@ class TestSender:
         treasury.ministry.mine(5)
         (run,) = reconcile(scope=treasury.ministry.program.scope, now=timezone.now())
         assert (run.status, run.reason) == ("clean", "")
+        treasury.ministry.judge(exactly=True)
+
+    def test_of_a_newer_version_than_we_have_signed_is_no_stranger(self, treasury: Treasury) -> None:
+        payout, first = treasury.seal()
+        treasury.sign(first, 0, 1)
+        version = raise_fee(payout, 9_000)
+        send_elsewhere(treasury, treasury.request(payout))
+        assert not node.connect().mempool_has(first.version.txid)
+        for _ in range(2):
+            Payout.objects.update(due_at=None)
+            dispatch.advance(payout_id=payout.pk)
+        found = read(payout)
+        assert found.status == PayoutStatus.SENT
+        assert found.problem == f"The node keeps another version, {version.txid}."
+        # Nothing of it was forgotten: it rests as long as any payout.
+        mempool.offer_forgotten(node.connect())
+        assert read(payout).offers == found.offers > 0
+        assert Alarm.objects.count() == 0
+        treasury.ministry.mine(6)
+        found = read(payout)
+        assert (found.status, found.mined_txid) == (PayoutStatus.SETTLED, version.txid)
         treasury.ministry.judge(exactly=True)
 
 

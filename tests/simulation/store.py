@@ -134,7 +134,7 @@ class MemoryStore:
         return core.Snapshot(
             payout_id,
             payout.status,
-            txids=frozenset(version.txid for version in signed),
+            txids=frozenset(version.txid for version in payout.versions),
             signed=core.Version(newest.txid, newest.raw) if newest and newest.raw else None,
             is_pending=payout.current.raw is None,
             is_due=payout.due_at <= self.now,
