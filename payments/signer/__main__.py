@@ -21,7 +21,7 @@ from payments.signer import (
     screen,
     vault,
 )
-from payments.signer.refusal import NotConfirmed, Refusal, StoreFailed, Unreadable
+from payments.signer.refusal import NotConfirmed, Refusal, StoreFailed, Unreadable, plain
 
 EXIT_CODES = """\
 exit codes:
@@ -46,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         args.run(args, console)
     except Refusal as refusal:
         console.file.flush()
-        print(f"refused ({refusal.code}): {refusal.message}", file=sys.stderr)  # noqa: T201 - it is a program.
+        # A message may quote a bundle or a device, and neither may write over the screen.
+        print(f"refused ({refusal.code}): {plain(refusal.message)}", file=sys.stderr)  # noqa: T201 - it is a program.
         return refusal.exit_status
     except sqlite3.Error as error:
         print(f"refused (store_unreadable): The store does not work: {error}", file=sys.stderr)  # noqa: T201
@@ -102,8 +103,8 @@ def _descriptor(args: argparse.Namespace, console: Console) -> None:
 
 def _devices(args: argparse.Namespace, console: Console) -> None:
     for device in hwi.enumerate_(config.require_test_network(args.network)):
-        state = device.get("error") or "ready"
-        console.print(f"{device.get('fingerprint') or '--------'}  {device.get('model', '?')}: {state}")
+        state = device.error or "ready"
+        console.print(plain(f"{device.fingerprint or '--------'}  {device.model}: {state}"))
 
 
 def _init(args: argparse.Namespace, console: Console) -> None:
@@ -145,6 +146,7 @@ def _approve(args: argparse.Namespace, console: Console) -> None:
         raise Refusal(
             "manifest_other", f"This manifest's SHA-256 is {found.sha256.hex()}, not the one you named."
         )
+    config.require_test_network(found.header.network)
     screen.show_manifest(console, found.header, found.sha256, summary)
     screen.confirm(console, "approve")
     signature = approver.sign(about, vault.ask("Passphrase", args.passphrase_fd), found.sha256)

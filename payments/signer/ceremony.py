@@ -10,6 +10,8 @@ from payments.signer import config, descriptor, keys, store
 from payments.signer.refusal import KeyRefused, Unreadable
 
 KEY_FILE = "key.json"
+# A node looks through so many addresses in a minute or two.
+CHANGE_INDEX = 100_000
 ALL_KINDS = ("original", "bump", "void", "child", "consolidation")
 
 
@@ -53,9 +55,11 @@ def set_up(
         "approvers": {"needed": approvals_needed, "keys": dict(_approver(text) for text in approvers)},
         "caps": {
             **caps,
+            "change_index": CHANGE_INDEX,
             "kinds": list(ALL_KINDS),
             "is_attended": True,
-            "needs_previous_txs": False,
+            # One signer is protected by its own memory; several could be told different amounts.
+            "needs_previous_txs": found.is_multisig,
             "may_accept": [],
         },
     }

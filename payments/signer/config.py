@@ -30,6 +30,7 @@ _KEYS: dict[str, type] = {
 class Caps:
     """The most that is signed: satoshis a tx, a UTC day, and for fees; sat/vB; fees in 1/10,000 of what is paid.
 
+    ``change_index`` is the last place of the change chain that money goes to, where whoever restores the wallet looks.
     ``is_attended``: a person at the screen must confirm each tx. ``may_accept`` names refusals that they may overrule.
     """
 
@@ -38,6 +39,7 @@ class Caps:
     fee_sat: int
     feerate_sat_vb: int
     fee_share_bps: int
+    change_index: int
     kinds: tuple[str, ...]
     is_attended: bool
     needs_previous_txs: bool
@@ -66,8 +68,12 @@ def read(home: Path) -> Config:
     """Return the configuration in the signer's home; raise Unreadable with the setting that is missing or wrong."""
     path = home / FILE
     try:
-        if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise Unreadable("config_permissions", f"{path} can be written by others; make it yours alone.")
+        # Whoever may write in the folder may put another file, or an older store, in a file's place.
+        for mine in (home, path):
+            if mine.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise Unreadable(
+                    "config_permissions", f"{mine} can be written by others; make it yours alone."
+                )
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise Unreadable("config_missing", f"There is no {path}; make it with `init`.") from error
@@ -81,6 +87,7 @@ def parse(content: dict[str, Any], home: Path) -> Config:
     top = _table(content, "the file", _KEYS)
     network = require_test_network(top["network"])
     found = descriptor.parse(top["descriptor"])
+    _require_overlap(found)
     key = _table(top["key"], "key", {"fingerprint": str, "path": str}, {"file": str})
     approvers, needed = _approvers(top["approvers"])
     return Config(
@@ -102,6 +109,16 @@ def require_test_network(network: str) -> str:
         code = "network_main" if network in ("main", "mainnet", "bitcoin") else "network"
         raise Refusal(code, f"This signs on {', '.join(NETWORKS)} only, not on {network[:40]!r}.")
     return network
+
+
+def _require_overlap(found: Descriptor) -> None:
+    """Refuse a wallet where two groups of signers who share nobody suffice: no memory would know of both."""
+    if 2 * found.needed <= len(found.keys):
+        raise Unreadable(
+            "config_overlap",
+            f"{found.needed} of {len(found.keys)} keys sign in this wallet: two groups of signers could pay the same "
+            "people, each without knowing of the other. More than half of the keys must be needed.",
+        )
 
 
 def key_of(found: Descriptor, fingerprint: str, path: str) -> Key:
@@ -129,7 +146,7 @@ def _approvers(value: dict[str, Any]) -> tuple[dict[bytes, str], int]:
 
 
 def _caps(value: dict[str, Any]) -> Caps:
-    figures = ("tx_sat", "day_sat", "fee_sat", "feerate_sat_vb", "fee_share_bps")
+    figures = ("tx_sat", "day_sat", "fee_sat", "feerate_sat_vb", "fee_share_bps", "change_index")
     types: dict[str, type] = dict.fromkeys(figures, int)
     rest = {"kinds": list, "is_attended": bool, "needs_previous_txs": bool, "may_accept": list}
     table = _table(value, "caps", types | rest)

@@ -88,10 +88,9 @@ def parse(text: str) -> Descriptor:
         Key(bytes.fromhex(fingerprint), parse_path(f"m{path}"), xpub)
         for fingerprint, path, xpub in re.findall(_KEY, text)
     )
-    if len({(key.fingerprint, key.path) for key in keys}) != len(keys) or len({k.xpub for k in keys}) != len(
-        keys
-    ):
-        raise Unreadable("descriptor", "The descriptor has a key twice.")
+    # Two keys under one master key are one signer, who would count twice.
+    if len({key.fingerprint for key in keys}) != len(keys) or len({key.xpub for key in keys}) != len(keys):
+        raise Unreadable("descriptor", "The descriptor has a key twice, or two keys of one signer.")
     return Descriptor(text, keys, int(multiple.group(1)) if multiple else 1, parsed)
 
 

@@ -92,7 +92,12 @@ class Desk:
         return keys.open_master(self.config.key_file, passphrase, self.config.key)
 
     def _signed(self, examined: Examined, master: Any) -> str:
-        given = examined.bundle.psbt
+        given = psbt.pure(
+            examined.bundle.psbt,
+            self.config.descriptor,
+            [(branch, child) for _, branch, child in examined.keys],
+            {change.vout: change.index for change in examined.change},
+        )
         if master is None:
             fingerprint = self.config.key.fingerprint.hex()
             returned = hwi.sign(given, network=self.config.network, fingerprint=fingerprint)

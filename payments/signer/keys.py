@@ -31,17 +31,12 @@ def save(path: Path, secret: str, *, network: str, derivation: str, passphrase: 
     secret = " ".join(secret.split())
     master = _master(secret)
     fingerprint = bytes(wallycore.bip32_key_get_fingerprint(master)).hex()
-    account = (
-        wallycore.bip32_key_from_parent_path(master, list(steps), wallycore.BIP32_FLAG_KEY_PRIVATE)
-        if (steps)
-        else master
-    )
     about = {
         "kind": KIND,
         "network": network,
         "fingerprint": fingerprint,
         "path": descriptor.path_text(steps),
-        "xpub": str(wallycore.bip32_key_to_base58(account, wallycore.BIP32_FLAG_KEY_PUBLIC)),
+        "xpub": _xpub(master, steps),
     }
     vault.write(path, secret.encode(), passphrase, about)
     return read(path)
@@ -61,9 +56,20 @@ def open_master(path: Path, passphrase: bytes, key: descriptor.Key) -> Any:
     """Return the master private key of the file; raise KeyRefused unless it is the descriptor's key."""
     content = read(path)
     master = _master(vault.open_(content, passphrase).decode())
-    if bytes(wallycore.bip32_key_get_fingerprint(master)) != key.fingerprint:
+    # A fingerprint has four bytes only, and says nothing of the key that stands behind it in the descriptor.
+    if (
+        bytes(wallycore.bip32_key_get_fingerprint(master)) != key.fingerprint
+        or _xpub(master, key.path) != key.xpub
+    ):
         raise KeyRefused("key_other", "The key file holds another key than the configured one.")
     return master
+
+
+def _xpub(master: Any, steps: tuple[int, ...]) -> str:
+    """Return the extended public key below a master key."""
+    flags = wallycore.BIP32_FLAG_KEY_PRIVATE
+    account = wallycore.bip32_key_from_parent_path(master, list(steps), flags) if steps else master
+    return str(wallycore.bip32_key_to_base58(account, wallycore.BIP32_FLAG_KEY_PUBLIC))
 
 
 def _master(secret: str) -> Any:

@@ -24,6 +24,7 @@ class Past:
     earlier: tuple[Signed, ...]
     day_spent_sat: int
     now: datetime
+    of_list: store.ListPast
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,8 @@ def recall(memory: store.Store, examined: Examined, *, now: datetime) -> Past:
         payment_ids={paid.line.payment_id for paid in examined.payments} | reissued,
         outpoints=examined.inputs,
     )
-    return Past(tuple(earlier), memory.spent_sat(store.stamp(now)[:10]), now)
+    of_list = memory.of_list(_list_name(examined)) if examined.manifest else store.ListPast()
+    return Past(tuple(earlier), memory.spent_sat(store.stamp(now)[:10]), now, of_list)
 
 
 def judge(examined: Examined, past: Past, config: Config, *, accepted: Sequence[str] = ()) -> Judged:
@@ -64,6 +66,7 @@ def judge(examined: Examined, past: Past, config: Config, *, accepted: Sequence[
     notes: list[str] = []
     _check_payments(record, past)
     _check_payout(record, past)
+    _check_list(examined, record, past.of_list)
     if repeated:
         _check_repeat(record, repeated)
         notes.append("This signer signed this very tx before; it signs it again.")
@@ -97,7 +100,14 @@ def _record(examined: Examined, past: Past, accepted: Sequence[str]) -> Signed:
         manifest_sha256=examined.manifest.sha256.hex() if examined.manifest else "",
         signed_at=store.stamp(past.now),
         accepted=tuple(accepted),
+        listed_in=_list_name(examined) if examined.manifest else "",
     )
+
+
+def _list_name(examined: Examined) -> str:
+    assert examined.manifest is not None
+    header = examined.manifest.header
+    return f"{header.program}/{header.disbursement_id}"
 
 
 def _check_amounts(examined: Examined, past: Past) -> None:
@@ -150,6 +160,29 @@ def _check_payout(record: Signed, past: Past) -> None:
             raise Refusal("original_twice", f"{earlier.txid} was signed as the original of the same payout.")
 
 
+def _check_list(examined: Examined, record: Signed, past: store.ListPast) -> None:
+    """Hold a list to one manifest for ever, and its payouts to the fees that its approvers agreed to.
+
+    Approvers who are asked to sign "the same list again" would else agree to its people a second time, by other ids.
+    """
+    if examined.manifest is None:
+        return
+    if past.manifests - {record.manifest_sha256}:
+        raise Refusal(
+            "list_differs",
+            f"List {record.listed_in} was signed before by another manifest, {min(past.manifests)}.",
+        )
+    others_sat = sum(fee_sat for payout_id, fee_sat in past.fees.items() if payout_id != record.payout_id)
+    spent_sat = others_sat + max(record.fee_sat, past.fees.get(record.payout_id, 0))
+    ceiling_sat = examined.manifest.header.fee_ceiling_sat
+    if spent_sat > ceiling_sat:
+        raise Refusal(
+            "list_fee_cap",
+            f"With this, the payouts of list {record.listed_in} give {spent_sat} sat in fees; its approvers agreed to "
+            f"{ceiling_sat}.",
+        )
+
+
 def _check_repeat(record: Signed, repeated: list[Signed]) -> None:
     for earlier in repeated:
         said, before = ((s.payout_id, s.kind, s.inputs, s.payments) for s in (record, earlier))
@@ -195,7 +228,23 @@ def _check_reissues(examined: Examined, past: Past, accepted: Sequence[str]) -> 
                 f"Payment {paid.line.payment_id} reissues {paid.line.reissue_of}, which was signed in {before.txid}; "
                 "this signer has signed no void of that payout.",
             )
-        notes.append(
-            f"Payment {paid.line.payment_id} reissues {paid.line.reissue_of}, signed in {before.txid}."
-        )
+        note = f"Payment {paid.line.payment_id} reissues {paid.line.reissue_of}, signed in {before.txid}."
+        if not _excludes(examined, before.payout_id, past):
+            note += (
+                " The two could both confirm unless the void is buried in the chain: look for it with a node that is not "
+                "the server's, before you agree."
+            )
+        notes.append(note)
     return notes
+
+
+def _excludes(examined: Examined, payout_id: int, past: Past) -> bool:
+    """Tell whether this tx can confirm only where none confirms that pays for a payout that was given up.
+
+    It spends what the void gave back, or shares a coin with each tx that paid.
+    """
+    txs = [earlier for earlier in past.earlier if earlier.payout_id == payout_id]
+    voids = {earlier.txid for earlier in txs if earlier.kind == VOID}
+    if any(outpoint.split(":")[0] in voids for outpoint in examined.inputs):
+        return True
+    return all(examined.inputs.keys() & earlier.inputs.keys() for earlier in txs if earlier.kind != VOID)

@@ -1,12 +1,14 @@
 """Reads PSBTs (BIP174) into plain facts, and puts signatures into them."""
 
+import base64
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import wallycore
 
-from payments.signer.descriptor import Key
+from payments.signer.descriptor import CHANGE, Descriptor, Key
 from payments.signer.refusal import Refusal, Unreadable
 
 SIGHASH_ALL = 1
@@ -64,6 +66,9 @@ def decode(text: str) -> Facts:
     """Return what a base64 PSBT of version 0 holds; raise Unreadable."""
     try:
         parsed = _parse(text)
+        # The C reader stops at the end of the last map, whatever follows it.
+        if wallycore.psbt_get_length(parsed, 0) != len(base64.b64decode(text)):
+            raise ValueError("more than a PSBT")
         tx = wallycore.psbt_get_global_tx(parsed)
         raw = bytes(wallycore.tx_to_bytes(tx, 0))
         return Facts(
@@ -78,6 +83,40 @@ def decode(text: str) -> Facts:
         raise Unreadable("psbt_malformed", "This is not a PSBT of version 0 with an unsigned tx.") from error
 
 
+def pure(text: str, wallet: Descriptor, places: Sequence[tuple[int, int]], change: Mapping[int, int]) -> str:
+    """Return a PSBT of the same tx with nothing in it but what the rules checked or the descriptor says.
+
+    A device then reads no path, script or unknown field that somebody else wrote. ``places`` are branch and index of each
+    input, ``change`` the index of each output that is our own, by its position.
+    """
+    given = _parse(text)
+    made = wallycore.psbt_from_tx(wallycore.psbt_get_global_tx(given), wallycore.WALLY_PSBT_VERSION_0, 0)
+    for index, (branch, child) in enumerate(places):
+        wallycore.psbt_set_input_witness_utxo(
+            made, index, wallycore.psbt_get_input_witness_utxo(given, index)
+        )
+        previous = wallycore.psbt_get_input_utxo(given, index)
+        if previous is not None:
+            wallycore.psbt_set_input_utxo(made, index, previous)
+        if script := wallet.witness_script(branch, child):
+            wallycore.psbt_set_input_witness_script(made, index, script)
+        wallycore.psbt_set_input_sighash(made, index, SIGHASH_ALL)
+        wallycore.psbt_set_input_keypaths(made, index, _keypaths(wallet, branch, child))
+    for vout, child in change.items():
+        if script := wallet.witness_script(CHANGE, child):
+            wallycore.psbt_set_output_witness_script(made, vout, script)
+        wallycore.psbt_set_output_keypaths(made, vout, _keypaths(wallet, CHANGE, child))
+    return str(wallycore.psbt_to_base64(made, 0))
+
+
+def _keypaths(wallet: Descriptor, branch: int, child: int) -> Any:
+    found = wallycore.map_keypath_public_key_init(len(wallet.keys))
+    for key in wallet.keys:
+        public_key = wallet.public_key(key, branch, child)
+        wallycore.map_keypath_add(found, public_key, key.fingerprint, [*key.path, branch, child])
+    return found
+
+
 def sign(text: str, master: Any, keys: list[tuple[Key, int, int]]) -> str:
     """Return the PSBT with the master key's signature (SIGHASH_ALL) on every input.
 
@@ -89,8 +128,6 @@ def sign(text: str, master: Any, keys: list[tuple[Key, int, int]]) -> str:
             master, [*key.path, branch, child], wallycore.BIP32_FLAG_KEY_PRIVATE
         )
         public_key = bytes(wallycore.bip32_key_get_pub_key(private))
-        if wallycore.psbt_find_input_signature(parsed, index, public_key):
-            continue
         compact = wallycore.ec_sig_from_bytes(
             wallycore.bip32_key_get_priv_key(private),
             _digest(parsed, index),
@@ -122,8 +159,7 @@ def require_signed(given: str, returned: str, public_keys: list[bytes]) -> str:
         signature = bytes(wallycore.psbt_get_input_signature(theirs, index, position - 1))
         if not _is_valid(ours, index, public_key, signature):
             raise Refusal("signed_invalid", f"The signature on input {index} is not valid over the whole tx.")
-        if not wallycore.psbt_find_input_signature(ours, index, public_key):
-            wallycore.psbt_add_input_signature(ours, index, public_key, signature)
+        wallycore.psbt_add_input_signature(ours, index, public_key, signature)
     return str(wallycore.psbt_to_base64(ours, 0))
 
 

@@ -3,6 +3,11 @@
 from typing import Any
 
 
+def plain(text: str) -> str:
+    """Return a text that moves no cursor and hides nothing: what is not printable is written as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class Refusal(Exception):
     """Something that the signer does not do or cannot read; ``code`` is stable, ``exit_status`` tells the shell."""
 

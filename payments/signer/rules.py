@@ -243,6 +243,12 @@ def _change_index(facts: Facts, vout: int, config: Config) -> int:
             branch == descriptor.CHANGE
             and config.descriptor.script_pubkey(branch, child) == output.script_pubkey
         ):
+            if child > config.caps.change_index:
+                raise Refusal(
+                    "change_far",
+                    f"Output {vout} pays our change at {child}, beyond the cap of {config.caps.change_index}: nobody who "
+                    "restores the wallet would look there.",
+                )
             return child
     raise Refusal(
         "change_not_ours",

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import sqlite3
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ class Signed:
     """A tx that was signed, or was about to be: what it spends (satoshis by outpoint) and whom it pays.
 
     ``payments`` has payment id, script_pubkey in hex and satoshis, in the order of the outputs. ``spent_sat`` is what
-    it counts against the daily cap. ``accepted`` names the refusals that a person overruled.
+    it counts against the daily cap. ``accepted`` names the refusals that a person overruled. ``listed_in`` is the list that
+    is paid, as ``program/number``; nothing where nobody is paid.
     """
 
     txid: str
@@ -49,6 +51,15 @@ class Signed:
     manifest_sha256: str
     signed_at: str
     accepted: tuple[str, ...] = ()
+    listed_in: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListPast:
+    """What was signed for one list: the manifests that it had, and the highest fee of each of its payouts."""
+
+    manifests: frozenset[str] = frozenset()
+    fees: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +121,18 @@ class Store:
             found = {seq: self._at(seq) for seq in self._sequence(wanted)}
             wanted["payout"] |= {signed.payout_id for signed in found.values()}
         return [found[seq] for seq in sorted(found)]
+
+    def of_list(self, name: str) -> ListPast:
+        """Return what was signed for a list."""
+        rows = self._connection.execute(
+            "SELECT content ->> 'manifest_sha256', content ->> 'payout_id', max(content ->> 'fee_sat') FROM record"
+            " WHERE seq > 0 AND content ->> 'listed_in' = ? GROUP BY 1, 2",
+            (name,),
+        ).fetchall()
+        return ListPast(
+            manifests=frozenset(sha256 for sha256, _, _ in rows),
+            fees={payout_id: fee_sat for _, payout_id, fee_sat in rows},
+        )
 
     def all(self) -> Iterator[Signed]:
         """Yield every tx, oldest first."""
@@ -205,13 +228,16 @@ def open_(home: Path, *, network: str, wallet: str, descriptor: str) -> Store:
         raise StoreFailed(
             "store_missing", f"There is no store at {path}. Without its memory this signer does not sign."
         )
+    if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise StoreFailed("store_permissions", f"{path} can be written by others; make it yours alone.")
     try:
         connection = _connect(path, mode="rw")
         (about,) = connection.execute("SELECT content FROM record WHERE seq = 0").fetchone()
         found = json.loads(about)
-    except (sqlite3.DatabaseError, TypeError, ValueError) as error:
+        owner = (found["network"], found["wallet"], found["descriptor"])
+    except (sqlite3.DatabaseError, KeyError, TypeError, ValueError) as error:
         raise StoreFailed("store_unreadable", f"{path} is not a signer's store.") from error
-    if (found["network"], found["wallet"], found["descriptor"]) != (network, wallet, descriptor):
+    if owner != (network, wallet, descriptor):
         raise StoreFailed("store_of_another", f"The store at {path} belongs to another wallet.")
     return Store(connection)
 
@@ -222,7 +248,10 @@ def stamp(moment: datetime) -> str:
 
 
 def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(f"file:{path}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None)
+    # As an address, a path may hold any character; mode "rw" makes no file where there is none.
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
+    )
     # A commit returns when the disk has it, even if the power fails then.
     connection.execute("PRAGMA synchronous = FULL")
     return connection

@@ -54,13 +54,13 @@ def read(path: Path, kind: str, names: Collection[str] = ()) -> dict[str, Any]:
     Raises KeyRefused when it is no such file, or others may read it.
     """
     try:
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise KeyRefused("key_permissions", f"{path} is open to others; give it the mode 600.")
         with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise KeyRefused("key_permissions", f"{path} is open to others; give it the mode 600.")
             content = json.loads(file.read(_MAX_BYTES))
     except OSError as error:
         raise KeyRefused("key_file", f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KeyRefused("key_file", f"{path} is not a key file.") from error
     if not isinstance(content, dict) or (content.get("format"), content.get("kind")) != (FORMAT, kind):
         raise KeyRefused("key_file", f"{path} is not a {FORMAT} file of a {kind} key.")
@@ -82,6 +82,8 @@ def open_(content: dict[str, Any], passphrase: bytes) -> bytes:
         )
     except InvalidTag as error:
         raise KeyRefused("passphrase", "The passphrase is wrong, or the key file was altered.") from error
+    except MemoryError as error:
+        raise KeyRefused("key_memory", "This host has too little memory to open the key file.") from error
     except (KeyError, TypeError, ValueError) as error:
         raise KeyRefused("key_file", "The key file is damaged.") from error
 

@@ -40,13 +40,14 @@ class OfflineNode:
                 )
             outcomes = Rpc(self.node.url, wallet=name).call("importdescriptors", requests)
             assert [outcome["success"] for outcome in outcomes] == [True, True], outcomes
-        return OfflineWallet(Rpc(self.node.url, wallet=name))
+        return OfflineWallet(name, Rpc(self.node.url, wallet=name))
 
 
 class OfflineWallet:
     """One signer's wallet."""
 
-    def __init__(self, rpc: Rpc) -> None:
+    def __init__(self, name: str, rpc: Rpc) -> None:
+        self.name = name
         self.rpc = rpc
 
     def sign(self, psbt: str, *, finalize: bool = False, sighash: str = "ALL") -> str:

@@ -56,11 +56,17 @@ class Office:
         self.ministry = Ministry.open(
             deposits_sat=[1_000_000, 900_000], code=f"APART-{next(_serial)}", descriptor=self.descriptor
         )
-        program, approver = self.ministry.program, self.ministry.approver
-        self.carrier: User = factories.make_member(program, "signer")
-        trusted = f"{approver.get_username()}={approvals.public_key_of(approver).hex()}"
+        self.carrier: User = factories.make_member(self.ministry.program, "signer")
+        approver = self.ministry.approver
+        self.trusted = f"{approver.get_username()}={approvals.public_key_of(approver).hex()}"
         for host in self.hosts:
-            host.init(self.descriptor, "--approver", trusted, wallet=program.wallet.name, code=program.code)
+            self.set_up(host)
+
+    def set_up(self, host: Host, *options: str) -> None:
+        """Tell a host of the wallet and of the approver that it trusts."""
+        program = self.ministry.program
+        about = ("--approver", self.trusted, *options)
+        host.init(self.descriptor, *about, wallet=program.wallet.name, code=program.code)
 
     def carry(self, host: Host, request: SigningRequest, name: str = "payout") -> Path:
         """Take a request's bundle to a host."""
@@ -143,6 +149,25 @@ class TestProgram:
         assert payout.status == PayoutStatus.SENT
         office.settle(payout)
 
+    def test_signs_through_hwi_with_a_node_for_its_device(self, tmp_path: Path) -> None:
+        """The device is Bitcoin's own wallet: it reads the PSBT that it is handed by nobody's code but its own."""
+        soft = signers.SoftSigner(str(tmp_path))
+        office = Office(tmp_path, hosts=1, others=[soft, signers.SoftSigner(f"{tmp_path} 2")], needed=2)
+        host = Host(tmp_path / "device")
+        host.home.mkdir(mode=0o700)
+        office.set_up(host, "--device", soft.fingerprint)
+        (payout,) = office.ministry.pay(office.ministry.release([500_000, 600_000]))
+        request = SigningRequest.objects.get()
+        assert office.bring(request, office.sign(office.hosts[0], request)).status == PayoutStatus.COMMITTED
+        with offline_node() as offline:
+            wallet = offline.keep(soft, descriptors.parse(office.descriptor))
+            host.plug_in(soft.fingerprint, rpc=offline.node.url, wallet=wallet.name)
+            path, out = office.carry(host, request), host.home / "payout.psbt"
+            host.run("sign", str(path), "--out", str(out), says="sign\n")
+        payout = office.bring(request, out.read_text())
+        assert payout.status == PayoutStatus.SENT
+        office.settle(payout)
+
     def test_signs_a_bump_and_a_void_and_remembers_both(self, tmp_path: Path) -> None:
         office = Office(tmp_path, hosts=1, others=[], needed=None)
         (host,) = office.hosts
@@ -167,19 +192,21 @@ class TestProgram:
         ministry.judge(exactly=False)
 
     def test_signs_a_reissue_after_the_void_and_uses_the_freed_coins(self, tmp_path: Path) -> None:
-        office = Office(tmp_path, hosts=2, others=[], needed=1)
+        soft = signers.SoftSigner(str(tmp_path))
+        office = Office(tmp_path, hosts=2, others=[soft], needed=2)
         host, other = office.hosts
         ministry = office.ministry
         (payout,) = ministry.pay(ministry.release([900_000, 700_000]))
         request = SigningRequest.objects.get()
         spent = set(bundle_inputs(office.carry(host, request)))
         assert len(spent) == 2
-        office.sign(other, request)
+        office.bring(request, office.sign(other, request))
         payout = office.bring(request, office.sign(host, request))
         assert payout.status == PayoutStatus.SENT
         planned = office.give_up(payout)
         assert len(bundle_inputs(office.carry(host, planned))) == 1
         office.bring(planned, office.sign(host, planned, "void"))
+        office.bring(planned, soft.sign(planned.psbt))
         ministry.mine(100)
         payout.refresh_from_db()
         assert payout.status == PayoutStatus.VOIDED
@@ -195,6 +222,7 @@ class TestProgram:
         assert err.startswith("refused (input_reused): ")
         office.sign(other, planned, "void")
         assert "Every rule is kept" in other.run("inspect", str(path))
+        office.bring(request, office.sign(other, request, "reissue"))
         second = office.bring(request, office.sign(host, request, "reissue"))
         assert second.status == PayoutStatus.SENT
         office.settle(second)

@@ -1,5 +1,6 @@
 """The signer as a program on a host of its own: a home, no settings, no database, secrets through pipes only."""
 
+import json
 import os
 import subprocess
 import sys
@@ -67,6 +68,16 @@ class Host:
         program = folder / "hwi"
         program.write_text(f"#!{sys.executable}\n{script}")
         program.chmod(0o700)
+
+    def plug_in(self, fingerprint: str, *, state: str = "ready", **key: str) -> None:
+        """Put hwi on the host's path with a device that holds a key: its words, or a node's wallet."""
+        paths = [str(ROOT), *(path for path in sys.path if path)]
+        self.install_hwi(
+            f"import pathlib, sys\nsys.path[0:0] = {paths!r}\n"
+            "from tests.payments.signer import device\ndevice.main(pathlib.Path(__file__).parent)"
+        )
+        about = {"fingerprint": fingerprint, "state": state, **key}
+        (self.home / "bin" / "device.json").write_text(json.dumps(about))
 
     def import_key(self, words: str, *options: str) -> str:
         """Take a key in and return it as a descriptor takes it."""

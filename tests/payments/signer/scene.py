@@ -10,7 +10,7 @@ from typing import Any
 import wallycore
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from payments.signer import bundle, descriptor, keys, manifest, memory, psbt, rules
+from payments.signer import bundle, descriptor, keys, manifest, memory, psbt, rules, store
 from payments.signer.bundle import Bundle, Signature, SignedManifest
 from payments.signer.config import Caps, Config
 from payments.signer.descriptor import CHANGE, FUNDING, Descriptor
@@ -67,7 +67,7 @@ def lines(count: int = 3, *, start: int = 101) -> list[Line]:
 def manifest_of(paid: Sequence[Line], **changes: Any) -> str:
     """The text of a list of these payments."""
     header = Header(
-        "regtest", "PENSIONS", 12, "2026-11", "pension", len(paid), sum(x.amount_sat for x in paid), 9_000
+        "regtest", "PENSIONS", 12, "2026-11", "pension", len(paid), sum(x.amount_sat for x in paid), 60_000
     )
     return manifest.header_text(header._replace(**changes)) + "".join(map(manifest.line_text, paid))
 
@@ -85,6 +85,7 @@ class Coin:
     number: int
     amount_sat: int = 200_000
     branch: int = FUNDING
+    made_by: str = ""
 
     @property
     def outpoint(self) -> str:
@@ -94,6 +95,8 @@ class Coin:
     @property
     def txid(self) -> bytes:
         """The id of the tx that made it, in internal order."""
+        if self.made_by:
+            return bytes.fromhex(self.made_by)[::-1]
         return hashlib.sha256(f"coin {self.number}".encode()).digest()
 
 
@@ -176,6 +179,7 @@ CAPS = Caps(
     fee_sat=20_000,
     feerate_sat_vb=50,
     fee_share_bps=1_000,
+    change_index=1_000,
     kinds=bundle.KINDS,
     is_attended=True,
     needs_previous_txs=False,
@@ -212,8 +216,19 @@ def judge(
     accepted: Sequence[str] = (),
 ) -> Judged:
     """Check a bundle by every rule, with this past."""
-    past = Past(tuple(earlier), spent_sat, NOW)
-    return memory.judge(examine(given, found), past, found or configure(), accepted=accepted)
+    examined = examine(given, found)
+    past = Past(tuple(earlier), spent_sat, NOW, of_list(earlier, examined))
+    return memory.judge(examined, past, found or configure(), accepted=accepted)
+
+
+def of_list(earlier: Sequence[Signed], examined: Examined) -> store.ListPast:
+    """What these say of the list that is paid."""
+    number = examined.manifest.header.disbursement_id if examined.manifest else 0
+    listed = [one for one in earlier if one.listed_in == f"PENSIONS/{number}"]
+    return store.ListPast(
+        frozenset(one.manifest_sha256 for one in listed),
+        {one.payout_id: max(o.fee_sat for o in listed if o.payout_id == one.payout_id) for one in listed},
+    )
 
 
 def record(draft: Draft, earlier: Sequence[Signed] = ()) -> Signed:

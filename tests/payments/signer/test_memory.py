@@ -46,6 +46,7 @@ class TestOnePayment:
             spent_sat=183_000,
             manifest_sha256=judged.record.manifest_sha256,
             signed_at="2026-11-25T12:00:00Z",
+            listed_in="PENSIONS/12",
         )
 
     def test_is_signed_again_in_the_very_same_tx(self) -> None:
@@ -150,7 +151,13 @@ class TestOnePayout:
 
 
 class TestOneInput:
-    OTHER = Draft(payout_id=8, paid=scene.lines(start=201), coins=[Coin(2)], change=[(6, 17_000)])
+    OTHER = Draft(
+        payout_id=8,
+        paid=scene.lines(start=201),
+        coins=[Coin(2)],
+        change=[(6, 17_000)],
+        header={"disbursement_id": 13},
+    )
 
     def test_is_not_used_for_two_payouts(self) -> None:
         assert refusal(self.OTHER, ORIGINAL) == "input_reused"
@@ -188,12 +195,34 @@ class TestReissue:
         coins=[Coin(9)],
         paid=[scene.lines(1, start=301)[0]._replace(reissue_of=101)],
         change=[(6, 147_000)],
+        header={"disbursement_id": 14},
+    )
+    LOOK = (
+        " The two could both confirm unless the void is buried in the chain: look for it with a node that is not the "
+        "server's, before you agree."
     )
 
     def test_waits_for_the_void(self) -> None:
         assert refusal(self.AGAIN, ORIGINAL) == "reissue_without_void"
         judged = scene.judge(self.AGAIN.bundle(), signed(ORIGINAL, VOID))
-        assert judged.notes == (f"Payment 301 reissues 101, signed in {ORIGINAL.bundle().txid}.",)
+        assert judged.notes == (f"Payment 301 reissues 101, signed in {ORIGINAL.bundle().txid}.{self.LOOK}",)
+
+    def test_asks_no_one_to_look_where_its_coins_keep_the_two_apart(self) -> None:
+        """It spends what the void gave back, or a coin of all that paid before: one at most confirms."""
+        back = Coin(0, 199_000, made_by=VOID.bundle().txid)
+        for coins in ([Coin(9), back], [Coin(2)]):
+            amount_sat = sum(coin.amount_sat for coin in coins) - 53_000
+            apart = replace(self.AGAIN, coins=coins, change=[(6, amount_sat)])
+            judged = scene.judge(apart.bundle(), signed(ORIGINAL, VOID))
+            assert f"Payment 301 reissues 101, signed in {ORIGINAL.bundle().txid}." in judged.notes
+        # A bump without the coin could confirm beside it.
+        assert any(
+            note.endswith(self.LOOK)
+            for note in scene.judge(
+                replace(self.AGAIN, coins=[Coin(2)]).bundle(),
+                signed(ORIGINAL, replace(BUMP, coins=[Coin(1), Coin(3)]), VOID),
+            ).notes
+        )
 
     def test_may_be_accepted_where_the_configuration_says_so(self) -> None:
         found = scene.configure(may_accept=("reissue_without_void",))
@@ -203,6 +232,55 @@ class TestReissue:
 
     def test_of_what_this_signer_never_signed_is_signed(self) -> None:
         assert scene.judge(self.AGAIN.bundle()).notes == ()
+
+
+class TestOneList:
+    FIRST = Draft(payout_id=7, listed=scene.lines(6), header={"fee_ceiling_sat": 8_000})
+    SECOND = replace(
+        FIRST, payout_id=8, paid=scene.lines(6)[3:], coins=[Coin(2, 300_000)], change=[(5, 27_000)]
+    )
+
+    def test_is_paid_in_several_payouts(self) -> None:
+        assert scene.judge(self.SECOND.bundle(), signed(self.FIRST)).record.listed_in == "PENSIONS/12"
+
+    def test_has_one_manifest_for_ever(self) -> None:
+        """Approvers who sign "the same list again" must not pay its people twice under other payment ids."""
+        again = Draft(payout_id=9, coins=[Coin(5)], paid=scene.lines(start=801))
+        assert [line.script_pubkey for line in again.paid] != [line.script_pubkey for line in self.FIRST.paid]
+        same_people = [
+            line._replace(payment_id=number) for number, line in enumerate(self.FIRST.paid, start=801)
+        ]
+        for draft in (again, replace(again, paid=same_people)):
+            assert refusal(draft, self.FIRST) == "list_differs"
+        other = replace(again, header={"disbursement_id": 13})
+        assert scene.judge(other.bundle(), signed(self.FIRST)).record.listed_in == "PENSIONS/13"
+
+    def test_gives_no_more_in_fees_than_its_approvers_agreed_to(self) -> None:
+        assert (scene.record(self.FIRST).fee_sat, scene.record(self.SECOND).fee_sat) == (3_000, 3_000)
+        # A payout counts with its highest fee: 5,000 and 3,000 are what was agreed to.
+        dearer = replace(self.SECOND, kind="bump", change=[(5, 25_000)])
+        assert scene.judge(dearer.bundle(), signed(self.FIRST, self.SECOND)).record.fee_sat == 5_000
+        too_dear = replace(dearer, change=[(5, 24_999)])
+        assert refusal(too_dear, self.FIRST, self.SECOND) == "list_fee_cap"
+        # The payout that was bumped cannot be made cheaper again to let another give more.
+        bumped = replace(self.FIRST, kind="bump", change=[(4, 12_000)])
+        assert refusal(self.SECOND, self.FIRST, bumped) == "list_fee_cap"
+
+    def test_is_remembered_by_the_store(self, tmp_path: Path) -> None:
+        store.create(tmp_path, network="regtest", wallet="w", descriptor="d", now=scene.NOW)
+        opened = store.open_(tmp_path, network="regtest", wallet="w", descriptor="d")
+        records = signed(self.FIRST, self.SECOND)
+        records.append(scene.record(replace(self.FIRST, kind="bump", change=[(4, 15_500)]), records))
+        other = scene.record(
+            Draft(payout_id=9, coins=[Coin(5)], paid=scene.lines(start=901), header={"disbursement_id": 13})
+        )
+        with opened.exclusive():
+            for one in (*records, other):
+                opened.append(one)
+        assert opened.of_list("PENSIONS/12") == store.ListPast(
+            frozenset({records[0].manifest_sha256}), {7: 4_500, 8: 3_000}
+        )
+        assert opened.of_list("PENSIONS/1") == store.ListPast()
 
 
 class TestDay:

@@ -1,5 +1,6 @@
 """The signer as a program: set up, approving, signing, refusing, with its exit codes and nothing of the product."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 import wallycore
 
 from payments.signer import bundle, keys, manifest, psbt
+from payments.signer.refusal import KeyRefused
 from tests.payments.signer import scene
 from tests.payments.signer.host import ROOT, SECRET, Host
 from tests.payments.signer.scene import SINGLE, WORDS, Draft
@@ -29,23 +31,7 @@ MAINNET_KEY = str(
 RAISED = re.compile(
     r"(?:Refusal|Unreadable|KeyRefused|DeviceFailed|StoreFailed|NotConfirmed)\(\s*\"([a-z_]+)\""
 )
-# A device that signs with the key that its test put beside it; it speaks as hwi does.
-DEVICE = f"""
-import json, sys
-sys.path.insert(0, {str(ROOT)!r})
-sys.path[1:1] = {sys.path[1:]!r}
-from tests.payments.signer import scene
-import wallycore
-assert sys.argv[1:4] == ["--stdin", "--chain", "regtest"], sys.argv
-command, _, argument = sys.stdin.readline().strip().partition(" ")
-if command == "enumerate":
-    print(json.dumps([{{"type": "coldcard", "model": "coldcard", "path": "x", "fingerprint": "73c5da0a"}}]))
-else:
-    assert sys.argv[4:] == ["--fingerprint", "73c5da0a"], sys.argv
-    parsed = wallycore.psbt_from_base64(argument, 0)
-    wallycore.psbt_sign_bip32(parsed, scene.master(scene.WORDS[0]), wallycore.EC_FLAG_GRIND_R)
-    print(json.dumps({{"psbt": wallycore.psbt_to_base64(parsed, 0), "signed": True}}))
-"""
+FINGERPRINT = "73c5da0a"
 SLEEPER = """
 import json, os, pathlib, sys, time
 command = sys.stdin.readline()
@@ -76,7 +62,7 @@ def signer(host: Host) -> Host:
 @pytest.fixture
 def device(host: Host) -> Host:
     """A signer whose key is in a device."""
-    host.init(SINGLE.text, "--device", "73c5da0a")
+    host.init(SINGLE.text, "--device", FINGERPRINT)
     return host
 
 
@@ -145,6 +131,23 @@ class TestSetUp:
         assert not (host.home / "store.sqlite").exists()
         assert "invalid choice" in host.run("key", "new", "--network", "main", code=2)
 
+    def test_refuses_a_wallet_where_two_groups_need_not_meet(self, host: Host, tmp_path: Path) -> None:
+        """Each would pay the same people from other coins, and neither's memory would know."""
+        shown = [Host(tmp_path / str(n)).import_key(words, "--multisig") for n, words in enumerate(WORDS)]
+        host.import_key(WORDS[0], "--multisig")
+        for needed, keys_in_all in ((1, 2), (1, 3)):
+            text = host.run("descriptor", "--needed", str(needed), *shown[:keys_in_all]).strip()
+            with pytest.raises(AssertionError, match="config_overlap"):
+                host.init(text)
+            assert not (host.home / "store.sqlite").exists()
+        host.init(host.run("descriptor", "--needed", "2", *shown).strip())
+        assert "needs_previous_txs = true" in (host.home / "config.toml").read_text()
+
+    def test_refuses_a_signer_who_would_count_twice(self, host: Host) -> None:
+        one, other = (scene.origin(WORDS[0], path) for path in (keys.MULTISIG_PATH, keys.SINGLE_PATH))
+        err = host.run("descriptor", "--needed", "2", one, other, code=3)
+        assert err.startswith("refused (descriptor): ")
+
     def test_asks_at_a_terminal_only(self, host: Host) -> None:
         err = host.run("key", "new", "--network", "regtest", code=4)
         assert err.startswith("refused (passphrase_terminal): ")
@@ -186,6 +189,16 @@ class TestApprove:
         assert (found["manifest_sha256"], found["public_key"]) == (digest.hex(), public_key.hex())
         signature = bytes.fromhex(found["signature"])
         assert manifest.is_signed(public_key, signature, manifest.signed_message(digest))
+
+    @pytest.mark.parametrize(("network", "code"), [("main", "network_main"), ("elsewhere", "network")])
+    def test_signs_for_no_other_network(self, host: Host, network: str, code: str) -> None:
+        key, out = host.home / "approver.json", host.home / "signature.json"
+        host.run("approver", "new", "--user", "amina", "--key", str(key), secrets=(SECRET,))
+        path = host.write("list.txt", scene.manifest_of(scene.lines(), network=network))
+        command = ("approve", str(path), "--key", str(key), "--out", str(out))
+        err = host.run(*command, secrets=(SECRET,), says="approve\n", code=1)
+        assert err.startswith(f"refused ({code}): ")
+        assert not out.exists()
 
     def test_signs_nothing_else(self, host: Host) -> None:
         key, result = host.home / "approver.json", host.home / "signature.json"
@@ -321,6 +334,37 @@ class TestSign:
     def test_does_not_trust_a_configuration_that_others_may_write(self, signer: Host) -> None:
         (signer.home / "config.toml").chmod(0o666)
         assert "config_permissions" in signer.run("history", code=3)
+        (signer.home / "config.toml").chmod(0o600)
+        signer.run("history")
+        # Who may write in the folder may put an older store in its place.
+        signer.home.chmod(0o770)
+        assert "config_permissions" in signer.run("history", code=3)
+
+    def test_shows_no_character_that_writes_over_the_screen(self, signer: Host) -> None:
+        content = json.loads(bundle.dump(Draft().bundle()))
+        sly = "\x1b[2JEvery rule is kept\u202e\r\n\x07"
+        path = signer.write("a", json.dumps(content | {sly: 1}))
+        err = signer.run("inspect", str(path), code=3)
+        assert err.startswith("refused (bundle_keys): ")
+        assert r"\x1b[2jevery rule is kept\u202e\r\n\x07" in err
+        assert err.rstrip("\n").isprintable()
+
+    def test_does_not_sign_with_a_key_that_only_looks_like_the_wallets(self, tmp_path: Path) -> None:
+        """The fingerprint and path are ours; the key that the descriptor has there is another's."""
+        about = keys.save(
+            tmp_path / "key.json",
+            WORDS[0],
+            network="regtest",
+            derivation=keys.SINGLE_PATH,
+            passphrase=scene.PASSPHRASE,
+        )
+        ours = SINGLE.keys[0]
+        assert about["xpub"] == ours.xpub
+        keys.open_master(tmp_path / "key.json", scene.PASSPHRASE, ours)
+        other = dataclasses.replace(ours, xpub=scene.origin(WORDS[1], keys.SINGLE_PATH).split("]")[1])
+        with pytest.raises(KeyRefused) as refused:
+            keys.open_master(tmp_path / "key.json", scene.PASSPHRASE, other)
+        assert refused.value.code == "key_other"
 
     def test_notices_an_altered_key_file(self, signer: Host) -> None:
         path = signer.home / "key.json"
@@ -335,10 +379,11 @@ class TestSign:
 
 class TestDevice:
     def test_signs_through_hwi(self, device: Host) -> None:
-        device.install_hwi(DEVICE)
+        device.plug_in(FINGERPRINT, words=WORDS[0])
         given = Draft().bundle()
         path, out = device.write("a", bundle.dump(given)), device.home / "signed.psbt"
-        assert "73c5da0a  coldcard: ready" in device.run("devices", "--network", "regtest")
+        for network in ("regtest", "signet", "testnet3", "testnet4"):
+            assert f"{FINGERPRINT}  coldcard: ready" in device.run("devices", "--network", network)
         device.run("sign", str(path), "--out", str(out), says="sign\n")
         assert signed_tx(out.read_text())
         assert psbt.decode(out.read_text().strip()).txid == given.txid
@@ -346,7 +391,8 @@ class TestDevice:
     @pytest.mark.parametrize(
         ("reply", "code", "status"),
         [
-            ('{"error": "Action canceled by user", "code": -14}', "hwi_refused", 5),
+            ("{}", "hwi_reply", 5),
+            ("[" * 99_999, "hwi_reply", 5),
             ("no json", "hwi_reply", 5),
             ("[1]", "hwi_reply", 5),
             ('{"psbt": "x"}', "signed_malformed", 1),
@@ -363,6 +409,46 @@ class TestDevice:
         path, out = device.write("a", bundle.dump(Draft().bundle())), device.home / "signed.psbt"
         err = device.run("sign", str(path), "--out", str(out), says="sign\n", code=status)
         assert err.startswith(f"refused ({code}): ")
+        assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("state", "code", "said"),
+        [
+            ("canceled", "hwi_refused", "hwi: Signing was cancelled by the user (code -14)"),
+            ("busy", "hwi_refused", "hwi: Device is busy (code -15)"),
+            ("refusing", "hwi_refused", r"hwi: Coldcard Error: \x1b[2J\u202e policy (code -13)"),
+            (
+                "locked",
+                "hwi_missing_device",
+                f"No device has the key [{FINGERPRINT}]; plugged in: coldcard [Could not open client: locked].",
+            ),
+        ],
+    )
+    def test_that_does_not_sign_says_why(self, device: Host, state: str, code: str, said: str) -> None:
+        """What it says is shown as it is, and cannot write over the screen."""
+        device.plug_in(FINGERPRINT, words=WORDS[0], state=state)
+        path, out = device.write("a", bundle.dump(Draft().bundle())), device.home / "signed.psbt"
+        command = ("sign", str(path), "--out", str(out))
+        assert device.run(*command, says="sign\n", code=5) == f"refused ({code}): {said}\n"
+        assert not out.exists()
+        device.plug_in(FINGERPRINT, words=WORDS[0])
+        device.run(*command, says="sign\n")
+        assert signed_tx(out.read_text())
+
+    def test_of_another_key_is_not_asked(self, device: Host) -> None:
+        device.plug_in("deadbeef", words=WORDS[1])
+        path, out = device.write("a", bundle.dump(Draft().bundle())), device.home / "signed.psbt"
+        err = device.run("sign", str(path), "--out", str(out), says="sign\n", code=5)
+        assert err == (
+            f"refused (hwi_missing_device): No device has the key [{FINGERPRINT}]; plugged in: coldcard [deadbeef].\n"
+        )
+
+    def test_that_lies_about_its_fingerprint_is_found_out(self, device: Host) -> None:
+        """It signs with its own key: none of what comes back is by the key of the wallet."""
+        device.plug_in(FINGERPRINT, words=WORDS[1])
+        path, out = device.write("a", bundle.dump(Draft().bundle())), device.home / "signed.psbt"
+        err = device.run("sign", str(path), "--out", str(out), says="sign\n", code=1)
+        assert err.startswith("refused (signed_missing): ")
         assert not out.exists()
 
     def test_is_asked_for_when_it_is_not_there(self, device: Host) -> None:
@@ -394,7 +480,7 @@ class TestDevice:
         elsewhere = Draft(kind="bump", coins=[scene.Coin(2)]).bundle()
         err = device.run("inspect", str(device.write("b", bundle.dump(elsewhere))), code=1)
         assert err.startswith("refused (payment_elsewhere): ")
-        device.install_hwi(DEVICE)
+        device.plug_in(FINGERPRINT, words=WORDS[0])
         device.run("sign", str(path), "--out", str(out), says="sign\n")
         assert signed_tx(out.read_text())
 

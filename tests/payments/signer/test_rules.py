@@ -281,6 +281,12 @@ class TestTamperedChange:
     def test_to_the_funding_chain(self) -> None:
         assert refusal(Draft(change_branch=FUNDING).bundle()) == "change_not_ours"
 
+    @pytest.mark.parametrize("index", [1_001, 2**31 - 1])
+    def test_beyond_where_anybody_looks(self, index: int) -> None:
+        """Ours, and lost all the same: a wallet that is restored looks through so many places only."""
+        assert refusal(Draft(change=[(index, 17_000)]).bundle()) == "change_far"
+        assert scene.examine(Draft(change=[(1_000, 17_000)]).bundle()).change_sat == 17_000
+
     def test_that_is_only_said_to_be_ours(self) -> None:
         draft = Draft()
         thief = scene.lines(1, start=666)[0]._replace(amount_sat=17_000)

@@ -102,6 +102,29 @@ class TestRefusal:
             store.open_(home, **ABOUT | {name: "other"})
         assert refused.value.code == "store_of_another"
 
+    @pytest.mark.parametrize("mode", [0o660, 0o602])
+    def test_of_one_that_others_may_write(self, home: Path, mode: int) -> None:
+        (home / store.FILE).chmod(mode)
+        with pytest.raises(StoreFailed) as refused:
+            opened(home)
+        assert refused.value.code == "store_permissions"
+
+    def test_of_none_whatever_its_folder_is_called(self, tmp_path: Path) -> None:
+        """A path is no address: a question mark or a percent sign in it must not lead to another file."""
+        for name in ("a?mode=memory", "b#c", "d%65", "e f", "ü"):
+            folder = tmp_path / name
+            folder.mkdir()
+            store.create(folder, **ABOUT, now=scene.NOW)
+            assert (folder / store.FILE).exists()
+            assert opened(folder).head().count == 0
+        assert sorted(path.name for path in tmp_path.iterdir()) == [
+            "a?mode=memory",
+            "b#c",
+            "d%65",
+            "e f",
+            "ü",
+        ]
+
     def test_of_another_file(self, tmp_path: Path) -> None:
         (tmp_path / store.FILE).write_text("hello " * 1_000)
         with pytest.raises(StoreFailed) as refused:
