@@ -89,12 +89,14 @@ WSGI_APPLICATION = "govpay.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "govpay" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "payments.admin.stop.banner",
             ],
         },
     },
@@ -267,6 +269,7 @@ UNFOLD = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("payments/favicon.svg")}
     ],
+    "STYLES": [lambda request: static("payments/admin.css")],
     "SHOW_HISTORY": True,
     "ENVIRONMENT": "govpay.admin.network_badge",
     "DASHBOARD_CALLBACK": "payments.admin.home.fill",

@@ -2,18 +2,22 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from ledger.models import ReconciliationRun
 from payments.admin import cells, forms, pages, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
-from payments.admin.tables import Notice
-from payments.models import Alarm, Disbursement, Payment, Payout, Wallet
+from payments.admin.tables import SHOWN, Notice, Table
+from payments.models import Alarm, AlarmDelivery, Disbursement, Payment, Payout, Wallet
+from payments.payout.causes import CAUSES
 from payments.services import alarms
 
 SUBJECTS: dict[str, tuple[type[Any], str]] = {
@@ -21,6 +25,7 @@ SUBJECTS: dict[str, tuple[type[Any], str]] = {
     "payment": (Payment, "Payment"),
     "disbursement": (Disbursement, "List"),
     "wallet": (Wallet, "Wallet"),
+    "run": (ReconciliationRun, "Run"),
 }
 
 
@@ -54,6 +59,7 @@ class AlarmAdmin(ProgramScopedAdmin):
     actions_detail = ("take", "close")
     fieldsets = (
         (None, {"fields": ("name", "state", "about", "program_name", "what", "opened", "often", "seen")}),
+        ("What it means, and what to do", {"fields": ("means", "remedy")}),
         ("In hand", {"fields": ("owner_name", "owned", "closer", "closed", "found")}),
     )
 
@@ -121,10 +127,43 @@ class AlarmAdmin(ProgramScopedAdmin):
             return [Notice(text, cells.BAD, "Nobody has taken it yet")]
         return []
 
+    def tables(self, request: HttpRequest, obj: Alarm) -> list[Table]:
+        """Show what the receiver elsewhere was told, and what it has not taken yet."""
+        rows = obj.deliveries.order_by("pk")
+        if not settings.GOVPAY_ALARM_WEBHOOK_URL and not rows.exists():
+            return []
+        return [
+            Table(
+                "Told elsewhere",
+                ("Message", "Since", "State", "Attempts", "Last problem"),
+                [
+                    (
+                        row.get_event_display(),
+                        cells.moment(row.made_at),
+                        _delivery(row),
+                        cells.number(row.attempts),
+                        cells.problem(row.error) or cells.EMPTY,
+                    )
+                    for row in rows[:SHOWN]
+                ],
+                "Nobody elsewhere was told: it opened before a receiver was set.",
+            )
+        ]
+
     @display(description="alarm")
     def name(self, row: Alarm) -> str:
         """What kind of alarm it is."""
         return row.code.replace("_", " ").capitalize()
+
+    @display(description="it means")
+    def means(self, row: Alarm) -> str:
+        """What its cause is."""
+        return cells.words(CAUSES[row.code].means) if row.code in CAUSES else cells.EMPTY
+
+    @display(description="to do")
+    def remedy(self, row: Alarm) -> str:
+        """What a person does about it."""
+        return cells.words(CAUSES[row.code].do) if row.code in CAUSES else cells.EMPTY
 
     @display(description="state")
     def state(self, row: Alarm) -> str:
@@ -196,3 +235,11 @@ def _may_own(request: HttpRequest, row: Alarm) -> bool:
     if row.program_id is not None:
         return scope.holds(request, row.program_id, *alarms.OWNERS)
     return any(not held.isdisjoint(alarms.OWNERS) for held in scope.roles(request).values())
+
+
+def _delivery(row: AlarmDelivery) -> str:
+    if row.delivered_at is not None:
+        mark, at = cells.label("", "taken", cells.GOOD), row.delivered_at
+    else:
+        mark, at = cells.label("", "waits until", cells.BAD if row.attempts else cells.BUSY), row.due_at
+    return format_html("<span>{} {}</span>", mark, cells.moment(at))

@@ -45,11 +45,6 @@ class ProgramScopedAdmin(ModelAdmin):
     change_list_template = "payments/admin/change_list.html"
     change_form_template = "payments/admin/change_form.html"
 
-    class Media:
-        """What the pages look like."""
-
-        css = {"all": ["payments/admin.css"]}
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the rows of the user's programs; every page, filter and search starts from these."""
         return scope.limit(request, super().get_queryset(request), self.program_path)

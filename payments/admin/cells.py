@@ -139,6 +139,11 @@ def long(text: str) -> str:
     return format_html('<span class="gp-long">{}</span>', text) if text else EMPTY
 
 
+def words(text: str) -> str:
+    """Write sentences across two columns of a page."""
+    return format_html('<span class="gp-words">{}</span>', text) if text else EMPTY
+
+
 def link(row: Model | None, text: Any = "") -> str:
     """Write a link to the row's own page in the admin."""
     if row is None:

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from payments.admin import cells, scope
 from payments.admin.tables import Notice, Table
-from payments.models import Alarm, Disbursement, Intervention, Payout, Program, Role, Stop, Wallet
+from payments.models import Alarm, Disbursement, Intervention, Payout, Program, Role, Wallet
 from payments.selectors import interventions, node
 from payments.services import alarms
 from payments.states import DisbursementStatus, PayoutStatus
@@ -19,7 +19,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the first page shows to somebody who works in a program."""
     if not scope.may_look(request):
         return context
-    context["notices"] = stop_notices() + _alarm_notices(request) + node_notices() + _wallet_notices(request)
+    context["notices"] = _alarm_notices(request) + node_notices() + _wallet_notices(request)
     context["tables"] = [
         _your_turn(request),
         *_asked(request),
@@ -28,15 +28,6 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         _alarms(request),
     ]
     return context
-
-
-def stop_notices() -> list[Notice]:
-    """Say that the engine is stopped, by whom and why."""
-    stop = Stop.objects.filter(is_open=True).select_related("thrown_by").first()
-    if stop is None:
-        return []
-    text = f"{stop.thrown_by.get_username()}: {stop.reason} Nothing is sealed, signed or sent until it is lifted."
-    return [Notice(text, cells.BAD, "The engine is stopped")]
 
 
 def _open_alarms(request: HttpRequest) -> QuerySet[Alarm]:

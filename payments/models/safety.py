@@ -83,7 +83,7 @@ class Alarm(models.Model):
         indexes = [models.Index(fields=["program", "-id"], name="alarm_of_program")]
 
     def __str__(self) -> str:
-        return f"{self.code} {self.subject} {self.subject_id}"
+        return f"alarm {self.pk}"
 
 
 class AlarmEvent(models.TextChoices):

@@ -17,6 +17,7 @@ from deploy.local.regtest import Miner
 from deploy.local.stack import Stack
 from tests import services
 from tests.invariants import installation
+from tests.payments.payout import receiver as receivers
 
 pytestmark = pytest.mark.real
 
@@ -227,6 +228,42 @@ class TestHungNode:
         settle(stack, miner)
         for worker in workers:
             stack.kill(worker)
+
+
+class TestWebhook:
+    @pytest.fixture
+    def receiver(self, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[receivers.Receiver]:
+        """Who is told of alarms, while this test lasts."""
+        made = receivers.Receiver()
+        monkeypatch.setitem(stack.outside, "GOVPAY_ALARM_WEBHOOK_URL", made.url)
+        monkeypatch.setitem(stack.outside, "GOVPAY_ALARM_WEBHOOK_SECRET", receivers.SECRET)
+        yield made
+        made.close()
+
+    def test_that_a_dead_worker_sent_is_sent_again_with_the_same_id(
+        self, stack: Stack, receiver: receivers.Receiver, tmp_path: Path
+    ) -> None:
+        """K20 with real workers: one dies after it sent, the next sends the same message, and goes on with the next."""
+        marker = tmp_path / "killed"
+        victim = stack.start_worker("victim-K20", GOVPAY_FAILPOINT=f"K20:halt:{marker}")
+        drill = "from payments.payout import alarms; alarms.{}('payout_stuck', subject='payout', subject_id=7, {}='Drill.')"
+        stack.manage("shell", "-c", drill.format("sound", "message"))
+        wait_for("the worker's arrival at K20", marker.exists)
+        stack.kill(victim)
+        ((alarm_id,),) = ask(stack, "SELECT id FROM payments_alarm WHERE subject_id = 7")
+        assert receiver.said == [("alarm.opened", alarm_id)]
+        stack.manage("shell", "-c", drill.format("clear", "note"))
+        ask(stack, "UPDATE payments_alarmdelivery SET due_at = now() RETURNING id")
+        rescuer = stack.start_worker("rescuer-K20")
+        wait_for("the closing", lambda: ("alarm.closed", alarm_id) in receiver.said)
+        stack.kill(rescuer)
+        first, again, closed = (
+            message for message in receiver.messages if message.content["data"]["alarm_id"] == alarm_id
+        )
+        assert (first.id, first.body) == (again.id, again.body)
+        assert closed.content["type"] == "alarm.closed"
+        waiting = f"SELECT count(*) FROM payments_alarmdelivery WHERE alarm_id = {alarm_id} AND delivered_at IS NULL"
+        wait_for("the note that it was taken", lambda: ask(stack, waiting) == [(0,)])
 
 
 class TestStart:

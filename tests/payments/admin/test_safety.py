@@ -4,12 +4,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import escape
 
+from payments.admin import cells
 from payments.models import Alarm, Program, Stop
 from payments.payout import alarms
+from payments.payout.causes import CAUSES
 from payments.services import stops
 from tests import factories
 
@@ -18,6 +24,7 @@ pytestmark = pytest.mark.django_db
 Browser = Callable[[User], Client]
 STOPS = reverse("admin:payments_stop_changelist")
 THROW = reverse("admin:payments_stop_throw")
+BANNER = "gp-banner"
 
 
 def page(row: Any, verb: str = "change") -> str:
@@ -68,6 +75,57 @@ class TestStop:
         assert not Stop.objects.exists()
 
 
+class TestBanner:
+    @pytest.mark.parametrize("role", ["officer", "auditor"])
+    def test_of_a_stop_is_on_every_page(
+        self, role: str, furnished: dict[str, Any], program: Program, browser: Browser
+    ) -> None:
+        Stop.objects.all().delete()
+        user = factories.make_member(program, role, "looker")
+        user.user_permissions.add(*Permission.objects.filter(codename="view_entry"))
+        pages = [
+            reverse("admin:index"),
+            reverse("admin:password_change"),
+            reverse("admin:app_list", args=["payments"]),
+            reverse("admin:ledger_entry_changelist"),
+            reverse("admin:ledger_reconciliationrun_changelist"),
+            *(page(row) for name, row in furnished.items() if name != "stop"),
+            *(reverse(f"admin:payments_{name}_changelist") for name in furnished),
+        ]
+        client = browser(user)
+        for url in pages:
+            assert BANNER not in client.get(url).content.decode(), url
+        stop = stops.throw(by=factories.make_member(program, "treasurer"), reason="A <key> may be lost.")
+        for url in [*pages, page(stop)]:
+            shown = client.get(url)
+            assert shown.status_code == 200, url
+            text = shown.content.decode()
+            assert text.count(BANNER) == 1, url
+            assert "A &lt;key&gt; may be lost." in text, url
+            assert page(stop) in text, url
+
+    def test_is_not_shown_to_who_works_in_no_program_nor_before_the_login(
+        self, treasurer: User, browser: Browser
+    ) -> None:
+        stops.throw(by=treasurer, reason="A key may be lost.")
+        assert BANNER in browser(treasurer).get(reverse("admin:index")).content.decode()
+        assert (
+            BANNER not in browser(factories.make_user("nobody")).get(reverse("admin:index")).content.decode()
+        )
+        assert BANNER not in Client().get(reverse("admin:login")).content.decode()
+
+    def test_costs_one_query_a_page_and_none_elsewhere(self, treasurer: User, browser: Browser) -> None:
+        client = browser(treasurer)
+        for url, count in ((STOPS, 1), (reverse("admin:payments_alarm_changelist"), 1)):
+            with CaptureQueriesContext(connection) as captured:
+                client.get(url)
+            asked = [q["sql"] for q in captured if "thrown_by" in q["sql"] and "LIMIT 1" in q["sql"]]
+            assert len(asked) == count, url
+        with CaptureQueriesContext(connection) as captured:
+            Client().get(reverse("admin:login"))
+        assert [q for q in captured if "payments_stop" in q["sql"]] == []
+
+
 class TestAlarm:
     @pytest.fixture
     def alarm(self, program: Program) -> Alarm:
@@ -110,6 +168,35 @@ class TestAlarm:
         assert client.post(page(alarm, "close"), {"note": "Quiet."}).status_code == 409
         alarm.refresh_from_db()
         assert alarm.closed_at is None
+
+    def test_says_what_it_means_and_what_to_do(self, alarm: Alarm, treasurer: User, browser: Browser) -> None:
+        shown = browser(treasurer).get(page(alarm)).content.decode()
+        assert escape(CAUSES["payout_stuck"].means) in shown
+        assert escape(CAUSES["payout_stuck"].do) in shown
+        assert "Told elsewhere" not in shown
+
+    def test_shows_what_the_receiver_elsewhere_took_and_did_not_take(
+        self, program: Program, treasurer: User, browser: Browser, settings: Any
+    ) -> None:
+        settings.GOVPAY_ALARM_WEBHOOK_URL, settings.GOVPAY_ALARM_WEBHOOK_SECRET = (
+            "http://127.0.0.1:1/t0ken",
+            "-",
+        )
+        alarm = alarms.sound("payout_stuck", subject="payout", program_id=program.pk, message="It waits.")
+        alarms.clear("payout_stuck", subject="payout", note="It moves.")
+        opened, _ = alarm.deliveries.order_by("pk")
+        alarm.deliveries.filter(pk=opened.pk).update(attempts=3, error="The receiver answered HTTP 500.")
+        client = browser(treasurer)
+        told = client.get(page(alarm)).context["tables"][0]
+        assert [(row[0], row[3], row[4]) for row in told.rows] == [
+            ("Opened", cells.number(3), cells.problem("The receiver answered HTTP 500.")),
+            ("Closed", cells.number(0), cells.EMPTY),
+        ]
+        alarm.deliveries.filter(pk=opened.pk).update(delivered_at=timezone.now(), error="")
+        shown = client.get(page(alarm))
+        states = [row[2] for row in shown.context["tables"][0].rows]
+        assert [("taken" in state, "waits" in state) for state in states] == [(True, False), (False, True)]
+        assert "t0ken" not in shown.content.decode()
 
     def test_is_filtered_by_whether_it_is_open(
         self, alarm: Alarm, program: Program, treasurer: User, browser: Browser
