@@ -2,11 +2,20 @@
 
 from typing import Any
 
-from django.db.models import BigIntegerField, Count, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, CharField, Count, F, OuterRef, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce
 
 from govpay.errors import NotFound
-from ledger.models import Account, Entry, Layer, Posting, ReconciliationRun
+from ledger.models import (
+    Account,
+    Entry,
+    Layer,
+    Period,
+    PeriodChange,
+    PeriodStatus,
+    Posting,
+    ReconciliationRun,
+)
 
 
 def accounts_with_balance() -> "QuerySet[Account, Account]":
@@ -39,6 +48,35 @@ def get_entry(entry_id: int, *fields: str) -> dict[str, Any]:
     if row is None:
         raise NotFound(f"There is no entry {entry_id}.")
     return row
+
+
+def periods() -> "QuerySet[Any, Any]":
+    """Return the periods in their order with ``status`` and ``starts_at``, the end of the one before or None."""
+    latest = PeriodChange.objects.filter(period=OuterRef("pk")).order_by("-pk").values("status")[:1]
+    before = Period.objects.filter(ends_at__lt=OuterRef("ends_at")).order_by("-ends_at").values("ends_at")[:1]
+    return Period.objects.annotate(
+        status=Coalesce(Subquery(latest), Value(PeriodStatus.OPEN.value), output_field=CharField()),
+        starts_at=Subquery(before),
+    ).order_by("ends_at")
+
+
+def get_period(name: str) -> Any:
+    """Return a period as `periods` does; raise NotFound."""
+    period = periods().filter(name=name).first()
+    if period is None:
+        raise NotFound(f"There is no period {name!r}.")
+    return period
+
+
+def last_change(period: Period) -> PeriodChange | None:
+    """Return what was done with a period last, or None when it was only opened."""
+    return PeriodChange.objects.filter(period=period).order_by("-pk").first()
+
+
+def entries_since(change: PeriodChange) -> "QuerySet[Entry, Entry]":
+    """Return the entries dated before a period's end that were not there yet when it was closed."""
+    late = Entry.objects.filter(pk__gt=change.through_entry_id, effective_at__lt=change.period.ends_at)
+    return late.order_by("pk")
 
 
 def get_run(run_id: int) -> ReconciliationRun:

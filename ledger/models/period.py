@@ -4,6 +4,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,29}$"
+
 
 class PeriodStatus(models.TextChoices):
     """How far the closing of a period has come."""
@@ -27,9 +29,7 @@ class Period(models.Model):
     class Meta:
         permissions = [("close_period", "Can open, close and seal periods")]
         constraints = [
-            models.CheckConstraint(
-                condition=Q(name__regex=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,29}$"), name="period_name_grammar"
-            ),
+            models.CheckConstraint(condition=Q(name__regex=NAME), name="period_name_grammar"),
             models.CheckConstraint(condition=~Q(opened_by=""), name="period_names_its_opener"),
         ]
 
