@@ -174,6 +174,14 @@ class Node:
             for result in self._transport.call_many(self._path, method, calls[at : at + _CALLS_AT_ONCE])
         ]
 
+    def _call_each(self, method: str, calls: Sequence[tuple[object, ...]]) -> list[Any]:
+        """Call a method many times in few requests; raise the first refusal."""
+        results = self.call_many(method, calls)
+        for result in results:
+            if isinstance(result, rpc.RpcError):
+                raise result
+        return results
+
     def close(self) -> None:
         """Close this thread's connection; the next call opens another."""
         self._transport.close()
@@ -415,15 +423,18 @@ class Node:
                 ) from error
             raise
 
-    def new_script(self, kind: Literal["receive", "change"]) -> bytes:
-        """Return the script of a fresh P2WPKH address of this wallet."""
+    def new_scripts(self, kind: Literal["receive", "change"], count: int) -> list[bytes]:
+        """Return the scripts of so many fresh P2WPKH addresses of this wallet."""
         # The type is always said: some nodes give legacy addresses by default.
-        params = ("", "bech32") if kind == "receive" else ("bech32",)
-        address = self.call("getnewaddress" if kind == "receive" else "getrawchangeaddress", *params)
-        found = self.call("getaddressinfo", address)
-        if not found["ismine"]:
+        method, params = {
+            "receive": ("getnewaddress", ("", "bech32")),
+            "change": ("getrawchangeaddress", ("bech32",)),
+        }[kind]
+        given = self._call_each(method, [params] * count)
+        found = self._call_each("getaddressinfo", [(where,) for where in given])
+        if not all(each["ismine"] for each in found):
             raise rpc.NodeReplyInvalid("The node's wallet gave an address that is not its own.")
-        return bytes.fromhex(found["scriptPubKey"])
+        return [bytes.fromhex(each["scriptPubKey"]) for each in found]
 
     def wallet_tx(self, txid: str) -> bytes | None:
         """Return a tx that this wallet has seen, None for any other; no index of all txs is needed."""
@@ -443,7 +454,7 @@ class Node:
             except address.InvalidAddress:
                 addresses.append("")
         asked = [(where,) for where in addresses if where]
-        answers = iter(self.call_many("getaddressinfo", asked))
+        answers = iter(self._call_each("getaddressinfo", asked))
         return [bool(where) and bool(next(answers)["ismine"]) for where in addresses]
 
     def make_keys(self, count: int) -> None:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import structlog
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, Unavailable
@@ -20,6 +20,10 @@ from payments.payout import alarms, claim, failpoint
 
 log = structlog.get_logger(__name__)
 
+RUNS = """
+SELECT w.halted_at, w.halt_code, w.halt_reason, s.id, s.reason
+FROM payments_wallet w LEFT JOIN payments_stop s ON s.is_open WHERE w.id = %s
+"""
 # When this process last found a node on our chain, by its address and the network of the settings.
 _checked_at: dict[tuple[str, str], float] = {}
 
@@ -169,15 +173,14 @@ def require_wallet_runs(wallet: Wallet) -> None:
 
     It reads both from the database anew. In a database transaction that holds the wallet's row, no halt comes between.
     """
-    stop = Stop.objects.filter(is_open=True).first()
-    if stop is not None:
-        raise EngineStopped(f"The engine is stopped: {stop.reason}", stop_id=stop.pk)
-    found = Wallet.objects.values("halted_at", "halt_code", "halt_reason").get(pk=wallet.pk)
-    if found["halted_at"] is not None:
+    with connection.cursor() as cursor:
+        cursor.execute(RUNS, [wallet.pk])
+        halted_at, halt_code, halt_reason, stop_id, stop_reason = cursor.fetchone()
+    if stop_id is not None:
+        raise EngineStopped(f"The engine is stopped: {stop_reason}", stop_id=stop_id)
+    if halted_at is not None:
         raise WalletHalted(
-            f"The wallet is halted ({found['halt_code']}): {found['halt_reason']}",
-            wallet_id=wallet.pk,
-            halt_code=found["halt_code"],
+            f"The wallet is halted ({halt_code}): {halt_reason}", wallet_id=wallet.pk, halt_code=halt_code
         )
 
 

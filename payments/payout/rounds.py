@@ -57,8 +57,10 @@ def late_s() -> int:
 
 
 def prune() -> None:
-    """Delete stored answers of requests that nobody will repeat any more."""
-    IdempotencyRecord.objects.filter(created_at__lt=Now() - IDEMPOTENCY_KEPT).delete()
+    """Delete stored answers of requests that nobody will repeat any more, a few at a time: no lock is held for long."""
+    expired = IdempotencyRecord.objects.filter(created_at__lt=Now() - IDEMPOTENCY_KEPT).order_by("created_at")
+    while keys := list(expired.values_list("pk", flat=True)[:AT_ONCE]):
+        IdempotencyRecord.objects.filter(pk__in=keys).delete()
 
 
 def wallets_not_ready() -> Iterator[Ring]:

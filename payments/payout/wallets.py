@@ -115,7 +115,7 @@ def _new_scripts(wallet: Wallet, client: node.Node, purpose: ScriptPurpose, coun
     left = WalletScript.objects.count() + count
     new: list[bytes] = []
     while len(new) < count:
-        asked = [of_wallet.new_script(kind) for _ in range(count - len(new))]
+        asked = of_wallet.new_scripts(kind, count - len(new))
         left -= len(asked)
         if left < 0:
             raise node.NodeReplyInvalid("The node's wallet gives out the same addresses again and again.")

@@ -21,7 +21,7 @@ class PayingWallet:
         self.name = f"paying-{next(_names)}-{self.node.chain_info().height}"
         self.node.ensure_wallet(self.name)
         self.wallet = self.node.for_wallet(self.name)
-        self.script = self.wallet.new_script("receive")
+        self.script = self.wallet.new_scripts("receive", 1)[0]
         # Deposits, not coinbases: late on a long chain the subsidy is too small to spend.
         miner = Miner(url)
         where = address.address_from_script(self.script, Network.REGTEST)

@@ -139,7 +139,7 @@ class TestRange:
 class TestSameAddressForEver:
     def test_is_not_asked_for_ever(self, backup: Backup, monkeypatch: pytest.MonkeyPatch) -> None:
         same = bytes(WalletScript.objects.get().script_pubkey)
-        monkeypatch.setattr(node.Node, "new_script", lambda *_: same)
+        monkeypatch.setattr(node.Node, "new_scripts", lambda *asked: [same] * asked[-1])
         with pytest.raises(node.NodeReplyInvalid, match="again and again"):
             wallets.add_change(backup.wallet, node.connect(), 3)
         assert WalletScript.objects.count() == 1

@@ -60,7 +60,7 @@ class TestBlocks:
         undone = paying.mine(1)
         height = paying.node.block_header(undone).height
         paying.node.call("invalidateblock", undone)
-        replacing = paying.mine(1, to=paying.wallet.new_script("receive"))
+        replacing = paying.mine(1, to=paying.wallet.new_scripts("receive", 1)[0])
         assert paying.node.block_header(undone).confirmations == -1
         assert paying.node.block_hash(height) == replacing
 
@@ -84,7 +84,7 @@ class TestBlocks:
         outpoint, prevout = paying.coin()
         sent = paying.spend(outpoint, prevout, fee_sat=1000, to=STRANGER)
         paying.node.send_raw(sent.raw, max_feerate_sat_kvb=100_000)
-        block_hash = paying.mine(1, to=paying.wallet.new_script("receive"))
+        block_hash = paying.mine(1, to=paying.wallet.new_scripts("receive", 1)[0])
         found = block.parse(paying.node.raw_block(block_hash), block_hash=block_hash)
         received = ((tx.OutPoint(sent.txid, 0), sent.outputs[0]),)
         assert list(scan.movements(found, {STRANGER}, {outpoint})) == [
@@ -112,7 +112,7 @@ class TestUtxo:
 
 class TestScanUtxos:
     def test_finds_each_output_to_the_scripts_and_no_other(self, paying: PayingWallet) -> None:
-        first, second, unpaid = (paying.wallet.new_script("change") for _ in range(3))
+        first, second, unpaid = paying.wallet.new_scripts("change", 3)
         outpoint, prevout = paying.coin()
         shares = [
             tx.Output(prevout.amount_sat - 3000, first),

@@ -26,10 +26,10 @@ class TestEnsureWallet:
     def test_loads_a_wallet_again_with_the_same_keys(self, paying: PayingWallet) -> None:
         paying.node.ensure_wallet("kept")
         wallet = paying.node.for_wallet("kept")
-        known = address.address_from_script(wallet.new_script("receive"), Network.REGTEST)
+        known = address.address_from_script(wallet.new_scripts("receive", 1)[0], Network.REGTEST)
         paying.node.call("unloadwallet", "kept")
         with pytest.raises(node.WalletUnavailable):
-            wallet.new_script("receive")
+            wallet.new_scripts("receive", 1)[0]
         paying.node.ensure_wallet("kept")
         assert wallet.call("getaddressinfo", known)["ismine"] is True
 
@@ -43,10 +43,10 @@ class TestEnsureWallet:
         assert asked.for_wallet("restarted").call("getwalletinfo")["walletname"] == "restarted"
 
 
-class TestNewScript:
+class TestNewScripts:
     @pytest.mark.parametrize("kind", ["receive", "change"])
-    def test_is_native_segwit_and_fresh(self, paying: PayingWallet, kind: str) -> None:
-        scripts = [paying.wallet.new_script(kind) for _ in range(3)]  # type: ignore[arg-type]
+    def test_are_native_segwit_and_fresh(self, paying: PayingWallet, kind: str) -> None:
+        scripts = paying.wallet.new_scripts(kind, 3)  # type: ignore[arg-type]
         assert [address.kind(script) for script in scripts] == ["p2wpkh"] * 3
         assert len(set(scripts)) == 3
 

@@ -111,12 +111,12 @@ class TestWatch:
 
 
 class TestPrune:
-    def test_deletes_stored_answers_after_thirty_days_and_keeps_younger_ones(self, officer: User) -> None:
-        old, young = (
-            IdempotencyRecord.objects.create(user=officer, key=key, request_hash=bytes(32))
-            for key in ("old", "young")
-        )
-        for record, days in ((old, 31), (young, 29)):
+    def test_deletes_stored_answers_after_thirty_days_and_keeps_younger_ones(
+        self, officer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(rounds, "AT_ONCE", 2)
+        for key, days in (("oldest", 33), ("older", 32), ("old", 31), ("young", 29)):
+            record = IdempotencyRecord.objects.create(user=officer, key=key, request_hash=bytes(32))
             created_at = timezone.now() - timedelta(days=days)
             IdempotencyRecord.objects.filter(pk=record.pk).update(created_at=created_at)
         rounds.prune()
