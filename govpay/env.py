@@ -58,6 +58,19 @@ def key(name: str) -> bytes:
     return bytes.fromhex(raw)
 
 
+def optional_key(name: str) -> bytes | None:
+    """Return 32 secret bytes given as 64 hex digits, or None when the variable is not set."""
+    return key(name) if read.str(name, default="") else None
+
+
+def key_name(name: str, default: str) -> str:
+    """Return a name under which a key signs: no spaces, no plus signs, at most 100 characters."""
+    value = text(name, default)
+    if not re.fullmatch(r"[\x21-\x2a\x2c-\x7e]{1,100}", value):
+        raise ImproperlyConfigured(f"{name} must be a name without spaces and plus signs, not {value!r}.")
+    return value
+
+
 def keys(name: str) -> dict[str, bytes]:
     """Return ``id:hex`` pairs, comma separated, in order; the first encrypts, all decrypt."""
     found: dict[str, bytes] = {}

@@ -26,6 +26,13 @@ GOVPAY_TIP_MAX_AGE_S = env.whole("GOVPAY_TIP_MAX_AGE_S", 7200, least=60, most=60
 GOVPAY_IDENTITY_KEY = env.key("GOVPAY_IDENTITY_KEY")
 GOVPAY_FIELD_KEYS = env.keys("GOVPAY_FIELD_KEYS")
 
+# Seals of the books: the key that signs their checkpoints (none: entries are sealed, heads stay unsigned), the name of the
+# log, and how often entries are sealed and a checkpoint is signed.
+GOVPAY_SEAL_KEY = env.optional_key("GOVPAY_SEAL_KEY")
+GOVPAY_SEAL_ORIGIN = env.key_name("GOVPAY_SEAL_ORIGIN", f"govpay/{GOVPAY_NETWORK}")
+GOVPAY_SEAL_EVERY_S = env.whole("GOVPAY_SEAL_EVERY_S", 60, least=1, most=86_400)
+GOVPAY_CHECKPOINT_EVERY_S = env.whole("GOVPAY_CHECKPOINT_EVERY_S", 86_400, least=1, most=31_536_000)
+
 # The engine's rhythm. A lease outlives the longest RPC, so that a slow worker is not overtaken for nothing.
 GOVPAY_LEASE_S = env.whole("GOVPAY_LEASE_S", 60, least=2, most=3600)
 env.require_longer("GOVPAY_LEASE_S", GOVPAY_LEASE_S, "GOVPAY_NODE_TIMEOUT_S", GOVPAY_NODE_TIMEOUT_S)
@@ -117,6 +124,13 @@ DATABASES["default"]["OPTIONS"] = {
     "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
     " -c tcp_user_timeout=30000 -c idle_in_transaction_session_timeout=300000",
 } | DATABASES["default"].get("OPTIONS", {})
+# Whoever seals may add to the seals, and the application may not: a role, and so a connection, of its own.
+if "GOVPAY_SEALER_DATABASE_URL" in os.environ:
+    DATABASES["sealer"] = (
+        DATABASES["default"]
+        | env.read.db("GOVPAY_SEALER_DATABASE_URL", engine="django.db.backends.postgresql")
+        | {"OPTIONS": DATABASES["default"]["OPTIONS"]}
+    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 REDIS_URL = env.text("REDIS_URL", "redis://127.0.0.1:6379/0")

@@ -1,6 +1,15 @@
 """What database roles may do with the ledger's tables: read and add at most, never change or take away."""
 
 READ, ADD = ["SELECT"], ["SELECT", "INSERT"]
+SEALS = (
+    "ledger_leaf",
+    "ledger_leafpayload",
+    "ledger_leafsalt",
+    "ledger_subtree",
+    "ledger_seal",
+    "ledger_checkpoint",
+    "ledger_cosignature",
+)
 
 # The application's role.
 TABLE_GRANTS: dict[str, list[str]] = {
@@ -11,6 +20,7 @@ TABLE_GRANTS: dict[str, list[str]] = {
     "ledger_periodchange": ADD,
     "ledger_reconciliationrun": ADD,
     "ledger_break": ADD,
+    **dict.fromkeys(SEALS, READ),
 }
 # The role of the process that seals the books: it reads them, and adds to nothing but its own tables.
 SEALER_GRANTS: dict[str, list[str]] = {
@@ -21,6 +31,7 @@ SEALER_GRANTS: dict[str, list[str]] = {
     "ledger_periodchange": READ,
     "ledger_reconciliationrun": READ,
     "ledger_break": READ,
+    **dict.fromkeys(SEALS, ADD),
 }
 # What an auditor, who reads everything else, is not shown.
 AUDITOR_HIDDEN: dict[str, list[str]] = {}

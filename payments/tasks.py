@@ -28,6 +28,12 @@ def consolidate(*, wallet_id: int) -> None:
 
 
 @shared_task(**LIMITS)
+def seal_books() -> None:
+    """Seal the entries of the books that are final, and sign a checkpoint when one is due."""
+    dispatch.seal_books()
+
+
+@shared_task(**LIMITS)
 def advance(*, payout_id: int) -> None:
     """Take a payout as far as it goes."""
     dispatch.advance(payout_id=payout_id)

@@ -99,10 +99,12 @@ class Stack:
             "GOVPAY_SECRET_KEY": self._file.keep("secret_key", lambda: secrets.token_urlsafe(48)),
             "GOVPAY_IDENTITY_KEY": self._file.keep("identity_key", lambda: secrets.token_hex(32)),
             "GOVPAY_FIELD_KEYS": self._file.keep("field_keys", lambda: "k1:" + secrets.token_hex(32)),
+            "GOVPAY_SEAL_KEY": self._file.keep("seal_key", lambda: secrets.token_hex(32)),
             "PYTHONUNBUFFERED": "1",
         }
         if self.postgres is not None:
             made["DATABASE_URL"] = self.postgres.app_url
+            made["GOVPAY_SEALER_DATABASE_URL"] = self.postgres.sealer_url
         if self.redis is not None:
             made["REDIS_URL"] = self.redis.url
         if self.node is not None:
@@ -115,7 +117,7 @@ class Stack:
         return found
 
     def migrate(self) -> None:
-        """Bring the tables and the rights of the two roles up to date, as the owner."""
+        """Bring the tables and the rights of the roles up to date, as the owner."""
         self.manage("migrate", "--no-input", owner=True)
         self.manage("grant_roles", owner=True)
 

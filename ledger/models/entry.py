@@ -82,6 +82,8 @@ class Entry(models.Model):
         indexes = [
             models.Index(fields=["scope", "id"], name="entry_scope"),
             models.Index(fields=["source_ref"], name="entry_source"),
+            # The order in which the sealer takes entries.
+            models.Index(fields=["insert_xid", "id"], name="entry_written"),
         ]
 
     def __str__(self) -> str:

@@ -12,11 +12,16 @@ from typing import Any, NamedTuple
 
 
 class SealedLine(NamedTuple):
-    """A posting of an entry: ``amount`` in whole units of ``10 ** -scale`` of the currency."""
+    """A posting of an entry: ``amount`` in whole units of ``10 ** -scale`` of the currency.
+
+    ``elements`` are the account's five: entity, function, object, fund, project.
+    """
 
     account: str
+    elements: Sequence[str]
     currency: str
     scale: int
+    layer: str
     amount: int
     reference: int | None
 
@@ -30,6 +35,7 @@ class SealedEntry(NamedTuple):
     idempotency_key: str
     input_hash: bytes
     effective_at: datetime
+    original_at: datetime | None
     recorded_at: datetime
     memo: str
     source_ref: str
@@ -57,10 +63,19 @@ def _first(entry: SealedEntry) -> dict[str, Any]:
         "input_hash": entry.input_hash.hex(),
         "kind": entry.kind,
         "lines": [
-            [line.account, line.currency, line.scale, str(line.amount), _number(line.reference)]
+            [
+                line.account,
+                list(line.elements),
+                line.currency,
+                line.scale,
+                line.layer,
+                str(line.amount),
+                _number(line.reference),
+            ]
             for line in entry.lines
         ],
         "memo": entry.memo,
+        "original_at": None if entry.original_at is None else _moment(entry.original_at),
         "recorded_at": _moment(entry.recorded_at),
         "reversal_of": _number(entry.reversal_of),
         "scope": entry.scope,

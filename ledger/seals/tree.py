@@ -44,6 +44,32 @@ def grown(level: int, old_size: int, new_size: int) -> range:
     return range(old_size >> bits, new_size >> bits)
 
 
+class Frontier:
+    """The head of a list of which only the right edge is kept: leaves come in order, one after another."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        # The heads of the whole subtrees that the list is made of, the largest first.
+        self.edge: list[bytes] = []
+
+    def add(self, leaf: bytes) -> None:
+        """Take the next leaf's hash."""
+        self.edge.append(leaf)
+        self.size += 1
+        for _ in range((self.size & -self.size).bit_length() - 1):
+            right, left = self.edge.pop(), self.edge.pop()
+            self.edge.append(node_hash(left, right))
+
+    def head(self) -> bytes:
+        """Return the head of all leaves so far."""
+        if not self.edge:
+            return EMPTY
+        found = self.edge[-1]
+        for left in self.edge[-2::-1]:
+            found = node_hash(left, found)
+        return found
+
+
 def prove_inclusion(read: Read, index: int, size: int) -> list[bytes]:
     """Return the audit path of a leaf in the first ``size`` leaves (section 2.1.1); raise ValueError."""
     if not 0 <= index < size:

@@ -122,4 +122,9 @@ CAUSES: dict[str, Cause] = {
         "The newest reconciliation of a program found differences between claims, books and blocks.",
         "Open the run under Reconciliation and explain each break. A clean run closes the alarm.",
     ),
+    "seals_broken": Cause(
+        "What is stored of the books' tree contradicts what was sealed: somebody changed it behind the guards. No "
+        "checkpoint is signed.",
+        "Run manage.py verify_seals, which names the entries, and compare with a checkpoint that somebody else keeps.",
+    ),
 }

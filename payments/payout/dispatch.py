@@ -3,11 +3,14 @@
 from collections.abc import Callable
 
 import structlog
+from django.conf import settings
 from django.db import OperationalError
 
 from govpay.errors import Conflict, GovPayError
+from ledger.seals import checkpoints, sealer
+from ledger.seals.store import SealsBroken
 from payments import doorbell
-from payments.models import Disbursement, Intervention, Wallet
+from payments.models import Disbursement, Heartbeat, Intervention, Wallet
 from payments.onchain import node
 from payments.payout import alarms, chain, engine, failpoint, feerate, funding, guard, store, wallets
 from payments.payout import consolidate as merging
@@ -113,6 +116,21 @@ def consolidate(*, wallet_id: int) -> None:
         merging.put_off(wallet_id, error.message)
 
     _with_node("consolidate", work, waits, wallet_id=wallet_id)
+
+
+def seal_books() -> None:
+    """Seal the entries that are final, and sign a checkpoint when one is due. No node is needed."""
+    try:
+        sealer.seal(failpoint=failpoint.hit)
+        if checkpoints.is_due(settings.GOVPAY_CHECKPOINT_EVERY_S):
+            checkpoints.issue(failpoint=failpoint.hit)
+    except OperationalError as error:
+        log.warning("database_waits", task="seal_books", error=type(error).__name__, reason=str(error)[:300])
+    except SealsBroken as error:
+        log.error("seals_broken", reason=error.message)
+        alarms.sound(SealsBroken.code, subject="books", message=error.message)
+    else:
+        Heartbeat.beat("seal_books")
 
 
 def advance(*, payout_id: int) -> None:

@@ -8,6 +8,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from govpay.models import IdempotencyRecord
+from ledger.seals import checkpoints, sealer
 from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import Disbursement, Heartbeat, Intervention, Payment, Payout, Wallet
@@ -127,6 +128,14 @@ def interventions_agreed() -> Iterator[Ring]:
         yield Ring("intervene", {"intervention_id": pk})
 
 
+def books_to_seal() -> Iterator[Ring]:
+    """Find out whether entries wait for a seal, or a head for its checkpoint, and were not looked at for a while."""
+    if not Heartbeat.is_due("seal_books", every_s=settings.GOVPAY_SEAL_EVERY_S):
+        return
+    if sealer.has_work() or checkpoints.is_due(settings.GOVPAY_CHECKPOINT_EVERY_S):
+        yield Ring("seal_books", {})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -135,4 +144,5 @@ FINDERS = (
     lists_not_sealed,
     wallets_to_tidy,
     fees_stuck,
+    books_to_seal,
 )

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from django.db import connection, connections
 
-from ledger.models import Entry
+from ledger.models import Checkpoint, Entry, Leaf, Seal
+from ledger.seals import sealer, verification
 from payments.models import Block, Disbursement, Intake, Payment, Payout, PayoutTx, Reservation, StatusChange
 from payments.payout import bump, dispatch
 from payments.services import disbursements, lists
@@ -169,8 +170,41 @@ class TestKilled:
         assert Entry.objects.filter(kind="settlement_reversal").count() == 1
         finish(ministry, made)
 
+    def test_while_it_seals_the_books_leaves_all_or_nothing(
+        self, ministry: Ministry, settings: object
+    ) -> None:
+        """K18 twice: before a seal is written, and before its head's signature is."""
+        settings.GOVPAY_SEAL_KEY = bytes(range(32))  # type: ignore[attr-defined]
+        made = ministry.release(AMOUNTS)
+        kill_at("K18", dispatch.seal_books)
+        assert (Leaf.objects.count(), Seal.objects.count()) == (0, 0)
+        sealer.seal()
+        kill_at("K18", dispatch.seal_books)
+        assert (Seal.objects.count(), Checkpoint.objects.count()) == (1, 0)
+        dispatch.seal_books()
+        finish(ministry, made)
+        dispatch.seal_books()
+        assert Leaf.objects.count() == Entry.objects.count()
+        assert Checkpoint.objects.count() == 1
+        assert verification.verify().findings == []
+
 
 class TestStopped:
+    def test_while_it_seals_the_books_holds_up_nobody_who_posts(self, ministry: Ministry) -> None:
+        """Another sealer finds it at work and leaves; what was posted meanwhile comes after it, once."""
+        child = Child(dispatch.seal_books, "K18")
+        assert child.wait_for_stop()
+        before = set(Entry.objects.values_list("pk", flat=True))
+        made = ministry.release(AMOUNTS)
+        dispatch.seal_books()
+        assert not Leaf.objects.exists()
+        assert child.wake() == 0
+        assert set(Leaf.objects.filter(index__lt=2).values_list("entry_id", flat=True)) == before
+        finish(ministry, made)
+        dispatch.seal_books()
+        assert Leaf.objects.count() == Entry.objects.count()
+        assert verification.verify().findings == []
+
     @pytest.mark.parametrize("point", ADVANCING)
     def test_past_its_lease_changes_nothing_when_it_wakes(self, point: str, ministry: Ministry) -> None:
         """F4: another worker took over; the commit of the one that wakes fails, its late send is the same bytes."""
@@ -190,6 +224,17 @@ class TestStopped:
 
 
 class TestDatabase:
+    def test_that_ends_the_sealers_session_loses_no_entry(self, ministry: Ministry) -> None:
+        child = Child(dispatch.seal_books, "K18")
+        assert child.wait_for_stop()
+        end_backends()
+        child.wake()
+        connection.close()
+        assert not Leaf.objects.exists()
+        dispatch.seal_books()
+        assert Leaf.objects.count() == Entry.objects.count() == 2
+        assert verification.verify().findings == []
+
     @pytest.mark.parametrize("point", [*SEALING, *ADVANCING])
     def test_that_ends_a_session_loses_nothing(self, point: str, ministry: Ministry) -> None:
         made = ministry.release(AMOUNTS)

@@ -14,3 +14,16 @@ class TestTableGrants:
     @pytest.mark.parametrize("listed", [grants.TABLE_GRANTS, grants.SEALER_GRANTS])
     def test_let_rows_be_read_and_added_only(self, listed: dict[str, list[str]]) -> None:
         assert {tuple(rights) for rights in listed.values()} <= {("SELECT",), ("SELECT", "INSERT"), ()}
+
+    def test_lets_the_application_read_and_add_but_not_seal(self) -> None:
+        seals = {
+            table: tuple(rights) for table, rights in grants.TABLE_GRANTS.items() if table in grants.SEALS
+        }
+        rest = {table: tuple(rights) for table, rights in grants.TABLE_GRANTS.items() if table not in seals}
+        assert set(seals.values()) == {("SELECT",)}
+        assert set(rest.values()) == {("SELECT", "INSERT")}
+
+    def test_lets_the_sealer_add_seals_and_nothing_else(self) -> None:
+        adds = {table for table, rights in grants.SEALER_GRANTS.items() if "INSERT" in rights}
+        assert adds == set(grants.SEALS)
+        assert {right for rights in grants.SEALER_GRANTS.values() for right in rights} == {"SELECT", "INSERT"}

