@@ -17,6 +17,8 @@ from tests import factories, services
 
 BOOKS = ("ledger_account", "ledger_entry", "ledger_posting", "ledger_period", "ledger_periodchange")
 
+KEYS = {model._meta.db_table: model._meta.pk.column for model in apps.get_models()}
+
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
@@ -86,14 +88,15 @@ def refuse(session: psycopg.Connection, statement: str) -> None:
 
 def refuse_writing(session: psycopg.Connection, table: str, *verbs: str) -> None:
     """Expect the named ways of writing to a table to be refused."""
+    key = KEYS.get(table, "id")
     statements = {
-        "INSERT": "INSERT INTO {} DEFAULT VALUES",
-        "UPDATE": "UPDATE {} SET id = 1 WHERE false",
-        "DELETE": "DELETE FROM {} WHERE false",
-        "TRUNCATE": "TRUNCATE {} CASCADE",
+        "INSERT": f"INSERT INTO {table} DEFAULT VALUES",
+        "UPDATE": f"UPDATE {table} SET {key} = 1 WHERE false",
+        "DELETE": f"DELETE FROM {table} WHERE false",
+        "TRUNCATE": f"TRUNCATE {table} CASCADE",
     }
     for verb in verbs:
-        refuse(session, statements[verb].format(table))
+        refuse(session, statements[verb])
 
 
 class TestApplication:
