@@ -4,8 +4,7 @@ The original may still be the one that confirms; books and states follow the one
 engine's own are the same two calls. For a child (``child.py``) the feerate is that of parent and child together.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from payments import doorbell
 from payments.models import Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation, Wallet
 from payments.models.wallet import Signer
 from payments.onchain import fee, node, tx
-from payments.payout import caps, coins, failpoint, feerate, guard, rbf, rivals, seal, store, versions
+from payments.payout import caps, coins, failpoint, feerate, guard, lease, rbf, rivals, seal, versions
 from payments.states import PAYOUT_OPEN, PayoutStatus
 
 S = PayoutStatus
@@ -30,13 +29,6 @@ class PayoutNotBumpable(Conflict):
     """The payout is not in a state in which a higher fee helps, or is of a kind that is never bumped."""
 
     code = "payout_not_bumpable"
-
-
-class PayoutBusy(Conflict):
-    """A worker is at the payout just now; ask again in a moment."""
-
-    code = "payout_busy"
-    is_transient = True
 
 
 class VersionPending(Conflict):
@@ -58,8 +50,16 @@ class BumpTooLow(Conflict):
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What the node said before the database transaction: what to beat, and the version whose inputs are kept."""
+
+    look: rivals.Look
+    base: PayoutTx
+
+
+@dataclass(frozen=True)
 class Proposal:
-    """A bump before it is written, and the version that it replaces."""
+    """A bump before it is written, the newest version, and what is kept of the one that can confirm."""
 
     old: PayoutTx
     before: rbf.Old
@@ -79,8 +79,8 @@ def preview(
     Call it outside database transactions. Raises every refusal that ``build`` raises.
     """
     payout = read(payout_id)
-    look = _look(payout, client)
-    proposal = propose(payout, feerate_sat_kvb, look, over_pending=over_pending)
+    seen = _look(payout, client)
+    proposal = propose(payout, feerate_sat_kvb, seen, over_pending=over_pending)
     program = payout.wallet.program
     old, after = proposal.old, proposal.after
     return {
@@ -95,7 +95,7 @@ def preview(
         "new_change_sat": sum(output.amount_sat for output in after.change),
         "fee_added_sat": proposal.added_sat,
         "added_inputs": describe_coins(after),
-        "evicted_fee_sat": look.outbid.fee_sat,
+        "evicted_fee_sat": seen.look.outbid.fee_sat,
         "needs_second_person": proposal.added_sat > program.bump_alone_limit_sat,
     }
 
@@ -116,15 +116,15 @@ def build(
     VersionPending, PayoutHasChild, BumpTooLow, TooManyReplaced, PayoutBusy, InsufficientCoins, and the caps FeeOverShare,
     FeeOverBudget, FeeOverReserve; nothing is written then.
     """
-    with leased(payout_id) as token:
+    with lease.held(payout_id) as token:
         payout = read(payout_id)
-        look = _look(payout, client)
+        seen = _look(payout, client)
         seal.refill_change(payout.wallet, client)
         with transaction.atomic():
             Wallet.objects.lock().get(pk=payout.wallet_id)
-            lock(payout_id, token)
+            lease.lock(payout_id, token)
             payout = read(payout_id)
-            proposal = propose(payout, feerate_sat_kvb, look, over_pending=over_pending)
+            proposal = propose(payout, feerate_sat_kvb, seen, over_pending=over_pending)
             version = _write(payout, proposal)
             if then is not None:
                 then(version)
@@ -132,21 +132,21 @@ def build(
     return version
 
 
-def propose(payout: Payout, feerate_sat_kvb: int, look: rivals.Look, *, over_pending: bool) -> Proposal:
+def propose(payout: Payout, feerate_sat_kvb: int, seen: Seen, *, over_pending: bool) -> Proposal:
     """Return the bump, after every rule was checked. Reads only; hold the wallet's row to act on the answer."""
     program = payout.wallet.program
     guard.require_wallet_runs(payout.wallet)
-    _require_bumpable(payout, look, over_pending=over_pending)
+    _require_bumpable(payout, seen.look, over_pending=over_pending)
     feerate.require_bounds(program, feerate_sat_kvb)
     old = payout.current
     assert old is not None
     parent = parent_version(payout)
-    before = _old(old)
+    before = versions.old_of(seen.base)
     after = rbf.build(
         before,
         coins.free(payout.wallet, 1, feerate_sat_kvb=feerate_sat_kvb),
         asked=asked(parent, feerate_sat_kvb),
-        least=look.outbid.least_sat,
+        least=seen.look.outbid.least_sat,
         input_weight=payout.wallet.input_weight,
         spare_script=spare_script(payout.wallet),
     )
@@ -160,19 +160,6 @@ def propose(payout: Payout, feerate_sat_kvb: int, look: rivals.Look, *, over_pen
         added_sat=after.fee_sat - old.fee_sat,
     )
     return Proposal(old, before, after)
-
-
-@contextmanager
-def leased(payout_id: int) -> Iterator[int]:
-    """Keep workers away from the payout while a version is built; raise PayoutBusy when one is at it."""
-    held = store.PostgresStore()
-    token = held.lease(payout_id)
-    if token is None:
-        raise PayoutBusy("A worker is at this payout just now; ask again in a moment.")
-    try:
-        yield token
-    finally:
-        held.unlease(payout_id, token)
 
 
 def spare_script(wallet: Wallet) -> bytes:
@@ -191,18 +178,12 @@ def read(payout_id: int) -> Payout:
     return Payout.objects.select_related(*related).get(pk=payout_id)
 
 
-def lock(payout_id: int, token: int) -> None:
-    """Lock the payout's row for a database transaction; raise PayoutBusy when the lease was lost."""
-    rows = Payout.objects.select_for_update().filter(pk=payout_id, lease_token=token)
-    if not rows.values_list("pk", flat=True).first():
-        raise PayoutBusy("Another worker took this payout over; ask again in a moment.")
-
-
-def _look(payout: Payout, client: node.Node) -> rivals.Look:
+def _look(payout: Payout, client: node.Node) -> Seen:
     """Look at what spends any of its coins, and at all of its versions: those that signers elsewhere have, too."""
     reserved = Reservation.objects.filter(payout=payout).values_list("txid", "vout")
     outpoints = [tx.OutPoint(txid, vout) for txid, vout in reserved]
-    return rivals.look(outpoints, PayoutTx.objects.filter(payout=payout), client)
+    look = rivals.look(outpoints, PayoutTx.objects.filter(payout=payout), client)
+    return Seen(look, versions.standing(payout, client))
 
 
 def describe_coins(after: rbf.Replacement) -> list[dict[str, Any]]:
@@ -210,13 +191,6 @@ def describe_coins(after: rbf.Replacement) -> list[dict[str, Any]]:
     return [
         {"txid": coin.outpoint.txid, "vout": coin.outpoint.vout, "amount_sat": coin.amount_sat}
         for coin in after.added
-    ]
-
-
-def inputs_added(after: rbf.Replacement) -> list[versions.Input]:
-    """Return the added coins as inputs."""
-    return [
-        versions.Input(coin.outpoint, tx.Output(coin.amount_sat, coin.script_pubkey)) for coin in after.added
     ]
 
 
@@ -289,19 +263,6 @@ def _require_enough(after: rbf.Replacement, parent: PayoutTx | None, feerate_sat
     )
 
 
-def _old(version: PayoutTx) -> rbf.Old:
-    """Read a version from its own bytes: no query a payment."""
-    outputs = tx.parse(bytes(version.unsigned_tx)).outputs
-    ours = set(version.change.values_list("vout", flat=True))
-    spent = versions.inputs_of(version)
-    return rbf.Old(
-        inputs=tuple(found.outpoint for found in spent),
-        inputs_sat=sum(found.output.amount_sat for found in spent),
-        payments=tuple(output for vout, output in enumerate(outputs) if vout not in ours),
-        change=tuple(outputs[vout] for vout in sorted(ours)),
-    )
-
-
 def _write(payout: Payout, proposal: Proposal) -> PayoutTx:
     before, after = proposal.before, proposal.after
     spare = spare_script(payout.wallet)
@@ -309,7 +270,7 @@ def _write(payout: Payout, proposal: Proposal) -> PayoutTx:
         (script,) = seal.claim_change(payout.wallet, 1)
         after = rbf.with_script(after, spare, script)
     last = Reservation.objects.filter(payout=payout).aggregate(last=Max("position"))["last"]
-    versions.reserve(payout, inputs_added(after), first_position=last + 1)
+    versions.reserve(payout, versions.inputs_from(after.added), first_position=last + 1)
     version = versions.add(
         payout,
         versions.Draft(

@@ -1,6 +1,6 @@
 """The engine's view of node and signer for one payout; nothing here runs inside a database transaction."""
 
-from payments.models import Payout, PayoutTx, Reservation, Signer, Wallet
+from payments.models import Payout, PayoutTx, PayoutTxKind, Reservation, Signer, Wallet
 from payments.onchain import node, psbt, tx
 from payments.onchain.send import SendOutcome
 from payments.payout import claim, core, examine, guard, signing, versions, wallets
@@ -78,12 +78,25 @@ class NodeChain:
         try:
             reply = self.client.send_raw(version.raw, max_feerate_sat_kvb=limit, txid=version.txid)
         except node.NodeError as error:
-            return core.SendReply(SendOutcome.UNKNOWN, error.message)
-        return core.SendReply(reply.outcome, reply.reason)
+            return core.SendReply(SendOutcome.UNKNOWN, error.message, version.is_older)
+        return core.SendReply(reply.outcome, reply.reason, version.is_older)
 
     def spender(self, payout_id: int) -> str | None:
         """Return the memory pool's spender of the first input that has one."""
         return self.client.mempool_spender(_reserved(payout_id))
+
+    def sendable(self, payout_id: int) -> core.Sendable:
+        """Look for the newest older version of which every input is unspent; of what is given up, a void."""
+        rows = PayoutTx.objects.filter(payout_id=payout_id)
+        if rows.filter(kind=PayoutTxKind.VOID).exists():
+            rows = rows.filter(kind=PayoutTxKind.VOID)
+        older = rows.filter(raw__isnull=False).order_by("-pk")[1:]
+        for version in older:
+            if all(self.client.utxos(tx.inputs_of(bytes(version.unsigned_tx)), include_mempool=True)):
+                is_bump = version.kind == PayoutTxKind.BUMP
+                found = core.Version(version.txid, bytes(version.raw or b""), is_bump, is_older=True)
+                return core.Sendable(found)
+        return core.Sendable(None)
 
 
 def _scripts(payout_id: int) -> list[bytes]:

@@ -13,7 +13,19 @@ from govpay.errors import Conflict
 from payments import doorbell
 from payments.models import Payout, PayoutKind, PayoutTx, PayoutTxKind, StatusChange, Wallet
 from payments.onchain import fee, node, tx
-from payments.payout import bump, caps, coins, failpoint, feerate, guard, rbf, seal, selection, versions
+from payments.payout import (
+    bump,
+    caps,
+    coins,
+    failpoint,
+    feerate,
+    guard,
+    lease,
+    rbf,
+    seal,
+    selection,
+    versions,
+)
 from payments.states import PayoutStatus
 
 
@@ -91,12 +103,12 @@ def build(
     child = bump.live_child(payout)
     if child is not None:
         return bump.build(child.pk, feerate_sat_kvb, client, then=then)
-    with bump.leased(payout_id) as token:
+    with lease.held(payout_id) as token:
         parent = _look(payout, client)
         seal.refill_change(payout.wallet, client)
         with transaction.atomic():
             Wallet.objects.lock().get(pk=payout.wallet_id)
-            bump.lock(payout_id, token)
+            lease.lock(payout_id, token)
             payout = bump.read(payout_id)
             proposal = propose(payout, feerate_sat_kvb, parent)
             version = _write(payout, proposal)
@@ -205,7 +217,7 @@ def _look(payout: Payout, client: node.Node) -> Parent:
 def _write(payout: Payout, proposal: Proposal) -> PayoutTx:
     (script,) = seal.claim_change(payout.wallet, 1)
     after = rbf.with_script(proposal.after, bump.spare_script(payout.wallet), script)
-    inputs = [*proposal.spent, *bump.inputs_added(after)]
+    inputs = [*proposal.spent, *versions.inputs_from(after.added)]
     anchor = inputs[0].outpoint
     child = Payout.objects.create(
         kind=PayoutKind.CHILD,

@@ -48,11 +48,12 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Version:
-    """Signed bytes and their txid."""
+    """Signed bytes and their txid. ``is_older``: a newer version is signed, too."""
 
     txid: str
     raw: bytes
     is_bump: bool = False
+    is_older: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,10 +115,11 @@ class SignerContradicts:
 
 @dataclass(frozen=True)
 class SendReply:
-    """What the node said to the bytes."""
+    """What the node said to the bytes; to those of an older version, where the newest cannot go out."""
 
     outcome: SendOutcome
     reason: str = ""
+    is_older: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,13 @@ class Spender:
     """Who spends an input: a txid, or None when nobody does."""
 
     txid: str | None
+
+
+@dataclass(frozen=True)
+class Sendable:
+    """The newest of the older signed versions of which the node has every input, or None."""
+
+    version: Version | None
 
 
 Observation = (
@@ -139,6 +148,7 @@ Observation = (
     | SignerContradicts
     | SendReply
     | Spender
+    | Sendable
 )
 
 
@@ -212,6 +222,11 @@ class FindSpender:
 
 
 @dataclass(frozen=True)
+class FindSendable:
+    """Look for an older version that could go out: a coin that the newest added is gone."""
+
+
+@dataclass(frozen=True)
 class Freeze:
     """Stop and raise an alarm; a person must look."""
 
@@ -252,6 +267,7 @@ Command = (
     | Send
     | RecordSent
     | FindSpender
+    | FindSendable
     | Freeze
     | Retry
     | WantFee
@@ -311,11 +327,14 @@ def _alive(payout: Snapshot, seen: Observation) -> Command:
             return _send(payout) or Retry(reason, delay_s, is_failure=False)
         case SignerContradicts(rule):
             return Freeze(f"The signer returned something else than what was sealed: {rule}.")
-        case SendReply(outcome, reason):
-            return _after_send(payout, outcome, reason)
+        case SendReply():
+            return _after_send(payout, seen)
         case Spender(None):
-            reason = "An input is not known to the node; its block may come back."
-            return Retry(reason, retry_s(payout.payout_id, payout.attempts))
+            return FindSendable()
+        case Sendable(None):
+            return _wait_for_input(payout)
+        case Sendable(Version() as version):
+            return Send(version)
         case Spender(txid) if payout.signed is not None and txid == payout.signed.txid:
             return _rest(payout)
         case Spender(txid) if txid in payout.txids:
@@ -334,9 +353,17 @@ def _rest(payout: Snapshot, note: str = "") -> RecordSent:
     return RecordSent(delay_s, note)
 
 
-def _after_send(payout: Snapshot, outcome: SendOutcome, reason: str) -> Command:
+def _wait_for_input(payout: Snapshot) -> Retry:
+    reason = "An input is not known to the node; its block may come back."
+    return Retry(reason, retry_s(payout.payout_id, payout.attempts))
+
+
+def _after_send(payout: Snapshot, reply: SendReply) -> Command:
+    outcome, reason = reply.outcome, reply.reason
     fee_retry_s = backoff_s(FEE_RETRY_S, FEE_RETRY_MOST_S, times=payout.attempts, payout_id=payout.payout_id)
     match outcome:
+        case SendOutcome.ACCEPTED | SendOutcome.KNOWN if reply.is_older:
+            return _rest(payout, "A coin of its newest version is gone; the node has an older one.")
         case SendOutcome.ACCEPTED | SendOutcome.KNOWN:
             return _rest(payout)
         case SendOutcome.UNKNOWN:
@@ -346,6 +373,9 @@ def _after_send(payout: Snapshot, outcome: SendOutcome, reason: str) -> Command:
             return WantFee(f"The node wants a higher fee now ({reason}).", fee_retry_s)
         case SendOutcome.CHAIN_TOO_LONG:
             return Retry(f"Too many unconfirmed ancestors ({reason}).", fee_retry_s)
+        case SendOutcome.MISSING_INPUTS | SendOutcome.CONFLICT if reply.is_older:
+            # The world changed between two questions. The next visit begins with the newest version again.
+            return _wait_for_input(payout)
         case SendOutcome.MISSING_INPUTS | SendOutcome.CONFLICT:
             return FindSpender()
         case SendOutcome.FEE_TOO_HIGH | SendOutcome.REJECTED:

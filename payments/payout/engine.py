@@ -53,6 +53,8 @@ def act(
             return reply
         case core.FindSpender():
             return core.Spender(chain.spender(payout_id) or store.spender(payout_id))
+        case core.FindSendable():
+            return chain.sendable(payout_id)
         case core.RecordSent(delay_s, note):
             failpoint("K12")
             store.record_sent(payout_id, token, note, delay_s)

@@ -15,7 +15,7 @@ from django.db.models import F, QuerySet, Subquery
 from govpay.errors import GovPayError
 from payments.models import Block, Payout, PayoutKind, PayoutTx, PayoutTxKind, Program
 from payments.onchain import node
-from payments.payout import alarms, bump, child, feerate, guard
+from payments.payout import alarms, bump, child, feerate, guard, versions
 from payments.states import PayoutStatus
 
 log = structlog.get_logger(__name__)
@@ -78,8 +78,9 @@ def outbid_floor(payout_id: int, client: node.Node) -> None:
         return
     if current.kind == PayoutTxKind.BUMP and _blocks_since(current) < payout.wallet.program.bump_after_blocks:
         return
-    is_too_low = current.feerate_sat_kvb < client.mempool_min_feerate_sat_kvb()
-    if is_too_low and not client.mempool_has(current.txid):
+    standing = versions.standing(payout, client)
+    is_too_low = standing.feerate_sat_kvb < client.mempool_min_feerate_sat_kvb()
+    if is_too_low and not client.mempool_has(standing.txid):
         _raise(payout, _choose(payout.wallet.program, client, _is_urgent(payout)), client)
 
 
@@ -89,7 +90,7 @@ def _raise(payout: Payout, wanted: int | GovPayError, client: node.Node) -> None
         _call_a_person(payout, wanted)
         return
     try:
-        is_enough = wanted <= _feerate_now(payout) or _has_live_child(payout, client)
+        is_enough = wanted <= _feerate_now(payout, client) or _has_live_child(payout, client)
     except bump.PayoutNotBumpable:
         # A child whose parent lost or was given up; the wallet's other payouts must not wait behind it.
         return
@@ -148,14 +149,14 @@ def _is_dearer(way: Way) -> bool:
     return bool(way.shown["evicted_fee_sat"] > way.shown["old_fee_sat"])
 
 
-def _feerate_now(payout: Payout) -> int:
-    """Return the feerate of the newest version; of a child and its parent together."""
-    assert payout.current is not None
+def _feerate_now(payout: Payout, client: node.Node) -> int:
+    """Return the feerate of the newest version that can confirm; of a child and its parent together."""
     parent = bump.parent_version(payout)
+    standing = versions.standing(payout, client)
     if parent is None:
-        return payout.current.feerate_sat_kvb
-    both_vb = payout.current.vsize_vb + parent.vsize_vb
-    return (payout.current.fee_sat + parent.fee_sat) * 1000 // both_vb
+        return standing.feerate_sat_kvb
+    both_vb = standing.vsize_vb + parent.vsize_vb
+    return (standing.fee_sat + parent.fee_sat) * 1000 // both_vb
 
 
 def _has_live_child(payout: Payout, client: node.Node) -> bool:

@@ -73,3 +73,6 @@ class Chain(Protocol):
 
     def spender(self, payout_id: int) -> str | None:
         """Return the txid in the memory pool that spends an input, if one does."""
+
+    def sendable(self, payout_id: int) -> core.Sendable:
+        """Look for the newest version below the newest signed one that the node has all inputs of."""

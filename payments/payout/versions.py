@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from payments import doorbell
-from payments.models import ChangeOutput, Payout, PayoutTx, Reservation, StatusChange
-from payments.onchain import fee, tx
-from payments.payout import failpoint
+from payments.models import ChangeOutput, Payout, PayoutTx, PayoutTxKind, Reservation, StatusChange
+from payments.onchain import fee, node, tx
+from payments.payout import failpoint, rbf
 from payments.payout.selection import FreeCoin
 
 
@@ -85,6 +85,42 @@ def inputs_of(version: PayoutTx) -> list[Input]:
         tx.OutPoint(row.txid, row.vout): tx.Output(row.amount_sat, bytes(row.script_pubkey)) for row in rows
     }
     return [Input(outpoint, reserved[outpoint]) for outpoint in tx.inputs_of(bytes(version.unsigned_tx))]
+
+
+def old_of(version: PayoutTx) -> rbf.Old:
+    """Read what a replacement keeps of a version from its own bytes: no query a payment."""
+    outputs = tx.parse(bytes(version.unsigned_tx)).outputs
+    ours = set(version.change.values_list("vout", flat=True))
+    spent = inputs_of(version)
+    return rbf.Old(
+        inputs=tuple(found.outpoint for found in spent),
+        inputs_sat=sum(found.output.amount_sat for found in spent),
+        payments=tuple(output for vout, output in enumerate(outputs) if vout not in ours),
+        change=tuple(outputs[vout] for vout in sorted(ours)),
+    )
+
+
+def standing(payout: Payout, client: node.Node) -> PayoutTx:
+    """Return the newest version that pays and can confirm; a reorganization may have taken a coin that a bump added.
+
+    It asks the node of added coins only: call it outside database transactions. The coins of the original are in every
+    version, so that it stands for all.
+    """
+    rows = Reservation.objects.filter(payout=payout, is_original=False).values_list("txid", "vout")
+    added = {tx.OutPoint(txid, vout) for txid, vout in rows}
+    paying = PayoutTx.objects.filter(payout=payout).exclude(kind=PayoutTxKind.VOID).order_by("-pk")
+    for version in paying:
+        own = [outpoint for outpoint in tx.inputs_of(bytes(version.unsigned_tx)) if outpoint in added]
+        if not own or not _lacks(own, client):
+            return version
+    raise AssertionError("the original adds nothing to its own coins")
+
+
+def _lacks(outpoints: Sequence[tx.OutPoint], client: node.Node) -> bool:
+    """Say whether the node has one of these coins neither unspent nor spent in its memory pool."""
+    found = client.utxos(outpoints, include_mempool=True)
+    spent = [outpoint for outpoint, output in zip(outpoints, found, strict=True) if output is None]
+    return any(client.mempool_spender([outpoint]) is None for outpoint in spent)
 
 
 def reserve(payout: Payout, inputs: Sequence[Input], *, first_position: int = 0) -> None:

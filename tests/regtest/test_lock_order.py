@@ -8,7 +8,7 @@ import pytest
 
 from payments.models import Alarm, Payment, Payout
 from payments.onchain import node
-from payments.payout import bump, chainview, derive, dispatch, guard
+from payments.payout import bump, chainview, derive, dispatch, guard, lease
 from payments.services import holds, interventions
 from payments.states import DisbursementStatus, PayoutStatus
 from tests import factories
@@ -39,14 +39,14 @@ class Bump(Racer):
     def __init__(self, payout: Payout, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(lambda: bump.build(payout.pk, 5_000, node.connect()))
         self.holds_wallet, self.other_holds_payout = threading.Event(), threading.Event()
-        lock = bump.lock
+        lock = lease.lock
 
         def stand_still(payout_id: int, token: int) -> None:
             self.holds_wallet.set()
             wait_for("the other", lambda: self.other_holds_payout.is_set() or somebody_waits())
             lock(payout_id, token)
 
-        monkeypatch.setattr(bump, "lock", stand_still)
+        monkeypatch.setattr(lease, "lock", stand_still)
 
     def meet(self) -> None:
         """Go on once it holds the wallet."""

@@ -13,7 +13,7 @@ from ledger import books
 from ledger.reconciliation.service import reconcile
 from payments.models import Payout, PayoutTx, PayoutTxKind, Program, Reservation, Stop, Wallet
 from payments.onchain import node, tx
-from payments.payout import bump, caps, child, dispatch, failpoint, feerate, guard, store
+from payments.payout import bump, caps, child, dispatch, failpoint, feerate, guard, lease, store
 from payments.states import PayoutStatus
 from tests.regtest.ministry import Ministry, use_node
 from tests.regtest.treasury import Treasury
@@ -351,7 +351,7 @@ class TestRefusal:
         payout = send(ministry, PEOPLE)
         token = store.PostgresStore().lease(payout.pk)
         assert token is not None
-        with pytest.raises(bump.PayoutBusy):
+        with pytest.raises(lease.PayoutBusy):
             bump.build(payout.pk, 10_000, client)
         store.PostgresStore().unlease(payout.pk, token)
         assert raise_fee(payout, 10_000).kind == PayoutTxKind.BUMP

@@ -375,8 +375,18 @@ class MemoryChain:
 
     def send(self, payout_id: int, version: core.Version) -> core.SendReply:
         """Offer the bytes."""
-        return core.SendReply(self.network.send(version.raw))
+        return core.SendReply(self.network.send(version.raw), is_older=version.is_older)
 
     def spender(self, payout_id: int) -> str | None:
         """Ask the memory pool."""
         return self.store.first_spender(payout_id, in_pool=True)
+
+    def sendable(self, payout_id: int) -> core.Sendable:
+        """Look for an older version whose inputs are all there."""
+        payout = self.store.payouts[payout_id]
+        signed = [v for v in payout.versions if v.raw and (v.kind == VOID or not payout.is_given_up)]
+        unspent = self.network.unspent(with_pool=True).keys()
+        for version in reversed(signed[:-1]):
+            if version.raw and unspent >= set(version.inputs):
+                return core.Sendable(core.Version(version.txid, version.raw, is_older=True))
+        return core.Sendable(None)

@@ -12,6 +12,7 @@ from payments.states import PayoutStatus
 TXID = "aa" * 32
 OLDER = "bb" * 32
 SIGNED = core.Version(TXID, b"raw")
+FALLBACK = core.Version(OLDER, b"older", is_older=True)
 OBSERVATIONS: list[core.Observation] = [
     core.Nothing(),
     core.CoinsThere(),
@@ -27,6 +28,9 @@ OBSERVATIONS: list[core.Observation] = [
     core.Spender(TXID),
     core.Spender(OLDER),
     core.Spender("cc" * 32),
+    *(core.SendReply(outcome, "why", is_older=True) for outcome in SendOutcome),
+    core.Sendable(None),
+    core.Sendable(FALLBACK),
 ]
 EXPECTED = {
     (PayoutStatus.SEALED, core.Nothing()): core.CheckCoins,
@@ -50,11 +54,18 @@ ALIVE = {
     core.SendReply(SendOutcome.CONFLICT, "why"): core.FindSpender,
     core.SendReply(SendOutcome.FEE_TOO_HIGH, "why"): core.Freeze,
     core.SendReply(SendOutcome.REJECTED, "why"): core.Freeze,
-    core.Spender(None): core.Retry,
+    core.Spender(None): core.FindSendable,
     core.Spender(TXID): core.RecordSent,
     core.Spender(OLDER): core.RecordSent,
     core.Spender("cc" * 32): core.Freeze,
+    core.Sendable(None): core.Retry,
+    core.Sendable(FALLBACK): core.Send,
 }
+for outcome in SendOutcome:
+    # Whatever becomes of an older version, no question leads back to it in the same visit.
+    is_open = outcome in (SendOutcome.MISSING_INPUTS, SendOutcome.CONFLICT)
+    older = core.SendReply(outcome, "why", is_older=True)
+    ALIVE[older] = core.Retry if is_open else ALIVE[core.SendReply(outcome, "why")]
 for alive in core.ALIVE:
     EXPECTED |= {(alive, seen): command for seen, command in ALIVE.items()}
 AT_REST = set(PayoutStatus) - {PayoutStatus.SEALED, *core.ALIVE}
