@@ -9,7 +9,7 @@ from django.db.models.functions import Cast, Concat
 from django.utils import timezone
 
 from ledger.models import ReconciliationRun, RunStatus
-from payments.models import Alarm, AlarmDelivery, Heartbeat, NodeStatus, Payout, Program
+from payments.models import Alarm, AlarmDelivery, Block, Heartbeat, NodeStatus, Payout, Program
 from payments.onchain.network import MainnetRefused, WrongChain
 from payments.payout import alarms, follow, guard
 from payments.states import PayoutStatus
@@ -45,25 +45,35 @@ def _node(now: datetime) -> None:
     row = NodeStatus.objects.filter(network=settings.GOVPAY_NETWORK).first()
     if row is None:
         return
-    late_s = Heartbeat.late_s(settings.GOVPAY_FOLLOW_S)
-    is_watched = row.checked_at >= now - timedelta(seconds=late_s)
+    awake_at = _awake_since(now)
+    ok_at = max(row.ok_at, awake_at)
+    # Whoever reads the blocks of a long pause looks at the node, and notes so at the end.
+    read_at = Block.objects.order_by("-pk").values_list("read_at", flat=True).first() or awake_at
+    looked_at = max(row.checked_at, read_at, awake_at)
+    is_unwatched = looked_at < now - timedelta(seconds=Heartbeat.late_s(settings.GOVPAY_FOLLOW_S))
     is_elsewhere = not row.is_ok and row.code in ANOTHER_CHAIN
-    is_silent = not row.is_ok and row.ok_at < now - timedelta(seconds=UNREACHABLE_S)
+    is_silent = not row.is_ok and ok_at < now - timedelta(seconds=UNREACHABLE_S)
     is_silent &= not is_elsewhere and row.code != follow.BlocksPruned.code
-    since = f"{row.ok_at:%Y-%m-%d %H:%M:%S} UTC"
     for code, is_so, message in (
-        (
-            UNWATCHED,
-            not is_watched,
-            f"No worker has looked at the node since {row.checked_at:%Y-%m-%d %H:%M:%S} UTC.",
-        ),
+        (UNWATCHED, is_unwatched, f"No worker has looked at the node since {_moment(looked_at)}."),
         (ELSEWHERE, is_elsewhere, row.message),
-        (UNREACHABLE, is_silent, f"The node is of no use since {since}: {row.message}"),
+        (UNREACHABLE, is_silent, f"The node is of no use since {_moment(row.ok_at)}: {row.message}"),
     ):
         if is_so:
             alarms.sound(code, subject="node", message=message)
         else:
             alarms.clear(code, subject="node", note="The last look at the node found it otherwise.")
+
+
+def _awake_since(now: datetime) -> datetime:
+    """Return since when sweeps come without a long pause; before that nobody was there to look at the node."""
+    if Heartbeat.is_due("sweep", every_s=Heartbeat.late_s(settings.GOVPAY_SWEEP_S)):
+        Heartbeat.beat("awake")
+    return Heartbeat.objects.get_or_create(name="awake", defaults={"beat_at": now})[0].beat_at
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 @transaction.atomic
@@ -115,7 +125,5 @@ def _webhook(now: datetime) -> None:
     if oldest is None:
         alarms.clear(DOWN, subject="webhook", note="No message waits any more.")
         return
-    message = (
-        f"Messages wait since {oldest.made_at:%Y-%m-%d %H:%M:%S} UTC: {waiting.count():,}. {oldest.error}"
-    )
+    message = f"Messages wait since {_moment(oldest.made_at)}: {waiting.count():,}. {oldest.error}"
     alarms.sound(DOWN, subject="webhook", message=message.strip())

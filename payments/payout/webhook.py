@@ -161,6 +161,7 @@ def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
     sock = socket.create_connection((host, parts.port or (443 if is_tls else 80)), timeout=TIMEOUT_S)
     try:
         if is_tls:
+            sock.settimeout(max(deadline - time.monotonic(), 0.001))
             sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
         kind = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
         connection = kind(host, parts.port)

@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from ledger.models import ReconciliationRun, RunStatus
-from payments.models import Alarm, AlarmDelivery, Heartbeat, NodeStatus, Payout, Program
+from payments.models import Alarm, AlarmDelivery, Block, Heartbeat, NodeStatus, Payout, Program
 from payments.models.history import move
 from payments.payout import alarms, dispatch, follow, guard, lookout, rounds, webhook
 from payments.services import alarms as in_hand
@@ -35,7 +35,18 @@ def age(**columns: int) -> None:
     NodeStatus.objects.update(**{name: now - timedelta(seconds=age_s) for name, age_s in columns.items()})
 
 
+def stay_awake() -> None:
+    """Sweeps have come for an hour, and the last one just now."""
+    now = timezone.now()
+    for name, beat_at in (("sweep", now), ("awake", now - timedelta(hours=1))):
+        Heartbeat.objects.update_or_create(name=name, defaults={"beat_at": beat_at})
+
+
 class TestNode:
+    @pytest.fixture(autouse=True)
+    def _awake(self, db: None) -> None:
+        stay_awake()
+
     @pytest.fixture
     def nobody(self, settings: Any) -> Iterator[None]:
         """No node listens where the settings say."""
@@ -105,6 +116,28 @@ class TestNode:
         guard.record(is_ok=True)
         lookout.look()
         assert codes() == []
+
+    def test_whose_blocks_are_being_read_is_looked_at(self) -> None:
+        guard.record(is_ok=True)
+        age(checked_at=600)
+        Block.objects.create(block_hash="bb" * 32, prev_hash="aa" * 32, height=7, time=timezone.now())
+        lookout.look()
+        assert codes() == []
+        Block.objects.update(read_at=timezone.now() - timedelta(seconds=61))
+        lookout.look()
+        assert codes() == ["follow_late"]
+
+    def test_at_which_nobody_looked_because_nothing_ran_has_its_minute(self) -> None:
+        """Everything was down: the first sweep must not tell that the node was not looked at."""
+        guard.record(is_ok=False, code="node_unreachable", message="Nobody answers.")
+        age(ok_at=3600, checked_at=3600)
+        Heartbeat.objects.filter(name="sweep").update(beat_at=timezone.now() - timedelta(hours=1))
+        rounds.sweep()
+        rounds.sweep()
+        assert codes() == []
+        stay_awake()
+        rounds.sweep()
+        assert codes() == ["follow_late", "node_unreachable"]
 
 
 class TestFrozen:

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -255,14 +256,6 @@ class TestDeliver:
         webhook.deliver()
         assert state() == [("opened", 2, True, "")]
 
-    def test_speaks_tls_to_https_and_trusts_no_stranger(self, receiver: Receiver, settings: Any) -> None:
-        settings.GOVPAY_ALARM_WEBHOOK_URL = receiver.url.replace("http:", "https:")
-        sound()
-        webhook.deliver()
-        ((_, attempts, is_delivered, error),) = state()
-        assert (attempts, is_delivered, receiver.messages) == (1, False, [])
-        assert error.startswith("No TLS with the receiver")
-
     def test_is_refused_by_a_receiver_with_another_secret(self, receiver: Receiver, settings: Any) -> None:
         settings.GOVPAY_ALARM_WEBHOOK_SECRET = "whsec_" + "B" * 32
         sound()
@@ -314,12 +307,18 @@ class TestDeliver:
         webhook.deliver()
         assert state() == [("opened", 0, False, "")]
 
-    def test_by_two_at_once_sends_no_message_twice(self, receiver: Receiver) -> None:
+    def test_leaves_to_another_worker_what_that_one_sends_and_takes_it_over_later(
+        self, receiver: Receiver
+    ) -> None:
         sound()
         row = webhook._claim()
         assert row is not None
         webhook.deliver()
         assert receiver.messages == []
+        pass_time()
+        webhook.deliver()
+        assert [message.id for message in receiver.messages] == [row.message_id]
+        assert state() == [("opened", 2, True, "")]
 
     def test_that_comes_too_late_to_fail_leaves_a_message_delivered(
         self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
@@ -337,6 +336,65 @@ class TestDeliver:
         sound()
         webhook.deliver()
         assert state() == [("opened", 2, True, "")]
+
+
+class TestTls:
+    @pytest.fixture
+    def certificate(self, tmp_path: Path) -> Path:
+        return tmp_path / "receiver.pem"
+
+    @pytest.fixture
+    def receiver(self, settings: Any, certificate: Path) -> Iterator[Receiver]:
+        made = Receiver(receivers.make_certificate(certificate))
+        settings.GOVPAY_ALARM_WEBHOOK_URL, settings.GOVPAY_ALARM_WEBHOOK_SECRET = made.url, receivers.SECRET
+        yield made
+        made.close()
+
+    def test_delivers_to_whose_certificate_is_trusted(
+        self, receiver: Receiver, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        alarm = sound()
+        webhook.deliver()
+        assert (receiver.said, state()) == ([("alarm.opened", alarm.pk)], [("opened", 1, True, "")])
+
+    def test_tells_nothing_to_a_stranger(self, receiver: Receiver) -> None:
+        sound()
+        webhook.deliver()
+        error = "No TLS with the receiver: CERTIFICATE_VERIFY_FAILED."
+        assert (receiver.messages, receiver.refused, state()) == ([], [], [("opened", 1, False, error)])
+
+    def test_tells_nothing_to_whoever_has_a_certificate_of_another_name(
+        self, receiver: Receiver, certificate: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        settings.GOVPAY_ALARM_WEBHOOK_URL = receiver.url.replace("127.0.0.1", "localhost")
+        sound()
+        webhook.deliver()
+        error = "No TLS with the receiver: CERTIFICATE_VERIFY_FAILED."
+        assert (receiver.messages, state()) == ([], [("opened", 1, False, error)])
+
+    def test_does_not_wait_for_ever_for_a_handshake(
+        self, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(webhook, "TIMEOUT_S", 0.3)
+        settings.GOVPAY_ALARM_WEBHOOK_SECRET = receivers.SECRET
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            settings.GOVPAY_ALARM_WEBHOOK_URL = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+            sound()
+            webhook.deliver()
+        assert state() == [("opened", 1, False, "The receiver did not answer within 0.3 s.")]
+
+    def test_is_not_spoken_by_a_receiver_of_plain_http(self, settings: Any) -> None:
+        plain = Receiver()
+        settings.GOVPAY_ALARM_WEBHOOK_SECRET = receivers.SECRET
+        settings.GOVPAY_ALARM_WEBHOOK_URL = plain.url.replace("http:", "https:")
+        sound()
+        webhook.deliver()
+        plain.close()
+        ((_, attempts, is_delivered, error),) = state()
+        assert (attempts, is_delivered, plain.messages) == (1, False, [])
+        assert error.startswith("No TLS with the receiver")
 
 
 @pytest.mark.django_db(transaction=True)
