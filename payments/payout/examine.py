@@ -1,12 +1,10 @@
 """Asks the node, before anybody signs, whether it would take a tx, and finds the payments for which it would not."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from payments.models import Payment, PayoutTx
 from payments.onchain import fee, node, tx
-from payments.payout import core, versions
-
-Line = tuple[int, tx.Output]
+from payments.payout import core, halving, versions
 
 
 def examine(version: PayoutTx, client: node.Node) -> core.Acceptable | core.CoinGone | core.Poisoned:
@@ -28,24 +26,14 @@ def examine(version: PayoutTx, client: node.Node) -> core.Acceptable | core.Coin
         .values_list("pk", "amount_sat", "script_pubkey")
     ]
 
-    def is_refused(some: Sequence[Line]) -> bool:
+    def is_refused(some: Sequence[halving.Line]) -> bool:
         return not client.test_unsigned(_part(inputs, some, version.fee_sat)).is_acceptable
 
-    refused = find_refused(lines, is_refused)
+    refused = halving.find_refused(lines, is_refused)
     return core.Poisoned(tuple(pk for pk, _ in refused), verdict.reason)
 
 
-def find_refused(lines: Sequence[Line], is_refused: Callable[[Sequence[Line]], bool]) -> list[Line]:
-    """Return the lines that are refused by themselves, by halving: about 2·log2(n) questions for each of them."""
-    if not lines or not is_refused(lines):
-        return []
-    if len(lines) == 1:
-        return [lines[0]]
-    middle = len(lines) // 2
-    return find_refused(lines[:middle], is_refused) + find_refused(lines[middle:], is_refused)
-
-
-def _part(inputs: Sequence[versions.Input], lines: Sequence[Line], fee_sat: int) -> bytes:
+def _part(inputs: Sequence[versions.Input], lines: Sequence[halving.Line], fee_sat: int) -> bytes:
     """Return a tx of the same inputs that pays only these lines, and the rest to the first input's own script."""
     own = inputs[0].output.script_pubkey
     outputs = [output for _, output in lines]

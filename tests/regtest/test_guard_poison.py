@@ -5,7 +5,7 @@ import pytest
 from deploy.local.rpc import Rpc
 from payments.models import Alarm, Destination, Disbursement, Payment, Payout, StatusChange
 from payments.onchain import node
-from payments.payout import dispatch, examine
+from payments.payout import dispatch, examine, halving
 from payments.services import holds
 from payments.states import PaymentStatus, PayoutStatus
 from tests.regtest.ministry import Ministry, use_node
@@ -130,7 +130,7 @@ class TestRefusal:
             asked.append(len(some))  # type: ignore[arg-type]
             return (300, None) in some  # type: ignore[operator]
 
-        assert examine.find_refused(lines, is_refused) == [(300, None)]  # type: ignore[arg-type]
+        assert halving.find_refused(lines, is_refused) == [(300, None)]  # type: ignore[arg-type]
         assert len(asked) == 1 + 2 * 9
 
     def test_of_a_coin_that_is_gone_meanwhile_is_no_ones_fault(self, ministry: Ministry) -> None:

@@ -6,9 +6,12 @@ from hypothesis.stateful import rule
 from payments.onchain.send import SendOutcome
 from payments.payout import core, plan, rbf, selection
 from payments.states import PayoutStatus
-from tests.simulation.machine import PayoutMachine, Worker
-from tests.simulation.network import encode
-from tests.simulation.store import CHANGE, VOID, MemoryStore, StoredPayout, StoredVersion
+from tests.simulation.chain import MemoryChain
+from tests.simulation.follower import Follower
+from tests.simulation.machine import GROUP, PayoutMachine, Worker
+from tests.simulation.network import ODD, encode
+from tests.simulation.people import People
+from tests.simulation.rows import CHANGE, VOID, StoredPayout, StoredVersion
 
 
 class BuildBroadcastSave(PayoutMachine):
@@ -17,7 +20,7 @@ class BuildBroadcastSave(PayoutMachine):
     @rule()
     def build_send_die(self) -> None:
         """Send a group's tx and die before anything of it is stored."""
-        lines = [line for pk, line in self.store.lines.items() if pk not in self.store.payout_of]
+        lines = [line for pk, line in self.store.lines.items() if self.store.is_waiting(pk)]
         coins = self.store.free_coins()
         if not lines or not coins:
             return
@@ -61,45 +64,45 @@ class ReuseOutpoint(PayoutMachine):
         self.store.live_reservations = remembered + self.store.live_reservations
 
 
-class BumpStore(MemoryStore):
+class BumpPeople(People):
     """Pays a higher fee from another coin, and drops the old inputs."""
 
     def add_version(self, payout: StoredPayout, before: rbf.Old, after: rbf.Replacement) -> None:
-        free = self.free_coins()
+        free = self.store.free_coins()
         if not free:
             return
         outputs = [(output.script_pubkey, output.amount_sat) for output in before.payments]
         coin = free[0].outpoint
         payout.added.append(coin)
-        self.live_reservations.append(coin)
+        self.store.live_reservations.append(coin)
         payout.versions.append(StoredVersion("bump", (coin,), encode([coin], outputs)))
 
 
 class BumpDropsInput(PayoutMachine):
     """Bumps without the inputs of the version before."""
 
-    store_class = BumpStore
+    people_class = BumpPeople
 
 
-class FreeAtOnceStore(MemoryStore):
+class FreeAtOncePeople(People):
     """Takes a void that was only decided for one that is final."""
 
     def give_up(self, payout_id: int) -> None:
-        payout = self.payouts[payout_id]
+        payout = self.store.payouts[payout_id]
         was_given_up = payout.is_given_up
         super().give_up(payout_id)
         if payout.is_given_up and not was_given_up:
             for payment_id in payout.payment_ids:
-                self.payout_of.pop(payment_id, None)
+                self.store.payout_of.pop(payment_id, None)
 
 
 class VoidFreesAtOnce(PayoutMachine):
     """Reissues payments as soon as two people gave their payout up."""
 
-    store_class = FreeAtOnceStore
+    people_class = FreeAtOncePeople
 
 
-class FreeEarlyStore(MemoryStore):
+class FreeEarlyFollower(Follower):
     """Takes one block for enough."""
 
     def is_dead(self, payout: StoredPayout) -> bool:
@@ -111,7 +114,7 @@ class FreeEarlyStore(MemoryStore):
 class VoidFreesBeforeFinal(PayoutMachine):
     """Reissues payments as soon as the void is in a block."""
 
-    store_class = FreeEarlyStore
+    follower_class = FreeEarlyFollower
 
 
 class ResignElsewhere(PayoutMachine):
@@ -119,7 +122,11 @@ class ResignElsewhere(PayoutMachine):
 
     @rule(data=st.data())
     def sign_again(self, data: st.DataObject) -> None:
-        """Build the current version anew on coins that are free."""
+        """Build the current version anew on coins that are free; the slow signer signs the first one all the same."""
+        self.chain.signer = "waits"
+        self.store.seal_next(max_payments=GROUP)
+        for payout_id in self.store.payouts:
+            self.run(payout_id)
         free = self.store.free_coins()
         waiting = [
             payout
@@ -133,6 +140,67 @@ class ResignElsewhere(PayoutMachine):
             (self.store.lines[pk].script_pubkey, self.store.lines[pk].amount_sat) for pk in payout.payment_ids
         ]
         coin = free[0].outpoint
+        self.network.sign(payout.current.unsigned)
         payout.added.append(coin)
         self.store.live_reservations.append(coin)
         payout.versions[0] = StoredVersion("original", (coin,), encode([coin], outputs))
+
+
+class UndyingFollower(Follower):
+    """Waits for ever for a coin that another version won from."""
+
+    def is_orphan(self, payout: StoredPayout) -> bool:
+        return False
+
+
+class OrphansNeverDie(PayoutMachine):
+    """Forgets that the child of a version which lost can never confirm."""
+
+    follower_class = UndyingFollower
+
+
+class GreedyPeople(People):
+    """Looks for small coins in the node, which knows nothing of reservations."""
+
+    def coins_to_merge(self) -> list[selection.FreeCoin]:
+        unspent = self.network.unspent(with_pool=False).items()
+        return [selection.FreeCoin(o, sat, script) for o, (script, sat) in unspent if script == CHANGE]
+
+
+class MergeReserved(PayoutMachine):
+    """Merges coins that payouts have reserved."""
+
+    people_class = GreedyPeople
+
+
+class HastyChain(MemoryChain):
+    """Takes the whole group for what one payment of it did."""
+
+    def examine(self, payout_id: int) -> core.Acceptable | core.CoinGone | core.Poisoned:
+        found = super().examine(payout_id)
+        if isinstance(found, core.Poisoned):
+            return core.Poisoned(self.store.payouts[payout_id].payment_ids, found.reason)
+        return found
+
+
+class HoldWholeGroup(PayoutMachine):
+    """Holds everybody in a group of which the node refuses one."""
+
+    chain_class = HastyChain
+
+
+class QuarantineSigned(PayoutMachine):
+    """Quarantines after the signature what the node refuses then, and pays the others by another tx."""
+
+    def step(self, worker: Worker) -> bool:
+        if worker.seen == core.SendReply(SendOutcome.REJECTED):
+            payout = self.store.payouts[worker.payout_id]
+            if payout.status in (PayoutStatus.SIGNED, PayoutStatus.SENT):
+                payout.status = PayoutStatus.UNSEALED
+                self.store.forget(payout)
+                self.store.held |= {
+                    pk for pk in payout.payment_ids if self.store.lines[pk].script_pubkey.startswith(ODD)
+                }
+                self.store.live_reservations += payout.coins[:1]
+                return False
+        return super().step(worker)

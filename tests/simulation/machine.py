@@ -7,10 +7,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from payments.payout import core, engine, plan
 from payments.payout.ports import LeaseLost
-from payments.states import PayoutStatus
 from tests.invariants import checks
-from tests.simulation.network import Network
-from tests.simulation.store import CHANGE, FINAL_DEPTH, MOST_FEE_SAT, STRANGER, MemoryChain, MemoryStore
+from tests.simulation import ending
+from tests.simulation.chain import MemoryChain
+from tests.simulation.follower import Follower
+from tests.simulation.network import ODD, Network
+from tests.simulation.people import People
+from tests.simulation.rows import CHANGE, FINAL_DEPTH, STRANGER
+from tests.simulation.store import MemoryStore
 
 GROUP = 3
 COIN_SAT = 200_000
@@ -35,21 +39,28 @@ class Worker:
 class PayoutMachine(RuleBasedStateMachine):
     """The product's core and loop; subclasses break it in known ways, to test this very machine."""
 
-    store_class: type[MemoryStore] = MemoryStore
+    people_class: type[People] = People
+    follower_class: type[Follower] = Follower
+    chain_class: type[MemoryChain] = MemoryChain
 
     def __init__(self) -> None:
         super().__init__()
         self.workers: list[Worker] = []
 
-    @initialize(payments=st.integers(1, 8), coins=st.integers(2, 6))
-    def begin(self, payments: int, coins: int) -> None:
-        """Owe some people, and hold some coins."""
+    @initialize(
+        payments=st.integers(1, 8), coins=st.integers(2, 6), odd=st.sets(st.integers(1, 8), max_size=2)
+    )
+    def begin(self, payments: int, coins: int, odd: set[int]) -> None:
+        """Owe some people, a few of them at scripts that nodes may refuse, and hold some coins."""
         lines = [
-            plan.Line(pk, b"\x00\x14" + pk.to_bytes(20, "big"), 10_000 + pk) for pk in range(1, payments + 1)
+            plan.Line(pk, (ODD if pk in odd else b"\x00\x14") + pk.to_bytes(20, "big"), 10_000 + pk)
+            for pk in range(1, payments + 1)
         ]
         self.network = Network([(CHANGE, COIN_SAT + n) for n in range(coins)])
-        self.store = self.store_class(self.network, lines)
-        self.chain = MemoryChain(self.network, self.store)
+        self.store = MemoryStore(self.network, lines)
+        self.people = self.people_class(self.store)
+        self.follower = self.follower_class(self.store)
+        self.chain = self.chain_class(self.network, self.store)
         self.owed = [checks.Owed(line.payment_id, line.script_pubkey, line.amount_sat) for line in lines]
 
     @rule()
@@ -57,14 +68,26 @@ class PayoutMachine(RuleBasedStateMachine):
         """A worker seals the next group."""
         self.store.seal_next(max_payments=GROUP)
 
-    @rule(data=st.data())
-    def visit(self, data: st.DataObject) -> None:
+    @rule()
+    def work(self) -> None:
+        """For a moment everything goes its way: leases are over, node and signer are there, every payout is visited."""
+        self.network.is_down = False
+        self.chain.signer = "signs"
+        self.store.now += 61
+        self.store.seal_next(max_payments=GROUP)
+        for payout_id in list(self.store.payouts):
+            self.run(payout_id)
+
+    @rule(data=st.data(), commands=st.integers(0, 8))
+    def visit(self, data: st.DataObject, commands: int) -> None:
         """A worker starts on a payout; it acts one command at a time, so that others come between."""
         if self.store.payouts:
             payout_id = data.draw(st.sampled_from(sorted(self.store.payouts)))
             token = self.store.lease(payout_id)
             if token is not None:
-                self.workers.append(Worker(payout_id, token, core.Nothing()))
+                worker = Worker(payout_id, token, core.Nothing())
+                if all(self.step(worker) for _ in range(commands)):
+                    self.workers.append(worker)
 
     @rule(data=st.data(), commands=st.integers(1, 8))
     def act(self, data: st.DataObject, commands: int) -> None:
@@ -139,19 +162,49 @@ class PayoutMachine(RuleBasedStateMachine):
     def bump(self, data: st.DataObject, feerate: int) -> None:
         """A schedule or a person raises the fee of a payout."""
         if self.store.payouts:
-            self.store.bump(data.draw(st.sampled_from(sorted(self.store.payouts))), feerate)
+            self.people.bump(self.pick(data), feerate)
+
+    @rule(data=st.data(), fee_sat=st.sampled_from([500, 3_000]))
+    def pay_by_child(self, data: st.DataObject, fee_sat: int) -> None:
+        """A schedule or a person pays for a payout by a child of its change, which workers send at once or later."""
+        if not self.network.pool:
+            self.work()
+        if self.store.payouts:
+            self.people.pay_by_child(self.pick(data), fee_sat)
+
+    @rule()
+    def consolidate(self) -> None:
+        """Small coins are merged."""
+        self.people.consolidate()
+
+    @rule(refuses_odd=st.booleans())
+    def policy_changes(self, refuses_odd: bool) -> None:
+        """Nodes begin to refuse what they took before, or the other way round (F42)."""
+        self.network.refuses_odd = refuses_odd
+
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        """A second person lets a held payment try again."""
+        if self.store.held:
+            self.people.resume(data.draw(st.sampled_from(sorted(self.store.held))))
 
     @rule(data=st.data())
     def give_up(self, data: st.DataObject) -> None:
         """Two people void a payout."""
         if self.store.payouts:
-            self.store.give_up(data.draw(st.sampled_from(sorted(self.store.payouts))))
+            self.people.give_up(self.pick(data))
+
+    def pick(self, data: st.DataObject) -> int:
+        """Choose a payout: one that waits in the memory pool, if one does, because people look there."""
+        pool = self.network.pool
+        waiting = [pk for pk, p in self.store.payouts.items() if any(v.txid in pool for v in p.versions)]
+        return data.draw(st.sampled_from(waiting or sorted(self.store.payouts)))
 
     @rule(data=st.data())
     def thaw(self, data: st.DataObject) -> None:
         """Two people let a frozen payout go on."""
         if self.store.payouts:
-            self.store.thaw(data.draw(st.sampled_from(sorted(self.store.payouts))))
+            self.people.thaw(data.draw(st.sampled_from(sorted(self.store.payouts))))
 
     @rule(data=st.data(), is_mined=st.booleans())
     def somebody_sends(self, data: st.DataObject, is_mined: bool) -> None:
@@ -196,7 +249,7 @@ class PayoutMachine(RuleBasedStateMachine):
     @rule()
     def follow(self) -> None:
         """The follower reads the chain."""
-        self.store.follow()
+        self.follower.follow()
 
     @invariant()
     def holds(self) -> None:
@@ -218,6 +271,7 @@ class PayoutMachine(RuleBasedStateMachine):
             return
         self.network.is_down = self.network.swallows_replies = False
         self.network.least_fee_sat = 0
+        self.network.refuses_odd = True
         self.chain.signer = "signs"
         self.workers.clear()
         for turn in range(TURNS):
@@ -228,40 +282,19 @@ class PayoutMachine(RuleBasedStateMachine):
                 self.run(payout_id)
                 # A frozen payout is somebody's business: it may go on, or is given up when it freezes again.
                 if turn % 4 == 3:
-                    self.store.give_up(payout_id) if turn % 8 == 7 else self.store.thaw(payout_id)
+                    self.people.give_up(payout_id) if turn % 8 == 7 else self.people.thaw(payout_id)
             self.network.mine()
-            self.store.follow()
+            self.follower.follow()
             if turn < FINAL_DEPTH + 2:
                 self.holds()
         self.holds()
-        self.check_known()
-        self.check_alive()
-
-    def check_known(self) -> None:
-        """I3: whatever spends a coin of ours is stored as it is, but for a stranger's."""
-        stored = {v.txid for payout in self.store.payouts.values() for v in payout.versions if v.raw}
-        spenders = checks.find_spenders({CHANGE}, self.network.live())
-        strange = {tx.txid for tx in spenders} - stored - self.network.stolen
-        if strange:
-            raise checks.Violation(f"I3: {strange} spend our outpoints and are not stored")
-
-    def check_alive(self) -> None:
-        """I5: everybody is paid exactly once, but for those whom the coins that were left do not carry."""
-        live = self.network.live()
-        unsealed = [pk for pk in self.store.lines if pk not in self.store.payout_of]
-        if unsealed:
-            free_sat = sum(coin.amount_sat for coin in self.store.free_coins())
-            if free_sat > min(self.store.lines[pk].amount_sat for pk in unsealed) * GROUP + MOST_FEE_SAT:
-                raise checks.Violation(f"I5: payments {unsealed} wait in front of {free_sat} sat")
-        stuck = {
-            payout.payout_id: payout.status
-            for payout in self.store.payouts.values()
-            if payout.status not in (PayoutStatus.SETTLED, PayoutStatus.UNSEALED, PayoutStatus.VOIDED)
-        }
-        if stuck:
-            raise checks.Violation(f"I5: payouts {stuck} move no more")
-        checks.check_paid([o for o in self.owed if o.payment_id not in unsealed], live, exactly=True)
+        ending.check_known(self.network, self.store)
+        ending.check_alive(self.network, self.store, self.owed, group=GROUP)
 
     def run(self, payout_id: int) -> None:
         """Visit one payout without disturbance."""
-        engine.advance(payout_id, store=self.store, chain=self.chain, failpoint=lambda point: None)
+        token = self.store.lease(payout_id)
+        if token is not None:
+            worker = Worker(payout_id, token, core.Nothing())
+            while self.step(worker):
+                pass

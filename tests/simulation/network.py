@@ -3,10 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cache
 
 from payments.onchain.send import SendOutcome
 from payments.onchain.tx import OutPoint
 from tests.invariants.checks import SignedTx
+
+# A script that no node relays begins with it.
+ODD = b"\x51"
 
 
 def encode(inputs: Iterable[OutPoint], outputs: Iterable[tuple[bytes, int]]) -> bytes:
@@ -18,6 +22,7 @@ def encode(inputs: Iterable[OutPoint], outputs: Iterable[tuple[bytes, int]]) -> 
     return json.dumps(content).encode()
 
 
+@cache
 def decode(raw: bytes) -> SignedTx:
     """Read what ``encode`` wrote."""
     content = json.loads(raw)
@@ -38,6 +43,7 @@ class Network:
         self.learn(genesis)
         self.stolen: set[str] = set()
         self.least_fee_sat = 0
+        self.refuses_odd = True
         self.pool: dict[str, SignedTx] = {}
         self.signed: dict[str, SignedTx] = {}
         self.is_down = False
@@ -94,7 +100,9 @@ class Network:
         if self.height_of(tx.txid) is not None:
             has_unspent = any(outpoint.txid == tx.txid for outpoint in self.unspent(with_pool=False))
             return SendOutcome.KNOWN if has_unspent else SendOutcome.MISSING_INPUTS
-        replaced = self._with_descendants(other for other in self.pool.values() if tx.inputs & other.inputs)
+        if self.refuses(script for script, _ in tx.outputs):
+            return SendOutcome.REJECTED
+        replaced = self.with_descendants(other for other in self.pool.values() if tx.inputs & other.inputs)
         if not tx.inputs <= self.unspent(with_pool=True).keys() | {i for r in replaced for i in r.inputs}:
             return SendOutcome.MISSING_INPUTS
         if any(coin.txid == other.txid for coin in tx.inputs for other in replaced):  # type: ignore[attr-defined]
@@ -108,7 +116,12 @@ class Network:
         self.pool[tx.txid] = tx
         return SendOutcome.ACCEPTED
 
-    def _with_descendants(self, txs: Iterable[SignedTx]) -> list[SignedTx]:
+    def refuses(self, scripts: Iterable[bytes]) -> bool:
+        """Tell whether nodes relay no tx that pays these (F42); a miner may take it all the same."""
+        return self.refuses_odd and any(script.startswith(ODD) for script in scripts)
+
+    def with_descendants(self, txs: Iterable[SignedTx]) -> list[SignedTx]:
+        """Return txs of the memory pool with all that hangs on them."""
         found = list(txs)
         for tx in found:
             # Grows while it is walked: the children's children come, too.
@@ -137,7 +150,7 @@ class Network:
         """Mine a block of one tx that was signed once, whether or not a memory pool still knows it (F27)."""
         if self.height_of(tx.txid) is not None or not tx.inputs <= self.unspent(with_pool=False).keys():
             return
-        for other in self._with_descendants(o for o in self.pool.values() if o.inputs & tx.inputs):
+        for other in self.with_descendants(o for o in self.pool.values() if o.inputs & tx.inputs):
             self.pool.pop(other.txid, None)
         self.blocks.append([tx])
 

@@ -1,4 +1,4 @@
-"""S0: the engine holds through thousands of crashes, and three known mistakes are caught by the same machine."""
+"""S0: the engine holds through thousands of crashes, and known mistakes are caught by the same machine."""
 
 import os
 
@@ -40,6 +40,10 @@ class TestTheMachineItself:
             (broken.VoidFreesAtOnce, "I1"),
             (broken.VoidFreesBeforeFinal, "I1"),
             (broken.ResignElsewhere, "I1"),
+            (broken.OrphansNeverDie, "I5"),
+            (broken.MergeReserved, "I9"),
+            (broken.HoldWholeGroup, "I5"),
+            (broken.QuarantineSigned, "I1"),
         ],
     )
     def test_catches(self, mistake: type[PayoutMachine], invariant: str) -> None:
