@@ -1,7 +1,7 @@
 """Payouts: sealed groups of payments, the versions of their tx, and the outpoints they reserve."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from payments.models.disbursement import Disbursement
@@ -82,6 +82,10 @@ class Payout(Tracked):
 
     def __str__(self) -> str:
         return f"payout {self.pk}"
+
+
+# A child whose parent is in a block as another version: the coin that it spends does not exist there.
+IS_ORPHAN = Q(parent__mined_txid__isnull=False) & ~Q(parent__mined_txid=F("anchor_txid"))
 
 
 class PayoutTxKind(models.TextChoices):

@@ -21,7 +21,9 @@ from payments.models import (
     StatusChange,
 )
 from payments.models.history import move
+from payments.models.payout import IS_ORPHAN
 from payments.payout import alarms, booking, facts, feerate, release
+from payments.payout.store import STUCK
 from payments.states import PAYOUT_CLOSED, DisbursementStatus, PaymentStatus, PayoutStatus
 
 log = structlog.get_logger(__name__)
@@ -93,8 +95,10 @@ def _changes(old: str, new: str) -> dict[str, Any]:
 def _follow_up(ids: list[int], old: str, new: str) -> None:
     """Do what a change of status brings with it."""
     if new in (S.MINED, S.VOIDED):
-        alarms.clear_all("payout_stuck", subject="payout", subject_ids=ids, note=f"It is {new}.")
-        alarms.clear_all(feerate.ALARM, subject="payout", subject_ids=ids, note=f"It is {new}.")
+        _cease(ids, f"It is {new}.")
+    if new == S.MINED:
+        orphans = Payout.objects.filter(IS_ORPHAN, parent__in=ids)
+        _cease(list(orphans.values_list("pk", flat=True)), "Its parent is in a block as another version.")
     if new == S.SETTLED:
         _settle(ids)
     elif new == S.VOIDED:
@@ -109,6 +113,12 @@ def _follow_up(ids: list[int], old: str, new: str) -> None:
         alarms.clear_all(VOID_LOST, subject="payout", subject_ids=ids, note="Its block was taken away again.")
         for pk in ids:
             doorbell.ring("advance", payout_id=pk)
+
+
+def _cease(ids: list[int], note: str) -> None:
+    """Close the alarms about payouts that need neither a node nor a higher fee any more."""
+    for code in (STUCK, feerate.ALARM):
+        alarms.clear_all(code, subject="payout", subject_ids=ids, note=note)
 
 
 def _settle(ids: list[int]) -> None:
@@ -187,11 +197,9 @@ def _level(moved: set[int]) -> None:
     """Level the books of payouts for which another version speaks than the one that is booked."""
     of_payout = PayoutTx.objects.filter(payout=OuterRef("pk"))
     newest = of_payout.filter(raw__isnull=False).exclude(kind=PayoutTxKind.VOID).order_by("-pk")
-    # A child whose parent confirmed as another version: the coin that it spends does not exist, and it costs nothing.
-    is_orphan = Q(parent__mined_txid__isnull=False) & ~Q(parent__mined_txid=F("anchor_txid"))
     speaking = Coalesce(
         Subquery(of_payout.filter(txid=OuterRef("mined_txid")).values("fee_sat")[:1]),
-        Case(When(~is_orphan, then=Subquery(newest.values("fee_sat")[:1]))),
+        Case(When(~IS_ORPHAN, then=Subquery(newest.values("fee_sat")[:1]))),
         0,
     )
     is_void_mined = Exists(of_payout.filter(kind=PayoutTxKind.VOID, txid=OuterRef("mined_txid")))

@@ -12,6 +12,7 @@ from ledger.seals import checkpoints, sealer
 from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import Disbursement, Heartbeat, Intervention, Payment, Payout, Wallet
+from payments.models.payout import IS_ORPHAN
 from payments.payout import alarms, guard, hasten, intervene, lookout, signing, webhook
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, InterventionStatus, PaymentStatus
 
@@ -71,12 +72,15 @@ def wallets_not_ready() -> Iterator[Ring]:
 
 
 def payouts_due() -> Iterator[Ring]:
-    """Find payouts that are due, not under a lease and not stopped, those that have waited longest first."""
+    """Find payouts that are due, not under a lease and not stopped, those that have waited longest first.
+
+    An orphan waits for a reorganization or its own end, and for no visit.
+    """
     if guard.is_stopped():
         return
     free = Q(lease_until=None) | Q(lease_until__lt=Now())
     due = Q(due_at=None) | Q(due_at__lte=Now())
-    waiting = Payout.objects.filter(free, due, status__in=PAYOUT_ACTIVE, wallet__halted_at=None)
+    waiting = Payout.objects.filter(free, due, ~IS_ORPHAN, status__in=PAYOUT_ACTIVE, wallet__halted_at=None)
     longest_first = F("due_at").asc(nulls_first=True)
     for pk in waiting.order_by(longest_first, "pk").values_list("pk", flat=True)[:AT_ONCE]:
         yield Ring("advance", {"payout_id": pk})

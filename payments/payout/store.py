@@ -33,6 +33,8 @@ SELECT p.lease_until < clock_timestamp() + make_interval(secs => %s), p.status,
         THEN 'What it pays anew may be paid after all: a reorganization undid a void.' END,
         CASE WHEN EXISTS (SELECT FROM payments_payout a WHERE a.id = p.parent_id AND a.status = 'voiding')
         THEN 'The payout whose fee it pays is given up.' END,
+        CASE WHEN EXISTS (SELECT FROM payments_payout a WHERE a.id = p.parent_id AND a.mined_txid <> p.anchor_txid)
+        THEN 'The payout whose fee it pays is in a block as another version.' END,
         '')
 FROM payments_payout p
 JOIN payments_wallet w ON w.id = p.wallet_id

@@ -8,9 +8,9 @@ from django.utils import timezone
 from deploy.local.regtest import to_btc, to_sat
 from ledger import books
 from ledger.reconciliation.service import reconcile
-from payments.models import Destination, Payment, Payout, PayoutKind, PayoutTxKind, Reservation
+from payments.models import Alarm, Destination, Payment, Payout, PayoutKind, PayoutTxKind, Reservation
 from payments.onchain import node
-from payments.payout import bump, caps, child, dispatch, feerate, hasten
+from payments.payout import alarms, bump, caps, child, core, dispatch, feerate, hasten, rounds
 from payments.selectors import funds
 from payments.services import disbursements
 from payments.states import PayoutStatus
@@ -202,6 +202,41 @@ class TestTheParent:
         assert not Reservation.objects.filter(payout=made, is_live=True).exists()
         ministry.judge(exactly=True)
         require_clean(ministry)
+
+    def test_that_confirms_as_another_version_leaves_a_child_that_calls_nobody_until_it_is_taken_back(
+        self, ministry: Ministry, client: node.Node
+    ) -> None:
+        payout = send(ministry)
+        original = payout.current
+        bump.build(payout.pk, 5_000, client)
+        dispatch.advance(payout_id=payout.pk)
+        made = lift(payout, 15_000)
+        alarms.sound("payout_stuck", subject="payout", subject_id=made.pk, message="The node was away.")
+        block_hash = ministry.miner.mine_only([bytes(original.raw).hex()])
+        ministry.mine(0)
+        assert Alarm.objects.get().close_note == "Its parent is in a block as another version."
+        for _ in range(core.STUCK_ATTEMPTS):
+            Payout.objects.filter(pk=made.pk).update(due_at=None)
+            dispatch.advance(payout_id=made.pk)
+        made.refresh_from_db()
+        assert (made.status, made.attempts) == (PayoutStatus.SENT, 0)
+        assert made.problem == "The payout whose fee it pays is in a block as another version."
+        assert Alarm.objects.filter(closed_at=None).count() == 0
+        Payout.objects.update(due_at=None)
+        assert made.pk not in [ring.ids["payout_id"] for ring in rounds.payouts_due()]
+        # On another branch both may confirm after all.
+        ministry.miner.node.call("invalidateblock", block_hash)
+        ministry.miner.mine_only([])
+        ministry.miner.mine_only([])
+        ministry.mine(0)
+        assert made.pk in [ring.ids["payout_id"] for ring in rounds.payouts_due()]
+        for row in (payout, made):
+            Payout.objects.filter(pk=row.pk).update(due_at=None)
+            dispatch.advance(payout_id=row.pk)
+        ministry.mine(6)
+        made.refresh_from_db()
+        assert made.status == PayoutStatus.SETTLED
+        ministry.judge(exactly=True)
 
     def test_is_not_bumped_under_its_child_but_the_child_is(
         self, ministry: Ministry, client: node.Node
