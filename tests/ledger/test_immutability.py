@@ -13,7 +13,7 @@ from django.db.models import ProtectedError
 from psycopg import sql
 
 from ledger import books, chart, events, grants
-from ledger.models import Account, AccountKind, Entry, Posting
+from ledger.models import Account, AccountKind, Entry, Period, PeriodChange, Posting
 from tests import services
 
 CODES = chart.program_accounts(7)
@@ -39,6 +39,15 @@ CHANGES = [
     "TRUNCATE ledger_account CASCADE",
     "INSERT INTO ledger_account SELECT * FROM ledger_account ON CONFLICT (code) DO UPDATE SET name = 'x'",
     "INSERT INTO ledger_posting SELECT * FROM ledger_posting ON CONFLICT (id) DO UPDATE SET amount = 1",
+    "UPDATE ledger_posting SET layer = 'pending'",
+    "UPDATE ledger_account SET fund = 'F2'",
+    "UPDATE ledger_entry SET original_at = NULL, recorded_at = now()",
+    "UPDATE ledger_period SET ends_at = now()",
+    "DELETE FROM ledger_period",
+    "TRUNCATE ledger_period CASCADE",
+    "UPDATE ledger_periodchange SET status = 'open'",
+    "DELETE FROM ledger_periodchange",
+    "TRUNCATE ledger_periodchange",
     "MERGE INTO ledger_posting p USING ledger_entry e ON e.id = p.entry_id WHEN MATCHED THEN DELETE",
     "MERGE INTO ledger_posting p USING ledger_entry e ON e.id = p.entry_id WHEN MATCHED THEN UPDATE SET amount = 1",
 ]
@@ -65,13 +74,18 @@ WHERE e.idempotency_key = 'raw'
 
 
 def everything() -> list[list[tuple[Any, ...]]]:
-    """Read the three tables."""
-    return [list(model.objects.order_by("pk").values_list()) for model in (Account, Entry, Posting)]
+    """Read the books' tables."""
+    tables = (Account, Entry, Posting, Period, PeriodChange)
+    return [list(model.objects.order_by("pk").values_list()) for model in tables]
 
 
 def fund() -> None:
-    """Open the books of program 7 and post a deposit."""
+    """Open the books of program 7 with a period that is closing, and post a deposit."""
     chart.open_program(7)
+    period = Period.objects.create(
+        name="2026-10", ends_at=datetime(2026, 11, 1, tzinfo=UTC), opened_by="dalia"
+    )
+    PeriodChange.objects.create(period=period, status="closing", actor="dalia")
     books.post(
         [
             events.funding(
@@ -187,6 +201,53 @@ class TestNewEntry:
         with refused("posting_not_zero"):
             run(NEW_ENTRY)
             run(BOTH_LINES, [0, 0])
+        assert everything() == before
+
+    @pytest.mark.parametrize(
+        ("entry", "account", "refusal"),
+        [
+            ("0", "a.id", "has its lines already, or was written elsewhere"),
+            ("e.id", "0", "has a line on an account that does not exist"),
+        ],
+    )
+    def test_has_lines_of_its_own_on_accounts_that_exist(
+        self, entry: str, account: str, refusal: str
+    ) -> None:
+        before = everything()
+        with refused(refusal):
+            run(NEW_ENTRY)
+            run(BOTH_LINES.replace("e.id, a.id", f"{entry}, {account}"), [5, -5])
+        assert everything() == before
+
+    @pytest.mark.parametrize("when", ["now() - interval '1 day'", "clock_timestamp() + interval '1 hour'"])
+    def test_says_when_it_was_written(self, when: str) -> None:
+        before = everything()
+        with refused("does not say when it was written"):
+            run(NEW_ENTRY.replace("memo,", "recorded_at, memo,").replace("now(), ''", f"now(), {when}, ''"))
+        assert everything() == before
+
+    @pytest.mark.parametrize(
+        ("column", "value", "constraint"),
+        [
+            ("actor", "''", "entry_(names_its_actor|approver_is_another)"),
+            ("approver", "'tester'", "entry_approver_is_another"),
+            ("block_hash", "'ab'", "entry_block_is_whole"),
+            ("block_hash", f"'{'AB' * 32}'", "entry_block_is_whole"),
+        ],
+    )
+    def test_names_people_and_blocks_that_can_be_found(
+        self, column: str, value: str, constraint: str
+    ) -> None:
+        before = everything()
+        values = {"actor": "'tester'", "approver": "''", "block_hash": "''"} | {column: value}
+        with refused(constraint):
+            run(NEW_ENTRY.replace("'tester', '', ''", ", ".join(values.values())))
+        assert everything() == before
+
+    def test_has_an_original_time_only_before_the_one_under_which_it_counts(self) -> None:
+        before = everything()
+        with refused("entry_original_is_earlier"):
+            run(NEW_ENTRY.replace("memo,", "original_at, memo,").replace("now(), ''", "now(), now(), ''"))
         assert everything() == before
 
     def test_gets_its_lines_in_one_statement(self) -> None:
