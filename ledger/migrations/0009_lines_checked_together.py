@@ -39,7 +39,7 @@ END $$;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ledger", "0005_layers_balance_periods_close")]
+    dependencies = [("ledger", "0008_entry_written")]
     operations = [
         # A step back leaves this trigger, which is the stricter one, until the step before it puts the older one back.
         migrations.RunSQL(FORWARD, migrations.RunSQL.noop),
