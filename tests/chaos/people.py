@@ -165,10 +165,10 @@ class Ministry:
     def _pick_waiting(self) -> int | None:
         """People look at their node: what a block holds already, they leave alone."""
         pool = Rpc(self.node_url).call("getrawmempool")
-        return self._pick(Q(status=PayoutStatus.SENT, txs__txid__in=pool))
+        return self._pick(Q(status=PayoutStatus.SENT, kind=PayoutKind.PAYMENTS, txs__txid__in=pool))
 
     def _pick(self, which: Q) -> int | None:
-        found = Payout.objects.filter(which, kind=PayoutKind.PAYMENTS).order_by("pk").distinct()
+        found = Payout.objects.filter(which).order_by("pk").distinct()
         ids = list(found.values_list("pk", flat=True))
         return self.draw.choice(ids) if ids else None
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 
 from payments.onchain.send import SendOutcome
 from payments.onchain.tx import OutPoint
@@ -22,7 +22,7 @@ def encode(inputs: Iterable[OutPoint], outputs: Iterable[tuple[bytes, int]]) -> 
     return json.dumps(content).encode()
 
 
-@cache
+@lru_cache(maxsize=100_000)
 def decode(raw: bytes) -> SignedTx:
     """Read what ``encode`` wrote."""
     content = json.loads(raw)
