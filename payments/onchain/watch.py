@@ -77,6 +77,12 @@ def extend(client: node.Node, name: str, descriptor: descriptors.Descriptor, *, 
             raise node.NodeReplyInvalid(f"The node did not import a descriptor: {outcome.get('error')}.")
 
 
+def reach(client: node.Node, name: str) -> int:
+    """Return the last index that the node's wallet watches, which may be more than a database from an older day knows."""
+    entries = client.for_wallet(name).call("listdescriptors")["descriptors"]
+    return max((int(entry["range"][1]) for entry in entries), default=-1)
+
+
 def _compare(client: node.Node, descriptor: descriptors.Descriptor, branch: int) -> None:
     derived = client.call("deriveaddresses", descriptor.of_branch(branch), [0, COMPARED - 1])
     for index, text in enumerate(derived):

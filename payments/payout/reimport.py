@@ -8,11 +8,11 @@ import structlog
 from django.db import transaction
 from django.db.models import Max
 
-from payments.models import Block, ChainFact, Coin, Payout, PayoutTx, ScriptPurpose, Wallet, WalletScript
+from payments.models import Block, ChainFact, Coin, Payout, PayoutTx, Wallet, WalletScript
 from payments.models.chain import ChainFactKind
 from payments.models.history import move
 from payments.onchain import block, node, tx
-from payments.payout import adopt, alarms, claim, derive, guard, versions
+from payments.payout import adopt, alarms, claim, derive, guard, versions, wallets
 from payments.states import PayoutStatus
 
 log = structlog.get_logger(__name__)
@@ -107,16 +107,11 @@ class _Walk:
                 self.coins[tx.OutPoint(found.txid, vout)] = (output, wallet_id)
 
     def _learn(self, wallet: Wallet, found: tx.Tx) -> int:
-        """Ask the node's wallet which unknown outputs of a tx that spends our coins are its own change."""
+        """Find which unknown outputs of a tx that spends our coins are the wallet's own change."""
         if PayoutTx.objects.filter(txid=found.txid).exists():
             return 0
         unknown = sorted({out.script_pubkey for out in found.outputs} - self.scripts.keys())
-        of_wallet = self.client.for_wallet(wallet.name)
-        own = [script for script, is_own in zip(unknown, of_wallet.owns(unknown), strict=True) if is_own]
-        WalletScript.objects.bulk_create(
-            WalletScript(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.CHANGE, is_claimed=True)
-            for script in own
-        )
+        own = wallets.learn_change(wallet, unknown, self.client)
         self.scripts |= dict.fromkeys(own, wallet.pk)
         return len(own)
 

@@ -139,12 +139,11 @@ def _completed(wallet: Wallet, request: SigningRequest, version: PayoutTx) -> by
 def _places(wallet: Wallet, scripts: list[bytes]) -> list[psbt.Place]:
     """Return where our scripts are in the wallet's descriptor, in the order given."""
     rows = WalletScript.objects.filter(wallet=wallet, script_pubkey__in=scripts)
-    found = {
-        bytes(row.script_pubkey): psbt.Place(
-            wallets.BRANCH[ScriptPurpose(row.purpose)], row.descriptor_index or 0
-        )
-        for row in rows
-    }
+    found = {}
+    for row in rows:
+        assert row.descriptor_index is not None, "each script of a watch-only wallet has a place"
+        branch = wallets.BRANCH[ScriptPurpose(row.purpose)]
+        found[bytes(row.script_pubkey)] = psbt.Place(branch, row.descriptor_index)
     return [found[script] for script in scripts]
 
 

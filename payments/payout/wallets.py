@@ -69,6 +69,37 @@ def add_change(wallet: Wallet, client: node.Node, count: int) -> None:
             for script in scripts
         )
         return
+    _derive_change(wallet, client, count)
+
+
+def learn_change(wallet: Wallet, scripts: Sequence[bytes], client: node.Node) -> list[bytes]:
+    """Keep those of these scripts that are the wallet's change, given out on a day that the database lost; return them.
+
+    Of a watch-only wallet all up to the last of them are given out again: what was not seen yet was perhaps handed to
+    signers. Call it outside a database transaction. Raises NodeError.
+    """
+    if wallet.signer == Signer.NODE:
+        is_own = client.for_wallet(wallet.name).owns(scripts)
+        own = [script for script, is_ours in zip(scripts, is_own, strict=True) if is_ours]
+        WalletScript.objects.bulk_create(
+            WalletScript(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.CHANGE, is_claimed=True)
+            for script in own
+        )
+        return own
+    wallet.refresh_from_db(fields=["next_receive_index", "next_change_index"])
+    descriptor, first = descriptors.parse(wallet.descriptor), wallet.next_change_index
+    # What was given out in the lost days is watched by the node, unless that lost them too.
+    ahead = range(first, max(_last_watched(wallet), watch.reach(client, wallet.name)) + 1)
+    places = {descriptor.script_pubkey(descriptors.CHANGE, index): index for index in ahead}
+    own = [script for script in scripts if script in places]
+    if own:
+        _derive_change(wallet, client, max(places[script] for script in own) + 1 - first)
+        WalletScript.objects.filter(wallet=wallet, script_pubkey__in=own).update(is_claimed=True)
+    return own
+
+
+def _derive_change(wallet: Wallet, client: node.Node, count: int) -> None:
+    """Give out the next change of a descriptor, and have the node watch further in time."""
     before = _last_watched(wallet)
     derive(wallet, ScriptPurpose.CHANGE, count)
     wallet.refresh_from_db(fields=["next_receive_index", "next_change_index"])
