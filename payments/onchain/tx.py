@@ -188,8 +188,8 @@ def witnesses_of(raw: bytes) -> list[list[bytes]]:
     return [signature.witness_of(found, index) for index in range(wallycore.tx_get_num_inputs(found))]
 
 
-def check_signed(raw: bytes, unsigned: bytes, prevouts: Sequence[Output]) -> Tx:
-    """Return the tx if it is exactly ``unsigned`` with a valid signature over all of it on every input.
+def check_signed(raw: bytes, unsigned: bytes, prevouts: Sequence[Output]) -> None:
+    """Refuse the tx unless it is exactly ``unsigned`` with a valid signature over all of it on every input.
 
     Takes P2WPKH (BIP143, SIGHASH_ALL) and the key path of P2TR (BIP341, SIGHASH_DEFAULT or ALL). The prevouts
     are the spent outputs in input order, from our own records. Raises SignatureRefused.
@@ -204,7 +204,6 @@ def check_signed(raw: bytes, unsigned: bytes, prevouts: Sequence[Output]) -> Tx:
         raise SignatureRefused("There is not one spent output for each input.", rule="prevouts")
     for index in range(len(prevouts)):
         signature.check_input(signed, index, prevouts)
-    return parse(raw)
 
 
 def _inputs(found: Any) -> list[OutPoint]:

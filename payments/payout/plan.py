@@ -1,5 +1,6 @@
 """Pure arithmetic: which payments fit one payout, which coins fund it, what it costs and what comes back."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -48,7 +49,7 @@ class Plan:
         """The outpoint that every tx of this payout spends."""
         return self.coins[0].outpoint
 
-    @property
+    @functools.cached_property
     def payments_sat(self) -> int:
         """What the people get."""
         return sum(line.amount_sat for line in self.lines)

@@ -152,7 +152,7 @@ def _claim(disbursement: Disbursement, wallet: Wallet) -> tuple[plan.Line, ...]:
     program = wallet.program
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, [disbursement.pk, program.group_max_payments])
-        lines = [plan.Line(*row) for row in cursor.fetchall()]
+        lines = [plan.Line._make(row) for row in cursor.fetchall()]
     return plan.group(
         lines,
         max_payments=program.group_max_payments,

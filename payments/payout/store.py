@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Subquery
-from django.db.models.functions import Coalesce, Now
+from django.db.models.functions import Now
 
 from payments import doorbell
 from payments.models import Block, Payment, Payout, PayoutTx, Reservation
@@ -187,8 +187,9 @@ class PostgresStore:
             "offers": F("offers") + 1,
         }
         with self.fenced(payout_id, token, is_soft=True) as payout:
-            if PayoutTx.objects.filter(pk=payout.current_id or 0, raw__isnull=False).exists():
-                rest["sent_height"] = Coalesce(F("sent_height"), Subquery(TIP_HEIGHT))
+            newest = PayoutTx.objects.filter(pk=payout.current_id or 0, raw__isnull=False)
+            if payout.sent_height is None and newest.exists():
+                rest["sent_height"] = Subquery(TIP_HEIGHT)
             if payout.status == PayoutStatus.SIGNED:
                 self._move(payout, PayoutStatus.SENT, **rest)
             else:

@@ -22,6 +22,8 @@ FEERATE_SAT_VB = 2
 # Six to settle, and one more for each quarter megabyte: some nodes make blocks of 300 kB by default.
 BLOCKS = 6
 BLOCK_BYTES = 250_000
+# How often the engine and the bare script pay the same list.
+TURNS = 2
 
 
 def measure(stack: Stack, n: int) -> dict[str, Any]:
@@ -36,18 +38,22 @@ def measure(stack: Stack, n: int) -> dict[str, Any]:
     heard_s = notice_s(miner)
     ours_small = pay_through_workers(stack, ministry, small, period="small", first=small)
     one = pay_through_workers(stack, ministry, large, period="large", first=2 * small)
-    processes.append(stack.start_worker("bench2", queues=("work",)))
-    pay_through_workers(stack, ministry, small, period="warm-up-2", first=0)
-    two = pay_through_workers(stack, ministry, large, period="again", first=2 * small)
-    ours = min(one, two, key=lambda found: found["settled_s"])
     outputs = [
         (bytes(script), AMOUNT_SAT)
         for script in Payment.objects.filter(cycle__period="large")
         .order_by("pk")
         .values_list("script_pubkey", flat=True)
     ]
-    bare = pay_bare(stack, miner, outputs, GROUP)
-    bare_3000 = pay_bare(stack, miner, outputs, 3_000)
+    processes.append(stack.start_worker("bench2", queues=("work",)))
+    pay_through_workers(stack, ministry, small, period="warm-up-2", first=0)
+    # In turns, and the best of each: what else the machine does can only add.
+    twos, bares = [], []
+    for turn in range(TURNS):
+        bares.append(pay_bare(stack, miner, outputs, GROUP, name=f"bare-{turn}")[1])
+        twos.append(pay_through_workers(stack, ministry, large, period=f"again-{turn}", first=2 * small))
+    bare, bare_3000 = min(bares), pay_bare(stack, miner, outputs, 3_000, name="bare-3000")[1]
+    two = min(twos, key=lambda found: found["settled_s"])
+    ours = min(one, two, key=lambda found: found["settled_s"])
     sizes = PayoutTx.objects.filter(payout__disbursement__cycle__period="large")
     vb = sum(sizes.values_list("vsize_vb", flat=True)) / large
     for process in processes:
@@ -155,14 +161,20 @@ def deposit(ministry: Ministry, coins: int) -> None:
     ministry.mine(1)
 
 
-def pay_bare(stack: Stack, miner: Miner, outputs: list[tuple[bytes, int]], group: int) -> float:
-    """Pay the outputs with nothing but the node's RPCs, a group a tx, and mine; return the seconds."""
-    wallet, groups = open_bare(stack, miner, outputs, group, name=f"bare-{group}")
+def pay_bare(
+    stack: Stack, miner: Miner, outputs: list[tuple[bytes, int]], group: int, *, name: str
+) -> tuple[float, float]:
+    """Pay the outputs with nothing but the node's RPCs, a group a tx, and mine.
+
+    Returns the seconds until all are sent, and until all are settled.
+    """
+    wallet, groups = open_bare(stack, miner, outputs, group, name=name)
     begin = time.perf_counter()
     for wanted in groups:
         send_bare(wallet, wanted)
+    sent_s = time.perf_counter() - begin
     miner.mine(blocks_for(len(outputs)))
-    return time.perf_counter() - begin
+    return sent_s, time.perf_counter() - begin
 
 
 def open_bare(

@@ -52,7 +52,8 @@ class PayingWallet:
         """Sign an unsigned tx and check what the wallet returned."""
         signed = self.wallet.sign_psbt(psbt.from_unsigned(unsigned, prevouts))
         assert signed.raw is not None
-        return tx.check_signed(signed.raw, unsigned, prevouts)
+        tx.check_signed(signed.raw, unsigned, prevouts)
+        return tx.parse(signed.raw)
 
     def spend(
         self,

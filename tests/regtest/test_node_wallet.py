@@ -58,9 +58,9 @@ class TestSignPsbt:
         signed = paying.wallet.sign_psbt(psbt.from_unsigned(unsigned, [prevout]))
         assert signed.is_complete is True
         assert signed.raw is not None
-        checked = tx.check_signed(signed.raw, unsigned, [prevout])
-        assert checked.txid == tx.parse(unsigned).txid
-        assert paying.node.mempool_has(checked.txid) is False
+        tx.check_signed(signed.raw, unsigned, [prevout])
+        assert tx.txid_of(signed.raw) == tx.txid_of(unsigned)
+        assert paying.node.mempool_has(tx.txid_of(unsigned)) is False
         assert paying.node.utxo(outpoint, include_mempool=True) == prevout
 
     def test_is_not_complete_without_the_keys(self, paying: PayingWallet) -> None:
