@@ -94,6 +94,7 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(P.PENDING, P.CANCELLED, "its disbursement was withdrawn"),
         Arrow(P.HELD, P.CANCELLED, "the line or its disbursement was withdrawn"),
         Arrow(P.PENDING, P.VOIDED, "its payout can never confirm"),
+        Arrow(P.VOIDED, P.PENDING, "a reorganization of 100 blocks made its payout possible again"),
     ),
     "payout": (
         Arrow(PO.SEALED, PO.COMMITTED, "its coins are there; the signer may see it"),

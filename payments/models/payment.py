@@ -78,6 +78,7 @@ class Payment(Tracked):
                 condition=Q(payout__isnull=True, status="pending"),
                 name="payment_unsealed",
             ),
+            models.Index(fields=["payout"], condition=Q(status=PaymentStatus.VOIDED), name="payment_voided"),
         ]
 
     def __str__(self) -> str:

@@ -116,7 +116,13 @@ CAUSES: dict[str, Cause] = {
     "void_undone": Cause(
         "A reorganization of 100 blocks took away what made a payout void; nothing that pays the same people anew is "
         "signed or sent meanwhile, nor handed to signers.",
-        "Compare with any reissue that is out already, and stop if in doubt.",
+        "Compare with any reissue that is out already, and stop if in doubt. To close this alarm releases nothing. Once "
+        "the payout confirms, withdraw what stands in for it.",
+    ),
+    "paid_twice": Cause(
+        "A payout that was void and one that pays the same people anew are both in a block: a reorganization of 100 "
+        "blocks came after the reissue was paid.",
+        "Agree with the people what becomes of the second payment; nothing on the chain can take it back.",
     ),
     "reconciliation_break": Cause(
         "The newest reconciliation of a program found differences between claims, books and blocks.",

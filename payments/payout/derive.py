@@ -57,6 +57,7 @@ def _derive_payouts() -> None:
                 Block.objects.filter(pk=tip.pk).update(is_derived=True)
                 break
             moved.update(_take(steps))
+        release.owe_again()
         _level(moved)
         release.release_added(tip.height + 1 - facts.FINAL_DEPTH)
 
@@ -97,6 +98,7 @@ def _follow_up(ids: list[int], old: str, new: str) -> None:
     if new in (S.MINED, S.VOIDED):
         _cease(ids, f"It is {new}.")
     if new == S.MINED:
+        release.find_paid_twice(ids)
         orphans = Payout.objects.filter(IS_ORPHAN, parent__in=ids)
         _cease(list(orphans.values_list("pk", flat=True)), "Its parent is in a block as another version.")
     if new == S.SETTLED:

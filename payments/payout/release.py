@@ -16,6 +16,28 @@ AND NOT EXISTS (SELECT FROM payments_reservation o WHERE (o.txid, o.vout) = (r.t
 """
 
 
+# What is void although its payout is not any more, unless another list stands in for it: people judge that one first.
+OWED_AGAIN = """
+SELECT p.id FROM payments_payment p JOIN payments_payout o ON o.id = p.payout_id
+WHERE p.status = 'voided' AND o.status <> 'voided' AND NOT EXISTS (
+    SELECT FROM payments_payment r WHERE r.reissue_of_id = p.id AND r.status <> 'cancelled')
+"""
+# Payouts, void once, and those that pay the same people anew, where a block holds both, and one is new there.
+PAID_TWICE = """
+SELECT o.id, w.program_id, count(*), string_agg(DISTINCT r.payout_id::text, ', ')
+FROM payments_payment r JOIN payments_payment p ON p.id = r.reissue_of_id
+JOIN payments_payout o ON o.id = p.payout_id JOIN payments_payout n ON n.id = r.payout_id
+JOIN payments_wallet w ON w.id = o.wallet_id
+WHERE o.status IN ('mined', 'settled') AND n.status IN ('mined', 'settled') AND r.id IN (
+    SELECT a.id FROM payments_payment a WHERE a.payout_id = ANY(%(ids)s) AND a.reissue_of_id IS NOT NULL
+    UNION SELECT a.id FROM payments_payment b JOIN payments_payment a ON a.reissue_of_id = b.id
+    WHERE b.payout_id IN (
+        SELECT s.subject_id FROM payments_statuschange s
+        WHERE s.subject = 'payout' AND s.subject_id = ANY(%(ids)s) AND s.new = 'voided'))
+GROUP BY o.id, w.program_id ORDER BY o.id
+"""
+
+
 def release(payout_ids: list[int]) -> None:
     """Free the outpoints of payouts that are void, and take their payments out of what their lists owe."""
     Reservation.objects.filter(payout__in=payout_ids).update(is_live=False)
@@ -50,10 +72,7 @@ def release_added(final_height: int) -> None:
 
 
 def take_back(payout_ids: list[int]) -> None:
-    """Owe again what payouts owed that a reorganization of 100 blocks made possible again, and say so.
-
-    Their payments stay voided: a reissue may have paid them, and only people can judge what is right now.
-    """
+    """Owe again what payouts owed that a reorganization of 100 blocks made possible again, and say so."""
     with connection.cursor() as cursor:
         cursor.execute(LIVE_AGAIN, [payout_ids])
     payouts = Payout.objects.filter(pk__in=payout_ids).select_related("wallet").order_by("pk")
@@ -75,4 +94,29 @@ def take_back(payout_ids: list[int]) -> None:
             subject_id=payout.pk,
             program_id=payout.wallet.program_id,
             message="A reorganization of 100 blocks took away what made this payout void; it may confirm after all.",
+        )
+
+
+def owe_again() -> None:
+    """Take payments out of void whose payouts are not void any more, once no other list stands in for them."""
+    with connection.cursor() as cursor:
+        cursor.execute(OWED_AGAIN)
+        ids = [pk for (pk,) in cursor.fetchall()]
+    if ids:
+        lines = Payment.objects.filter(pk__in=ids)
+        move(lines, old=PaymentStatus.VOIDED, new=PaymentStatus.PENDING, expected=len(ids))
+
+
+def find_paid_twice(mined_ids: list[int]) -> None:
+    """Call a person where a payout that was void, and one that pays its people anew, are both in a block."""
+    with connection.cursor() as cursor:
+        cursor.execute(PAID_TWICE, {"ids": mined_ids})
+        found = cursor.fetchall()
+    for payout_id, program_id, count, others in found:
+        alarms.sound(
+            "paid_twice",
+            subject="payout",
+            subject_id=payout_id,
+            program_id=program_id,
+            message=f"{count:,} people are paid by payout {payout_id}, which was void, and again by payout {others}.",
         )

@@ -24,9 +24,9 @@ from payments.models import (
     Wallet,
 )
 from payments.onchain import fee, node, tx
-from payments.payout import bump, dispatch, guard, intervene, void
+from payments.payout import alarms, bump, dispatch, guard, intervene, void
 from payments.selectors import funds
-from payments.services import interventions, reissues
+from payments.services import disbursements, interventions, reissues
 from payments.states import DisbursementStatus, PayoutStatus
 from tests import factories
 from tests.racing import race
@@ -329,8 +329,8 @@ class TestReorg:
         assert payout.status == PayoutStatus.VOIDING
         assert Alarm.objects.get().code == "void_undone"
         assert Reservation.objects.get().is_live
-        # What pays may confirm after all, so that it is owed again; another list may be paying these people already.
-        assert set(Payment.objects.values_list("status", flat=True)) == {"voided"}
+        # What pays may confirm after all, so that it is owed again.
+        assert set(Payment.objects.values_list("status", flat=True)) == {"pending"}
         assert balances(ministry)["BeneficiariesPayable"] == -40_000
         dispatch.advance(payout_id=payout.pk)
         assert ministry.miner.node.call("getrawmempool") == [payout.current.txid]
@@ -344,6 +344,88 @@ class TestReorg:
         assert Reservation.objects.filter(is_live=True).count() == 0
         assert is_clean(ministry)
         ministry.judge(exactly=True)
+
+
+class TestUndone:
+    """A reorganization of more than a hundred blocks took the void away, and the original confirms."""
+
+    @pytest.fixture
+    def payout(self, ministry: Ministry, treasurer: User) -> Payout:
+        (found,) = ministry.pay(ministry.release([40_000, 50_000]))
+        # A coin for the reissue, below where the branches part.
+        ministry.miner.mine_only([ministry.miner.fund([ministry.funding_address()], 150_000)])
+        ministry.mine(0)
+        give_up(ministry, treasurer, found)
+        ministry.mine(100)
+        found.refresh_from_db()
+        assert found.status == PayoutStatus.VOIDED
+        return found
+
+    def undo(self, ministry: Ministry, payout: Payout, depth: int) -> None:
+        """Let a longer branch begin with the original."""
+        rpc = ministry.miner.node
+        rpc.call("invalidateblock", rpc.call("getblockhash", rpc.call("getblockcount") - depth + 1))
+        ministry.miner.mine_only([bytes(payout.txs.get(kind="original").raw or b"").hex()])
+        for _ in range(depth):
+            ministry.miner.mine_only([])
+        dispatch.follow()
+        payout.refresh_from_db()
+
+    def test_pays_its_people(self, ministry: Ministry, payout: Payout) -> None:
+        self.undo(ministry, payout, 100)
+        assert payout.status == PayoutStatus.SETTLED
+        assert set(Payment.objects.values_list("status", flat=True)) == {"pending"}
+        final = balances(ministry)
+        assert (final["InTransit"], final["BeneficiariesPayable"], final["Transfers"]) == (0, 0, 90_000)
+        assert Disbursement.objects.get().status == DisbursementStatus.COMPLETED
+        with pytest.raises(reissues.NothingToReissue):
+            reissues.of_payout(by=ministry.officer, payout_id=payout.pk)
+        assert is_clean(ministry)
+        ministry.judge(exactly=True)
+
+    def test_leaves_a_draft_that_stands_in_to_people_and_pays_once_it_is_withdrawn(
+        self, ministry: Ministry, payout: Payout
+    ) -> None:
+        made = reissues.of_payout(by=ministry.officer, payout_id=payout.pk)
+        self.undo(ministry, payout, 100)
+        first = Payment.objects.filter(payout=payout)
+        assert (payout.status, set(first.values_list("status", flat=True))) == ("settled", {"voided"})
+        disbursements.cancel(by=ministry.officer, disbursement_id=made.pk, note="They are paid.")
+        ministry.mine(1)
+        assert set(first.values_list("status", flat=True)) == {"pending"}
+        ministry.judge(exactly=True)
+
+    def test_holds_a_released_reissue_whatever_becomes_of_the_alarm(
+        self, ministry: Ministry, payout: Payout
+    ) -> None:
+        made = ministry.go_on(reissues.of_payout(by=ministry.officer, payout_id=payout.pk))
+        dispatch.seal(disbursement_id=made.pk)
+        (second,) = ministry.payouts(made)
+        self.undo(ministry, payout, 100)
+        alarms.close(Alarm.objects.filter(closed_at=None), note="Somebody closed them all.")
+        for _ in range(3):
+            Payout.objects.update(due_at=None)
+            dispatch.advance(payout_id=second.pk)
+        second.refresh_from_db()
+        assert second.problem == "What it pays anew may be paid after all: a reorganization undid a void."
+        assert not second.txs.filter(raw__isnull=False).exists()
+        assert Alarm.objects.filter(code="paid_twice").count() == 0
+
+    def test_after_a_reissue_was_paid_calls_a_person(self, ministry: Ministry, payout: Payout) -> None:
+        (second,) = ministry.pay(ministry.go_on(reissues.of_payout(by=ministry.officer, payout_id=payout.pk)))
+        ministry.mine(1)
+        raw = bytes(second.current.raw or b"").hex()
+        self.undo(ministry, payout, 101)
+        assert Alarm.objects.filter(code="paid_twice").count() == 0
+        ministry.miner.mine_only([raw])
+        dispatch.follow()
+        second.refresh_from_db()
+        assert (payout.status, second.status) == (PayoutStatus.SETTLED, PayoutStatus.MINED)
+        alarm = Alarm.objects.get(code="paid_twice")
+        assert (alarm.subject, alarm.subject_id, alarm.closed_at) == ("payout", payout.pk, None)
+        assert alarm.message == (
+            f"2 people are paid by payout {payout.pk}, which was void, and again by payout {second.pk}."
+        )
 
 
 class Killed(Exception):
