@@ -31,4 +31,5 @@ CATALOG = (
     Fault("swing the fee estimate", "F49", chain_faults.swing_estimate, 3),
     Fault("kill the scheduler", "F41", service_faults.kill_beat, 1),
     Fault("a second scheduler", "F41", service_faults.second_beat, 1),
+    Fault("spoil the receiver of alarms", "K20", service_faults.spoil_receiver, 1, 2, 6),
 )

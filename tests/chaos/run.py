@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local.regtest import Miner
+from tests.chaos import messages
 from tests.chaos.catalog import CATALOG
 from tests.chaos.deck import Deck
 from tests.chaos.fault import Fault
@@ -148,11 +149,14 @@ class Run:
 
         The last list of the day is a mistake, so that even a short run ends with something given up and paid anew.
         """
+        messages.send_at_once(self.stage)
         self.report.quiet_s = self._mine_until(QUIET_S, self._require_nothing_stuck)
         wait_for("a void", self._has_given_up, DECIDED_S)
         self._mine_until(DECIDED_S, self._require_decided)
         self.ministry.pay_all_anew()
         self._mine_until(QUIET_S, self._require_nothing_stuck)
+        messages.send_at_once(self.stage)
+        self._mine_until(QUIET_S, lambda: messages.check(self.stage))
 
     def _has_given_up(self) -> bool:
         """Let people give a payout up, of a list that they release when none waits; no block comes meanwhile."""
@@ -245,6 +249,9 @@ class Run:
                 "SELECT code, count(*) FROM payments_alarm GROUP BY 1 ORDER BY 1"
             )
         )
+        told = self.stage.receiver
+        self.report.figures["messages about alarms"] = len(told.said)
+        self.report.figures["messages sent again"] = len(told.messages) - len(told.said)
         self.report.figures["calls of the node failed"] = sum(self.stage.node_proxy.failed.values())
         self.report.figures["commits lost"] = self.stage.database_proxy.hits
         self.report.people = {f"people: {what}": count for what, count in sorted(self.ministry.asked.items())}

@@ -11,6 +11,7 @@ import redis
 from tests.chaos.fault import End, nothing
 from tests.chaos.stage import WORKERS, Stage
 from tests.faults.wire import Mode
+from tests.payments.payout import receiver
 
 
 def kill_child(stage: Stage, draw: random.Random) -> End | None:
@@ -132,3 +133,13 @@ def second_beat(stage: Stage, draw: random.Random) -> End:
     stage.end_beat("beat2")
     stage.start_beat("beat2")
     return lambda: stage.end_beat("beat2")
+
+
+def spoil_receiver(stage: Stage, draw: random.Random) -> End:
+    """Let the receiver of alarms refuse, break off or hang."""
+
+    def mend() -> None:
+        stage.receiver.usual = receiver.take
+
+    stage.receiver.usual = draw.choice([receiver.status(503), receiver.raw(b""), stage.receiver.hang])
+    return mend

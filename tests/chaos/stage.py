@@ -1,4 +1,4 @@
-"""The stack that is broken: services behind proxies, two nodes that hear of each other, two workers, a scheduler."""
+"""The stack that is broken: services behind proxies, two nodes that hear of each other, workers, a receiver of alarms."""
 
 import os
 import signal
@@ -16,6 +16,7 @@ from deploy.local.rpc import RpcError
 from deploy.local.stack import DEBIAN_CACHE, Stack
 from tests.faults.proxy import NodeProxy
 from tests.faults.wire import Proxy
+from tests.payments.payout.receiver import SECRET, Receiver, take
 
 WORKERS = ("worker1", "worker2")
 LEASE_S = 4
@@ -47,6 +48,10 @@ class Stage:
 
     def __enter__(self) -> "Stage":
         self._exits.enter_context(self.stack)
+        self.receiver = Receiver()
+        self._exits.callback(self.receiver.close)
+        self.stack.outside["GOVPAY_ALARM_WEBHOOK_URL"] = self.receiver.url
+        self.stack.outside["GOVPAY_ALARM_WEBHOOK_SECRET"] = SECRET
         try:
             self._start()
         except BaseException:
@@ -175,6 +180,7 @@ class Stage:
     def heal(self) -> None:
         """Put everything back: proxies, services, nodes, workers and scheduler."""
         self.has_room = True
+        self.receiver.usual = take
         for proxy in (self.node_proxy, self.database_proxy, self.redis_proxy):
             proxy.heal()
         for name in list(self.workers):

@@ -65,12 +65,13 @@ def raw(data: bytes) -> Answer:
 
 
 class Receiver:
-    """Listens from its making until ``close``; ``answers`` are used up one a request, then each message is taken."""
+    """Listens from its making until ``close``; ``answers`` are used up one a request, then it answers as ``usual``."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.messages: list[Message] = []
         self.refused: list[str] = []
         self.answers: list[Answer] = []
+        self.usual: Answer = take
         self.closing = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         if tls is not None:
@@ -118,7 +119,7 @@ class Receiver:
                     status(401)(self)
                     return
                 receiver.messages.append(message)
-                answer = receiver.answers.pop(0) if receiver.answers else take
+                answer = receiver.answers.pop(0) if receiver.answers else receiver.usual
                 try:
                     answer(self)
                 except OSError:
