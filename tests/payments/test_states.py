@@ -17,7 +17,7 @@ CHOICES = {
 }
 TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
-    "payment": {"cancelled", "voided"},
+    "payment": {"cancelled"},
     "payout": {"unsealed"},
     "intervention": {"done", "rejected", "failed"},
 }
