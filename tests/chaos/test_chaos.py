@@ -55,7 +55,7 @@ class TestChaos:
             env=services.outside_environment(),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1_200,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
