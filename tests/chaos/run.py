@@ -164,6 +164,8 @@ class Run:
         voids = "SELECT 1 FROM payments_payout p JOIN payments_payouttx v ON v.payout_id = p.id"
         if self.stage.ask(f"{voids} WHERE p.status = 'voiding' AND v.kind = 'void' AND v.raw IS NOT NULL"):
             return True
+        if self.stage.ask("SELECT 1 FROM payments_intervention WHERE status IN ('proposed', 'approved')"):
+            return False
         self.ministry.mend()
         if not self.stage.ask(
             "SELECT 1 FROM payments_payout WHERE status IN ('sealed', 'committed', 'signed', 'sent')"
