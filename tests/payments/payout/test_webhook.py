@@ -224,8 +224,9 @@ class TestDeliver:
     def test_gives_one_attempt_a_round_to_a_receiver_that_hangs(
         self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, fault: str
     ) -> None:
+        timeout_s = webhook.TIMEOUT_S
         monkeypatch.setattr(webhook, "TIMEOUT_S", 0.3)
-        receiver.answers = [getattr(receiver, fault)] * 2
+        receiver.usual = getattr(receiver, fault)
         first, second, third = sound(1), sound(2), sound(3)
         webhook.deliver()
         webhook.deliver()
@@ -234,6 +235,8 @@ class TestDeliver:
         Heartbeat.objects.all().delete()
         webhook.deliver()
         assert state()[:2] == [("opened", 1, False, late), ("opened", 1, False, late)]
+        monkeypatch.setattr(webhook, "TIMEOUT_S", timeout_s)
+        receiver.usual = receivers.take
         pass_time()
         webhook.deliver()
         assert [is_delivered for _, _, is_delivered, _ in state()] == [True, True, True]
