@@ -31,6 +31,8 @@ GOVPAY_FIELD_KEYS = env.keys("GOVPAY_FIELD_KEYS")
 GOVPAY_SEAL_KEY = env.optional_key("GOVPAY_SEAL_KEY")
 GOVPAY_SEAL_ORIGIN = env.key_name("GOVPAY_SEAL_ORIGIN", f"govpay/{GOVPAY_NETWORK}")
 GOVPAY_SEAL_EVERY_S = env.whole("GOVPAY_SEAL_EVERY_S", 60, least=1, most=86_400)
+# The code of the program whose wallet pays for anchoring each checkpoint in the chain; empty: none does.
+GOVPAY_ANCHOR_PROGRAM = env.text("GOVPAY_ANCHOR_PROGRAM", "")
 GOVPAY_CHECKPOINT_EVERY_S = env.whole("GOVPAY_CHECKPOINT_EVERY_S", 86_400, least=1, most=31_536_000)
 
 # The engine's rhythm. A lease outlives the longest RPC, so that a slow worker is not overtaken for nothing.

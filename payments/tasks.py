@@ -34,6 +34,18 @@ def seal_books() -> None:
 
 
 @shared_task(**LIMITS)
+def anchor(*, checkpoint_id: int) -> None:
+    """Anchor a checkpoint of the books in the chain, if it may be done now."""
+    dispatch.anchor(checkpoint_id=checkpoint_id)
+
+
+@shared_task(**LIMITS)
+def prove_anchor(*, payout_id: int) -> None:
+    """Keep where in its block a final anchor lies."""
+    dispatch.prove_anchor(payout_id=payout_id)
+
+
+@shared_task(**LIMITS)
 def advance(*, payout_id: int) -> None:
     """Take a payout as far as it goes."""
     dispatch.advance(payout_id=payout_id)

@@ -61,7 +61,7 @@ class PayoutClaim(NamedTuple):
 
 
 class ChangeClaim(NamedTuple):
-    """An output of such a tx that we say comes back to us."""
+    """An output of such a tx that we say comes back to us, or one of 0 satoshis that holds a seal's commitment."""
 
     txid: str
     vout: int

@@ -57,7 +57,7 @@ SELECT 'extra', NULL, p.payout_id, o.txid, o.vout, '', o.amount_sat::text,
 FROM recon_output o
 JOIN recon_payout p ON p.txid = o.txid
 LEFT JOIN recon_claim c ON c.txid = o.txid AND c.vout = o.vout
-LEFT JOIN recon_change h ON o.is_ours AND h.txid = o.txid AND h.vout = o.vout
+LEFT JOIN recon_change h ON (o.is_ours OR o.amount_sat = 0) AND h.txid = o.txid AND h.vout = o.vout
     AND h.amount_sat = o.amount_sat AND h.script_pubkey = o.script_pubkey
 WHERE c.payment_id IS NULL AND h.txid IS NULL
 """

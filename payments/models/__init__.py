@@ -1,5 +1,6 @@
 """Tables and the facts of one row."""
 
+from payments.models.anchor import AnchorProof
 from payments.models.beneficiary import Beneficiary, Destination, Enrollment
 from payments.models.chain import Block, ChainFact, Coin, NodeStatus
 from payments.models.disbursement import Cycle, Disbursement
@@ -23,6 +24,7 @@ __all__ = [
     "Alarm",
     "AlarmDelivery",
     "AlarmEvent",
+    "AnchorProof",
     "ApproverKey",
     "Beneficiary",
     "Block",

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from ledger.models import Checkpoint
 from payments.models.disbursement import Disbursement
 from payments.models.history import Tracked
 from payments.models.wallet import Wallet
@@ -16,6 +17,7 @@ class PayoutKind(models.TextChoices):
     PAYMENTS = "payments", "Payments"
     CHILD = "child", "Fee for a parent"  # Spends a stuck payout's change, so that both confirm (CPFP).
     CONSOLIDATION = "consolidation", "Consolidation"  # Merges small coins while fees are low.
+    ANCHOR = "anchor", "Anchor"  # Writes the hash of a checkpoint of the books into the chain.
 
 
 class Payout(Tracked):
@@ -32,6 +34,8 @@ class Payout(Tracked):
         Disbursement, null=True, on_delete=models.PROTECT, related_name="payouts"
     )
     parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
+    # What an anchor commits to; a checkpoint has one anchor, for ever.
+    checkpoint = models.ForeignKey(Checkpoint, null=True, on_delete=models.PROTECT, related_name="anchors")
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="payouts")
     status = models.CharField(
         max_length=10, choices=PayoutStatus, default=PayoutStatus.SEALED, editable=False
@@ -72,6 +76,14 @@ class Payout(Tracked):
                 condition=Q(kind=PayoutKind.PAYMENTS, disbursement__isnull=False, payment_count__gt=0)
                 | (~Q(kind=PayoutKind.PAYMENTS) & Q(disbursement__isnull=True, payment_count=0)),
                 name="payout_payments_of_list",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind=PayoutKind.ANCHOR, checkpoint__isnull=False)
+                | (~Q(kind=PayoutKind.ANCHOR) & Q(checkpoint__isnull=True)),
+                name="payout_anchors_a_checkpoint",
+            ),
+            models.UniqueConstraint(
+                fields=["checkpoint"], condition=~Q(status=PayoutStatus.UNSEALED), name="payout_one_anchor"
             ),
         ]
         indexes = [

@@ -1,5 +1,6 @@
 """Reads raw blocks and believes nothing that their header does not commit to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bitcoin.core import CBlock, CTransaction
@@ -7,6 +8,8 @@ from bitcoin.core.serialize import SerializationError
 
 from govpay import errors
 from payments.onchain import tx
+
+HEADER_BYTES = 80
 
 
 class MalformedBlock(errors.GovPayError):
@@ -32,7 +35,7 @@ def parse(raw: bytes, *, block_hash: str | None = None) -> Block:
 
     Witness data is not covered by the merkle root of txids and is not checked. Raises MalformedBlock.
     """
-    found_hash = tx.double_sha256(raw[:80])[::-1].hex()
+    found_hash = tx.double_sha256(raw[:HEADER_BYTES])[::-1].hex()
     if block_hash is not None and block_hash != found_hash:
         raise MalformedBlock("This is another block than was asked for.", block_hash=found_hash)
     try:
@@ -42,6 +45,23 @@ def parse(raw: bytes, *, block_hash: str | None = None) -> Block:
     txs = tuple(_describe(each) for each in found.vtx)
     _check_merkle_root([bytes.fromhex(t.txid)[::-1] for t in txs], found.hashMerkleRoot, found_hash)
     return Block(hash=found_hash, prev_hash=found.hashPrevBlock[::-1].hex(), time=found.nTime, txs=txs)
+
+
+def branch(txids: Sequence[str], txid: str) -> list[tuple[bool, bytes]]:
+    """Return the Merkle branch of a tx, from its txid up: each other hash as it is computed, and whether it is on the left.
+
+    ``txids`` are all of the block, in order, in display hex. Raises ValueError when the tx is not among them.
+    """
+    level = [bytes.fromhex(each)[::-1] for each in txids]
+    index = txids.index(txid)
+    steps = []
+    while len(level) > 1:
+        if len(level) % 2:
+            level = [*level, level[-1]]
+        steps.append((bool(index & 1), level[index ^ 1]))
+        level = [tx.double_sha256(level[i] + level[i + 1]) for i in range(0, len(level), 2)]
+        index >>= 1
+    return steps
 
 
 def _describe(found: CTransaction) -> tx.Tx:

@@ -139,6 +139,11 @@ def build_unsigned(
 
 
 @functools.lru_cache(maxsize=256)
+def null_data(data: bytes) -> bytes:
+    """Return the script of an output that nobody can spend and that holds up to 75 bytes: OP_RETURN and a push."""
+    return b"\x6a" + bytes([len(data)]) + data
+
+
 def compact_size(count: int) -> bytes:
     """Return a count as it stands in front of a vector."""
     length = fee.compact_size_length(count)

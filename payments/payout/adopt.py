@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from ledger import books
+from ledger.models import Checkpoint
 from payments.models import (
     ChangeOutput,
     Coin,
@@ -22,7 +23,7 @@ from payments.models import (
 )
 from payments.models.history import move
 from payments.onchain import tx
-from payments.payout import booking, plan, seal, versions
+from payments.payout import anchor, booking, plan, seal, versions
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
 REASON = "the chain held a tx of it that the database had lost"
@@ -104,13 +105,15 @@ def _add_version(payout: Payout, found: Found) -> bool:
         .values_list("vout", "script_pubkey", "amount_sat")
     )
     expected = [(vout, tx.Output(amount_sat, bytes(script or b""))) for vout, script, amount_sat in lines]
+    if payout.checkpoint is not None:
+        expected = [(0, tx.Output(0, anchor.script_of(payout.checkpoint)))]
     spent = {each.outpoint for each in found.inputs}
     reserved = Reservation.objects.filter(payout=payout, is_original=True).order_by("position")
     original = [tx.OutPoint(txid, vout) for txid, vout in reserved.values_list("txid", "vout")]
-    if lines and found.paid == expected and spent.issuperset(original):
+    if expected and found.paid == expected and spent.issuperset(original):
         kind = PayoutTxKind.BUMP
     elif not found.paid and original[0] in spent:
-        kind = PayoutTxKind.VOID if lines else PayoutTxKind.BUMP
+        kind = PayoutTxKind.VOID if expected else PayoutTxKind.BUMP
     else:
         return False
     held = set(Reservation.objects.filter(payout=payout).values_list("txid", "vout"))
@@ -126,12 +129,21 @@ def _add_version(payout: Payout, found: Found) -> bool:
 
 
 def _add_payout(wallet: Wallet, found: Found) -> bool:
-    """Make a payout of a tx whose payments are released and unpaid, or that only moves our own coins."""
-    lines = _match(wallet, found)
+    """Make a payout of a tx whose payments are released and unpaid, that anchors a checkpoint, or moves our own coins."""
+    checkpoint = _anchored(found)
+    lines = [] if checkpoint is not None else _match(wallet, found)
     if lines is None or not _free(found, [each.outpoint for each in found.inputs], lines):
         return False
+    kind = (
+        PayoutKind.PAYMENTS
+        if lines
+        else PayoutKind.CONSOLIDATION
+        if checkpoint is None
+        else PayoutKind.ANCHOR
+    )
     payout = Payout.objects.create(
-        kind=PayoutKind.PAYMENTS if lines else PayoutKind.CONSOLIDATION,
+        kind=kind,
+        checkpoint=checkpoint,
         disbursement_id=lines[0].disbursement_id if lines else None,
         wallet=wallet,
         payment_count=len(lines),
@@ -155,13 +167,25 @@ def _add_payout(wallet: Wallet, found: Found) -> bool:
         cursor.execute(
             "UPDATE payments_payment p SET payout_id = %s, vout = g.vout"
             " FROM unnest(%s::bigint[], %s::int[]) AS g(id, vout) WHERE p.id = g.id",
-            [payout.pk, [line.pk for line in lines], [vout for vout, _ in found.paid]],
+            [payout.pk, [line.pk for line in lines], [vout for vout, _ in found.paid[: len(lines)]]],
         )
     versions.reserve(payout, list(found.inputs))
     payout.refresh_from_db()
     version = _write_version(payout, PayoutTxKind.ORIGINAL, found)
     _keep(Payout.objects.select_related("wallet", "disbursement").get(pk=payout.pk), version, found)
     return True
+
+
+def _anchored(found: Found) -> Checkpoint | None:
+    """Return the checkpoint that the tx's one output besides change commits to, if the database knows it still."""
+    if len(found.paid) != 1 or found.paid[0][1].amount_sat:
+        return None
+    ((_, output),) = found.paid
+    unanchored = Checkpoint.objects.exclude(anchors__status__in=set(PayoutStatus) - {PayoutStatus.UNSEALED})
+    for checkpoint in unanchored.order_by("-pk"):
+        if anchor.script_of(checkpoint) == output.script_pubkey:
+            return checkpoint
+    return None
 
 
 def _match(wallet: Wallet, found: Found) -> list[Payment] | None:

@@ -56,14 +56,15 @@ def require(
     that two workers do not spend one budget twice.
     """
     _require_share(program, payments_sat=payments_sat, fee_sat=fee_sat)
-    _require_budget(program, added_sat)
+    require_budget(program, added_sat)
     if disbursement is not None:
         require_reserve(disbursement, added_sat)
 
 
 def _require_share(program: Program, *, payments_sat: int, fee_sat: int) -> None:
     bps = program.fee_share_ceiling_bps
-    if fee_sat * 10_000 > payments_sat * bps:
+    # An anchor pays nobody: no share of it can be too large, and the other caps bind.
+    if payments_sat and fee_sat * 10_000 > payments_sat * bps:
         raise FeeOverShare(
             f"A fee of {fee_sat} sat is more than {bps / 100:g} % of the {payments_sat} sat that are paid with it.",
             fee_sat=fee_sat,
@@ -73,7 +74,8 @@ def _require_share(program: Program, *, payments_sat: int, fee_sat: int) -> None
         )
 
 
-def _require_budget(program: Program, added_sat: int) -> None:
+def require_budget(program: Program, added_sat: int) -> None:
+    """Raise FeeOverBudget when this much more exceeds what the program may spend on fees today."""
     budget_sat = program.fee_budget_daily_sat
     if budget_sat is None:
         return

@@ -13,7 +13,7 @@ from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import Disbursement, Heartbeat, Intervention, Payment, Payout, Wallet
 from payments.models.payout import IS_ORPHAN
-from payments.payout import alarms, guard, hasten, intervene, lookout, signing, webhook
+from payments.payout import alarms, anchor, guard, hasten, intervene, lookout, signing, webhook
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, InterventionStatus, PaymentStatus
 
 # Of each kind of work; what is left comes with a later sweep.
@@ -140,6 +140,20 @@ def books_to_seal() -> Iterator[Ring]:
         yield Ring("seal_books", {})
 
 
+def checkpoints_to_anchor() -> Iterator[Ring]:
+    """Find a checkpoint that has no anchor and was not tried for a while."""
+    if guard.is_stopped() or anchor.wallet() is None:
+        return
+    if Heartbeat.is_due("anchor", every_s=anchor.EVERY_S) and (found := anchor.next_checkpoint()) is not None:
+        yield Ring("anchor", {"checkpoint_id": found.pk})
+
+
+def anchors_to_prove() -> Iterator[Ring]:
+    """Find anchors that are final and whose place in their block is not kept yet."""
+    for pk in anchor.unproved()[:AT_ONCE]:
+        yield Ring("prove_anchor", {"payout_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -149,4 +163,6 @@ FINDERS = (
     wallets_to_tidy,
     fees_stuck,
     books_to_seal,
+    checkpoints_to_anchor,
+    anchors_to_prove,
 )

@@ -59,7 +59,12 @@ CHANGE = (
     SPEAKING
     + """
 SELECT s.txid, c.vout, c.script_pubkey, c.amount_sat
-FROM speaking s JOIN payments_changeoutput c ON c.version_id = s.version_id ORDER BY s.txid, c.vout
+FROM speaking s JOIN payments_changeoutput c ON c.version_id = s.version_id
+UNION ALL
+SELECT s.txid, 0, '\\x6a20'::bytea || sha256(convert_to(c.note, 'UTF8')), 0
+FROM speaking s JOIN payments_payout p ON p.id = s.id JOIN ledger_checkpoint c ON c.id = p.checkpoint_id
+WHERE s.kind <> 'void'
+ORDER BY 1, 2
 """
 )
 

@@ -188,6 +188,28 @@ class TestKilled:
         assert Checkpoint.objects.count() == 1
         assert verification.verify().findings == []
 
+    def test_after_it_sent_an_anchor_sends_no_second_one(self, ministry: Ministry, settings: object) -> None:
+        """K19: the node has it, and nobody noted that."""
+        settings.GOVPAY_SEAL_KEY = bytes(range(32))  # type: ignore[attr-defined]
+        settings.GOVPAY_ANCHOR_PROGRAM = ministry.program.code  # type: ignore[attr-defined]
+        dispatch.seal_books()
+        checkpoint = Checkpoint.objects.get()
+        dispatch.anchor(checkpoint_id=checkpoint.pk)
+        payout = Payout.objects.get(checkpoint=checkpoint)
+        kill_at("K19", lambda: dispatch.advance(payout_id=payout.pk))
+        version = PayoutTx.objects.get()
+        assert ministry.miner.node.call("getrawmempool") == [version.txid]
+        assert Payout.objects.get().status == PayoutStatus.SIGNED
+        expire_leases()
+        for _ in range(2):
+            dispatch.anchor(checkpoint_id=checkpoint.pk)
+            dispatch.advance(payout_id=payout.pk)
+        assert ministry.miner.node.call("getrawmempool") == [version.txid]
+        ministry.mine(6)
+        assert Payout.objects.get().status == PayoutStatus.SETTLED
+        assert PayoutTx.objects.get() == version
+        ministry.judge(exactly=True)
+
 
 class TestStopped:
     def test_while_it_seals_the_books_holds_up_nobody_who_posts(self, ministry: Ministry) -> None:

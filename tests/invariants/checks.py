@@ -1,7 +1,8 @@
 """Pure checks over plain facts: what was signed, what the network holds, what was owed."""
 
+import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -111,14 +112,30 @@ def check_outputs_approved(
                 raise Violation(f"I7: {tx.txid} pays {amount_sat} to {script.hex()}, which nobody approved")
 
 
-def check_version(tx: SignedTx, payments: Mapping[int, Owed], own_scripts: set[bytes]) -> None:
-    """I7: a version pays each payment of its payout at the payment's own place, and ourselves with everything else."""
+def commitment(note: str) -> bytes:
+    """Return the script of the output that commits to a checkpoint of the books."""
+    return b"\x6a\x20" + hashlib.sha256(note.encode()).digest()
+
+
+def check_version(
+    tx: SignedTx,
+    payments: Mapping[int, Owed],
+    own_scripts: set[bytes],
+    commitments: Collection[bytes] = (),
+) -> None:
+    """I7: a version pays each payment at the payment's own place, and ourselves with everything else.
+
+    Each seal's commitment that its payout is for is in it once, with 0 satoshis.
+    """
+    for script in commitments:
+        if [output for output in tx.outputs if output[0] == script] != [(script, 0)]:
+            raise Violation(f"I7: {tx.txid} does not hold the commitment {script.hex()} once")
     for vout, payment in payments.items():
         found = tx.outputs[vout] if vout < len(tx.outputs) else None
         if found != (payment.script_pubkey, payment.amount_sat):
             raise Violation(f"I7: {tx.txid} does not pay payment {payment.payment_id} at {vout}, but {found}")
     for vout, (script, amount_sat) in enumerate(tx.outputs):
-        if vout not in payments and script not in own_scripts:
+        if vout not in payments and script not in own_scripts and script not in commitments:
             raise Violation(f"I7: {tx.txid} pays {amount_sat} to {script.hex()}, which nobody approved")
 
 

@@ -21,8 +21,9 @@ FROM payments_payment p JOIN payments_disbursement d ON d.id = p.disbursement_id
 """
 PAYOUTS = """
 SELECT o.id, o.kind, o.status, o.payment_count, o.mined_txid, o.booked_fee_sat, o.disbursement_id, o.wallet_id,
-    o.anchor_txid, o.anchor_vout, w.program_id, g.feerate_ceiling_sat_kvb AS ceiling_sat_kvb
+    o.anchor_txid, o.anchor_vout, w.program_id, g.feerate_ceiling_sat_kvb AS ceiling_sat_kvb, c.note
 FROM payments_payout o JOIN payments_wallet w ON w.id = o.wallet_id
+LEFT JOIN ledger_checkpoint c ON c.id = o.checkpoint_id
 JOIN payments_program g ON g.id = w.program_id
 """
 VERSIONS = "SELECT id, payout_id, kind, txid, fee_sat, raw FROM payments_payouttx ORDER BY id"

@@ -101,7 +101,14 @@ def check_outputs(facts: Facts, world: World) -> None:
                 f"I7: payout {payout.id} has {len(payments)} payments, not {payout.payment_count}"
             )
         assert version.tx is not None
-        checks.check_version(version.tx, {} if version.kind == "void" else payments, own)
+        if version.kind == "void":
+            checks.check_version(version.tx, {}, own)
+            continue
+        commitments = set() if payout.note is None else {checks.commitment(payout.note)}
+        checks.check_version(version.tx, payments, own, commitments)
+    noted = [payout.note for payout in facts.payouts.values() if payout.note and payout.status != "unsealed"]
+    if len(set(noted)) < len(noted):
+        raise Violation("I7: a checkpoint is anchored by two payouts")
 
 
 def check_fee_caps(facts: Facts, world: World) -> None:

@@ -71,6 +71,7 @@ def scene() -> Scene:
                 anchor_vout=0,
                 program_id=1,
                 ceiling_sat_kvb=2_000,
+                note=None,
             )
         },
         versions={1: [Version(1, "original", "paid", 200, PAID), Version(1, "bump", "bumped", 400, BUMPED)]},
@@ -151,10 +152,31 @@ def reissue(shares_input: bool) -> Callable[[Scene], None]:
     return apply
 
 
+def anchor(tx: SignedTx, *, times: int = 1) -> Callable[[Scene], None]:
+    """Anchor a checkpoint by this tx, in one payout or in several."""
+
+    def apply(scene: Scene) -> None:
+        for pk in range(2, 2 + times):
+            columns = {"id": pk, "kind": "anchor", "payment_count": 0, "status": "sent", "note": NOTE}
+            scene.facts.payouts[pk] = Row(**vars(scene.facts.payouts[1]) | columns)
+            scene.facts.versions[pk] = [
+                Version(pk, "original", tx.txid, 100, replace(tx, inputs=tx.inputs | {COIN}))
+            ]
+            scene.facts.reservations += [
+                Row(payout_id=pk, txid=t, vout=v, is_live=False) for t, v in (COIN, OTHER_COIN)
+            ]
+
+    return apply
+
+
+NOTE = "a checkpoint"
+COMMITMENT = (checks.commitment(NOTE), 0)
+ANCHORED = make_tx("anchored", {OTHER_COIN}, COMMITMENT, (OWN, 4_900))
 ORIGINAL = Version(1, "original", "paid", 200, PAID)
 UNSHARED = make_tx("unshared", {OTHER_COIN}, (ANNA, 4_000), (BEN, 3_000))
 LESS = make_tx("less", {COIN}, (ANNA, 4_000), (BEN, 2_999), (OWN, 2_801))
 TAKEN = make_tx("taken", {COIN}, (ANNA, 4_000), (BEN, 3_000), (STRANGER, 2_800))
+HELD = replace(TAKEN, outputs=((ANNA, 4_000), (BEN, 3_000), COMMITMENT))
 VOID_TO_STRANGER = make_tx("void", {COIN}, (STRANGER, 9_500))
 DEAR = make_tx("dear", {COIN}, (ANNA, 4_000), (BEN, 3_000), (OWN, 1_799), vsize_vb=100)
 WIDE = make_tx("wide", {COIN, OTHER_COIN}, (ANNA, 4_000), (BEN, 3_000), (OWN, 7_700))
@@ -177,6 +199,12 @@ WRONG: list[tuple[str, str, Callable[[Scene], None]]] = [
     ("I7", "has 2 payments, not 3", change("payout", 1, payment_count=3)),
     ("I7", "its ceiling is 1200", sign(ORIGINAL, Version(1, "bump", "dear", 1_201, DEAR))),
     ("I7", "400 were approved", sign(ORIGINAL, Version(1, "bump", "dear", 401, DEAR))),
+    ("I7", "does not hold the commitment", anchor(replace(ANCHORED, outputs=((OWN, 4_900),)))),
+    ("I7", "does not hold the commitment", anchor(replace(ANCHORED, outputs=(COMMITMENT, COMMITMENT)))),
+    ("I7", "does not hold the commitment", anchor(replace(ANCHORED, outputs=((COMMITMENT[0], 1),)))),
+    ("I7", "which nobody approved", anchor(replace(ANCHORED, outputs=(COMMITMENT, (STRANGER, 1))))),
+    ("I7", "which nobody approved", sign(ORIGINAL, Version(1, "bump", "held", 200, HELD))),
+    ("I7", "anchored by two payouts", anchor(ANCHORED, times=2)),
     ("I8", "by the same person", say("same_people", [7])),
     (
         "I9",
@@ -202,6 +230,10 @@ class TestSoundWorld:
         change("payout", 1, mined_txid="bumped", booked_fee_sat=400)(scene)
         say("books", {("HotWallet", 1): 7_600, ("NetworkFees", 1): 400})(scene)
         scene.judge()
+
+    def test_passes_with_an_anchor(self, scene: Scene) -> None:
+        anchor(ANCHORED)(scene)
+        installation.check_outputs(scene.facts, scene.world)
 
     def test_lets_a_void_that_is_buried_make_room_for_a_reissue(self, scene: Scene) -> None:
         reissue(shares_input=False)(scene)

@@ -1,0 +1,180 @@
+"""Anchors checkpoints of the books: a payout without payments whose one output besides change holds a checkpoint's hash.
+
+It goes the way of every payout, and the books know it as a fee. A checkpoint has one anchor for ever: its bytes are sent
+until a block holds them, and again after a reorganization. What was given up is not anchored anew, because the next
+checkpoint, which continues it, is.
+"""
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+
+from govpay.errors import GovPayError
+from ledger.models import Checkpoint
+from ledger.seals import checkpoints
+from payments.models import (
+    AnchorProof,
+    Disbursement,
+    Payment,
+    Payout,
+    PayoutKind,
+    PayoutTx,
+    PayoutTxKind,
+    Wallet,
+)
+from payments.onchain import block, fee, node, tx
+from payments.payout import caps, coins, guard, seal, selection, versions
+from payments.payout.selection import FreeCoin
+from payments.selectors import funds
+from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
+
+# After a reason to wait it is tried again so many seconds later.
+EVERY_S = 600
+
+
+class AnchorWaits(GovPayError):
+    """The checkpoint is not anchored now; the message and ``rule`` say why."""
+
+    code = "anchor_waits"
+    http_status = 409
+    is_transient = True
+
+
+def wallet() -> Wallet | None:
+    """Return the wallet that pays for anchors, if the settings name a program that has one."""
+    if not settings.GOVPAY_ANCHOR_PROGRAM:
+        return None
+    rows = Wallet.objects.select_related("program").filter(program__code=settings.GOVPAY_ANCHOR_PROGRAM)
+    return rows.filter(ready_at__isnull=False, halted_at=None).first()
+
+
+def next_checkpoint() -> Checkpoint | None:
+    """Return the newest checkpoint, unless it has its anchor; it covers all that were missed before it."""
+    newest = Checkpoint.objects.order_by("-seal__size").first()
+    if newest is None or _anchors(newest.pk).exists():
+        return None
+    return newest
+
+
+def unproved() -> list[int]:
+    """Return the payouts of anchors that are final and whose place in their block is not kept yet."""
+    kept = AnchorProof.objects.filter(payout=OuterRef("pk"), block_hash=OuterRef("mined_block_hash"))
+    final = Payout.objects.filter(kind=PayoutKind.ANCHOR, status=PayoutStatus.SETTLED)
+    return list(final.exclude(Exists(kept)).order_by("pk").values_list("pk", flat=True))
+
+
+def script_of(checkpoint: Checkpoint) -> bytes:
+    """Return the script of the output that commits to a checkpoint: OP_RETURN and the SHA-256 of its note."""
+    return tx.null_data(checkpoints.digest(checkpoint))
+
+
+@transaction.atomic
+def build(checkpoint_id: int, wallet_id: int, *, feerate_sat_kvb: int) -> int | None:
+    """Seal the anchor of a checkpoint and return the payout's id; None when it has one already.
+
+    Raises AnchorWaits with the rule that forbids it (lists, funds), selection.InsufficientCoins, caps.FeeOverBudget,
+    guard.EngineStopped and guard.WalletHalted. Nothing is sealed then.
+    """
+    paying = Wallet.objects.lock().select_related("program").get(pk=wallet_id)
+    guard.require_wallet_runs(paying)
+    if _anchors(checkpoint_id).exists():
+        return None
+    script = script_of(Checkpoint.objects.get(pk=checkpoint_id))
+    offered = coins.free(paying, 0, feerate_sat_kvb=feerate_sat_kvb)
+    bill = selection.Bill(need_sat=0, output_count=1, outputs_weight=fee.output_weight(script))
+    found = selection.choose(bill, offered, coins.terms(paying, feerate_sat_kvb))
+    _require_coins_for_lists(paying, offered, found)
+    caps.require_budget(paying.program, found.fee_sat)
+    _require_funds(paying, found.fee_sat)
+    anchor = found.coins[0].outpoint
+    payout = Payout(
+        kind=PayoutKind.ANCHOR,
+        checkpoint_id=checkpoint_id,
+        wallet=paying,
+        payment_count=0,
+        payments_sat=0,
+        manifest_hash=seal.manifest_hash(()),
+        anchor_txid=anchor.txid,
+        anchor_vout=anchor.vout,
+    )
+    change = [
+        tx.Output(found.change_sat, own) for own in seal.claim_change(paying, 1 if found.change_sat else 0)
+    ]
+    draft = versions.Draft(
+        kind=PayoutTxKind.ORIGINAL,
+        inputs=[coin.outpoint for coin in found.coins],
+        payments=[tx.Output(0, script)],
+        change=change,
+        fee_sat=found.fee_sat,
+        weight=found.weight,
+    )
+    versions.begin(payout, versions.inputs_from(found.coins), draft, reason="a checkpoint is anchored")
+    return int(payout.pk)
+
+
+def keep_proof(payout_id: int, client: node.Node) -> None:
+    """Keep where in its block an anchor lies, once it is final. Harmless to repeat.
+
+    Raises NodeError, and what it raises where the node pruned the block.
+    """
+    payout = Payout.objects.get(pk=payout_id)
+    if payout.kind != PayoutKind.ANCHOR or payout.status != PayoutStatus.SETTLED:
+        return
+    assert payout.mined_block_hash is not None
+    assert payout.mined_txid is not None
+    assert payout.mined_height is not None
+    raw = client.raw_block(payout.mined_block_hash)
+    found = block.parse(raw, block_hash=payout.mined_block_hash)
+    branch = block.branch([each.txid for each in found.txs], payout.mined_txid)
+    AnchorProof.objects.bulk_create(
+        [
+            AnchorProof(
+                payout=payout,
+                txid=payout.mined_txid,
+                block_hash=found.hash,
+                block_height=payout.mined_height,
+                header=raw[: block.HEADER_BYTES],
+                branch=b"".join(bytes([is_left]) + other for is_left, other in branch),
+            )
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def proof_of(checkpoint: Checkpoint) -> tuple[AnchorProof, PayoutTx] | None:
+    """Return a checkpoint's place in the chain, and the tx; None until its anchor is final and its place kept."""
+    payout = _anchors(checkpoint.pk).filter(status=PayoutStatus.SETTLED).first()
+    if payout is None:
+        return None
+    proof = AnchorProof.objects.filter(payout=payout, block_hash=payout.mined_block_hash).first()
+    return None if proof is None else (proof, PayoutTx.objects.get(payout=payout, txid=proof.txid))
+
+
+def _anchors(checkpoint_id: int) -> QuerySet[Payout]:
+    return Payout.objects.filter(checkpoint=checkpoint_id).exclude(status=PayoutStatus.UNSEALED)
+
+
+def _require_coins_for_lists(paying: Wallet, offered: list[FreeCoin], found: selection.Funding) -> None:
+    """Leave a released list the wallet's last free coins: it would wait for the anchor's block."""
+    if len(found.coins) < len(offered):
+        return
+    unsealed = Payment.objects.filter(
+        disbursement=OuterRef("pk"), payout__isnull=True, status=PaymentStatus.PENDING
+    )
+    waiting = Disbursement.objects.filter(
+        Exists(unsealed), program=paying.program_id, status=DisbursementStatus.RELEASED
+    )
+    if waiting.exists():
+        raise AnchorWaits("A released list needs the wallet's last coins.", rule="lists")
+
+
+def _require_funds(paying: Wallet, fee_sat: int) -> None:
+    """Leave alone what approved lists were promised."""
+    available_sat = funds.of_program(paying.program_id).available_sat
+    if available_sat < fee_sat:
+        raise AnchorWaits(
+            f"An anchor costs {fee_sat} sat, and {max(available_sat, 0)} sat are not set aside for lists.",
+            rule="funds",
+            fee_sat=fee_sat,
+            available_sat=available_sat,
+        )

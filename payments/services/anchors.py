@@ -1,0 +1,65 @@
+"""Anchors of checkpoints, as files that prove them without us."""
+
+from typing import Any, NamedTuple
+
+from govpay.errors import Conflict, NotFound
+from ledger.models import Checkpoint
+from ledger.seals import checkpoints, ots
+from payments.models import AnchorProof
+from payments.onchain import network
+from payments.payout import anchor
+
+
+class NotAnchored(Conflict):
+    """No final block holds the checkpoint's hash yet."""
+
+    code = "not_anchored"
+
+
+class Exported(NamedTuple):
+    """A checkpoint's note, the ``.ots`` proof of that file, and what stands beside it, for a JSON file."""
+
+    size: int
+    note: str
+    ots: bytes
+    beside: dict[str, Any]
+
+
+def export(*, size: int | None = None) -> Exported:
+    """Return the files of the checkpoint over so many entries, or of the newest one that a final block holds.
+
+    Raises NotFound, and NotAnchored.
+    """
+    if size is not None:
+        candidates = [checkpoints.get(size)]
+    else:
+        proved = Checkpoint.objects.filter(anchors__anchor_proofs__isnull=False).select_related("seal")
+        candidates = list(proved.distinct().order_by("-seal__size"))
+    for checkpoint in candidates:
+        found = anchor.proof_of(checkpoint)
+        if found is not None:
+            proof, version = found
+            return _files(checkpoint, proof, bytes(version.unsigned_tx))
+    if size is None and not Checkpoint.objects.exists():
+        raise NotFound("There is no checkpoint yet.")
+    raise NotAnchored("No block, as deep as the program asks, holds the checkpoint's hash yet.", size=size)
+
+
+def _files(checkpoint: Checkpoint, proof: AnchorProof, tx: bytes) -> Exported:
+    raw = bytes(proof.branch)
+    steps = [raw[start : start + 33] for start in range(0, len(raw), 33)]
+    buried = ots.Buried(tx, [(step[0] == 1, step[1:]) for step in steps], proof.block_height)
+    return Exported(
+        size=checkpoint.seal.size,
+        note=checkpoint.note,
+        ots=ots.serialize(checkpoints.digest(checkpoint), buried),
+        # An .ots file says "Bitcoin" and a height, of whatever network; the header says which block it is.
+        beside={
+            "network": network.current().value,
+            "block_hash": proof.block_hash,
+            "block_height": proof.block_height,
+            "header": bytes(proof.header).hex(),
+            "txid": proof.txid,
+            "tx": tx.hex(),
+        },
+    )
