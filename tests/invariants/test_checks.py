@@ -256,6 +256,20 @@ class TestWrongWorld:
             scene.judge()
 
 
+class TestStolenCoins:
+    def test_are_in_the_books_until_reconciliation_shows_the_break(self, scene: Scene) -> None:
+        mine(PAID, make_tx("theft", {OTHER_COIN}, (STRANGER, 5_000)))(scene)
+        installation.check_wallets(scene.facts, scene.world, {"theft"})
+        with pytest.raises(Violation, match=r"^I2: the books of program 1 hold 7800, the chain 2800 sat"):
+            installation.check_wallets(scene.facts, scene.world)
+
+    def test_do_not_excuse_books_that_are_wrong(self, scene: Scene) -> None:
+        mine(PAID, make_tx("theft", {OTHER_COIN}, (STRANGER, 5_000)))(scene)
+        scene.facts.books["HotWallet", 1] = 2_800
+        with pytest.raises(Violation, match=r"^I2: the books of program 1 hold 2800, the chain 7800 sat"):
+            installation.check_wallets(scene.facts, scene.world, {"theft"})
+
+
 class TestStuck:
     def test_payment_that_no_payout_took_needs_an_alarm(self, scene: Scene) -> None:
         change("payment", 2, payout_id=None)(scene)
