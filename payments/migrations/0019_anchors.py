@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('ledger', '0009_lines_checked_together'),
-        ('payments', '0017_alarm_messages'),
+        ('payments', '0018_payments_voided'),
     ]
 
     operations = [
