@@ -60,11 +60,11 @@ def periods() -> "QuerySet[Any, Any]":
     ).order_by("ends_at")
 
 
-def get_period(name: str) -> Any:
-    """Return a period as `periods` does; raise NotFound."""
-    period = periods().filter(name=name).first()
+def get_period(name: str | None = None, *, pk: int | None = None) -> Any:
+    """Return a period by its name or number, as `periods` does; raise NotFound."""
+    period = periods().filter(**({"name": name} if pk is None else {"pk": pk})).first()
     if period is None:
-        raise NotFound(f"There is no period {name!r}.")
+        raise NotFound(f"There is no period {name or pk}.")
     return period
 
 

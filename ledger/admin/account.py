@@ -44,7 +44,12 @@ class AccountAdmin(BookAdmin):
     search_fields = ("code",)
     search_help_text = "Search by the whole code"
     ordering = ("scope", "code")
-    fields = (("code", "name", "type"), ("scope", "currency", "balance"), "opened")
+    fields = (
+        ("code", "name", "type"),
+        ("scope", "currency", "balance"),
+        ("entity", "function", "object", "fund", "project"),
+        "opened",
+    )
     actions_list = ("trial_balance",)
     when_empty = "No account yet. A program's accounts are opened together with the program."
 

@@ -33,7 +33,8 @@ class EntryAdmin(BookAdmin):
                 "fields": (
                     ("type", "scope", "state"),
                     ("amount", "lines", "about"),
-                    ("effective", "actor", "approver"),
+                    ("effective", "original"),
+                    ("actor", "approver"),
                     "memo",
                 )
             },
@@ -57,12 +58,13 @@ class EntryAdmin(BookAdmin):
         return [
             Table(
                 title,
-                ("Account", "Name", "Payment", "Debit", "Credit"),
+                ("Account", "Name", "Payment", "Layer", "Debit", "Credit"),
                 [
                     (
                         cells.link(cells.page_of(Account, line.account_id), line.account.code),
                         line.account.name,
                         cells.EMPTY if line.reference is None else str(line.reference),
+                        line.get_layer_display(),
                         *_sides(line),
                     )
                     for line in lines
@@ -101,6 +103,11 @@ class EntryAdmin(BookAdmin):
         """When it took effect."""
         return cells.moment(row.effective_at)
 
+    @display(description="original time")
+    def original(self, row: Entry) -> str:
+        """When a late fact happened, in a period that was closed already."""
+        return cells.moment(row.original_at)
+
     @display(description="recorded")
     def recorded(self, row: Entry) -> str:
         """When it was written."""
@@ -110,9 +117,9 @@ class EntryAdmin(BookAdmin):
     def state(self, row: Any) -> str:
         """Whether it is reversed, or reverses another."""
         if row.reversed_by_id is not None:
-            return cells.link(cells.page_of(Entry, row.reversed_by_id), f"reversed by {row.reversed_by_id}")
+            return cells.link(cells.page_of(Entry, row.reversed_by_id), f"undone by {row.reversed_by_id}")
         if row.reversal_of_id is not None:
-            return cells.link(cells.page_of(Entry, row.reversal_of_id), f"reverses {row.reversal_of_id}")
+            return cells.link(cells.page_of(Entry, row.reversal_of_id), f"undoes {row.reversal_of_id}")
         return cells.label("stands", cells.GOOD)
 
     @display(description="block")
@@ -135,7 +142,7 @@ class EntryAdmin(BookAdmin):
 class PostingAdmin(BookAdmin):
     """Lines of entries, latest first."""
 
-    list_display = ("number", "entry_link", "account_link", "payment", "debit", "credit")
+    list_display = ("number", "entry_link", "account_link", "payment", "layer", "debit", "credit")
     list_select_related = ("entry", "account")
     list_filter = (
         by_number("entry", "entry_id"),
@@ -144,7 +151,7 @@ class PostingAdmin(BookAdmin):
     )
     search_fields = ("reference",)
     search_help_text = "Search by the number of a payment"
-    fields = ("number", "entry_link", "account_link", "payment", "debit", "credit")
+    fields = ("number", "entry_link", "account_link", "payment", "layer", "debit", "credit")
     when_empty = "Nothing is booked yet."
 
     def find(self, term: str) -> Q:

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ledger.models import AccountKind, BreakKind, Layer, RunStatus
+from ledger.models import AccountKind, BreakKind, Layer, PeriodStatus, RunStatus
 
 
 class Strict(serializers.Serializer[Any]):
@@ -149,6 +149,36 @@ class TrialBalance(serializers.Serializer[Any]):
     is_balanced = serializers.BooleanField()
     totals = TrialBalanceTotal(many=True)
     accounts = TrialBalanceAccount(many=True)
+
+
+class Period(serializers.Serializer[Any]):
+    """A period of all books, such as a month."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    starts_at = serializers.DateTimeField(
+        allow_null=True, help_text="Where the one before ends; empty for the first."
+    )
+    ends_at = serializers.DateTimeField(help_text="The first moment after it.")
+    status = serializers.ChoiceField(choices=PeriodStatus.choices)
+    opened_by = serializers.CharField()
+
+
+class PeriodChange(serializers.Serializer[Any]):
+    """Somebody closed, reopened or sealed a period."""
+
+    status = serializers.ChoiceField(choices=PeriodStatus.choices)
+    actor = serializers.CharField()
+    note = serializers.CharField(allow_blank=True)
+    through_entry_id = serializers.IntegerField(help_text="The last entry that stood when it was closed.")
+    digest = Digest(allow_null=True, help_text="SHA-256 of the trial balance that was sealed.")
+    recorded_at = serializers.DateTimeField()
+
+
+class PeriodWithChanges(Period):
+    """A period and what was done with it, in order."""
+
+    changes = PeriodChange(many=True)
 
 
 class ReconciliationRun(serializers.Serializer[Any]):

@@ -10,6 +10,8 @@ urlpatterns = [
     path("entries/<int:pk>/", views.EntryDetail.as_view(), name="entry-detail"),
     path("postings/", views.Postings.as_view(), name="posting-list"),
     path("trial-balance/", views.TrialBalance.as_view(), name="trial-balance"),
+    path("periods/", views.Periods.as_view(), name="period-list"),
+    path("periods/<int:pk>/", views.PeriodDetail.as_view(), name="period-detail"),
     path("reconciliation-runs/", views.ReconciliationRuns.as_view(), name="reconciliation-run-list"),
     path(
         "reconciliation-runs/<int:pk>/",

@@ -84,6 +84,8 @@ ALLOWED = {
     "GET /api/v1/entries/{pk}/",
     "GET /api/v1/postings/",
     "GET /api/v1/trial-balance/",
+    "GET /api/v1/periods/",
+    "GET /api/v1/periods/{pk}/",
     "GET /api/v1/reconciliation-runs/",
     "POST /api/v1/reconciliation-runs/",
     "GET /api/v1/reconciliation-runs/{pk}/",

@@ -17,7 +17,7 @@ from govpay.errors import Unavailable
 from ledger import books, chart, events
 from ledger.admin import cells
 from ledger.books import Draft, Line
-from ledger.models import Account, Break, Entry, Posting, ReconciliationRun
+from ledger.models import Account, Break, Entry, Period, Posting, ReconciliationRun
 from ledger.reconciliation import service
 from tests import factories
 from tests.ledger import witness
@@ -25,7 +25,7 @@ from tests.ledger.witness import SCOPE, World
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CODES = chart.program_accounts(7)
-MODELS = ["account", "entry", "posting", "reconciliationrun", "break"]
+MODELS = ["account", "entry", "posting", "period", "reconciliationrun", "break"]
 TRIAL_BALANCE = "/admin/ledger/account/trial-balance/"
 RECONCILE = "/admin/ledger/reconciliationrun/reconcile/"
 
@@ -59,7 +59,8 @@ def world(settings: Any, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def broken(world: World) -> ReconciliationRun:
-    """A run that found another amount on chain."""
+    """A run that found another amount on chain; a period is open."""
+    Period.objects.create(name="2026-10", ends_at=NOON, opened_by="dalia")
     world.bend_output(witness.digest_of("payout", 1), 0, amount_sat=999)
     (run,) = service.reconcile(scope=SCOPE, now=NOON)
     return run
@@ -81,12 +82,12 @@ def page_url(name: str, pk: int) -> str:
 
 def one_of_each() -> dict[str, Any]:
     """Return a row of every model by its name."""
-    models = (Account, Entry, Posting, ReconciliationRun, Break)
+    models = (Account, Entry, Posting, Period, ReconciliationRun, Break)
     return {model._meta.model_name: model.objects.order_by("pk")[0] for model in models}  # type: ignore[misc]
 
 
 def everything() -> list[list[tuple[Any, ...]]]:
-    models = (Account, Entry, Posting, ReconciliationRun, Break)
+    models = (Account, Entry, Posting, Period, ReconciliationRun, Break)
     return [
         [
             tuple(bytes(c) if isinstance(c, memoryview) else c for c in row)
@@ -237,8 +238,8 @@ class TestEntry:
     def test_links_reversals_both_ways(self, reader: Client) -> None:
         (entry_id,) = post_entries(1)
         reversal_id = books.reverse(entry_id, idempotency_key="r", effective_at=NOON, memo="Wrong", actor="a")
-        assert f"reversed by {reversal_id}" in text_of(reader, page_url("entry", entry_id))
-        assert f"reverses {entry_id}" in text_of(reader, page_url("entry", reversal_id))
+        assert f"undone by {reversal_id}" in text_of(reader, page_url("entry", entry_id))
+        assert f"undoes {entry_id}" in text_of(reader, page_url("entry", reversal_id))
 
     @pytest.mark.parametrize("term", ["outpoint:1", "entry 1"])
     def test_is_found_by_source_and_key(self, reader: Client, term: str) -> None:

@@ -29,6 +29,7 @@ READER_RIGHTS = [
     "view_account",
     "view_entry",
     "view_posting",
+    "view_period",
     "view_reconciliationrun",
     "add_reconciliationrun",
 ]
@@ -55,6 +56,8 @@ class Command(BaseCommand):
                 password = options["password"] or secrets.token_urlsafe(9)
                 user = self._user(username, full_name, password)
                 user.groups.add(self._readers())
+                if role == Role.TREASURER:
+                    user.user_permissions.set(Permission.objects.filter(codename="close_period"))
                 Membership.objects.get_or_create(
                     program=program, user=user, role=role, defaults={"granted_by": administrator}
                 )

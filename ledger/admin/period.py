@@ -1,0 +1,242 @@
+"""Periods of the books in the admin: looked at by readers, opened, closed and sealed by those who may."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from govpay.errors import GovPayError
+from ledger import periods, selectors
+from ledger.admin import cells
+from ledger.admin.base import BookAdmin, Table
+from ledger.models import Period, PeriodStatus
+
+TONES = {
+    PeriodStatus.OPEN: cells.PLAIN,
+    PeriodStatus.CLOSING: cells.UNSURE,
+    PeriodStatus.SEALED: cells.GOOD,
+}
+
+
+class NewPeriodForm(forms.Form):
+    """A period to open."""
+
+    name = forms.CharField(max_length=30, help_text="Such as 2026-10.")
+    ends_at = forms.DateTimeField(
+        label="First moment after it (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+    )
+
+
+class NoteForm(forms.Form):
+    """Why."""
+
+    note = forms.CharField(max_length=300, required=False)
+
+
+class SealForm(NoteForm):
+    """Why, and the figures that were looked at."""
+
+    digest = forms.RegexField("^[0-9a-f]{64}$", widget=forms.HiddenInput)
+
+
+@admin.register(Period)
+class PeriodAdmin(BookAdmin):
+    """The periods, latest first."""
+
+    list_display = ("title", "begins", "ends", "state", "opener")
+    fields = (("state", "opener"), ("begins", "ends"), "figures")
+    ordering = ("-ends_at",)
+    search_fields = ("name",)
+    search_help_text = "Search by the whole name"
+    actions_list = ("open_next",)
+    actions_detail = ("close", "reopen", "seal")
+    when_empty = (
+        "No period was opened: entries may be dated at any time. Open the first one with the button above."
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any, Any]:
+        """Return the periods with their statuses."""
+        return selectors.periods().order_by("-ends_at")
+
+    def find(self, term: str) -> Q:
+        """Search by name."""
+        return Q(name=term)
+
+    def tables(self, row: Any) -> list[Table]:
+        """Show who closed, reopened and sealed it."""
+        return [
+            Table(
+                "What was done",
+                ("Status", "Who", "When", "Why", "Through entry"),
+                [
+                    (
+                        cells.label(change.get_status_display(), TONES[PeriodStatus(change.status)]),
+                        change.actor,
+                        cells.moment(change.recorded_at),
+                        cells.long(change.note),
+                        str(change.through_entry_id),
+                    )
+                    for change in row.changes.order_by("pk")
+                ],
+                "Nobody closed it yet.",
+            )
+        ]
+
+    # Named by a method: a permission's own name makes the theme's start-up check ask the database, which may be empty.
+    def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Let those decide who may close periods."""
+        return request.user.has_perm(periods.RIGHT)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer what the period's status allows."""
+        row: Any = self.get_object(request, str(object_id))
+        if row is None or not self.has_decide_permission(request):
+            return []
+        names = {PeriodStatus.OPEN: ("close",), PeriodStatus.CLOSING: ("reopen", "seal")}.get(row.status, ())
+        return [self.get_unfold_action(name) for name in names]
+
+    @action(description="Open a period", url_path="open", icon="event", permissions=["decide"])
+    def open_next(self, request: HttpRequest) -> HttpResponse:
+        """Ask for name and end, and open the next period."""
+        return self._ask(
+            request,
+            NewPeriodForm(request.POST or None),
+            title="Open a period",
+            meaning="It begins where the last one ends, and ends before the moment that you name.",
+            call=lambda asked: periods.open_next(by=_user(request), **asked),
+        )
+
+    @action(description="Close", url_path="close", icon="event_available", permissions=["decide"])
+    def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Close the period."""
+        row = selectors.get_period(pk=int(object_id))
+        return self._ask(
+            request,
+            NoteForm(request.POST or None),
+            title=f"Close {row.name}",
+            meaning="What comes late is dated in the next period from now on. A second person seals it.",
+            call=lambda asked: periods.close(by=_user(request), name=row.name, **asked),
+            period=row,
+        )
+
+    @action(description="Open again", url_path="reopen", icon="undo", permissions=["decide"])
+    def reopen(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Open a closed period again."""
+        row = selectors.get_period(pk=int(object_id))
+        return self._ask(
+            request,
+            NoteForm(request.POST or None),
+            title=f"Open {row.name} again",
+            meaning="Entries may be dated in it again, and it must be closed again before it is sealed.",
+            call=lambda asked: periods.reopen(by=_user(request), name=row.name, **asked),
+            period=row,
+        )
+
+    @action(
+        description="Seal",
+        url_path="seal",
+        icon="lock",
+        variant=ActionVariant.PRIMARY,
+        permissions=["decide"],
+    )
+    def seal(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Seal a closed period, with the digest of the figures that the page shows."""
+        row = selectors.get_period(pk=int(object_id))
+        try:
+            figures = periods.figures(row)
+        except GovPayError as error:
+            self.message_user(request, error.message, messages.ERROR)
+            return redirect(cells.page_of(Period, row.pk))
+
+        def call(asked: dict[str, Any]) -> object:
+            digest = bytes.fromhex(asked.pop("digest"))
+            return periods.seal(by=_user(request), name=row.name, digest=digest, **asked)
+
+        return self._ask(
+            request,
+            SealForm(request.POST or None, initial={"digest": figures.digest.hex()}),
+            title=f"Seal {row.name}",
+            meaning=f"{figures.entry_count:,} entries, and a trial balance whose SHA-256 is {figures.digest.hex()}, are"
+            " sealed for good: nothing is dated before its end any more. The trial balance as of its last moment shows"
+            " them.",
+            call=call,
+            period=row,
+        )
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        form: forms.Form,
+        *,
+        title: str,
+        meaning: str,
+        call: Callable[[dict[str, Any]], object],
+        period: Any = None,
+    ) -> HttpResponse:
+        """Show the form; once it is complete make the one call, and say what came of it."""
+        back = cells.list_of(Period) if period is None else cells.page_of(Period, period.pk)
+        refusal = ""
+        if request.method == "POST" and form.is_valid():
+            try:
+                call(dict(form.cleaned_data))
+            except GovPayError as error:
+                refusal = error.message
+            else:
+                self.message_user(request, f"{title}: done.", messages.SUCCESS)
+                return redirect(back)
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "title": title,
+            "meaning": meaning,
+            "form": form,
+            "refusal": refusal,
+            "back": back,
+        }
+        status = 422 if form.errors or refusal else 200
+        return TemplateResponse(request, "ledger/admin/period.html", context, status=status)
+
+    @display(description="period")
+    def title(self, row: Period) -> str:
+        """Its name."""
+        return row.name
+
+    @display(description="begins")
+    def begins(self, row: Any) -> str:
+        """Where the one before ends."""
+        return cells.moment(row.starts_at)
+
+    @display(description="ends before")
+    def ends(self, row: Period) -> str:
+        """The first moment after it."""
+        return cells.moment(row.ends_at)
+
+    @display(description="state")
+    def state(self, row: Any) -> str:
+        """Open, closing or sealed."""
+        status = PeriodStatus(row.status)
+        return cells.label(status.label, TONES[status])
+
+    @display(description="opened by")
+    def opener(self, row: Period) -> str:
+        """Who opened it."""
+        return row.opened_by
+
+    @display(description="figures")
+    def figures(self, row: Any) -> str:
+        """What was closed."""
+        if row.status == PeriodStatus.OPEN:
+            return cells.EMPTY
+        return cells.whole(periods.figures(row).digest.hex())
+
+
+def _user(request: HttpRequest) -> Any:
+    return request.user
