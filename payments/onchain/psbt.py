@@ -88,7 +88,9 @@ def parse(data: bytes) -> Any:
         if wallycore.psbt_get_version(parsed) != wallycore.WALLY_PSBT_VERSION_0:
             wallycore.psbt_set_version(parsed, 0, wallycore.WALLY_PSBT_VERSION_0)
     except ValueError as error:
-        raise MalformedPsbt("This is not a PSBT with an unsigned tx.") from error
+        raise MalformedPsbt(
+            "This is not a PSBT with an unsigned tx, or something in it is not in its right form."
+        ) from error
     return parsed
 
 

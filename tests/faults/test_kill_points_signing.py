@@ -9,12 +9,14 @@ from django.contrib.auth.models import User
 
 from payments.models import Intervention, Payment, Payout, PayoutTx, SigningRequest, StatusChange
 from payments.payout import dispatch
-from payments.services import interventions
+from payments.services import bundles, interventions
 from payments.services import signing as service
+from payments.signer import bundle
 from payments.states import InterventionStatus, PaymentStatus, PayoutStatus
 from tests.faults.killing import Child, kill_at
 from tests.faults.test_kill_points import expire_leases
 from tests.regtest.ministry import use_node
+from tests.regtest.test_wallet_coins import RATES, assert_clean, give_many
 from tests.regtest.treasury import Treasury
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -263,4 +265,35 @@ class TestChild:
         pool = treasury.ministry.miner.node.call("getrawmempool")
         assert set(pool) == set(PayoutTx.objects.values_list("txid", flat=True))
         settle(treasury, child)
+        settle(treasury, payout)
+
+
+class TestConsolidation:
+    @pytest.mark.parametrize("point", ["K8", *SENDING])
+    def test_killed_anywhere_merges_once(self, point: str, settings: object) -> None:
+        use_node(settings)
+        rules = {"consolidate_feerate_sat_kvb": 2_000, "consolidate_budget_daily_sat": 50_000}
+        treasury = Treasury.open(2, 3, deposits_sat=[5_000_000], **RATES, **rules)
+        ministry = treasury.ministry
+        give_many(ministry, [5_000 + n for n in range(30)])
+        dispatch.consolidate(wallet_id=ministry.program.wallet.pk)
+        merging = Payout.objects.get(kind="consolidation")
+        if point == "K8":
+            kill_visit(merging, point)
+        visit(merging)
+        request = SigningRequest.objects.get()
+        assert bundle.load(bundles.make(by=treasury.carrier, request_id=request.pk)).kind == "consolidation"
+        bring(treasury, request, 0, 1)
+        if point in SENDING:
+            kill_visit(merging, point)
+        assert visit(merging).status == PayoutStatus.SENT
+        assert SigningRequest.objects.count() == PayoutTx.objects.count() == 1
+        assert ministry.miner.node.call("getrawmempool") == [request.version.txid]
+        settle(treasury, merging)
+        assert_clean(ministry)
+        # What was merged is signed for again.
+        payout = sealed(treasury)
+        visit(payout)
+        bring(treasury, treasury.request(payout), 1, 2)
+        assert visit(payout).status == PayoutStatus.SENT
         settle(treasury, payout)

@@ -26,6 +26,7 @@ from tests import approvals, factories, signers
 from tests.payments.signer.host import SECRET, Host
 from tests.regtest.ministry import Ministry, use_node
 from tests.regtest.offline import offline_node
+from tests.regtest.test_wallet_coins import RATES, give_many
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,7 +42,7 @@ class Office:
     """A ministry whose signers are programs on hosts of their own; files are carried between them."""
 
     def __init__(
-        self, folder: Path, *, hosts: int, others: list[signers.SoftSigner], needed: int | None
+        self, folder: Path, *, hosts: int, others: list[signers.SoftSigner], needed: int | None, **rules: int
     ) -> None:
         self.hosts = [Host(folder / f"host-{n}") for n in range(hosts)]
         options = () if needed is None else ("--multisig",)
@@ -54,7 +55,10 @@ class Office:
         count = () if needed is None else ("--needed", str(needed))
         self.descriptor = self.hosts[0].run("descriptor", *count, *keys).strip()
         self.ministry = Ministry.open(
-            deposits_sat=[1_000_000, 900_000], code=f"APART-{next(_serial)}", descriptor=self.descriptor
+            deposits_sat=[1_000_000, 900_000],
+            code=f"APART-{next(_serial)}",
+            descriptor=self.descriptor,
+            **rules,
         )
         self.carrier: User = factories.make_member(self.ministry.program, "signer")
         approver = self.ministry.approver
@@ -244,6 +248,20 @@ class TestProgram:
         helper.refresh_from_db()
         assert helper.status == PayoutStatus.SETTLED
         office.settle(payout)
+
+    def test_signs_a_consolidation_of_many_small_coins(self, tmp_path: Path) -> None:
+        rules = {"consolidate_feerate_sat_kvb": 2_000, "consolidate_budget_daily_sat": 50_000}
+        others = [signers.SoftSigner(str(tmp_path))]
+        office = Office(tmp_path, hosts=2, others=others, needed=2, **RATES, **rules)
+        give_many(office.ministry, [5_000 + n for n in range(30)])
+        dispatch.consolidate(wallet_id=office.ministry.program.wallet.pk)
+        merging = Payout.objects.get()
+        dispatch.advance(payout_id=merging.pk)
+        request = SigningRequest.objects.get()
+        first, second = (office.sign(host, request) for host in office.hosts)
+        office.bring(request, first)
+        assert office.bring(request, second).status == PayoutStatus.SENT
+        office.settle(merging)
 
     def test_refuses_what_its_approvers_did_not_sign(self, tmp_path: Path) -> None:
         """The engine's database is in a thief's hands: the list is changed, hash and all, and released."""

@@ -1,7 +1,6 @@
 """PSBTs written by somebody who knows the format: nothing in them reaches a key or a device but what was checked."""
 
 import base64
-import io
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,43 +12,10 @@ from payments.signer.descriptor import CHANGE, FUNDING
 from payments.signer.refusal import Refusal
 from tests.payments.signer import scene
 from tests.payments.signer.scene import MULTISIG, SINGLE, WORDS, Coin, Draft
+from tests.psbts import compact, high_s, maps_of, text_of
 
 # Maps of a PSBT of one input and four outputs (three payments and change), as Draft makes it.
 GLOBAL, INPUT, PAYMENT, OUR_CHANGE = 0, 1, 2, 5
-
-
-def size(number: int) -> bytes:
-    """A compact size."""
-    return bytes([number]) if number < 253 else b"\xfd" + number.to_bytes(2, "little")
-
-
-def read_size(stream: io.BytesIO) -> int:
-    """Read a compact size of up to three bytes."""
-    first = stream.read(1)[0]
-    return first if first < 253 else int.from_bytes(stream.read(2), "little")
-
-
-def maps_of(text: str) -> list[list[tuple[bytes, bytes]]]:
-    """The keys and values of a PSBT, map by map."""
-    stream = io.BytesIO(base64.b64decode(text))
-    assert stream.read(5) == b"psbt\xff"
-    found: list[list[tuple[bytes, bytes]]] = []
-    while stream.tell() < len(stream.getbuffer()):
-        pairs = []
-        while (length := read_size(stream)) != 0:
-            key = stream.read(length)
-            pairs.append((key, stream.read(read_size(stream))))
-        found.append(pairs)
-    return found
-
-
-def text_of(maps: list[list[tuple[bytes, bytes]]]) -> str:
-    """The PSBT of these maps, however wrong."""
-    body = b"".join(
-        b"".join(size(len(key)) + key + size(len(value)) + value for key, value in pairs) + b"\0"
-        for pairs in maps
-    )
-    return base64.b64encode(b"psbt\xff" + body).decode()
 
 
 def with_pair(draft: Draft, number: int, key: bytes, value: bytes) -> str:
@@ -64,14 +30,6 @@ def pure(text: str, draft: Draft) -> str:
     examined = scene.examine(draft.bundle(psbt=text), scene.configure(draft.wallet))
     places = [(branch, index) for _, branch, index in examined.keys]
     return psbt.pure(text, draft.wallet, places, {change.vout: change.index for change in examined.change})
-
-
-def high_s(signature: bytes) -> bytes:
-    """The other signature that is as valid, and that the network does not relay."""
-    compact = bytes(wallycore.ec_sig_from_der(signature[:-1]))
-    order = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-    other = order - int.from_bytes(compact[32:], "big")
-    return bytes(wallycore.ec_sig_to_der(compact[:32] + other.to_bytes(32, "big"))) + signature[-1:]
 
 
 class TestPure:
@@ -190,7 +148,7 @@ class TestReturned:
             lambda value: b"",
             lambda value: value + b"\x01",
             high_s,
-            lambda value: bytes(wallycore.ec_sig_from_der(value[:-1])) + b"\x01",
+            compact,
             lambda value: value[:10] + bytes([value[10] ^ 1]) + value[11:],
         ],
         ids=["none", "single", "anyone", "zero", "bare", "empty", "longer", "high-s", "65-bytes", "flipped"],
