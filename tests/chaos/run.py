@@ -25,8 +25,8 @@ AT_ONCE = 2
 BLOCK_EVERY_S, PEOPLE_EVERY_S = 2.0, 0.7
 # So many blocks are found empty, so that what waits can be outbid and given up.
 EMPTY = 0.5
-# How often a hundred blocks come at once, while something waits for them.
-BURY_EVERY_S = 12.0
+# After so many faults a hundred blocks come at once, if something waits for them.
+BURY_AFTER = 8
 WAITS_FOR_DEPTH = """
 SELECT 1 FROM payments_payout p LEFT JOIN payments_payouttx t ON t.txid = p.mined_txid AND t.kind = 'void'
 WHERE p.status = 'frozen' OR (p.status = 'voiding' AND t.id IS NOT NULL) LIMIT 1
@@ -110,7 +110,7 @@ class Run:
         """Draw faults for a while; people work and blocks come meanwhile."""
         began = time.monotonic()
         next_fault = next_block = next_people = began
-        next_word, next_burial = began + 10, began + BURY_EVERY_S
+        next_word, next_burial = began + 10, began + BURY_AFTER * self.fault_every_s
         while (now := time.monotonic()) < began + seconds:
             self._end_faults(now)
             if now >= next_fault and len(self.running) < AT_ONCE:
@@ -119,7 +119,7 @@ class Run:
             if now >= next_burial:
                 if self.stage.is_node_up() and self.stage.has_room and self.stage.ask(WAITS_FOR_DEPTH):
                     self.stage.bury()
-                next_burial = now + BURY_EVERY_S
+                next_burial = now + BURY_AFTER * self.fault_every_s
             if now >= next_block:
                 self.stage.mine(1, is_empty=self.draw.random() < EMPTY)
                 next_block = now + BLOCK_EVERY_S
