@@ -284,7 +284,7 @@ class Run:
         is_on = any(running.fault.begin is fault.begin for running in self.running)
         end = None if is_on else fault.begin(self.stage, self.draw)
         if end is None:
-            self.deck.put_back(fault, self.report.faults[fault.name])
+            self.deck.put_back(fault, times=self.report.faults[fault.name])
             return
         self.report.faults[fault.name] += 1
         self.running.append(Running(fault, until, end))

@@ -27,14 +27,15 @@ class TestDeck:
         assert order == [second.deal() for _ in range(100)]
         assert order != [other.deal() for _ in range(100)]
 
-    def test_deals_soon_again_what_could_not_happen_and_has_never_happened(self) -> None:
+    def test_deals_again_what_could_not_happen_at_its_turn(self) -> None:
         deck = Deck(CATALOG, SEED)
-        first = deck.deal()
-        deck.put_back(first, seen=0)
-        assert [deck.deal() for _ in range(3)][-1] is first
-        left = len(deck.left)
-        deck.put_back(first, seen=1)
-        assert len(deck.left) == left
+        missed, happened = deck.deal(), deck.deal()
+        deck.put_back(missed, times=0)
+        deck.put_back(happened, times=1)
+        assert missed not in [deck.deal() for _ in CATALOG[2:]]
+        assert deck.missed == [missed]
+        assert missed in [deck.deal() for _ in range(20)]
+        assert deck.missed == []
 
 
 @pytest.mark.real
