@@ -59,6 +59,7 @@ class InterventionStatus(models.TextChoices):
     APPROVED = "approved", "Approved"  # The engine may act on it.
     DONE = "done", "Done"  # The engine did it.
     REJECTED = "rejected", "Rejected"  # A second person said no.
+    WITHDRAWN = "withdrawn", "Withdrawn"  # Whoever proposed it took it back.
     FAILED = "failed", "Failed"  # What it asked for was no longer possible; nothing was changed.
 
 
@@ -133,6 +134,7 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
     "intervention": (
         Arrow(I.PROPOSED, I.APPROVED, "a second person agreed, or none was needed"),
         Arrow(I.PROPOSED, I.REJECTED, "a second person refused"),
+        Arrow(I.PROPOSED, I.WITHDRAWN, "its proposer took it back"),
         Arrow(I.PROPOSED, I.FAILED, "it is no longer possible"),
         Arrow(I.APPROVED, I.DONE, "the engine did it"),
         Arrow(I.APPROVED, I.FAILED, "it is no longer possible"),

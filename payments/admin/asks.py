@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from govpay.errors import GovPayError
 from payments.admin import cells, forms, pages, scope
 from payments.admin.tables import Notice, Table
-from payments.models import Intervention, InterventionKind, Payout, Role, Wallet
+from payments.models import Intervention, InterventionKind, Payout, Role, Signer, Wallet
 from payments.payout import feerate, intervene
 from payments.services import interventions, reissues
 from payments.states import InterventionStatus, PayoutStatus
@@ -59,8 +59,17 @@ def open_notices(payout: Payout) -> list[Notice]:
 
 def of_intervention(request: HttpRequest, row: Intervention) -> list[str]:
     """Return the names of the buttons on an intervention's page."""
-    may = row.status == InterventionStatus.PROPOSED and row.proposed_by_id != request.user.pk
-    return ["approve", "reject"] if may and scope.holds(request, row.wallet.program_id, *DECIDERS) else []
+    if row.status != InterventionStatus.PROPOSED or not scope.holds(
+        request, row.wallet.program_id, *DECIDERS
+    ):
+        return []
+    return ["withdraw"] if row.proposed_by_id == request.user.pk else ["approve", "reject"]
+
+
+def _is_pending(payout: Payout, kind: str) -> bool:
+    """Say whether a bump would replace a version that signers elsewhere have."""
+    is_elsewhere = payout.wallet.signer == Signer.PSBT
+    return kind == K.BUMP and is_elsewhere and payout.txs.filter(pk=payout.current_id or 0, raw=None).exists()
 
 
 def ask(model_admin: Any, request: HttpRequest, payout: Payout, kind: str) -> HttpResponse:
@@ -70,7 +79,7 @@ def ask(model_admin: Any, request: HttpRequest, payout: Payout, kind: str) -> Ht
         return _ask_rate(model_admin, request, payout, kind)
     try:
         rate = feerate.parse_sat_vb(given) if given else None
-        shown = _look(request, payout, kind, rate)
+        shown = _look(request, payout, kind, rate, over_pending="over_pending" in request.GET)
     except GovPayError as error:
         messages.error(request, error.message)
         return HttpResponseRedirect(cells.page_of(payout))
@@ -82,9 +91,11 @@ def _ask_rate(model_admin: Any, request: HttpRequest, payout: Payout, kind: str)
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         # What would be refused is refused here, beside the field.
-        _look(request, payout, kind, feerate.parse_sat_vb(cleaned["feerate_sat_vb"]))
-        query = urlencode({"rate": cleaned["feerate_sat_vb"]})
-        return HttpResponseRedirect(f"{request.path}?{query}")
+        over_pending = bool(cleaned.get("over_pending"))
+        rate = feerate.parse_sat_vb(cleaned["feerate_sat_vb"])
+        _look(request, payout, kind, rate, over_pending=over_pending)
+        query = {"rate": cleaned["feerate_sat_vb"]} | ({"over_pending": "1"} if over_pending else {})
+        return HttpResponseRedirect(f"{request.path}?{urlencode(query)}")
 
     current = payout.current
     return pages.answer(
@@ -92,7 +103,7 @@ def _ask_rate(model_admin: Any, request: HttpRequest, payout: Payout, kind: str)
         request,
         pages.Page(
             title=f"{TITLES[K(kind)]}: payout {payout.pk}",
-            form_class=forms.FeerateForm,
+            form_class=forms.OverPendingForm if _is_pending(payout, kind) else forms.FeerateForm,
             call=call,
             submit="Show what it costs",
             back=cells.page_of(payout),
@@ -114,9 +125,13 @@ def _ask_rate(model_admin: Any, request: HttpRequest, payout: Payout, kind: str)
     )
 
 
-def _look(request: HttpRequest, payout: Payout, kind: str, rate: int | None) -> dict[str, Any]:
+def _look(
+    request: HttpRequest, payout: Payout, kind: str, rate: int | None, *, over_pending: bool
+) -> dict[str, Any]:
     by: Any = request.user
-    return interventions.preview(by=by, payout_id=payout.pk, kind=kind, feerate_sat_kvb=rate)
+    return interventions.preview(
+        by=by, payout_id=payout.pk, kind=kind, feerate_sat_kvb=rate, over_pending=over_pending
+    )
 
 
 def _confirm(
@@ -207,12 +222,12 @@ def _change(write: Any, shown: dict[str, Any], name: str) -> str:
 
 
 def decide(model_admin: Any, request: HttpRequest, row: Intervention, verb: str) -> HttpResponse:
-    """Approve or reject what somebody else proposed."""
+    """Approve or reject what somebody else proposed, or withdraw what one proposed oneself."""
     by: Any = request.user
     is_approval = verb == "approve"
+    service = getattr(interventions, verb)
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
-        service = interventions.approve if is_approval else interventions.reject
         made = service(by=by, intervention_id=row.pk, note=cleaned["note"])
         messages.success(request, f"Intervention {row.pk} is {made.get_status_display().lower()}.")
         return HttpResponseRedirect(cells.page_of(row))

@@ -28,6 +28,7 @@ TONES = {
     "voiding": BUSY,
     "voided": PLAIN,
     "proposed": BUSY,
+    "withdrawn": PLAIN,
     "done": GOOD,
     "failed": BAD,
     "loaded": GOOD,

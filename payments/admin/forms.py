@@ -88,6 +88,17 @@ class FeerateForm(forms.Form):
     )
 
 
+class OverPendingForm(FeerateForm):
+    """A fee rate, for a payout whose newest version is with its signers."""
+
+    over_pending = forms.BooleanField(
+        label="Replace the version that the signers have",
+        required=False,
+        widget=widgets.UnfoldBooleanWidget,
+        help_text="They sign the new one instead. Whichever is complete first goes out; nobody is paid twice.",
+    )
+
+
 class ManifestForm(forms.Form):
     """Carries the hash of the list that the person looked at."""
 

@@ -58,7 +58,7 @@ class InterventionAdmin(ProgramScopedAdmin):
     search_fields = ("pk",)
     search_help_text = "Search by number"
     when_empty = "Nobody has asked the engine for anything yet; treasurers do so on a payout's page."
-    actions_detail = ("approve", "reject")
+    actions_detail = ("approve", "reject", "withdraw")
     fieldsets = (
         (None, {"fields": ("asked", "subject", "state", "outcome", "reason", "txid")}),
         ("People", {"fields": ("proposer", "proposed", "decider", "decided")}),
@@ -86,6 +86,11 @@ class InterventionAdmin(ProgramScopedAdmin):
     def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Refuse as a second person."""
         return asks.decide(self, request, self.get_row(request, object_id), "reject")
+
+    @action(description="Withdraw", url_path="withdraw", icon="undo", variant=ActionVariant.WARNING)
+    def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take back what one proposed oneself."""
+        return asks.decide(self, request, self.get_row(request, object_id), "withdraw")
 
     def notices(self, request: HttpRequest, obj: Intervention) -> list[Notice]:
         """Say whose turn it is."""

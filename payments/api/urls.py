@@ -79,6 +79,7 @@ urlpatterns = [
     path(INTERVENTION, interventions.InterventionRead.as_view(), name="intervention"),
     path(f"{INTERVENTION}approve/", interventions.Approve.as_view(), name="intervention-approve"),
     path(f"{INTERVENTION}reject/", interventions.Reject.as_view(), name="intervention-reject"),
+    path(f"{INTERVENTION}withdraw/", interventions.Withdraw.as_view(), name="intervention-withdraw"),
     path(f"{INTERVENTION}history/", interventions.InterventionHistory.as_view(), name="intervention-history"),
     path(f"{PAYOUT}history/", payments.PayoutHistory.as_view(), name="payout-history"),
     path("signing-requests/", signing.SigningRequestList.as_view(), name="signing-requests"),

@@ -34,7 +34,6 @@ POSSIBLE: dict[str, tuple[str, ...]] = {
 VALID_FOR = timedelta(days=1)
 OPEN = (InterventionStatus.PROPOSED, InterventionStatus.APPROVED)
 _PREVIEWS: dict[str, Callable[[int, int, node.Node], dict[str, Any]]] = {
-    K.BUMP: bump.preview,
     K.CHILD: child.preview,
     K.VOID: void.preview,
 }
@@ -67,9 +66,14 @@ def require_possible(kind: str, payout: Payout) -> None:
         )
 
 
-def preview(kind: str, payout: Payout, feerate_sat_kvb: int, client: node.Node) -> dict[str, Any]:
+def preview(
+    kind: str, payout: Payout, feerate_sat_kvb: int, client: node.Node, *, over_pending: bool = False
+) -> dict[str, Any]:
     """Return the figures of what would be built now. It asks the node: call it outside any database transaction."""
     require_possible(kind, payout)
+    if kind == K.BUMP:
+        shown = bump.preview(payout.pk, feerate_sat_kvb, client, over_pending=over_pending)
+        return shown | {"over_pending": over_pending}
     if kind in _PREVIEWS:
         return _PREVIEWS[kind](payout.pk, feerate_sat_kvb, client)
     return {"problem": payout.problem, "status_after": thaw.target(payout)}
@@ -125,9 +129,13 @@ def _raise_fee(found: Intervention, payout_id: int, client: node.Node) -> None:
         _require_no_dearer(found, version.fee_sat, _added_inputs(found, version))
         _finish(found, version)
 
-    build = child.build if found.kind == K.CHILD else bump.build
     client.load_wallet(found.wallet.name)
-    version = build(payout_id, found.feerate_sat_kvb or 0, client, then=agree)
+    rate = found.feerate_sat_kvb or 0
+    if found.kind == K.CHILD:
+        version = child.build(payout_id, rate, client, then=agree)
+    else:
+        over_pending = bool(found.preview.get("over_pending"))
+        version = bump.build(payout_id, rate, client, over_pending=over_pending, then=agree)
     doorbell.ring("advance", payout_id=version.payout_id)
 
 

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from govpay.errors import Conflict, InvalidInput, NotFound
+from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
 from payments import doorbell
 from payments.models import Intervention, InterventionKind, Payout, Program, Role, StatusChange, Wallet
 from payments.models.history import move
@@ -41,6 +41,12 @@ class InterventionOpen(Conflict):
     code = "intervention_open"
 
 
+class NotTheProposer(Forbidden):
+    """Only who proposed something takes it back."""
+
+    code = "not_the_proposer"
+
+
 class InterventionStale(Conflict):
     """The payout or its txs changed since the figures were looked at, or they are a day old."""
 
@@ -60,22 +66,32 @@ def get(*, user: User, intervention_id: int) -> Intervention:
     return found
 
 
-def preview(*, by: User, payout_id: int, kind: str, feerate_sat_kvb: int | None = None) -> dict[str, Any]:
+def preview(
+    *,
+    by: User,
+    payout_id: int,
+    kind: str,
+    feerate_sat_kvb: int | None = None,
+    over_pending: bool = False,
+) -> dict[str, Any]:
     """Return the figures of what the engine would build now, and whether it needs a second person.
 
-    It asks the node: call it outside any database transaction. Without a feerate the network's own is taken. Raises
-    NotFound, RoleMissing, feerate.FeerateRefused, intervene.InterventionImpossible, what the builders refuse, NodeError.
+    It asks the node: call it outside any database transaction. Without a feerate the network's own is taken. A bump
+    ``over_pending`` replaces a version that signers elsewhere have not signed yet. Raises NotFound, RoleMissing,
+    feerate.FeerateRefused, intervene.InterventionImpossible, what the builders refuse, NodeError.
     """
     payout = _payout(by, payout_id, DECIDERS)
     program = payout.wallet.program
     intervene.require_possible(kind, payout)
     _require_feerate(kind, feerate_sat_kvb, program)
+    if over_pending and kind != K.BUMP:
+        raise _wrong("over_pending", "not_a_bump", "Only a bump replaces what signers have.")
     with _node() as client:
         client.load_wallet(payout.wallet.name)
         rate = feerate_sat_kvb
         if rate is None and kind == K.VOID:
             rate = feerate.choose(program, client, is_urgent=True)
-        figures = intervene.preview(kind, payout, rate or 0, client)
+        figures = intervene.preview(kind, payout, rate or 0, client, over_pending=over_pending)
     # The builders judge one bump; what one person adds alone is judged over a day.
     figures.pop("needs_second_person", None)
     return {
@@ -171,6 +187,21 @@ def reject(*, by: User, intervention_id: int, note: str) -> Intervention:
         raise authority.SamePersonTwice("Somebody else than the person who proposed it must decide.")
     _require_note(note)
     _decide(found, by, S.REJECTED, note)
+    return get(user=by, intervention_id=intervention_id)
+
+
+@transaction.atomic
+def withdraw(*, by: User, intervention_id: int, note: str) -> Intervention:
+    """Take back, for a reason, what one proposed oneself and nobody has decided yet; nothing else changes.
+
+    Raises NotFound, NotTheProposer, InvalidInput without a reason, StatusConflict.
+    """
+    found = _lock(by, intervention_id)
+    if by.pk != found.proposed_by_id:
+        raise NotTheProposer("Somebody else proposed it; who disagrees rejects it.")
+    _require_note(note)
+    _require_proposed(found)
+    move(Intervention.objects.filter(pk=found.pk), old=S.PROPOSED, new=S.WITHDRAWN, actor_id=by.pk, note=note)
     return get(user=by, intervention_id=intervention_id)
 
 

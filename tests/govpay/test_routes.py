@@ -72,6 +72,7 @@ ALLOWED = {
     "GET /api/v1/interventions/{intervention_id}/",
     "POST /api/v1/interventions/{intervention_id}/approve/",
     "POST /api/v1/interventions/{intervention_id}/reject/",
+    "POST /api/v1/interventions/{intervention_id}/withdraw/",
     "GET /api/v1/interventions/{intervention_id}/history/",
     "GET /api/v1/signing-requests/",
     "GET /api/v1/signing-requests/{signing_request_id}/",

@@ -19,7 +19,7 @@ TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
     "payment": {"cancelled"},
     "payout": {"unsealed"},
-    "intervention": {"done", "rejected", "failed"},
+    "intervention": {"done", "rejected", "withdrawn", "failed"},
 }
 
 

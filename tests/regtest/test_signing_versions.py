@@ -99,6 +99,29 @@ class TestBump:
         assert read(payout).status == PayoutStatus.SETTLED
         treasury.ministry.judge(exactly=True)
 
+    def test_over_one_that_waits_is_asked_for_by_a_person(self, treasury: Treasury) -> None:
+        payout, first = treasury.seal()
+        by = treasury.member("treasurer")
+        asks = {"by": by, "payout_id": payout.pk, "kind": "bump", "feerate_sat_kvb": 9_000}
+        with pytest.raises(bump.VersionPending):
+            interventions.preview(**asks)
+        wallets.add_change(payout.wallet, node.connect(), 2)
+        shown = interventions.preview(**asks, over_pending=True)
+        assert shown["over_pending"] is True
+        asked = interventions.propose(
+            by=by, payout_id=payout.pk, kind="bump", note="They sign slowly.", shown=shown
+        )
+        if asked.needs_second:
+            interventions.approve(by=treasury.ministry.approver, intervention_id=asked.pk)
+        dispatch.intervene(intervention_id=asked.pk)
+        dispatch.advance(payout_id=payout.pk)
+        asked.refresh_from_db()
+        second = treasury.request(payout)
+        assert (asked.status, asked.version_id) == ("done", second.version_id)
+        assert states() == {first.pk: "superseded", second.pk: "waiting"}
+        treasury.sign(second, 0, 1)
+        assert read(payout).status == PayoutStatus.SENT
+
     def test_that_is_signed_first_closes_the_older_request(self, treasury: Treasury) -> None:
         payout, first = treasury.seal()
         treasury.sign(first, 0)

@@ -52,6 +52,9 @@ class Look(StrictSerializer):
 
     kind = serializers.ChoiceField(choices=OF_PAYOUT)
     feerate_sat_vb = FeerateSatVb(required=False)
+    over_pending = serializers.BooleanField(
+        default=False, help_text="Of a bump: replace a version that signers elsewhere have not signed yet."
+    )
 
 
 class Proposal(Look):
@@ -103,6 +106,7 @@ class PreviewOut(serializers.Serializer[Any]):
     spent_inputs = serializers.ListField(child=serializers.CharField(), required=False)
     child_id = serializers.IntegerField(allow_null=True, required=False)
     evicted_fee_sat = serializers.IntegerField(required=False)
+    over_pending = serializers.BooleanField(required=False)
     problem = serializers.CharField(required=False)
     status_after = serializers.CharField(required=False)
     halt_code = serializers.CharField(required=False)

@@ -45,6 +45,7 @@ class _Looks(Idempotent, Scoped):
             payout_id=payout_id,
             kind=self.body.validated_data["kind"],
             feerate_sat_kvb=self.body.validated_data.get("feerate_sat_vb"),
+            over_pending=self.body.validated_data["over_pending"],
         )
 
 
@@ -181,6 +182,21 @@ class Reject(Idempotent, Scoped):
         body.is_valid(raise_exception=True)
         by: Any = request.user
         service.reject(by=by, intervention_id=intervention_id, **body.validated_data)
+        return _render(request, intervention_id)
+
+
+class Withdraw(Idempotent, Scoped):
+    """Whoever proposed it takes it back."""
+
+    @extend_schema(
+        operation_id="interventions_withdraw", tags=["interventions"], request=Reason, responses=ONE
+    )
+    def post(self, request: Request, intervention_id: int) -> Response:
+        """Take back, for a reason, what you proposed and nobody has decided yet."""
+        body = Reason(data=request.data)
+        body.is_valid(raise_exception=True)
+        by: Any = request.user
+        service.withdraw(by=by, intervention_id=intervention_id, **body.validated_data)
         return _render(request, intervention_id)
 
 

@@ -164,6 +164,22 @@ class TestButtons:
         assert "Another." in treasurer.get(page(wallet, "lift")).content.decode()
         assert page(wallet, "lift") not in browser(approver).get(page(wallet)).content.decode()
 
+    def test_take_back_what_one_proposed(
+        self, furnished: dict[str, Any], program: Program, browser: Browser, approver: User
+    ) -> None:
+        asked = furnished["intervention"]
+        proposer = factories.make_member(program, "treasurer")
+        Intervention.objects.filter(pk=asked.pk).update(status="proposed", proposed_by=proposer)
+        for user, verbs in ((approver, {"approve", "reject"}), (proposer, {"withdraw"})):
+            text = browser(user).get(page(asked)).content.decode()
+            assert {verb for verb in ("approve", "reject", "withdraw") if page(asked, verb) in text} == verbs
+        refused = browser(approver).post(page(asked, "withdraw"), {"note": "Mine."})
+        asked.refresh_from_db()
+        assert (refused.status_code, asked.status) == (403, "proposed")
+        browser(proposer).post(page(asked, "withdraw"), {"note": "The wrong payout."})
+        asked.refresh_from_db()
+        assert asked.status == "withdrawn"
+
     def test_reissues_what_is_void(self, furnished: dict[str, Any], officer: User, browser: Browser) -> None:
         payout = furnished["payout"]
         client = browser(officer)

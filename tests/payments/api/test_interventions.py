@@ -65,6 +65,7 @@ class TestOnNode:
             ({"kind": "unhalt", "note": "x"}, 400, "validation_error"),
             ({"kind": "thaw", "note": "x"}, 409, "intervention_impossible"),
             ({"kind": "void", "note": ""}, 400, "validation_error"),
+            ({"kind": "void", "note": "x", "over_pending": True}, 422, "invalid_input"),
             ({"kind": "void", "note": "x", "status": "approved"}, 400, "validation_error"),
         ],
     )
@@ -134,6 +135,16 @@ class TestDecide:
         address = f"/api/v1/interventions/{asked.pk}/reject/"
         expect.problem(api(approver).post(address, {}), 400, "validation_error")
         assert expect.ok(api(approver).post(address, {"note": "Wait a block."}))["status"] == "rejected"
+
+    def test_takes_back_what_one_proposed(
+        self, api: Api, asked: Intervention, treasurer: User, approver: User
+    ) -> None:
+        address = f"/api/v1/interventions/{asked.pk}/withdraw/"
+        expect.problem(api(approver).post(address, {"note": "Mine."}), 403, "not_the_proposer")
+        expect.problem(api(treasurer).post(address, {}), 400, "validation_error")
+        taken = expect.ok(api(treasurer).post(address, {"note": "The wrong payout."}))
+        assert (taken["status"], taken["decided_by"]) == ("withdrawn", None)
+        expect.problem(api(treasurer).post(address, {"note": "Again."}), 409, "status_conflict")
 
     @pytest.mark.parametrize(
         ("payout_status", "outcome"),

@@ -29,6 +29,7 @@ from payments.services import authority, interventions
 from payments.states import PayoutStatus, StatusConflict
 from tests import factories
 from tests.payments.admin import scenes
+from tests.racing import race
 
 pytestmark = pytest.mark.django_db
 
@@ -336,7 +337,38 @@ class TestDecide:
         assert interventions.reject(by=approver, intervention_id=asked.pk, note="Wait.").status == "rejected"
         assert propose(payout, treasurer).status == "proposed"
 
-    @pytest.mark.parametrize("status", ["approved", "rejected", "done", "failed"])
+    def test_is_left_to_others_but_for_who_proposed_it_and_takes_it_back(
+        self, payout: Payout, treasurer: User, approver: User, outsider: User
+    ) -> None:
+        asked = propose(payout, treasurer)
+        with refused(InvalidInput):
+            interventions.withdraw(by=treasurer, intervention_id=asked.pk, note=" ")
+        with refused(interventions.NotTheProposer):
+            interventions.withdraw(by=approver, intervention_id=asked.pk, note="Wrong.")
+        with refused(NotFound):
+            interventions.withdraw(by=outsider, intervention_id=asked.pk, note="Wrong.")
+        taken = interventions.withdraw(by=treasurer, intervention_id=asked.pk, note="The wrong payout.")
+        assert (taken.status, taken.decided_by) == ("withdrawn", None)
+        last = StatusChange.objects.filter(subject="intervention", subject_id=asked.pk).latest("pk")
+        assert (last.actor, last.note, last.reason) == (
+            treasurer,
+            "The wrong payout.",
+            "its proposer took it back",
+        )
+        with refused(StatusConflict):
+            interventions.approve(by=approver, intervention_id=asked.pk)
+        assert propose(payout, treasurer).status == "proposed"
+
+    @pytest.mark.parametrize("status", ["approved", "rejected", "withdrawn", "done", "failed"])
+    def test_is_not_taken_back_once_it_is_decided(
+        self, payout: Payout, treasurer: User, approver: User, status: str
+    ) -> None:
+        asked = propose(payout, treasurer)
+        Intervention.objects.update(status=status, decided_by=approver)
+        with refused(StatusConflict):
+            interventions.withdraw(by=treasurer, intervention_id=asked.pk, note="Late.")
+
+    @pytest.mark.parametrize("status", ["approved", "rejected", "withdrawn", "done", "failed"])
     def test_is_refused_once_it_is_decided(
         self, payout: Payout, treasurer: User, approver: User, second: User, status: str
     ) -> None:
@@ -365,6 +397,33 @@ class TestDecide:
         for verb in (interventions.approve, interventions.reject):
             with refused(NotFound):
                 verb(by=outsider, intervention_id=asked.pk, note="No.")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestTwoAtOnce:
+    """The second waits for the first, and finds it decided."""
+
+    @pytest.mark.parametrize("late", ["approve", "reject", "withdraw"])
+    def test_decide_once(
+        self, payout: Payout, treasurer: User, second: User, approver: User, late: str
+    ) -> None:
+        asked = propose(payout, treasurer)
+        who = treasurer if late == "withdraw" else second
+        verb = getattr(interventions, late)
+        _, racer = race(
+            lambda: interventions.approve(by=approver, intervention_id=asked.pk, note="I looked."),
+            lambda: verb(by=who, intervention_id=asked.pk, note="So did I."),
+        )
+        assert isinstance(racer.error, StatusConflict)
+        asked.refresh_from_db()
+        assert (asked.status, asked.decided_by) == ("approved", approver)
+        changes = StatusChange.objects.filter(subject="intervention", subject_id=asked.pk)
+        assert list(changes.order_by("pk").values_list("new", flat=True)) == ["proposed", "approved"]
+
+    def test_ask_for_one_thing_about_a_payout(self, payout: Payout, treasurer: User, second: User) -> None:
+        asked, racer = race(lambda: propose(payout, treasurer), lambda: propose(payout, second))
+        assert isinstance(racer.error, interventions.InterventionOpen)
+        assert Intervention.objects.get() == asked
 
 
 class TestDatabase:
