@@ -44,7 +44,7 @@ def make(*, by: User, request_id: int) -> str:
             txid=version.txid,
             kind=kind,
             psbt=request.psbt,
-            payment_ids=(*paid, *(None for _ in version.change.all())),
+            payment_ids=(*paid, *(None for _ in range(version.change.count() + (kind == bundle.ANCHOR)))),
             manifests=_manifests(request) if is_paying else (),
             deadline_at=request.deadline_at,
         )

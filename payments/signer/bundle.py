@@ -20,7 +20,8 @@ FORMAT = "govpay-signing-1"
 # Kinds that pay people, and kinds that pay nobody but ourselves.
 ORIGINAL = "original"
 PAYING = (ORIGINAL, "bump")
-KINDS = (*PAYING, "void", "child", "consolidation")
+ANCHOR = "anchor"
+KINDS = (*PAYING, "void", "child", "consolidation", ANCHOR)
 MAX_BYTES = 128 * 1024 * 1024
 MAX_OUTPUTS = 4_000
 MAX_SIGNATURES = 32

@@ -12,7 +12,7 @@ from payments.signer.refusal import KeyRefused, Unreadable
 KEY_FILE = "key.json"
 # A node looks through so many addresses in a minute or two.
 CHANGE_INDEX = 100_000
-ALL_KINDS = ("original", "bump", "void", "child", "consolidation")
+ALL_KINDS = ("original", "bump", "void", "child", "consolidation", "anchor")
 
 
 def make_home(home: Path) -> None:

@@ -8,7 +8,7 @@ from payments.signer.bundle import Bundle, SignedManifest
 from payments.signer.config import Config
 from payments.signer.descriptor import Key
 from payments.signer.manifest import Line, Manifest
-from payments.signer.psbt import SIGHASH_ALL, Derivation, Facts, Input
+from payments.signer.psbt import SIGHASH_ALL, Derivation, Facts, Input, Output
 from payments.signer.refusal import Refusal
 
 # Sequences that set no relative lock time (BIP68); the product signals replaceability (BIP125).
@@ -76,6 +76,8 @@ def examine(given: Bundle, facts: Facts, config: Config, *, now: datetime) -> Ex
         agreed, approvers, unknown = _check_manifest(given, config)
         notes += unknown
     payments, change = _check_outputs(given, facts, config, agreed)
+    if given.kind == bundle.ANCHOR:
+        notes += _check_commitment(facts)
     examined = Examined(
         bundle=given,
         facts=facts,
@@ -217,6 +219,8 @@ def _check_outputs(
     seen: set[int] = set()
     for vout, (payment_id, output) in enumerate(zip(given.payment_ids, facts.outputs, strict=True)):
         if payment_id is None:
+            if given.kind == bundle.ANCHOR and _is_commitment(output):
+                continue
             change.append(Change(vout, output.amount_sat, _change_index(facts, vout, config)))
             continue
         if payment_id in seen:
@@ -234,6 +238,20 @@ def _check_outputs(
             )
         payments.append(Paid(vout, line))
     return tuple(payments), tuple(change)
+
+
+def _is_commitment(output: Output) -> bool:
+    """Tell whether the output holds a hash of 32 bytes and no money."""
+    script = output.script_pubkey
+    return output.amount_sat == 0 and len(script) == 34 and script.startswith(b"\x6a\x20")
+
+
+def _check_commitment(facts: Facts) -> tuple[str, ...]:
+    """Let an anchor hold one hash; which one it should be, the person at the screen compares."""
+    hashes = [output.script_pubkey[2:].hex() for output in facts.outputs if _is_commitment(output)]
+    if len(hashes) != 1:
+        raise Refusal("commitment_count", f"An anchor writes one hash into the chain, not {len(hashes)}.")
+    return (f"It writes {hashes[0]} into the chain: the SHA-256 of a checkpoint of the books.",)
 
 
 def _change_index(facts: Facts, vout: int, config: Config) -> int:

@@ -110,6 +110,7 @@ class Draft:
     coins: list[Coin] = field(default_factory=lambda: [Coin(1)])
     paid: list[Line] = field(default_factory=lines)
     listed: list[Line] | None = None
+    unspendable: list[tuple[int, bytes]] = field(default_factory=list)
     change: list[tuple[int, int]] = field(default_factory=lambda: [(4, 17_000)])
     change_branch: int = CHANGE
     sequence: int = 0xFFFFFFFD
@@ -122,12 +123,17 @@ class Draft:
     def psbt(self) -> str:
         """The PSBT, with every derivation that a signer needs."""
         tx = wallycore.tx_init(
-            self.version, self.locktime, len(self.coins), len(self.paid) + len(self.change)
+            self.version,
+            self.locktime,
+            len(self.coins),
+            len(self.paid) + len(self.unspendable) + len(self.change),
         )
         for coin in self.coins:
             wallycore.tx_add_raw_input(tx, coin.txid, coin.number, self.sequence, None, None, 0)
         for line in self.paid:
             wallycore.tx_add_raw_output(tx, line.amount_sat, line.script_pubkey, 0)
+        for amount_sat, script_pubkey in self.unspendable:
+            wallycore.tx_add_raw_output(tx, amount_sat, script_pubkey, 0)
         for index, amount_sat in self.change:
             change_script = self.wallet.script_pubkey(self.change_branch, index)
             wallycore.tx_add_raw_output(tx, amount_sat, change_script, 0)
@@ -141,7 +147,7 @@ class Draft:
                 wallycore.psbt_set_input_witness_script(made, index, witness_script)
             wallycore.psbt_set_input_sighash(made, index, self.sighash)
             wallycore.psbt_set_input_keypaths(made, index, self.keypaths(coin.branch, coin.number))
-        for n, (index, _) in enumerate(self.change, start=len(self.paid)):
+        for n, (index, _) in enumerate(self.change, start=len(self.paid) + len(self.unspendable)):
             wallycore.psbt_set_output_keypaths(made, n, self.keypaths(self.change_branch, index))
         return str(wallycore.psbt_to_base64(made, 0))
 
@@ -166,7 +172,10 @@ class Draft:
             txid=psbt.decode(text).txid,
             kind=self.kind,
             psbt=text,
-            payment_ids=(*(line.payment_id for line in self.paid), *(None for _ in self.change)),
+            payment_ids=(
+                *(line.payment_id for line in self.paid),
+                *(None for _ in (*self.unspendable, *self.change)),
+            ),
             manifests=(approve(agreed, *self.approvers),) if pays else (),
             deadline_at=NOW + timedelta(days=2),
         )

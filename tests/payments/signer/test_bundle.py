@@ -42,7 +42,7 @@ paying = st.builds(
 )
 own = st.builds(
     Bundle,
-    kind=st.sampled_from(["void", "child", "consolidation"]),
+    kind=st.sampled_from(["void", "child", "consolidation", "anchor"]),
     payment_ids=st.lists(st.none(), max_size=3).map(tuple),
     manifests=st.just(()),
     **shared,
@@ -191,7 +191,7 @@ class TestLoad:
             bundle.load(b" " * (bundle.MAX_BYTES + 1))
         assert refused.value.code == "bundle_size"
 
-    @pytest.mark.parametrize("kind", ["void", "child", "consolidation"])
+    @pytest.mark.parametrize("kind", ["void", "child", "consolidation", "anchor"])
     def test_refuses_payments_in_what_pays_nobody(self, kind: str) -> None:
         for change in ({"manifests": []}, {"payment_ids": [None]}):
             with pytest.raises(Unreadable) as refused:

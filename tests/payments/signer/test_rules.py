@@ -19,6 +19,8 @@ from tests.payments.signer import scene
 from tests.payments.signer.scene import APPROVERS, MULTISIG, SINGLE, Coin, Draft
 
 OWN = {"paid": [], "change": [(4, 199_000)]}
+HASH = b"\x6a\x20" + b"\xab" * 32
+ANCHOR: dict[str, Any] = {"kind": "anchor", "unspendable": [(0, HASH)], **OWN}
 
 
 def refusal(given: Bundle, found: Config | None = None) -> str:
@@ -61,6 +63,32 @@ class TestWhatIsRight:
     def test_pays_nobody_but_ourselves(self, kind: str) -> None:
         examined = scene.examine(Draft(kind=kind, **OWN).bundle())
         assert (examined.payments, examined.change_sat, examined.fee_sat) == ((), 199_000, 1_000)
+
+    def test_anchors_one_hash_and_shows_it(self) -> None:
+        examined = scene.examine(Draft(**ANCHOR).bundle())
+        assert (examined.payments, examined.change_sat, examined.fee_sat) == ((), 199_000, 1_000)
+        assert [(c.vout, c.amount_sat) for c in examined.change] == [(1, 199_000)]
+        assert any("ab" * 32 in note for note in examined.notes)
+
+    @pytest.mark.parametrize(
+        ("outputs", "code"),
+        [
+            ([], "commitment_count"),
+            ([(0, HASH), (0, HASH)], "commitment_count"),
+            ([(1, HASH)], "change_not_ours"),
+            ([(0, HASH[:-1])], "change_not_ours"),
+            ([(0, HASH + b"\x00")], "change_not_ours"),
+            ([(0, HASH), (0, b"\x6a\x01\x00")], "change_not_ours"),
+            ([(0, HASH), (500, scene.script(1))], "change_not_ours"),
+        ],
+    )
+    def test_anchors_nothing_else(self, outputs: list[tuple[int, bytes]], code: str) -> None:
+        draft = ANCHOR | {"unspendable": outputs, "change": [(4, 190_000)]}
+        assert refusal(Draft(**draft).bundle()) == code
+
+    @pytest.mark.parametrize("kind", ["void", "child", "consolidation"])
+    def test_takes_a_hash_in_an_anchor_only(self, kind: str) -> None:
+        assert refusal(Draft(**ANCHOR | {"kind": kind}).bundle()) == "change_not_ours"
 
     def test_needs_no_change(self) -> None:
         assert scene.examine(Draft(coins=[Coin(1, 182_000)], change=[]).bundle()).fee_sat == 2_000
@@ -115,7 +143,8 @@ class TestTamperedField:
     def test_of_every_kind_that_the_configuration_does_not_allow(self) -> None:
         for kind in bundle.KINDS:
             others = tuple(k for k in bundle.KINDS if k != kind)
-            draft = Draft(kind=kind) if kind in bundle.PAYING else Draft(kind=kind, **OWN)
+            own = ANCHOR if kind == bundle.ANCHOR else {"kind": kind, **OWN}
+            draft = Draft(kind=kind) if kind in bundle.PAYING else Draft(**own)
             assert refusal(draft.bundle(), scene.configure(kinds=others)) == "kind_not_allowed"
             scene.examine(draft.bundle(), scene.configure(kinds=(kind,)))
 
