@@ -92,6 +92,31 @@ class TestWebhookSecret:
         assert str(refusal.value) == f"{SECRET} must be whsec_ and 24 to 64 random bytes in base64."
 
 
+class TestSealKey:
+    def test_may_be_missing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("GOVPAY_SEAL_KEY", raising=False)
+        assert env.optional_key("GOVPAY_SEAL_KEY") is None
+
+    def test_is_32_bytes_and_never_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_SEAL_KEY", "5e" * 32)
+        assert env.optional_key("GOVPAY_SEAL_KEY") == b"\x5e" * 32
+        monkeypatch.setenv("GOVPAY_SEAL_KEY", "5e" * 31)
+        with pytest.raises(ImproperlyConfigured) as refusal:
+            env.optional_key("GOVPAY_SEAL_KEY")
+        assert str(refusal.value) == "GOVPAY_SEAL_KEY must be 64 hex digits (32 bytes)."
+
+    @pytest.mark.parametrize("name", ["pay.example.gov/books", "govpay/regtest"])
+    def test_has_a_name_without_spaces(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_SEAL_ORIGIN", name)
+        assert env.key_name("GOVPAY_SEAL_ORIGIN", "x") == name
+
+    @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\n", "é", "a" * 101])
+    def test_has_no_other_name(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_SEAL_ORIGIN", name)
+        with pytest.raises(ImproperlyConfigured, match="GOVPAY_SEAL_ORIGIN must be"):
+            env.key_name("GOVPAY_SEAL_ORIGIN", "x")
+
+
 class TestStart:
     @pytest.mark.parametrize(
         ("url", "secret", "named"),

@@ -13,6 +13,7 @@ from django.db import connection
 from django.utils import timezone
 from psycopg import sql
 
+from ledger.models import Checkpoint
 from ledger.reconciliation.service import reconcile
 from payments.models import Alarm, Payout, PayoutTx, Wallet
 from payments.payout import dispatch
@@ -98,6 +99,27 @@ class TestRestored:
         require_clean_books(ministry)
         # The next list is paid as if nothing had been.
         ministry.pay(ministry.release([70_000], period="2026-12"))
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+        require_clean_books(ministry)
+
+    def test_knows_an_anchor_by_its_checkpoint(self, ministry: Ministry, settings: object) -> None:
+        settings.GOVPAY_SEAL_KEY = bytes(range(32))  # type: ignore[attr-defined]
+        settings.GOVPAY_ANCHOR_PROGRAM = ministry.program.code  # type: ignore[attr-defined]
+        dispatch.seal_books()
+        checkpoint = Checkpoint.objects.get()
+        with restored_afterwards():
+            dispatch.anchor(checkpoint_id=checkpoint.pk)
+            come_back()
+            (txid,) = PayoutTx.objects.values_list("txid", flat=True)
+            ministry.miner.mine(2)
+        dispatch.anchor(checkpoint_id=checkpoint.pk)
+        assert (Payout.objects.count(), wallet().halt_code) == (0, "database_restored")
+        call_command("reimport_chain")
+        payout = Payout.objects.get()
+        assert (payout.kind, payout.checkpoint_id, payout.mined_txid) == ("anchor", checkpoint.pk, txid)
+        dispatch.anchor(checkpoint_id=checkpoint.pk)
+        assert Payout.objects.count() == 1
         ministry.mine(6)
         ministry.judge(exactly=True)
         require_clean_books(ministry)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
+from ledger.models import Checkpoint
+from ledger.seals import checkpoints
 from payments.models import ManifestSignature, Payout, SigningRequest
 from payments.onchain import descriptor as descriptors
 from payments.onchain import node
@@ -329,3 +331,23 @@ def _register(user: User, text: str) -> None:
 def _bring_signature(user: User, disbursement_id: int, text: str) -> None:
     given = {name: bytes.fromhex(value) for name, value in json.loads(text).items()}
     manifests.sign(by=user, disbursement_id=disbursement_id, **given)
+
+
+class TestAnchor:
+    def test_is_signed_by_the_program_that_shows_its_hash(self, tmp_path: Path, settings: object) -> None:
+        office = Office(tmp_path, hosts=1, others=[], needed=None)
+        settings.GOVPAY_SEAL_KEY = bytes(range(32))  # type: ignore[attr-defined]
+        settings.GOVPAY_ANCHOR_PROGRAM = office.ministry.program.code  # type: ignore[attr-defined]
+        dispatch.seal_books()
+        checkpoint = Checkpoint.objects.get()
+        dispatch.anchor(checkpoint_id=checkpoint.pk)
+        dispatch.advance(payout_id=Payout.objects.get().pk)
+        request = SigningRequest.objects.get()
+        host = office.hosts[0]
+        path, out = office.carry(host, request), host.home / "anchor.psbt"
+        shown = host.run("sign", str(path), "--out", str(out), secrets=(SECRET,), says="sign\n")
+        # The screen breaks lines where it likes.
+        assert checkpoints.digest(checkpoint).hex() in "".join(shown.split())
+        payout = office.bring(request, out.read_text())
+        assert (payout.kind, payout.checkpoint_id) == ("anchor", checkpoint.pk)
+        office.settle(payout)
