@@ -48,17 +48,23 @@ class FeeOverReserve(GovPayError):
 
 
 def require(
-    program: Program, disbursement: Disbursement | None, *, payments_sat: int, fee_sat: int, added_sat: int
+    program: Program,
+    disbursement: Disbursement | None,
+    *,
+    payments_sat: int,
+    fee_sat: int,
+    added_sat: int,
+    rest_sat: int = 0,
 ) -> None:
     """Raise the first cap that is broken: FeeOverShare, FeeOverBudget, FeeOverReserve, each with its figures.
 
-    ``fee_sat`` is all that this payout would cost, ``added_sat`` the part of it that is new. Hold the wallet's row, so
-    that two workers do not spend one budget twice.
+    ``fee_sat`` is all that this payout would cost, ``added_sat`` the part of it that is new, and ``rest_sat`` what the
+    list's reserve must pay for besides. Hold the wallet's row, so that two workers do not spend one budget twice.
     """
     _require_share(program, payments_sat=payments_sat, fee_sat=fee_sat)
     require_budget(program, added_sat)
     if disbursement is not None:
-        require_reserve(disbursement, added_sat)
+        _require_reserve(disbursement, added_sat + rest_sat)
 
 
 def _require_share(program: Program, *, payments_sat: int, fee_sat: int) -> None:
@@ -97,8 +103,7 @@ def spent_today_sat(program: Program) -> int:
         return int(cursor.fetchone()[0])
 
 
-def require_reserve(disbursement: Disbursement, added_sat: int) -> None:
-    """Raise FeeOverReserve when this much more exceeds what the list's approver agreed to."""
+def _require_reserve(disbursement: Disbursement, added_sat: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute(SPENT_OF_LIST, {"list": disbursement.pk})
         spent_sat = int(cursor.fetchone()[0])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from django.db.models import F, QuerySet, Subquery
+from django.db.models import F, Q, QuerySet, Subquery
 
 from govpay.errors import GovPayError
 from payments.models import Block, Payout, PayoutKind, PayoutTx, PayoutTxKind, Program
@@ -21,7 +21,8 @@ from payments.states import PayoutStatus
 log = structlog.get_logger(__name__)
 
 S = PayoutStatus
-AT_ONCE = 200
+# How many of a wallet's payouts the node is asked about in one round; what is left comes with the next.
+AT_ONCE = 50
 # The feerate that a replacement takes depends a little on its shape, and the shape on the feerate.
 ROUNDS = 3
 # A block came first, or people have stopped the engine and know why.
@@ -59,15 +60,21 @@ def stuck() -> QuerySet[Payout]:
 
 
 def raise_stuck(wallet_id: int, client: node.Node) -> None:
-    """Raise the fees of a wallet's stuck payouts to what the network asks now; in a spike, of the urgent ones only."""
-    rows = stuck().filter(wallet_id=wallet_id).order_by("sent_height", "pk")
+    """Raise the fees of a wallet's stuck payouts to what the network asks now; in a spike, of the urgent ones only.
+
+    What pays enough already, or was refused before, keeps nobody else waiting.
+    """
+    rows = stuck().filter(wallet_id=wallet_id).annotate(has_problem=~Q(problem=""))
     chosen: dict[bool, int | GovPayError] = {}
-    for payout_id in rows.values_list("pk", flat=True)[:AT_ONCE]:
+    asked = 0
+    for payout_id in rows.order_by("has_problem", "sent_height", "pk").values_list("pk", flat=True):
+        if asked == AT_ONCE:
+            break
         payout = bump.read(payout_id)
         is_urgent = _is_urgent(payout)
         if is_urgent not in chosen:
             chosen[is_urgent] = _choose(payout.wallet.program, client, is_urgent)
-        _raise(payout, chosen[is_urgent], client)
+        asked += _raise(payout, chosen[is_urgent], client)
 
 
 def outbid_floor(payout_id: int, client: node.Node) -> None:
@@ -84,18 +91,18 @@ def outbid_floor(payout_id: int, client: node.Node) -> None:
         _raise(payout, _choose(payout.wallet.program, client, _is_urgent(payout)), client)
 
 
-def _raise(payout: Payout, wanted: int | GovPayError, client: node.Node) -> None:
-    """Take the cheapest way to the feerate, or say why there is none."""
+def _raise(payout: Payout, wanted: int | GovPayError, client: node.Node) -> bool:
+    """Take the cheapest way to the feerate, or say why there is none; tell whether one was looked for."""
     if isinstance(wanted, GovPayError):
         _call_a_person(payout, wanted)
-        return
+        return False
     try:
         is_enough = wanted <= _feerate_now(payout, client) or _has_live_child(payout, client)
     except bump.PayoutNotBumpable:
         # A child whose parent lost or was given up; the wallet's other payouts must not wait behind it.
-        return
+        return False
     if is_enough:
-        return
+        return False
     ways: list[Way] = []
     refusals: list[GovPayError] = []
     for find in (_by_bump, _by_child):
@@ -109,7 +116,7 @@ def _raise(payout: Payout, wanted: int | GovPayError, client: node.Node) -> None
             refusals.append(error)
     if not ways:
         _call_a_person(payout, refusals[0])
-        return
+        return True
     way = min(ways, key=lambda found: found.added_sat)
     try:
         version = way.build(payout.pk, way.feerate_sat_kvb, client)
@@ -118,7 +125,7 @@ def _raise(payout: Payout, wanted: int | GovPayError, client: node.Node) -> None
     except GovPayError as error:
         # The world moved since the preview: another worker, a cap, a block. The next round looks again.
         log.warning("bump_waits", payout_id=payout.pk, code=error.code, reason=error.message)
-        return
+        return True
     alarms.clear(feerate.ALARM, subject="payout", subject_id=payout.pk, note="Its fee was raised.")
     log.info(
         "fee_raised",
@@ -127,6 +134,7 @@ def _raise(payout: Payout, wanted: int | GovPayError, client: node.Node) -> None
         added_sat=way.added_sat,
         feerate=way.feerate_sat_kvb,
     )
+    return True
 
 
 def _by_bump(payout: Payout, wanted: int, client: node.Node) -> Way:

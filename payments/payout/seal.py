@@ -162,13 +162,14 @@ def _claim(disbursement: Disbursement, wallet: Wallet) -> tuple[plan.Line, ...]:
     )
 
 
-def _require_caps(disbursement: Disbursement, planned: plan.Plan) -> None:
+def _require_caps(disbursement: Disbursement, planned: plan.Plan, rest_sat: int = 0) -> None:
     caps.require(
         disbursement.program,
         disbursement,
         payments_sat=planned.payments_sat,
         fee_sat=planned.fee_sat,
         added_sat=planned.fee_sat,
+        rest_sat=rest_sat,
     )
 
 
@@ -192,8 +193,7 @@ def _require_part(disbursement: Disbursement, planned: plan.Plan, terms: selecti
         terms=terms,
     )
     try:
-        _require_caps(disbursement, planned)
-        caps.require_reserve(disbursement, planned.fee_sat + rest_sat)
+        _require_caps(disbursement, planned, rest_sat)
     except (caps.FeeOverShare, caps.FeeOverReserve) as refusal:
         message = (
             f"The coins are so small that the list would be paid in parts. {refusal.message} {funding.CURE}"

@@ -10,6 +10,7 @@ from django.db.models import F
 
 from payments.models import Alarm, Disbursement, Payout, PayoutTx, PayoutTxKind, Program, Stop
 from payments.payout import dispatch, feerate, rounds
+from payments.payout import hasten as hastening
 from payments.states import PayoutStatus
 from tests.faults.proxy import NodeProxy
 from tests.regtest.ministry import Ministry, use_node
@@ -208,6 +209,19 @@ class TestSchedule:
         estimate(proxy, 2)
         hasten(ministry)
         assert payout.txs.count() == 1
+
+    def test_lets_nobody_wait_behind_what_pays_enough(
+        self, proxy: NodeProxy, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(hastening, "AT_ONCE", 1)
+        estimate(proxy, 9)
+        (enough,) = ministry.pay(ministry.release([50_000], period="2026-10"))
+        estimate(proxy, 2)
+        (low,) = ministry.pay(ministry.release([60_000], period="2026-11"))
+        estimate(proxy, 6)
+        blocks_without_it(ministry, 2)
+        hasten(ministry)
+        assert (enough.txs.count(), low.txs.count()) == (1, 2)
 
     def test_stops_at_a_cap_and_calls_a_person(self, proxy: NodeProxy, ministry: Ministry) -> None:
         (payout,) = ministry.pay(ministry.release([50_000]))
