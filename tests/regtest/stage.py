@@ -26,10 +26,13 @@ def release(period: str) -> None:
 
 
 def bump() -> None:
-    """Have a treasurer raise the fee of a payout that waits."""
+    """Have a treasurer raise the fee of a payout that waits; an approver agrees, where one may not add so much alone."""
     payout = Payout.objects.filter(status=PayoutStatus.SENT).select_related("wallet__program").latest("pk")
     program, kind = payout.wallet.program, InterventionKind.BUMP
     found = program.memberships.filter(role="treasurer").first()
     by = found.user if found is not None else factories.make_member(program, "treasurer")
     shown = interventions.preview(by=by, payout_id=payout.pk, kind=kind, feerate_sat_kvb=5_000)
-    interventions.propose(by=by, payout_id=payout.pk, kind=kind, note="It waits.", shown=shown)
+    asked = interventions.propose(by=by, payout_id=payout.pk, kind=kind, note="It waits.", shown=shown)
+    if asked.needs_second:
+        approver = program.memberships.get(role="approver").user
+        interventions.approve(by=approver, intervention_id=asked.pk)
