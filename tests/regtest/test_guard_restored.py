@@ -16,8 +16,11 @@ from psycopg import sql
 from ledger.models import Checkpoint
 from ledger.reconciliation.service import reconcile
 from payments.models import Alarm, Payout, PayoutTx, Wallet
-from payments.payout import dispatch
+from payments.onchain import node
+from payments.payout import bump, dispatch
+from payments.services import interventions
 from payments.states import PaymentStatus, PayoutStatus
+from tests import factories
 from tests.regtest.ministry import Ministry, forget_installations, use_node
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -208,6 +211,71 @@ class TestRestored:
         # Its own tx is the only one that may pay its payments from now on.
         assert Payout.objects.get().status == PayoutStatus.COMMITTED
         assert Payout.objects.get().payments.filter(status=PaymentStatus.PENDING).count() == 2
+
+
+class TestLostVersion:
+    """The payout is known from that day; what replaced its tx since then is not."""
+
+    @pytest.mark.parametrize("is_mined", [False, True])
+    def test_that_raised_the_fee_with_a_coin_more_is_taken_over(
+        self, is_mined: bool, settings: object
+    ) -> None:
+        use_node(settings)
+        ministry = Ministry.open(deposits_sat=[100_000, 300_000], coins_wanted=1)
+        (payout,) = ministry.pay(ministry.release([98_000]))
+        original = payout.current
+        with restored_afterwards():
+            lost = bump.build(payout.pk, 30_000, node.connect())
+            come_back()
+            assert Payout.objects.get().reservations.filter(is_original=False).count() == 1
+            if is_mined:
+                ministry.miner.mine(1)
+        assert PayoutTx.objects.get() == original
+        dispatch.follow()
+        assert wallet().halt_code == ("stranger_spent_our_coin" if is_mined else "")
+        call_command("reimport_chain")
+        payout = Payout.objects.get()
+        found = PayoutTx.objects.latest("pk")
+        assert (found.txid, found.kind, payout.current_id) == (lost.txid, "bump", found.pk)
+        assert (found.fee_sat, found.fee_added_sat) == (lost.fee_sat, lost.fee_sat - original.fee_sat)
+        assert found.change_sat == lost.change_sat
+        assert list(found.change.values_list("vout", "amount_sat")) == [(1, lost.change_sat)]
+        added = payout.reservations.get(is_original=False)
+        assert (added.amount_sat, added.position, added.is_live) == (300_000, 1, True)
+        assert (payout.status, payout.booked_fee_sat) == ("mined" if is_mined else "sent", lost.fee_sat)
+        # Only people lift a halt over a stranger, although it was none.
+        assert wallet().halt_code == ("stranger_spent_our_coin" if is_mined else "")
+        Wallet.objects.update(halted_at=None, halt_code="", halt_reason="")
+        ministry.mine(6)
+        payout.refresh_from_db()
+        assert (payout.status, payout.mined_txid) == (PayoutStatus.SETTLED, lost.txid)
+        ministry.judge(exactly=True)
+        require_clean_books(ministry)
+
+    def test_that_gave_the_payout_up_is_taken_over_as_a_void(self, ministry: Ministry) -> None:
+        (payout,) = ministry.pay(ministry.release([40_000, 50_000]))
+        treasurer = factories.make_member(ministry.program, "treasurer")
+        with restored_afterwards():
+            shown = interventions.preview(by=treasurer, payout_id=payout.pk, kind="void")
+            asked = interventions.propose(
+                by=treasurer, payout_id=payout.pk, kind="void", note="Wrong.", shown=shown
+            )
+            interventions.approve(by=ministry.approver, intervention_id=asked.pk)
+            dispatch.intervene(intervention_id=asked.pk)
+            come_back()
+            lost = PayoutTx.objects.get(kind="void")
+            ministry.miner.mine(1)
+        dispatch.follow()
+        call_command("reimport_chain")
+        payout = Payout.objects.get()
+        found = PayoutTx.objects.get(kind="void")
+        assert (found.txid, found.fee_sat, payout.current_id) == (lost.txid, lost.fee_sat, found.pk)
+        assert payout.status == PayoutStatus.FROZEN
+        ministry.mine(99)
+        payout.refresh_from_db()
+        assert payout.status == PayoutStatus.VOIDED
+        assert set(payout.payments.values_list("status", flat=True)) == {PaymentStatus.VOIDED}
+        require_clean_books(ministry)
 
 
 def _unsent(*_: object, **__: object) -> object:
