@@ -347,6 +347,17 @@ class TestPostings:
 
 
 class TestTrialBalance:
+    def test_shows_what_was_known_at_a_time_and_other_layers(self, client: APIClient, world: World) -> None:
+        for asked, debit in (
+            ({"known_at": "2020-01-01T00:00:00Z"}, 0),
+            ({"known_at": "2100-01-01T00:00:00Z"}, 1_003_300),
+            ({"layer": "settled"}, 1_003_300),
+            ({"layer": "encumbered"}, 0),
+        ):
+            trial = get(client, "trial-balance/", scope=SCOPE, **asked)
+            assert {name: trial[name] for name in asked} == asked
+            assert trial["totals"] == [{"currency": "BTC", "debit": debit, "credit": debit}]
+
     def test_shows_debits_and_credits_of_a_scope(self, client: APIClient, world: World) -> None:
         chart.open_program(8)
         trial = get(client, "trial-balance/", scope=SCOPE)
@@ -392,6 +403,9 @@ class TestTrialBalance:
             ({"scope": "a\0"}, (400, "null_characters_not_allowed")),
             ({"scope": ""}, (400, "blank")),
             ({"as_of": "yesterday"}, (400, "invalid")),
+            ({"known_at": "soon"}, (400, "invalid")),
+            ({"layer": "all"}, (400, "invalid_choice")),
+            ({"at": "2026-11-24T13:00:00Z"}, (400, "unknown_parameter")),
             ({"when": "now"}, (400, "unknown_parameter")),
         ],
     )

@@ -357,6 +357,21 @@ class TestAddUp:
 
 @pytest.mark.usefixtures("opened")
 class TestBalance:
+    def test_is_as_it_was_known_at_a_time(self) -> None:
+        books.post([draft("first", transfer(100), effective_at=NOON)])
+        known_at = Entry.objects.get(idempotency_key="first").recorded_at
+        books.post([draft("late", transfer(20), effective_at=NOON - timedelta(days=9))])
+        books.post([draft("held", [line._replace(layer="pending") for line in transfer(3)])])
+        assert books.balance(CODES.hot_wallet) == 120
+        assert books.balance(CODES.hot_wallet, known_at=known_at) == 100
+        assert books.balance(CODES.hot_wallet, known_at=known_at - timedelta(microseconds=1)) == 0
+        assert books.balance(CODES.hot_wallet, NOON - timedelta(hours=1)) == 20
+        assert books.balance(CODES.hot_wallet, NOON - timedelta(hours=1), known_at=known_at) == 0
+        assert books.balance(CODES.hot_wallet, NOON, layer="pending") == 3
+        assert books.balance(CODES.hot_wallet, known_at=known_at, layer="pending") == 0
+        trial = books.trial_balance(SCOPE, known_at=known_at)
+        assert (trial.totals(), trial.is_balanced) == ({"BTC": (100, 100)}, True)
+
     def test_counts_what_was_effective_at_that_time(self) -> None:
         for hour, amount in enumerate([100, 20, 3]):
             books.post([draft(f"hour {hour}", transfer(amount), effective_at=NOON + timedelta(hours=hour))])

@@ -86,6 +86,23 @@ class TestTrialBalance:
         assert (code, found["as_of"]) == (0, read)
         assert found["totals"] == {"BTC": {"debit": 0, "credit": 0}}
 
+    @pytest.mark.parametrize(
+        ("arguments", "debit"),
+        [
+            (["--known-at", "2020-01-01"], 0),
+            (["--known-at", "2100-01-01"], 1_003_300),
+            (["--as-of", "2100-01-01", "--known-at", "2020-01-01"], 0),
+            (["--layer", "settled"], 1_003_300),
+            (["--layer", "pending"], 0),
+            (["--layer", "encumbered"], 0),
+        ],
+    )
+    def test_shows_what_was_known_and_each_layer(
+        self, world: World, arguments: list[str], debit: int
+    ) -> None:
+        code, found = run_json("trial_balance", *arguments)
+        assert (code, found["totals"]) == (0, {"BTC": {"debit": debit, "credit": debit}})
+
     def test_exits_1_when_debits_and_credits_differ(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -97,7 +114,10 @@ class TestTrialBalance:
         assert text.rstrip().endswith("DEBITS AND CREDITS DIFFER.")
         assert run_json("trial_balance")[0] == 1
 
-    @pytest.mark.parametrize("arguments", [["--as-of", "yesterday"], ["--scope", "program:8"]])
+    @pytest.mark.parametrize(
+        "arguments",
+        [["--as-of", "yesterday"], ["--known-at", "soon"], ["--layer", "all"], ["--scope", "program:8"]],
+    )
     def test_refuses_what_it_cannot_read(self, world: World, arguments: list[str]) -> None:
         with pytest.raises(CommandError):
             call_command("trial_balance", *arguments)
