@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from govpay.errors import NotFound
 from ledger import books
-from ledger.models import AccountKind
+from ledger.models import AccountKind, Elements
 
+UNCLASSIFIED = Elements()
 PROGRAM_SCOPE = re.compile(r"program:([1-9][0-9]{0,17})")
 
 
@@ -21,13 +22,15 @@ class ProgramAccounts(NamedTuple):
     network_fees: str
 
 
-NAMES: dict[str, tuple[str, AccountKind]] = {
-    "hot_wallet": ("Funding wallet", AccountKind.ASSET),
-    "in_transit": ("Payments in transit", AccountKind.ASSET),
-    "payable": ("Beneficiaries payable", AccountKind.LIABILITY),
-    "appropriation": ("Appropriation", AccountKind.EQUITY),
-    "transfers": ("Transfers to people", AccountKind.EXPENSE),
-    "network_fees": ("Network fees", AccountKind.EXPENSE),
+# The objects are classes of the GFSM 2014: nonproduced assets, other accounts payable, current grants of the government,
+# social assistance benefits in cash and kind, use of goods and services.
+NAMES: dict[str, tuple[str, AccountKind, str]] = {
+    "hot_wallet": ("Funding wallet", AccountKind.ASSET, "614"),
+    "in_transit": ("Payments in transit", AccountKind.ASSET, "614"),
+    "payable": ("Beneficiaries payable", AccountKind.LIABILITY, "6308"),
+    "appropriation": ("Appropriation", AccountKind.EQUITY, "1331"),
+    "transfers": ("Transfers to people", AccountKind.EXPENSE, "272"),
+    "network_fees": ("Network fees", AccountKind.EXPENSE, "22"),
 }
 
 
@@ -56,10 +59,12 @@ def scope_accounts(scope: str) -> ProgramAccounts:
     return program_accounts(int(found[1]))
 
 
-def open_program(program_id: int) -> None:
-    """Open a program's accounts; harmless to repeat."""
-    codes = program_accounts(program_id)._asdict()
+def open_program(program_id: int, elements: Elements = UNCLASSIFIED) -> None:
+    """Open a program's accounts, each with the program's elements and an object of its own; harmless to repeat."""
     books.open_accounts(
         program_scope(program_id),
-        [books.NewAccount(code, *NAMES[noun]) for noun, code in codes.items()],
+        [
+            books.NewAccount(code, name, kind, elements=elements._replace(object=economic))
+            for code, (name, kind, economic) in zip(program_accounts(program_id), NAMES.values(), strict=True)
+        ],
     )

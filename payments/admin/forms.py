@@ -269,6 +269,17 @@ class ProgramForm(forms.ModelForm):
             "signs, on regtest only."
         ),
     )
+    entity, function, fund, project = (
+        forms.CharField(
+            required=False, max_length=30, help_text=help_text, widget=widgets.UnfoldAdminTextInputWidget()
+        )
+        for help_text in (
+            "Who spends: part of every line that is booked, fixed from then on.",
+            "What for, such as 10.71.",
+            "Out of which fund.",
+            "For which project; else the program's code.",
+        )
+    )
 
     class Meta:
         """The columns that an administrator chooses."""

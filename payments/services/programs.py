@@ -1,11 +1,15 @@
 """Creates programs and says who works in them."""
 
+import re
+
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from govpay.errors import Conflict, Forbidden, InvalidInput
 from ledger import chart
+from ledger.models import Elements
+from ledger.models.account import ELEMENT
 from payments import doorbell
 from payments.models import Membership, Program, Role, Signer, Wallet
 from payments.onchain import descriptor as descriptors
@@ -22,12 +26,25 @@ class MembershipExists(Conflict):
 
 
 @transaction.atomic
-def create(*, by: User, code: str, name: str, descriptor: str = "", **rules: int) -> Program:
+def create(
+    *,
+    by: User,
+    code: str,
+    name: str,
+    descriptor: str = "",
+    entity: str = "",
+    function: str = "",
+    fund: str = "",
+    project: str = "",
+    **rules: int,
+) -> Program:
     """Create a program with its accounts and a wallet that the engine will make in the node.
 
     With a ``descriptor`` (descriptors.parse) the wallet only watches, and signers elsewhere sign; without one the node's
-    wallet holds the keys, which is for regtest alone. ``rules`` are the columns of Program that have defaults. Raises
-    Forbidden without the permission ``payments.add_program`` and InvalidInput with one error a field.
+    wallet holds the keys, which is for regtest alone. Every line of the program's accounts is classified by ``entity``,
+    ``function``, ``fund`` and ``project`` (the program's code unless it says), fixed from then on. ``rules`` are the columns
+    of Program that have defaults. Raises Forbidden without the permission ``payments.add_program`` and InvalidInput with one
+    error a field.
     """
     if not by.has_perm("payments.add_program"):
         raise Forbidden("Creating a program needs the permission payments.add_program.")
@@ -42,6 +59,8 @@ def create(*, by: User, code: str, name: str, descriptor: str = "", **rules: int
             for message in messages
         ]
         raise InvalidInput(str(errors[0]["message"]), errors=errors) from error
+    elements = Elements(entity=entity, function=function, fund=fund, project=project or code)
+    _check_elements(elements)
     program.save()
     wallet = Wallet.objects.create(
         program=program,
@@ -49,9 +68,16 @@ def create(*, by: User, code: str, name: str, descriptor: str = "", **rules: int
         signer=Signer.PSBT if watched else Signer.NODE,
         descriptor=str(watched or ""),
     )
-    chart.open_program(program.pk)
+    chart.open_program(program.pk, elements)
     doorbell.ring("provision", wallet_id=wallet.pk)
     return program
+
+
+def _check_elements(elements: Elements) -> None:
+    for column, value in elements._asdict().items():
+        if not re.fullmatch(ELEMENT, value):
+            message = "Use up to 30 capitals, digits, dots and hyphens, as 10.71 or A05270."
+            raise _refused(column, "invalid", message)
 
 
 def _watched(text: str) -> descriptors.Descriptor | None:

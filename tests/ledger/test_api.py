@@ -86,7 +86,7 @@ def refusal(client: APIClient, path: str, query: dict[str, object] | None = None
     return answer.status_code, body["errors"][0]["code"] if "errors" in body else body["code"]
 
 
-UNCLASSIFIED = {"entity": "", "function": "", "object": "", "fund": "", "project": ""}
+WALLET_ELEMENTS = {"entity": "", "function": "", "object": "614", "fund": "", "project": ""}
 
 
 def post_entries(count: int, *, lines: int = 2, first: int = 0) -> list[int]:
@@ -177,7 +177,7 @@ class TestAccounts:
             "currency": "BTC",
             "scale": 8,
             "balance": 3_000,
-            **UNCLASSIFIED,
+            **WALLET_ELEMENTS,
         }
 
     def test_filters_and_pages(self, client: APIClient, world: World) -> None:
@@ -372,7 +372,7 @@ class TestTrialBalance:
             "debit": 1_000_000,
             "credit": 3_300,
             "balance": 996_700,
-            **UNCLASSIFIED,
+            **WALLET_ELEMENTS,
         }
         assert [account["balance"] for account in trial["accounts"]] == [
             996_700,

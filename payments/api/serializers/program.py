@@ -43,6 +43,17 @@ class NewProgram(StrictSerializer):
         "wsh(sortedmulti(m,KEY,...)) with KEY = [fingerprint/path]tpub/<0;1>/*. Without one the node's wallet signs, "
         "on regtest only.",
     )
+    entity = Text(
+        required=False, allow_blank=True, max_length=30, help_text="Who spends, in every line booked."
+    )
+    function = Text(required=False, allow_blank=True, max_length=30, help_text="What for, such as 10.71.")
+    fund = Text(required=False, allow_blank=True, max_length=30, help_text="Out of which fund.")
+    project = Text(
+        required=False,
+        allow_blank=True,
+        max_length=30,
+        help_text="For which project; else the program's code.",
+    )
     target_blocks = Whole(required=False, min_value=1, max_value=1008)
     feerate_floor_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
     feerate_fallback_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)

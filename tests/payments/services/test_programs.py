@@ -3,6 +3,7 @@
 import pytest
 
 from govpay.errors import InvalidInput
+from ledger.models import Account, Elements
 from payments.models import Program, Signer, Wallet
 from payments.onchain import fee
 from tests import factories, signers
@@ -45,6 +46,32 @@ class TestCreate:
         secret = PEOPLE[0].private_branches(84, 1, 0)[0]
         assert refused(descriptor=f"wpkh({secret})") == "descriptor_private_key"
         assert Wallet.objects.filter(descriptor__contains="prv").count() == 0
+
+    def test_classifies_every_account_for_good(self) -> None:
+        program = factories.make_program("CASH", entity="MOF", function="10.71", fund="F1")
+        found = Account.objects.filter(scope=program.scope)
+        assert {account.elements._replace(object="") for account in found} == {
+            Elements("MOF", "10.71", "", "F1", "CASH")
+        }
+        assert {account.code.split(":")[1]: account.object for account in found} == {
+            "HotWallet": "614",
+            "InTransit": "614",
+            "BeneficiariesPayable": "6308",
+            "Appropriation": "1331",
+            "Transfers": "272",
+            "NetworkFees": "22",
+        }
+        other = factories.make_program("OTHER", project="P-7")
+        assert {account.project for account in Account.objects.filter(scope=other.scope)} == {"P-7"}
+
+    @pytest.mark.parametrize("column", ["entity", "function", "fund", "project"])
+    @pytest.mark.parametrize("value", ["a05", "A 5", "A" * 31, "-A", "A\n"])
+    def test_refuses_a_classification_that_is_no_code(self, column: str, value: str) -> None:
+        with pytest.raises(InvalidInput) as refusal:
+            factories.make_program("REFUSED", is_ready=False, **{column: value})
+        (error,) = refusal.value.details["errors"]
+        assert (error["column"], error["code"]) == (column, "invalid")
+        assert (Program.objects.count(), Account.objects.count()) == (0, 0)
 
     def test_takes_keys_for_one_program_only(self) -> None:
         first, second, third = PEOPLE
