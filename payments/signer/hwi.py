@@ -1,6 +1,6 @@
 """Signs with a hardware device through the `hwi` command line program, which must be installed for it.
 
-hwi 2 and 3 answer one line of JSON on standard output: ``enumerate`` a list of objects (``type``, ``model``, ``path``,
+hwi 3 answers one line of JSON on standard output: ``enumerate`` a list of objects (``type``, ``model``, ``path``,
 ``fingerprint``, and ``error`` with ``code`` where a device is not ready), ``signtx`` an object with ``psbt`` and ``signed``,
 and whatever fails an object with ``error`` (text) and ``code`` (a negative number).
 """

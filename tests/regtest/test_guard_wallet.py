@@ -10,6 +10,7 @@ from deploy.local.rpc import Rpc
 from payments.models import Alarm, Installation, Payout, PayoutTx, Program, Wallet
 from payments.onchain import node
 from payments.payout import claim, dispatch, guard
+from payments.services import interventions
 from payments.states import PayoutStatus
 from tests import factories, services
 from tests.regtest.ministry import Ministry, forget_installations, use_node
@@ -101,7 +102,9 @@ class TestSecondInstallation:
         assert (payout.status, payout.problem[:20]) == (PayoutStatus.SEALED, "The wallet is halted")
         guard.check_wallet(wallet, node.connect())
 
-    def test_does_not_even_show_an_address_of_a_wallet_that_is_taken(self, settings: object) -> None:
+    def test_does_not_even_show_an_address_of_a_wallet_that_is_taken_until_two_people_take_it_over(
+        self, settings: object
+    ) -> None:
         use_node(settings)
         first = Ministry.open(deposits_sat=[], code="TAKEN")
         Installation.objects.all().delete()
@@ -112,6 +115,28 @@ class TestSecondInstallation:
         wallet = Wallet.objects.get(pk=second.wallet.pk)
         assert (wallet.ready_at, wallet.halt_code) == (None, "second_installation")
         assert wallet.scripts.count() == 0
+        # The first one is gone for good: its label is taken off the node's wallet, and two people agree.
+        officer, approver, releaser = (
+            factories.make_member(second, role, f"new-{role}") for role in ("officer", "approver", "releaser")
+        )
+        ministry = Ministry(second, first.miner, officer, approver, releaser)
+        forget_installations(first.miner, wallet.name)
+        treasurer = factories.make_member(second, "treasurer")
+        shown = interventions.look_at_halt(by=treasurer, program_id=second.pk)
+        asked = interventions.propose_unhalt(
+            by=treasurer, program_id=second.pk, note="It is gone.", shown=shown
+        )
+        agreed = interventions.approve(by=ministry.approver, intervention_id=asked.pk)
+        dispatch.intervene(intervention_id=agreed.pk)
+        assert wallet_of(ministry).halted_at is None
+        dispatch.provision(wallet_id=wallet.pk)
+        assert labels(ministry) == [f"govpay:1:{Installation.objects.get().pk}:0:"]
+        ministry.miner.fund([ministry.funding_address()], 500_000)
+        ministry.mine(1)
+        (payout,) = ministry.pay(ministry.release([40_000]))
+        assert payout.status == PayoutStatus.SENT
+        ministry.mine(6)
+        ministry.judge(exactly=True)
 
     def test_that_cloned_the_database_is_noticed_by_the_one_that_is_behind(self, ministry: Ministry) -> None:
         disbursement = ministry.release([40_000])
