@@ -8,6 +8,7 @@ from django.db.models.functions import Coalesce
 from govpay.errors import NotFound
 from ledger.models import (
     Account,
+    Checkpoint,
     Entry,
     Layer,
     Period,
@@ -40,6 +41,19 @@ def postings_with_accounts() -> "QuerySet[Posting, Posting]":
     return Posting.objects.annotate(
         account_code=F("account__code"), currency=F("account__currency"), scale=F("account__scale")
     )
+
+
+def checkpoints_with_heads() -> "QuerySet[Checkpoint, Checkpoint]":
+    """Return the checkpoints with ``size``, how many entries they cover, and ``head``, the hash that was signed."""
+    return Checkpoint.objects.annotate(size=F("seal__size"), head=F("seal__root"))
+
+
+def get_checkpoint(checkpoint_id: int) -> Checkpoint:
+    """Return a checkpoint with ``size`` and ``head``; raise NotFound."""
+    found = checkpoints_with_heads().filter(pk=checkpoint_id).first()
+    if found is None:
+        raise NotFound(f"There is no checkpoint {checkpoint_id}.")
+    return found
 
 
 def get_entry(entry_id: int, *fields: str) -> dict[str, Any]:

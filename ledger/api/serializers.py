@@ -175,6 +175,24 @@ class PeriodChange(serializers.Serializer[Any]):
     recorded_at = serializers.DateTimeField()
 
 
+class Checkpoint(serializers.Serializer[Any]):
+    """A signed head of the tree over all entries."""
+
+    id = serializers.IntegerField()
+    size = serializers.IntegerField(help_text="How many entries it covers.")
+    head = Digest(help_text="The head of the Merkle tree (RFC 6962) over them.")
+    verifier = serializers.CharField(help_text="The key that signed it: name, id and public key.")
+    signed_at = serializers.DateTimeField()
+
+
+class SignedCheckpoint(Checkpoint):
+    """A checkpoint with the note itself."""
+
+    note = serializers.CharField(
+        trim_whitespace=False, help_text="C2SP tlog-checkpoint, with the lines of witnesses."
+    )
+
+
 class PeriodWithChanges(Period):
     """A period and what was done with it, in order."""
 

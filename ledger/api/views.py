@@ -16,10 +16,12 @@ from ledger import books, selectors
 from ledger.api import access, filters, pages, serializers
 from ledger.models import Break, ReconciliationRun
 from ledger.reconciliation import service
+from ledger.seals import checkpoints
 
 ACCOUNT = tuple(serializers.Account().fields)
 ENTRY = tuple(serializers.Entry().fields)
 POSTING = tuple(serializers.Posting().fields)
+CHECKPOINT = tuple(serializers.Checkpoint().fields)
 PERIOD = tuple(serializers.Period().fields)
 RUN = tuple(serializers.ReconciliationRun().fields)
 BREAK = tuple(serializers.Break().fields)
@@ -155,6 +157,36 @@ class PeriodDetail(APIView):
         body = {name: getattr(period, name) for name in PERIOD}
         body["changes"] = period.changes.order_by("pk")
         return Response(serializers.PeriodWithChanges(body).data)
+
+
+@extend_schema_view(get=extend_schema(operation_id="ledger_checkpoints_list", tags=["ledger"]))
+class Checkpoints(ListAPIView[Any]):
+    """Signed heads of the tree over all entries, latest first."""
+
+    permission_classes = [access.MayReadBooks]
+    serializer_class = serializers.Checkpoint
+
+    def get_queryset(self) -> QuerySet[Any, Any]:
+        """Return plain rows: one statement whatever the page holds."""
+        rows: QuerySet[Any, Any] = selectors.checkpoints_with_heads().values(*CHECKPOINT)
+        return rows
+
+
+class CheckpointDetail(APIView):
+    """One checkpoint, as it was signed."""
+
+    permission_classes = [access.MayReadBooks]
+
+    @extend_schema(
+        operation_id="ledger_checkpoints_retrieve",
+        tags=["ledger"],
+        responses={200: serializers.SignedCheckpoint},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """Return the note that was signed, to be checked with the published key."""
+        found = selectors.get_checkpoint(pk)
+        body = {name: getattr(found, name) for name in CHECKPOINT}
+        return Response(serializers.SignedCheckpoint(body | {"note": checkpoints.text_of(found)}).data)
 
 
 @extend_schema_view(get=extend_schema(operation_id="reconciliation_runs_list", tags=["reconciliation"]))

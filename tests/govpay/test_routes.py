@@ -87,6 +87,8 @@ ALLOWED = {
     "GET /api/v1/trial-balance/",
     "GET /api/v1/periods/",
     "GET /api/v1/periods/{pk}/",
+    "GET /api/v1/checkpoints/",
+    "GET /api/v1/checkpoints/{pk}/",
     "GET /api/v1/reconciliation-runs/",
     "POST /api/v1/reconciliation-runs/",
     "GET /api/v1/reconciliation-runs/{pk}/",

@@ -44,7 +44,12 @@ class TestMatrix:
         with_ids = {route for route, _ in routes.patterns() if "{" in route}
         books = {route for route in with_ids if "{pk}" in route}
         assert {route for _, route in OF_PAYMENTS} == with_ids - books
-        assert {route.split("/")[3] for route in books} == {"entries", "reconciliation-runs"}
+        assert {route.split("/")[3] for route in books} == {
+            "checkpoints",
+            "entries",
+            "periods",
+            "reconciliation-runs",
+        }
 
     @pytest.mark.parametrize(("method", "route"), OF_PAYMENTS)
     def test_hides_other_programs(
