@@ -11,6 +11,7 @@ from payments.admin import cells, forms, pages, scope
 from payments.admin.tables import Notice, Table
 from payments.models import Intervention, InterventionKind, Payout, Role, Signer, Wallet
 from payments.payout import feerate, intervene
+from payments.selectors import disbursements as selector
 from payments.services import interventions, reissues
 from payments.states import InterventionStatus, PayoutStatus
 
@@ -40,8 +41,7 @@ def of_payout(request: HttpRequest, payout: Payout) -> list[str]:
     is_open = payout.interventions.filter(status__in=intervene.OPEN).exists()
     if scope.holds(request, program_id, Role.TREASURER) and not is_open:
         found = [kind.value for kind in TITLES if payout.status in intervene.POSSIBLE[kind]]
-    is_void = payout.status == PayoutStatus.VOIDED and payout.disbursement_id is not None
-    if is_void and scope.holds(request, program_id, Role.OFFICER):
+    if reissues.has_candidates(payout) and scope.holds(request, program_id, Role.OFFICER):
         found.append("reissue")
     return found
 
@@ -55,6 +55,15 @@ def open_notices(payout: Payout) -> list[Notice]:
     return [
         Notice(f"Intervention {row.pk} {state} first.", cells.BUSY, f"{row.get_kind_display()} asked for")
     ]
+
+
+def reissue_notices(payout: Payout) -> list[Notice]:
+    """Say which lists pay its people instead."""
+    if payout.status != PayoutStatus.VOIDED:
+        return []
+    found = selector.standing_in(payout.pk)
+    text = ", ".join(f"list {number} ({count:,} payments)" for number, count in found)
+    return [Notice(f"In its place stands {text}.", cells.INFO, "Reissued")] if found else []
 
 
 def of_intervention(request: HttpRequest, row: Intervention) -> list[str]:
@@ -75,6 +84,10 @@ def _is_pending(payout: Payout, kind: str) -> bool:
 def ask(model_admin: Any, request: HttpRequest, payout: Payout, kind: str) -> HttpResponse:
     """Ask first for the rate where one is needed, then show the figures with the button that proposes them."""
     given = request.GET.get("rate", "")
+    is_open = payout.interventions.filter(status__in=intervene.OPEN).exists()
+    if request.method == "GET" and is_open:
+        # The payout's page says what is decided first.
+        return HttpResponseRedirect(cells.page_of(payout))
     if kind in (K.BUMP, K.CHILD) and not given:
         return _ask_rate(model_admin, request, payout, kind)
     try:
@@ -208,7 +221,7 @@ def comparison(shown: dict[str, Any]) -> Table:
         )
     ]
     rows.append(("Added fee", cells.EMPTY, cells.sat(shown.get("fee_added_sat"))))
-    rows.append(("Added coins", cells.EMPTY, cells.number(len(added))))
+    rows.append(("Added coins", cells.EMPTY, cells.number(len(added)) if added else "none"))
     return Table(title, ("Figure", "Before", "After"), rows)
 
 
@@ -225,6 +238,9 @@ def decide(model_admin: Any, request: HttpRequest, row: Intervention, verb: str)
     """Approve or reject what somebody else proposed, or withdraw what one proposed oneself."""
     by: Any = request.user
     is_approval = verb == "approve"
+    if request.method == "GET" and verb not in of_intervention(request, row):
+        # The intervention's page says whose turn it is.
+        return HttpResponseRedirect(cells.page_of(row))
     service = getattr(interventions, verb)
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:

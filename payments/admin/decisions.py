@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from payments.admin import cells, forms, home, pages
 from payments.admin.tables import Notice
 from payments.models import Disbursement
+from payments.selectors import disbursements as selector
 from payments.selectors import funds
 from payments.services import disbursements
 
@@ -131,12 +132,19 @@ def _ask(
     return pages.answer(model_admin, request, pages.Page(call=call, back=cells.page_of(row), **page))
 
 
+def stands_in_for(row: Disbursement) -> str:
+    """Say whose voided payments the list pays anew; nothing for a list that is no reissue."""
+    found = selector.stood_in_for(row.pk)
+    return ", ".join(f"{count:,} voided payments of list {number}" for number, count in found)
+
+
 def _totals(row: Disbursement) -> list[tuple[str, Any]]:
     return [
         ("Program", cells.join(str(row.program), cells.long(row.program.name))),
         ("Cycle", str(row.cycle)),
         ("Status", cells.status_of(row)),
         ("Payments", cells.number(row.payment_count)),
+        *([("Stands in for", reissued)] if (reissued := stands_in_for(row)) else []),
         ("Total", cells.sat(row.total_sat)),
         ("Network fees, at most", cells.sat(row.fee_reserved_sat)),
         ("Urgency", cells.urgency(row.is_urgent)),

@@ -135,6 +135,8 @@ class DisbursementAdmin(ProgramScopedAdmin):
             text = f"{obj.problem} The engine goes on by itself as soon as it can."
             found.append(Notice(text, cells.BAD, "The payment of this list waits"))
         found += manifest_pages.notices(obj)
+        if text := decisions.stands_in_for(obj):
+            found.append(Notice(f"It stands in for {text}.", cells.INFO, "Reissue"))
         if obj.status in NEXT:
             found.append(Notice(NEXT[DisbursementStatus(obj.status)], cells.INFO, "Next"))
         return found

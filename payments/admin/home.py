@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 
 from payments.admin import cells, scope
 from payments.admin.tables import Notice, Table
-from payments.models import Alarm, Disbursement, Intervention, Payout, Program, Role, Wallet
+from payments.models import Alarm, Disbursement, Intervention, Payout, Program, Role, SigningRequest, Wallet
+from payments.models.signing import RequestState
 from payments.selectors import interventions, node
-from payments.services import alarms
+from payments.services import alarms, signing
 from payments.states import DisbursementStatus, PayoutStatus
 
 SHOWN = 20
@@ -23,6 +24,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["tables"] = [
         _your_turn(request),
         *_asked(request),
+        *_to_sign(request),
         _stuck(request),
         _programs(request),
         _alarms(request),
@@ -144,6 +146,29 @@ def _asked(request: HttpRequest) -> list[Table]:
     headers = ("Intervention", "Program", "Asked for", "About", "By", "Reason")
     url = cells.list_of(Intervention, turn="mine")
     return [Table("Waits for your decision", headers, list(found), more_url=url)] if found else []
+
+
+def _to_sign(request: HttpRequest) -> list[Table]:
+    """List the signing requests that the user carries to signers and back, the next deadline first."""
+    carried = [number for number, held in scope.roles(request).items() if held & set(signing.CARRIERS)]
+    requests: QuerySet[Any] = SigningRequest.objects.filter(version__payout__wallet__program__in=carried)
+    rows: Any = requests.with_state()  # type: ignore[attr-defined]
+    rows = rows.filter(state__in=(RequestState.WAITING, RequestState.OVERDUE))
+    rows = rows.annotate(signed_count=Count("signatures")).select_related("version__payout__wallet__program")
+    rows = rows.defer("psbt", "version__raw", "version__unsigned_tx").order_by("deadline_at", "pk")
+    found = [
+        (
+            cells.link(row, f"Request {row.pk}"),
+            str(row.version.payout.wallet.program),
+            cells.link(row.version.payout, f"Payout {row.version.payout_id}"),
+            f"{row.signed_count} of {row.needed}",
+            cells.moment(row.deadline_at),
+        )
+        for row in rows[:SHOWN]
+    ]
+    headers = ("Request", "Program", "Payout", "Signed", "Deadline")
+    url = cells.list_of(SigningRequest)
+    return [Table("Waits for signers, through you", headers, list(found), more_url=url)] if found else []
 
 
 def _stuck(request: HttpRequest) -> Table:

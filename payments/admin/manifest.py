@@ -104,7 +104,13 @@ def download(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpR
 def sign(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
     """Take what the approver's key signed."""
 
-    def call(cleaned: dict[str, Any]) -> HttpResponse:
+    def call(cleaned: dict[str, Any]) -> HttpResponse | pages.Refusal:
+        signed, ours = cleaned["signed"]["manifest_sha256"], bytes(row.manifest_hash or b"")
+        if signed != ours:
+            text = (
+                f"This file signs another manifest, {signed.hex()}; the one of list {row.pk} is {ours.hex()}."
+            )
+            return pages.Refusal(text)
         manifests.sign(by=request.user, disbursement_id=row.pk, **cleaned["signed"])  # type: ignore[arg-type]
         messages.success(request, f"Your signature over the manifest of list {row.pk} is kept.")
         return HttpResponseRedirect(cells.page_of(row))
@@ -126,7 +132,8 @@ def sign(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRespo
             ],
             help_text=(
                 f"Download the manifest, sign it on your own machine with python -m payments.signer approve "
-                f"manifest-{row.pk}.txt --key approver.json --out signature.json, and bring the file that it wrote."
+                f"manifest-{row.pk}.txt --key approver.json --sha256 {cells.hexadecimal(row.manifest_hash)} "
+                "--out signature.json, and bring the file that it wrote."
             ),
         ),
     )
@@ -162,6 +169,13 @@ def key(model_admin: Any, request: HttpRequest) -> HttpResponse:
             call=call,
             submit="Register",
             back=cells.list_of(Disbursement),
+            notices=[
+                Notice(
+                    "Retire it under Disbursements before you register another.", cells.INFO, "You have a key"
+                )
+            ]
+            if has_key(request)
+            else [],
             tables=[table],
             help_text=(
                 "Make a key on your own machine with python -m payments.signer approver new --user "

@@ -223,7 +223,7 @@ class PaymentAdmin(ProgramScopedAdmin):
     @display(description="outpoint")
     def outpoint(self, payment: Payment) -> str:
         """The output that pays the person."""
-        if payment.payout is None:
+        if payment.payout is None or _is_given_up(payment):
             return cells.EMPTY
         txid = payment.payout.mined_txid or (payment.payout.current.txid if payment.payout.current else "")
         return cells.whole(f"{txid}:{payment.vout}")
@@ -242,7 +242,9 @@ class PaymentAdmin(ProgramScopedAdmin):
     @display(description="confirmations")
     def confirmations(self, payment: Payment) -> str:
         """How deep it is, by the blocks that were read."""
-        return cells.number(depth(payment.payout.mined_height if payment.payout else None))
+        if payment.payout is None or _is_given_up(payment):
+            return cells.number(0)
+        return cells.number(depth(payment.payout.mined_height))
 
 
 def depth(mined_height: int | None) -> int | None:
@@ -251,6 +253,12 @@ def depth(mined_height: int | None) -> int | None:
         return 0
     tip = Block.objects.filter(is_active=True).order_by("-height").values_list("height", flat=True).first()
     return None if tip is None else tip - mined_height + 1
+
+
+def _is_given_up(payment: Payment) -> bool:
+    """Tell whether the payout pays nobody any more: the output of that number is another one in a void."""
+    given_up = (PayoutStatus.VOIDING, PayoutStatus.VOIDED)
+    return payment.payout is not None and payment.payout.status in given_up
 
 
 def _held_by(payment: Payment) -> int | None:

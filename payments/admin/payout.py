@@ -97,7 +97,7 @@ class PayoutAdmin(ProgramScopedAdmin):
 
     def notices(self, request: HttpRequest, obj: Payout) -> list[Notice]:
         """Say why it waits, whether somebody must judge, and what is decided first."""
-        return _state(obj) + asks.open_notices(obj)
+        return _state(obj) + asks.open_notices(obj) + asks.reissue_notices(obj)
 
     def tables(self, request: HttpRequest, obj: Payout) -> list[Table]:
         """Show versions, inputs, the way to its payments, and the history."""

@@ -35,7 +35,7 @@ class ProgramAdmin(ProgramScopedAdmin):
     """Programs with their rules, wallet, funds and members."""
 
     program_path = "pk"
-    list_display = ("code", "full_name", "network", "wallet_state", "confirmations_settled", "made")
+    list_display = ("code", "full_name", "network", "wallet_state", "settled_after", "made")
     list_select_related = ("wallet", "created_by")
     search_fields = ("code",)
     search_help_text = "Search by code"
@@ -50,17 +50,17 @@ class ProgramAdmin(ProgramScopedAdmin):
             "Rules",
             {
                 "fields": (
-                    "target_blocks",
+                    "target",
                     "floor",
                     "fallback",
                     "ceiling",
                     "patience",
                     "share_ceiling",
                     "budget",
-                    "bump_after_blocks",
+                    "bump_after",
                     "bump_alone_limit",
-                    "confirmations_settled",
-                    "group_max_payments",
+                    "settled_after",
+                    "group_max",
                     "group_size",
                 )
             },
@@ -151,7 +151,8 @@ class ProgramAdmin(ProgramScopedAdmin):
                 role=cleaned["role"],
             )
             messages.success(
-                request, f"{cleaned['user']} is {cleaned['role']} of {cleaned['program'].code} now."
+                request,
+                f"{cleaned['user']} is {Role(cleaned['role']).label.lower()} of {cleaned['program'].code} now.",
             )
             return HttpResponseRedirect(cells.page_of(cleaned["program"]))
 
@@ -326,6 +327,26 @@ class ProgramAdmin(ProgramScopedAdmin):
     def signing_deadline(self, program: Program) -> str:
         """How long until an alarm."""
         return f"{program.signing_deadline_s / 3600:g} h"
+
+    @display(description="blocks that a fee should suffice for")
+    def target(self, program: Program) -> str:
+        """For how many blocks the node's estimate is asked."""
+        return cells.number(program.target_blocks)
+
+    @display(description="higher fee after, in blocks")
+    def bump_after(self, program: Program) -> str:
+        """When the engine bumps what waits."""
+        return cells.number(program.bump_after_blocks)
+
+    @display(description="confirmations until settled")
+    def settled_after(self, program: Program) -> str:
+        """How deep a payout must lie."""
+        return cells.number(program.confirmations_settled)
+
+    @display(description="payments in one tx, at most")
+    def group_max(self, program: Program) -> str:
+        """The largest group."""
+        return cells.number(program.group_max_payments)
 
     @display(description="size of one tx, at most")
     def group_size(self, program: Program) -> str:

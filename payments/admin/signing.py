@@ -174,6 +174,10 @@ class SigningRequestAdmin(ProgramScopedAdmin):
             )
             return [Notice(text, cells.BAD, "The deadline has passed")]
         if obj.state == RequestState.WAITING:
+            if obj.signed_count >= obj.needed:
+                return [
+                    Notice("The engine sends the tx within seconds.", cells.GOOD, "All signatures are here")
+                ]
             text = "Carry the PSBT or the bundle to each signer, and upload here what they return."
             return [Notice(text, cells.BUSY, "Waits for signers")]
         if obj.state == RequestState.SUPERSEDED:

@@ -32,7 +32,7 @@ class StopAdmin(ProgramScopedAdmin):
 
     noun = "Stop"
     list_display = ("number", "state", "reason_text", "thrower", "thrown", "lifter", "lifted")
-    when_empty = "The engine has never been stopped. A treasurer or auditor stops it with the button above."
+    when_empty = "The engine has never been stopped. A treasurer or an auditor has the button that stops it."
     actions_list = ("throw",)
     actions_detail = ("lift",)
     fieldsets = (
@@ -59,6 +59,9 @@ class StopAdmin(ProgramScopedAdmin):
     @action(description="Stop the engine", url_path="throw", icon="front_hand", variant=ActionVariant.DANGER)
     def throw(self, request: HttpRequest) -> HttpResponse:
         """Stop all sealing, signing and sending."""
+        if request.method == "GET" and not self.get_actions_list(request):
+            # The list says what is in force, and who stops the engine.
+            return HttpResponseRedirect(cells.list_of(Stop))
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             made = stops.throw(by=_user(request), reason=cleaned["note"])
@@ -81,6 +84,9 @@ class StopAdmin(ProgramScopedAdmin):
     def lift(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Let the engine go on."""
         row: Stop = self.get_row(request, object_id)
+        if request.method == "GET" and not self.get_actions_detail(request, object_id):
+            # The stop's page says who may lift it.
+            return HttpResponseRedirect(cells.page_of(row))
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             stops.lift(by=_user(request), stop_id=row.pk, reason=cleaned["note"])

@@ -85,4 +85,4 @@ class Disbursement(Tracked):
         ]
 
     def __str__(self) -> str:
-        return f"{self.program_id}/{self.pk}"
+        return f"List {self.pk}"

@@ -91,4 +91,4 @@ class Intervention(Tracked):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.pk}"
+        return f"Intervention {self.pk}"

@@ -255,7 +255,7 @@ def _require_enough(after: rbf.Replacement, parent: PayoutTx | None, feerate_sat
     size = after.vsize_vb + (parent.vsize_vb if parent else 0)
     least = -(-(after.least_sat + (parent.fee_sat if parent else 0)) * 1000 // size)
     raise BumpTooLow(
-        f"{feerate.text(feerate_sat_kvb)} is too low: to replace what is out there takes {after.least_sat} sat, "
+        f"{feerate.text(feerate_sat_kvb)} is too low: to replace what is out there takes {after.least_sat:,} sat, "
         f"{feerate.text(least)}.",
         feerate_sat_kvb=feerate_sat_kvb,
         least_feerate_sat_kvb=least,

@@ -56,10 +56,11 @@ class DearerThanApproved(Conflict):
 
 def require_possible(kind: str, payout: Payout) -> None:
     """Raise InterventionImpossible unless a payout in this state can be asked for it."""
+    *others, last = POSSIBLE[kind]
     if payout.status not in POSSIBLE[kind]:
         raise InterventionImpossible(
             f"Payout {payout.pk} is {payout.status}; a {InterventionKind(kind).label.lower()} needs one that is"
-            f" {' or '.join(POSSIBLE[kind])}.",
+            f" {', '.join(others)}{' or ' if others else ''}{last}.",
             kind=kind,
             status=payout.status,
             needed=list(POSSIBLE[kind]),

@@ -7,6 +7,7 @@ from django.db.models import Count, QuerySet, Sum
 
 from payments.models import Disbursement, Payment, Payout, StatusChange
 from payments.selectors import scope
+from payments.states import PaymentStatus
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,22 @@ def visible(user: Any) -> QuerySet[Disbursement]:
     """Return the lists of the user's programs, with everybody who did something."""
     rows = Disbursement.objects.filter(program_id__in=scope.programs(user))
     return rows.select_related("program", "cycle", "made_by", "approved_by", "released_by")
+
+
+def stood_in_for(disbursement_id: int) -> list[tuple[int, int]]:
+    """Return the lists whose voided payments this list pays anew, each with how many."""
+    rows = Payment.objects.filter(disbursement=disbursement_id, reissue_of__isnull=False)
+    counted = rows.values("reissue_of__disbursement_id").annotate(count=Count("pk"))
+    return list(
+        counted.order_by("reissue_of__disbursement_id").values_list("reissue_of__disbursement_id", "count")
+    )
+
+
+def standing_in(payout_id: int) -> list[tuple[int, int]]:
+    """Return the lists that pay a voided payout's payments anew, each with how many."""
+    rows = Payment.objects.filter(reissue_of__payout=payout_id).exclude(status=PaymentStatus.CANCELLED)
+    counted = rows.values("disbursement_id").annotate(count=Count("pk"))
+    return list(counted.order_by("disbursement_id").values_list("disbursement_id", "count"))
 
 
 def get(user: Any, disbursement_id: int) -> Disbursement:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from django.db.models import F, OuterRef, QuerySet, Subquery
+from django.db.models import Case, F, OuterRef, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
 from payments.models import Enrollment, Payment, Payout, PayoutTx, Reservation
 from payments.selectors import node, scope
-from payments.states import PaymentStatus
+from payments.states import PaymentStatus, PayoutStatus
 
 _PAYMENT = (
     "id",
@@ -20,7 +20,7 @@ _PAYMENT = (
     "payout_id",
     "payout_status",
     "txid",
-    "vout",
+    "paying_vout",
     "reissue_of_id",
     "reissued_by_id",
     "block_hash",
@@ -51,7 +51,10 @@ _PAYOUT = (
 
 
 def payments(user: Any) -> QuerySet[Any]:
-    """Return a dict for each payment of the user's programs, its payout's state included."""
+    """Return a dict for each payment of the user's programs, its payout's state included.
+
+    A payout that is given up pays nobody: its void has another output there, so its payments have no tx and no block.
+    """
     enrolled = Enrollment.objects.filter(
         beneficiary_id=OuterRef("beneficiary_id"), program_id=OuterRef("disbursement__program_id")
     )
@@ -60,12 +63,21 @@ def payments(user: Any) -> QuerySet[Any]:
         reference=Subquery(enrolled.values("reference")[:1]),
         payout_status=F("payout__status"),
         reissued_by_id=Subquery(reissues.values("pk")[:1]),
-        txid=Coalesce("payout__mined_txid", "payout__current__txid"),
-        block_hash=F("payout__mined_block_hash"),
-        block_height=F("payout__mined_height"),
-        confirmations=Coalesce(Subquery(node.tip_height()) - F("payout__mined_height") + 1, 0),
+        txid=_unless_given_up(Coalesce("payout__mined_txid", "payout__current__txid")),
+        paying_vout=_unless_given_up(F("vout")),
+        block_hash=_unless_given_up(F("payout__mined_block_hash")),
+        block_height=_unless_given_up(F("payout__mined_height")),
+        confirmations=Coalesce(
+            _unless_given_up(Subquery(node.tip_height()) - F("payout__mined_height") + 1), 0
+        ),
     )
     return rows.values(*_PAYMENT)
+
+
+def _unless_given_up(value: Any) -> Case:
+    return Case(
+        When(payout__status__in=(PayoutStatus.VOIDING, PayoutStatus.VOIDED), then=None), default=value
+    )
 
 
 def payouts(user: Any) -> QuerySet[Any]:

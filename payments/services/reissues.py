@@ -78,6 +78,16 @@ def of_list(*, by: User, disbursement_id: int) -> Disbursement:
     return _create(by, found, "disbursement_id", found.pk)
 
 
+def has_candidates(payout: Payout) -> bool:
+    """Say whether the payout is void and has payments that nothing stands in for."""
+    if payout.status != PayoutStatus.VOIDED:
+        return False
+    with connection.cursor() as cursor:
+        candidates = CANDIDATES.format(source="p.payout_id = %s")
+        cursor.execute(f"SELECT EXISTS (SELECT {candidates})", [payout.pk])
+        return bool(cursor.fetchone()[0])
+
+
 def require_final(lines: QuerySet[Payment]) -> None:
     """Raise VoidNotFinal when a payout that these lines reissue may confirm again, after a deep reorganization."""
     undone = lines.filter(reissue_of__isnull=False).exclude(reissue_of__payout__status=PayoutStatus.VOIDED)

@@ -98,7 +98,10 @@ def _key_show(args: argparse.Namespace, console: Console) -> None:
 
 
 def _descriptor(args: argparse.Namespace, console: Console) -> None:
-    console.print(descriptor.compose(args.key, args.needed), soft_wrap=True)
+    text = descriptor.compose(args.key, args.needed)
+    # A program is made with what this prints, long before a signer would refuse the wallet.
+    config.require_overlap(descriptor.parse(text))
+    console.print(text, soft_wrap=True)
 
 
 def _devices(args: argparse.Namespace, console: Console) -> None:

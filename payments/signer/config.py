@@ -87,7 +87,7 @@ def parse(content: dict[str, Any], home: Path) -> Config:
     top = _table(content, "the file", _KEYS)
     network = require_test_network(top["network"])
     found = descriptor.parse(top["descriptor"])
-    _require_overlap(found)
+    require_overlap(found)
     key = _table(top["key"], "key", {"fingerprint": str, "path": str}, {"file": str})
     approvers, needed = _approvers(top["approvers"])
     return Config(
@@ -111,7 +111,7 @@ def require_test_network(network: str) -> str:
     return network
 
 
-def _require_overlap(found: Descriptor) -> None:
+def require_overlap(found: Descriptor) -> None:
     """Refuse a wallet where two groups of signers who share nobody suffice: no memory would know of both."""
     if 2 * found.needed <= len(found.keys):
         raise Unreadable(

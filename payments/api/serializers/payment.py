@@ -28,7 +28,7 @@ class PaymentOut(serializers.Serializer[Any]):
     payout_id = serializers.IntegerField(allow_null=True)
     payout_status = serializers.ChoiceField(choices=PayoutStatus.choices, allow_null=True)
     txid = serializers.CharField(allow_null=True)
-    vout = serializers.IntegerField(allow_null=True)
+    vout = serializers.IntegerField(source="paying_vout", allow_null=True)
     reissue_of_id = serializers.IntegerField(allow_null=True)
     reissued_by_id = serializers.IntegerField(allow_null=True)
     block_hash = serializers.CharField(allow_null=True)

@@ -88,6 +88,18 @@ class TestRead:
         history = client.get(page.replace("/change/", "/history/"))
         assert (history.status_code, history["Location"]) == (302, reverse("admin:index"))
 
+    def test_answers_what_is_not_there_with_a_page_that_leads_back(
+        self, furnished: dict[str, Any], officer: User, browser: Browser
+    ) -> None:
+        nobody = browser(factories.make_user("nobody"))
+        for answer, status in (
+            (browser(officer).get("/admin/payments/payout/999999/void/"), 404),
+            (nobody.get(list_url("payout")), 403),
+        ):
+            assert answer.status_code == status
+            assert 'name="viewport"' in answer.content.decode()
+            assert 'href="/admin/"' in answer.content.decode()
+
     @pytest.mark.parametrize("name", [*OWNED, *SHARED])
     def test_shows_nothing_to_staff_without_a_program(
         self, name: str, furnished: dict[str, Any], browser: Browser

@@ -180,6 +180,27 @@ class TestButtons:
         asked.refresh_from_db()
         assert asked.status == "withdrawn"
 
+    def test_of_a_decision_lead_back_who_may_not_press_them(
+        self, furnished: dict[str, Any], program: Program, browser: Browser, officer: User
+    ) -> None:
+        row = furnished["intervention"]
+        dalia = factories.make_member(program, "treasurer", "dalia")
+        Intervention.objects.filter(pk=row.pk).update(status="proposed", proposed_by=dalia)
+        for verb in ("approve", "reject"):
+            assert browser(officer).get(page(row, verb))["Location"] == page(row)
+            assert browser(dalia).get(page(row, verb))["Location"] == page(row)
+            second = browser(factories.make_member(program, "treasurer", f"second-{verb}"))
+            assert second.get(page(row, verb)).status_code == 200
+
+    def test_lead_back_while_something_is_asked_already(
+        self, furnished: dict[str, Any], program: Program, browser: Browser
+    ) -> None:
+        payout, row = furnished["payout"], furnished["intervention"]
+        Intervention.objects.filter(pk=row.pk).update(status="proposed", payout=payout)
+        client = browser(factories.make_member(program, "treasurer", "dalia"))
+        assert client.get(page(payout, "bump"))["Location"] == page(payout)
+        assert f"Intervention {row.pk} is to be decided first." in client.get(page(payout)).content.decode()
+
     def test_reissues_what_is_void(self, furnished: dict[str, Any], officer: User, browser: Browser) -> None:
         payout = furnished["payout"]
         client = browser(officer)
@@ -192,6 +213,13 @@ class TestButtons:
         new = Payment.objects.filter(disbursement=made).order_by("line")[0]
         old = Payment.objects.get(pk=new.reissue_of_id)
         assert (made.status, made.payment_count) == ("draft", 2)
+        text = f"It stands in for 2 voided payments of list {payout.disbursement_id}."
+        assert text in client.get(page(made)).content.decode()
+        asked = client.get(page(made, "submit")).context["page"].facts
+        assert dict(asked)["Stands in for"] == f"2 voided payments of list {payout.disbursement_id}"
+        shown = client.get(page(payout)).content.decode()
+        assert f"In its place stands list {made.pk} (2 payments)." in shown
+        assert page(payout, "reissue") not in shown
         assert f"stands in for payment {old.pk}" in client.get(page(new)).content.decode()
         assert f"reissued as payment {new.pk}" in client.get(page(old)).content.decode()
         again = client.post(page(payout, "reissue"))

@@ -111,6 +111,16 @@ class TestManifest:
         assert says in answer.content.decode()
         assert ManifestSignature.objects.count() == 0
 
+    def test_says_that_the_file_is_of_another_list(
+        self, approved: Disbursement, approver: User, browser: Browser
+    ) -> None:
+        given = approvals.signature(approved, approver) | {"manifest_sha256": b"\x07" * 32}
+        address = url("sign_manifest", approved.pk)
+        answer = browser(approver).post(address, {"signed": signature_file(given)})
+        assert answer.status_code == 422
+        assert f"This file signs another manifest, {'07' * 32}" in answer.content.decode()
+        assert ManifestSignature.objects.count() == 0
+
     def test_shows_the_services_refusal(
         self, approved: Disbursement, approver: User, browser: Browser
     ) -> None:
@@ -130,6 +140,12 @@ class TestManifest:
 
 
 class TestKey:
+    def test_says_that_one_is_registered_already(self, approver: User, browser: Browser) -> None:
+        client = browser(approver)
+        assert "You have a key" not in client.get(url("approver_key")).content.decode()
+        approver_keys.register(by=approver, **approvals.registration(approver))
+        assert "You have a key" in client.get(url("approver_key")).content.decode()
+
     def test_is_registered_and_retired(self, approver: User, browser: Browser) -> None:
         client = browser(approver)
         given = {name: value.hex() for name, value in approvals.registration(approver).items()}

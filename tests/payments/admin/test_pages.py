@@ -13,7 +13,17 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from payments.models import Beneficiary, Disbursement, Enrollment, NodeStatus, Payment, Program
+from payments.models import (
+    Beneficiary,
+    Disbursement,
+    Enrollment,
+    NodeStatus,
+    Payment,
+    Payout,
+    PayoutTx,
+    Program,
+    SigningRequest,
+)
 from payments.onchain import address
 from payments.onchain.network import Network
 from tests import factories
@@ -281,6 +291,31 @@ class TestHome:
             tables = browser(user).get(reverse("admin:index")).context["tables"]
             assert [row[2] for row in tables[0].rows] == [f"{period} pension"]
         assert browser(approver).get(reverse("admin:index")).context["tables"][0].rows == []
+
+    def test_says_what_waits_to_be_carried_to_signers(
+        self, furnished: dict[str, Any], program: Program, officer: User, browser: Browser
+    ) -> None:
+        payout = furnished["payout"]
+        version = PayoutTx.objects.create(
+            payout=payout,
+            txid="ab" * 32,
+            unsigned_tx=b"\x03",
+            fee_sat=2_468,
+            fee_added_sat=1_234,
+            change_sat=0,
+            vsize_vb=617,
+            feerate_sat_kvb=4_000,
+        )
+        Payout.objects.filter(pk=payout.pk).update(status="committed", current=version)
+        row = SigningRequest.objects.create(
+            version=version, psbt="x", needed=1, deadline_at=timezone.now() + timedelta(hours=1)
+        )
+        title = "Waits for signers, through you"
+        carrier = browser(factories.make_member(program, "signer"))
+        (table,) = [t for t in carrier.get(reverse("admin:index")).context["tables"] if t.title == title]
+        assert len(table.rows) == 1
+        assert f"Request {row.pk}" in table.rows[0][0]
+        assert title not in [t.title for t in browser(officer).get(reverse("admin:index")).context["tables"]]
 
     @pytest.mark.parametrize(
         ("state", "title"),

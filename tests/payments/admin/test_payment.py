@@ -54,6 +54,20 @@ class TestHold:
         assert status(payment) == "pending"
 
 
+class TestOutpoint:
+    @pytest.mark.parametrize(
+        ("payout_status", "is_shown"), [("sent", True), ("voiding", False), ("voided", False)]
+    )
+    def test_is_not_that_of_the_tx_which_takes_the_coin_back(
+        self, payment: Payment, officer: User, browser: Browser, payout_status: str, is_shown: bool
+    ) -> None:
+        payout = scenes.make_payout(payment.disbursement, [payment], status=payout_status)
+        assert payout.current is not None
+        payment.refresh_from_db()
+        shown = browser(officer).get(page(payment)).content.decode()
+        assert (f"{payout.current.txid}:{payment.vout}" in shown) == is_shown
+
+
 class TestResume:
     def test_needs_a_second_person(
         self, payment: Payment, officer: User, approver: User, browser: Browser

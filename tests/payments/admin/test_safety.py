@@ -70,6 +70,15 @@ class TestStop:
         assert "needs the role of treasurer or auditor" in refused.content.decode()
         assert not Stop.objects.exists()
 
+    def test_leads_back_who_may_not_press_the_button(
+        self, officer: User, treasurer: User, browser: Browser
+    ) -> None:
+        assert browser(officer).get(THROW)["Location"] == STOPS
+        stop = stops.throw(by=treasurer, reason="Look first.")
+        for user in (officer, treasurer):
+            assert browser(user).get(THROW)["Location"] == STOPS
+            assert browser(user).get(page(stop, "lift"))["Location"] == page(stop)
+
     def test_needs_a_reason(self, treasurer: User, browser: Browser) -> None:
         assert browser(treasurer).post(THROW, {"note": ""}).status_code == 422
         assert not Stop.objects.exists()

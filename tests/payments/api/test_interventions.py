@@ -160,6 +160,24 @@ class TestDecide:
 
 
 @pytest.mark.django_db
+class TestGivenUp:
+    @pytest.mark.parametrize("payout_status", ["voiding", "voided"])
+    def test_payout_pays_nobody_with_the_tx_that_takes_its_coin_back(
+        self, api: Api, furnished: dict[str, Any], officer: User, payout_status: str
+    ) -> None:
+        payout: Payout = furnished["payout"]
+        row = Payment.objects.filter(payout=payout).order_by("pk")[0]
+        before = expect.ok(api(officer).get(f"/api/v1/payments/{row.pk}/"))
+        assert (before["txid"], before["vout"]) == (payout.current.txid, row.vout)
+        Payout.objects.filter(pk=payout.pk).update(
+            status=payout_status, mined_txid=payout.current.txid, mined_block_hash="ab" * 32, mined_height=1
+        )
+        shown = expect.ok(api(officer).get(f"/api/v1/payments/{row.pk}/"))
+        found = [shown[name] for name in ("txid", "vout", "block_hash", "block_height", "confirmations")]
+        assert (shown["payout_status"], found) == (payout_status, [None, None, None, None, 0])
+
+
+@pytest.mark.django_db
 class TestReissue:
     @pytest.fixture
     def payout(self, furnished: dict[str, Any]) -> Payout:
