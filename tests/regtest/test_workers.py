@@ -37,6 +37,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with Stack(state, fresh=True, durable=False, outside=outside) as running:
         running.start_services()
         running.migrate()
+        play(running, "open_program()")
         running.start_beat()
         yield running
 
@@ -45,6 +46,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def miner(stack: Stack) -> Miner:
     """Who makes blocks."""
     return Miner(stack.environment()["GOVPAY_NODE_URL"])
+
+
+def play(stack: Stack, words: str) -> None:
+    """Have something done on the stage, in a process of its own with the stack's settings."""
+    stack.manage("shell", "-c", f"from tests.regtest import stage; stage.{words}", owner=True)
 
 
 def wait_for(what: str, condition: Callable[[], bool], timeout_s: float = 60) -> None:
@@ -117,7 +123,7 @@ class TestMatrix:
         if point == "K13":
             miner.mine(1)
         elif point in ("K14", "K15", "K16"):
-            stack.manage("shell", "-c", "from tests.regtest import stage; stage.bump()", owner=True)
+            play(stack, "bump()")
         wait_for(f"a worker's arrival at {point}", lambda: marker.exists() and bool(marker.read_text()))
         child = int(marker.read_text())
         if blow == "flushall":
@@ -170,7 +176,7 @@ def wait_for_a_sweep(stack: Stack, timeout_s: float = 30) -> None:
 
 def release(stack: Stack, period: str) -> None:
     """Release a list of 30 people in three payouts."""
-    stack.manage("shell", "-c", f"from tests.regtest import stage; stage.release({period!r})", owner=True)
+    play(stack, f"release({period!r})")
 
 
 class TestBroker:
