@@ -36,6 +36,8 @@ def register(*, by: User, public_key: bytes, proof: bytes) -> ApproverKey:
     The same registration again changes nothing. Raises RoleMissing, ProofRefused, KeyActive, KeyTaken.
     """
     _require_approver(by)
+    if manifest.is_weak(public_key):
+        raise ProofRefused("Anybody can sign for this key; make one with `approver new`.")
     if not manifest.is_signed(public_key, proof, manifest.possession_message(by.get_username(), public_key)):
         raise ProofRefused(
             "The proof is not a signature by this key over your user name; make it with `approver new --user "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from payments.signer import bundle, descriptor
+from payments.signer import bundle, descriptor, manifest
 from payments.signer.descriptor import Descriptor, Key
 from payments.signer.refusal import Refusal, Unreadable
 
@@ -137,6 +137,8 @@ def _approvers(value: dict[str, Any]) -> tuple[dict[bytes, str], int]:
             raise Unreadable(
                 "config_value", f"approvers.keys.{name} is not a public key: 64 characters of hex."
             )
+        if manifest.is_weak(bytes.fromhex(public_key)):
+            raise Unreadable("config_value", f"approvers.keys.{name} is a key that anybody can sign for.")
         found[bytes.fromhex(public_key)] = name
     if len(found) != len(table["keys"]):
         raise Unreadable("config_value", "Two approvers have one public key.")

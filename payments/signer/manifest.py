@@ -33,6 +33,8 @@ FORMAT = "govpay-manifest-1"
 # Each signature says what it is for, so that none can be shown as one of another kind.
 SIGNATURE_CONTEXT = b"govpay manifest signature 1\n"
 POSSESSION_CONTEXT = b"govpay approver key 1\n"
+# The neutral point and the number zero.
+_EMPTY_SIGNATURE = b"\x01" + bytes(63)
 MAX_LINE_BYTES = 200
 MAX_LINES = 1_000_000
 MAX_SAT = 21_000_000 * 100_000_000
@@ -182,6 +184,14 @@ def is_signed(public_key: bytes, signature: bytes, message: bytes) -> bool:
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def is_weak(public_key: bytes) -> bool:
+    """Tell whether anybody can sign for this key: one of the few points of small order, by accident or on purpose.
+
+    Under such a key the empty signature is valid for one message in eight at least, and under a true key for none.
+    """
+    return any(is_signed(public_key, _EMPTY_SIGNATURE, bytes([number])) for number in range(256))
 
 
 def _hashed(lines: Iterable[bytes], digest: "hashlib._Hash") -> Iterator[str]:

@@ -15,6 +15,7 @@ from payments.services import approver_keys, disbursements, manifest, manifests
 from payments.signer import manifest as form
 from payments.states import DisbursementStatus
 from tests import approvals, factories, signers
+from tests.payments.signer.test_manifest import WEAK_KEYS
 
 pytestmark = pytest.mark.django_db
 
@@ -72,6 +73,12 @@ class TestRegister:
     def test_refuses_a_wrong_proof(self, approver: User, change: dict[str, bytes]) -> None:
         given = approvals.registration(approver) | change
         assert code_of(approver_keys.register, by=approver, **given) == "proof_refused"
+
+    @pytest.mark.parametrize("number", range(len(WEAK_KEYS)))
+    def test_refuses_a_key_that_anybody_can_sign_for(self, approver: User, number: int) -> None:
+        """Of small order: its empty signature proves possession to nobody, and would approve any list."""
+        weak = {"public_key": WEAK_KEYS[number], "proof": b"\x01" + bytes(63)}
+        assert code_of(approver_keys.register, by=approver, **weak) == "proof_refused"
 
     def test_refuses_who_approves_nothing(self, officer: User, outsider: User) -> None:
         for user in (officer, outsider):

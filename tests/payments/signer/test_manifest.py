@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from payments.signer import manifest
 from payments.signer.manifest import Header, Line
 from payments.signer.refusal import Unreadable
+from tests.payments.signer import scene
 
 TEXT = (
     "govpay-manifest-1\nnetwork|regtest\nprogram|PENSIONS\ndisbursement|12\nperiod|2026-11\npurpose|pension\n"
@@ -141,7 +142,28 @@ def _long(count: int) -> Iterator[bytes]:
     )
 
 
+# The points of small order in their canonical form: of order 1, 2, 4 (twice) and 8 (four times).
+WEAK_KEYS = [
+    b"\x01" + bytes(31),
+    b"\xec" + b"\xff" * 30 + b"\x7f",
+    bytes(32),
+    bytes(31) + b"\x80",
+    bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+    bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa"),
+    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+    bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85"),
+]
+
+
 class TestSignature:
+    @pytest.mark.parametrize("key", WEAK_KEYS)
+    def test_of_a_key_of_small_order_is_anybodys(self, key: bytes) -> None:
+        assert manifest.is_weak(key)
+
+    def test_of_any_other_key_is_its_owners(self) -> None:
+        assert not any(manifest.is_weak(scene.public(key)) for key in scene.APPROVERS)
+        assert not manifest.is_weak(b"no key")
+
     def test_is_valid_for_its_key_text_and_purpose_only(self) -> None:
         key, other = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
         public_key = _public(key)

@@ -145,6 +145,12 @@ class TestSetUp:
         host.init(host.run("descriptor", "--needed", "2", *shown).strip())
         assert "needs_previous_txs = true" in (host.home / "config.toml").read_text()
 
+    def test_trusts_no_approver_for_whom_anybody_can_sign(self, host: Host) -> None:
+        host.import_key(WORDS[0])
+        with pytest.raises(AssertionError, match="is a key that anybody can sign for"):
+            host.init(SINGLE.text, "--approver", f"bruno={'01' + '00' * 31}")
+        assert not (host.home / "store.sqlite").exists()
+
     def test_refuses_a_signer_who_would_count_twice(self, host: Host) -> None:
         one, other = (scene.origin(WORDS[0], path) for path in (keys.MULTISIG_PATH, keys.SINGLE_PATH))
         err = host.run("descriptor", "--needed", "2", one, other, code=3)
