@@ -73,8 +73,8 @@ class Machine(RuleBasedStateMachine):
 
     people: list[User]
 
-    @initialize()
-    def start(self) -> None:
+    @initialize(stage=st.integers(0, 2))
+    def start(self, stage: int) -> None:
         self.number = next(numbers)
         self.base = NOBODYS + self.number * timedelta(days=30)
         self.codes = chart.program_accounts(self.number)
@@ -84,6 +84,12 @@ class Machine(RuleBasedStateMachine):
         self.seen: list[tuple[datetime, dict[str, int]]] = []
         for _ in range(3):
             self.open_period(4)
+        # Most examples begin where it matters: with a period that is sealed, and the next one closing.
+        if stage:
+            self.close(0)
+            self.seal_or_reopen(1, True)
+        if stage == 2:
+            self.close(0)
 
     # What the model says.
 
@@ -159,6 +165,17 @@ class Machine(RuleBasedStateMachine):
                 self.write(key, lines, at, keeps=True)
         else:
             self.write(key, lines, at, keeps=keeps)
+
+    @precondition(lambda self: any(month.status == "closing" for month in self.months))
+    @rule(amount=amounts)
+    def correct(self, amount: int) -> None:
+        month = next(month for month in self.months if month.status == "closing")
+        lines = [Line(self.codes.transfers, amount), Line(self.codes.payable, -amount)]
+        self.write(f"{self.number}:{len(self.entries)}", lines, month.ends - HOUR, keeps=True)
+        other = next(person for person in self.people if person != month.closed_by)
+        digest = periods.figures(selectors.get_period(month.name)).digest
+        with pytest.raises(periods.PeriodChanged):
+            periods.seal(by=other, name=month.name, digest=digest)
 
     @rule(amounts=st.lists(amounts, min_size=2, max_size=5), hour=hours)
     def post_batch(self, amounts: list[int], hour: int) -> None:
