@@ -25,6 +25,19 @@ with Stack(Path(sys.argv[1]), durable=False) as stack:
     time.sleep(300)
 """
 
+# Posts an entry as the application, and says who the sealer is to the database.
+POSTING = """
+from django.db import connections
+from django.utils import timezone
+from ledger import books, chart, events
+chart.open_program(1)
+books.post([events.commitment(program_id=1, disbursement_id=1, amount_sat=5, effective_at=timezone.now(), actor="a",
+    approver="b")])
+with connections["sealer"].cursor() as cursor:
+    cursor.execute("SELECT current_user")
+    print(cursor.fetchone()[0])
+"""
+
 
 def make_stack(state_dir: Path, outside: dict[str, str] | None = None, *, fresh: bool = False) -> Stack:
     environment = services.outside_environment() | (outside or {})
@@ -103,6 +116,15 @@ class TestStack:
         with make_stack(state_dir, outside) as stack:
             assert stack.environment()["DATABASE_URL"] == outside["DATABASE_URL"]
             assert stack.environment(owner=True)["DATABASE_URL"] == owner
+
+    def test_seals_the_books_as_a_role_of_its_own(self, state_dir: Path) -> None:
+        with make_stack(state_dir) as stack:
+            stack.start_services()
+            stack.migrate()
+            assert stack.manage("shell", "--no-imports", "-c", POSTING).splitlines()[-1] == "govpay_sealer"
+            origin, size = stack.manage("seal_books").splitlines()[:2]
+            assert (origin, size) == ("govpay/regtest", "1")
+            assert stack.manage("verify_seals") == "1 entries, 1 seals, 1 checkpoints: 0 differences.\n"
 
     def test_refuses_to_stand_in_for_another_network(self, state_dir: Path) -> None:
         with (
