@@ -115,7 +115,8 @@ DATABASES = {"default": env.read.db("DATABASE_URL", engine="django.db.backends.p
 DATABASES["default"]["CONN_MAX_AGE"] = 600
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # Both ends notice within half a minute that the other is gone: a session that a dead network keeps open would keep
-# the follower's lock and row locks too. What DATABASE_URL says itself comes first.
+# the follower's lock and row locks too. A process that is frozen inside a database transaction answers for the dead all
+# the same: what it holds is taken from it after two minutes. What DATABASE_URL says itself comes first.
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -124,7 +125,7 @@ DATABASES["default"]["OPTIONS"] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
     "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
-    " -c tcp_user_timeout=30000 -c idle_in_transaction_session_timeout=300000",
+    " -c tcp_user_timeout=30000 -c idle_in_transaction_session_timeout=120000",
 } | DATABASES["default"].get("OPTIONS", {})
 # Whoever seals may add to the seals, and the application may not: a role, and so a connection, of its own.
 if "GOVPAY_SEALER_DATABASE_URL" in os.environ:

@@ -41,6 +41,10 @@ def run(state: Path, *, seed: int, seconds: float, every_s: float) -> bool:
         import django
 
         django.setup()
+        from django.db import connection
+
+        # A stopped worker may hold the wallet's row: people come back later, as they do when the web process gives up.
+        connection.settings_dict["OPTIONS"]["options"] += " -c lock_timeout=3000"
         from tests.chaos.people import Ministry
         from tests.chaos.run import Run
 

@@ -69,6 +69,25 @@ class TestLockTimeout:
         ministry.judge(exactly=True)
 
 
+class TestFrozenSession:
+    def test_in_a_database_transaction_loses_the_wallet_and_the_others_pay(self, ministry: Ministry) -> None:
+        """A worker that is stopped there would hold up workers and officers of its program for ever."""
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW idle_in_transaction_session_timeout")
+            assert cursor.fetchone() == ("2min",)
+        made = ministry.release([40_000])
+        with another_session() as frozen:
+            frozen.execute("SET idle_in_transaction_session_timeout = '300ms'")
+            frozen.commit()
+            frozen.execute("SELECT FROM payments_wallet FOR UPDATE")
+            (payout,) = ministry.pay(made)
+            assert payout.status == PayoutStatus.SENT
+            with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+                frozen.execute("SELECT 1")
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+
+
 class TestOnlyOne:
     def test_follows_while_another_session_has_the_lock_and_it_ends_with_the_session(
         self, ministry: Ministry
