@@ -429,10 +429,11 @@ class TestTrialBalance:
 @pytest.mark.usefixtures("opened")
 class TestOpenAccounts:
     def test_leaves_those_that_exist_as_they_are(self) -> None:
+        elements = Account.objects.get(code=CODES.hot_wallet).elements
         books.open_accounts(
             SCOPE,
             [
-                books.NewAccount(CODES.hot_wallet, "Another name", AccountKind.ASSET),
+                books.NewAccount(CODES.hot_wallet, "Another name", AccountKind.ASSET, elements=elements),
                 books.NewAccount("Assets:New", "New", AccountKind.ASSET),
             ],
         )
@@ -441,6 +442,12 @@ class TestOpenAccounts:
         assert len(found) == 7
         assert tuple(found[CODES.hot_wallet].values()) == ("Funding wallet", "asset", SCOPE, "BTC", 8)
         assert tuple(found["Assets:New"].values()) == ("New", "asset", SCOPE, "BTC", 8)
+
+    def test_refuses_to_classify_anew(self) -> None:
+        anew = books.NewAccount(CODES.hot_wallet, "Funding wallet", AccountKind.ASSET)
+        assert anew.elements != Account.objects.get(code=CODES.hot_wallet).elements
+        with pytest.raises(books.AccountTaken):
+            books.open_accounts(SCOPE, [anew])
 
     def test_refuses_the_account_of_another_scope(self) -> None:
         before = list(Account.objects.order_by("pk").values())

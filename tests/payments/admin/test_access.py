@@ -31,6 +31,7 @@ WITHOUT_PAGES = {
     "changeoutput",
     "installation",
     "alarmdelivery",
+    "anchorproof",
     "approverkey",
     "manifestsignature",
     "partialsignature",
