@@ -36,7 +36,7 @@ class TestSeal:
         payload, salt = bytes(found.payload.payload), bytes(found.salt.salt)
         assert leaf.digest(salt, payload) == bytes(found.hash)
         assert canonical.version_of(payload) == canonical.NEWEST
-        assert payload.count(b'["Expenses:Transfers:P7",["","","","",""],"BTC",8,"settled","1') == 3
+        assert payload.count(b'["Expenses:Transfers:P7",["","","272","",""],"BTC",8,"settled","1') == 3
         assert b'"memo":"About a"' in payload
 
     def test_in_many_small_seals_gives_the_same_tree(self, monkeypatch: pytest.MonkeyPatch) -> None:
