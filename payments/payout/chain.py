@@ -3,7 +3,7 @@
 from payments.models import Payout, PayoutTx, PayoutTxKind, Reservation, Signer, Wallet
 from payments.onchain import node, psbt, tx
 from payments.onchain.send import SendOutcome
-from payments.payout import claim, core, examine, guard, signing, versions, wallets
+from payments.payout import claim, core, examine, guard, signing, versions, wallets, words
 
 FEERATE_TOLERANCE = 2
 
@@ -14,21 +14,21 @@ class NodeChain:
     def __init__(self, client: node.Node) -> None:
         self.client = client
 
-    def check_coins(self, payout_id: int) -> core.CoinsThere | core.CoinGone:
+    def check_coins(self, payout_id: int) -> words.CoinsThere | words.CoinGone:
         """Ask for every reserved outpoint; a node that does not know one at all answers the same as for a spent one."""
         reserved = _reserved(payout_id)
         found = self.client.utxos(reserved, include_mempool=True)
         gone = [str(outpoint) for outpoint, output in zip(reserved, found, strict=True) if output is None]
         # Its own tx may be out there already, if this database is of an older day: then it goes on, never back.
         if gone and PayoutTx.objects.filter(payout_id=payout_id, txid=self.spender(payout_id)).exists():
-            return core.CoinsThere()
-        return core.CoinGone(gone[0]) if gone else core.CoinsThere()
+            return words.CoinsThere()
+        return words.CoinGone(gone[0]) if gone else words.CoinsThere()
 
-    def examine(self, payout_id: int) -> core.Acceptable | core.CoinGone | core.Poisoned:
+    def examine(self, payout_id: int) -> words.Acceptable | words.CoinGone | words.Poisoned:
         """Ask whether the node would take the tx, were it signed."""
         return examine.examine(PayoutTx.objects.get(payout_id=payout_id), self.client)
 
-    def claim(self, payout_id: int) -> core.Claimed:
+    def claim(self, payout_id: int) -> words.Claimed:
         """Note with the wallet's node that this installation hands the payout to a signer; raise guard.WalletHalted.
 
         What the node shows afterwards is looked at again: of two installations that claim at once, one sees the other.
@@ -40,9 +40,9 @@ class NodeChain:
             wallets.require_keys(wallet, _scripts(payout_id), self.client)
         claim.take(payout_id, self.client)
         guard.check_claims(wallet, self.client)
-        return core.Claimed()
+        return words.Claimed()
 
-    def sign(self, payout_id: int) -> core.Signed | core.SignerWaits | core.SignerContradicts:
+    def sign(self, payout_id: int) -> words.Signed | words.SignerWaits | words.SignerContradicts:
         """Have the node's wallet sign, or gather what signers elsewhere returned; accept only what was sealed."""
         payout = Payout.objects.select_related("wallet", "current").get(pk=payout_id)
         if payout.wallet.signer == Signer.PSBT:
@@ -58,18 +58,18 @@ class NodeChain:
             try:
                 wallets.require_keys(payout.wallet, _scripts(payout_id), self.client)
             except wallets.KeysMissing as error:
-                return core.SignerWaits(error.message, core.SIGN_RETRY_S)
+                return words.SignerWaits(error.message, core.SIGN_RETRY_S)
             reply = of_wallet.sign_psbt(unsigned_psbt)
         if not reply.is_complete or reply.raw is None:
             reason = "The wallet did not sign every input; does it hold all of its keys?"
-            return core.SignerWaits(reason, core.SIGN_RETRY_S)
+            return words.SignerWaits(reason, core.SIGN_RETRY_S)
         try:
             tx.check_signed(reply.raw, unsigned, prevouts)
         except tx.SignatureRefused as error:
-            return core.SignerContradicts(f"{error.details['rule']}: {error.message}")
-        return core.Signed(reply.raw)
+            return words.SignerContradicts(f"{error.details['rule']}: {error.message}")
+        return words.Signed(reply.raw)
 
-    def send(self, payout_id: int, version: core.Version) -> core.SendReply:
+    def send(self, payout_id: int, version: words.Version) -> words.SendReply:
         """Offer the bytes. A node that is down took nothing, yet the answer is the same: send them again later."""
         row = PayoutTx.objects.filter(payout_id=payout_id, txid=version.txid, raw__isnull=False)
         fee_sat, vsize_vb = row.values_list("fee_sat", "vsize_vb").get()
@@ -78,14 +78,14 @@ class NodeChain:
         try:
             reply = self.client.send_raw(version.raw, max_feerate_sat_kvb=limit, txid=version.txid)
         except node.NodeError as error:
-            return core.SendReply(SendOutcome.UNKNOWN, error.message, version.is_older)
-        return core.SendReply(reply.outcome, reply.reason, version.is_older)
+            return words.SendReply(SendOutcome.UNKNOWN, error.message, version.is_older)
+        return words.SendReply(reply.outcome, reply.reason, version.is_older)
 
     def spender(self, payout_id: int) -> str | None:
         """Return the memory pool's spender of the first input that has one."""
         return self.client.mempool_spender(_reserved(payout_id))
 
-    def sendable(self, payout_id: int) -> core.Sendable:
+    def sendable(self, payout_id: int) -> words.Sendable:
         """Look for the newest older version of which every input is unspent; of what is given up, a void."""
         rows = PayoutTx.objects.filter(payout_id=payout_id)
         if rows.filter(kind=PayoutTxKind.VOID).exists():
@@ -94,9 +94,9 @@ class NodeChain:
         for version in older:
             if all(self.client.utxos(tx.inputs_of(bytes(version.unsigned_tx)), include_mempool=True)):
                 is_bump = version.kind == PayoutTxKind.BUMP
-                found = core.Version(version.txid, bytes(version.raw or b""), is_bump, is_older=True)
-                return core.Sendable(found)
-        return core.Sendable(None)
+                found = words.Version(version.txid, bytes(version.raw or b""), is_bump, is_older=True)
+                return words.Sendable(found)
+        return words.Sendable(None)
 
 
 def _scripts(payout_id: int) -> list[bytes]:

@@ -1,6 +1,6 @@
 """The loop around the pure core: lease, read, decide, act, until the payout has nothing more to do now."""
 
-from payments.payout import core
+from payments.payout import core, words
 from payments.payout.ports import Chain, FailPoint, LeaseLost, Store
 
 
@@ -14,7 +14,7 @@ def advance(payout_id: int, *, store: Store, chain: Chain, failpoint: FailPoint)
     if token is None:
         return
     try:
-        seen: core.Observation = core.Nothing()
+        seen: words.Observation = words.Nothing()
         while True:
             command = core.decide(store.snapshot(payout_id, token), seen)
             seen = act(command, payout_id, token, store=store, chain=chain, failpoint=failpoint)
@@ -27,45 +27,45 @@ def advance(payout_id: int, *, store: Store, chain: Chain, failpoint: FailPoint)
 
 
 def act(
-    command: core.Command, payout_id: int, token: int, *, store: Store, chain: Chain, failpoint: FailPoint
-) -> core.Observation:
+    command: words.Command, payout_id: int, token: int, *, store: Store, chain: Chain, failpoint: FailPoint
+) -> words.Observation:
     """Carry out one command and return what was observed; Nothing after a write."""
     match command:
-        case core.CheckCoins():
+        case words.CheckCoins():
             return chain.check_coins(payout_id)
-        case core.Examine():
+        case words.Examine():
             return chain.examine(payout_id)
-        case core.Claim():
+        case words.Claim():
             return chain.claim(payout_id)
-        case core.Commit():
+        case words.Commit():
             store.commit(payout_id, token)
             failpoint("K8")
-        case core.Sign(is_bump):
+        case words.Sign(is_bump):
             signed = chain.sign(payout_id)
             failpoint("K15" if is_bump else "K9")
             return signed
-        case core.Persist(raw):
+        case words.Persist(raw):
             store.persist(payout_id, token, raw)
             failpoint("K10")
-        case core.Send(version):
+        case words.Send(version):
             reply = chain.send(payout_id, version)
             failpoint("K16" if version.is_bump else "K11")
             return reply
-        case core.FindSpender():
-            return core.Spender(chain.spender(payout_id) or store.spender(payout_id))
-        case core.FindSendable():
+        case words.FindSpender():
+            return words.Spender(chain.spender(payout_id) or store.spender(payout_id))
+        case words.FindSendable():
             return chain.sendable(payout_id)
-        case core.RecordSent(delay_s, note):
+        case words.RecordSent(delay_s, note):
             failpoint("K12")
             store.record_sent(payout_id, token, note, delay_s)
-        case core.Unseal(reason):
+        case words.Unseal(reason):
             store.unseal(payout_id, token, reason)
-        case core.Quarantine(payment_ids, reason):
+        case words.Quarantine(payment_ids, reason):
             store.quarantine(payout_id, token, payment_ids, reason)
-        case core.Freeze(reason):
+        case words.Freeze(reason):
             store.freeze(payout_id, token, reason)
-        case core.Retry(reason, delay_s, is_failure):
+        case words.Retry(reason, delay_s, is_failure):
             store.retry(payout_id, token, reason, delay_s, is_failure)
-        case core.WantFee(reason, delay_s):
+        case words.WantFee(reason, delay_s):
             store.want_fee(payout_id, token, reason, delay_s)
-    return core.Nothing()
+    return words.Nothing()

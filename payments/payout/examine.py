@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from payments.models import Payment, PayoutTx
 from payments.onchain import fee, node, tx
-from payments.payout import core, halving, versions
+from payments.payout import halving, versions, words
 
 
-def examine(version: PayoutTx, client: node.Node) -> core.Acceptable | core.CoinGone | core.Poisoned:
+def examine(version: PayoutTx, client: node.Node) -> words.Acceptable | words.CoinGone | words.Poisoned:
     """Return what the node thinks of an unsigned version; Poisoned names the payments that it refuses each by itself.
 
     The node looks at the outputs first and at the signatures last, so that a tx which it refuses for its signatures
@@ -15,10 +15,10 @@ def examine(version: PayoutTx, client: node.Node) -> core.Acceptable | core.Coin
     """
     verdict = client.test_unsigned(bytes(version.unsigned_tx))
     if verdict.is_acceptable:
-        return core.Acceptable()
+        return words.Acceptable()
     inputs = versions.inputs_of(version)
     if verdict.lacks_inputs:
-        return core.CoinGone(", ".join(str(spent.outpoint) for spent in inputs))
+        return words.CoinGone(", ".join(str(spent.outpoint) for spent in inputs))
     lines = [
         (pk, tx.Output(amount_sat, bytes(script or b"")))
         for pk, amount_sat, script in Payment.objects.filter(payout_id=version.payout_id)
@@ -30,7 +30,7 @@ def examine(version: PayoutTx, client: node.Node) -> core.Acceptable | core.Coin
         return not client.test_unsigned(_part(inputs, some, version.fee_sat)).is_acceptable
 
     refused = halving.find_refused(lines, is_refused)
-    return core.Poisoned(tuple(pk for pk, _ in refused), verdict.reason)
+    return words.Poisoned(tuple(pk for pk, _ in refused), verdict.reason)
 
 
 def _part(inputs: Sequence[versions.Input], lines: Sequence[halving.Line], fee_sat: int) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from payments.payout import core
+from payments.payout import words
 
 # Called with a kill point's id of the fault list; does nothing outside tests.
 FailPoint = Callable[[str], None]
@@ -22,7 +22,7 @@ class Store(Protocol):
     def unlease(self, payout_id: int, token: int) -> None:
         """Give it back early; do nothing when it is lost already."""
 
-    def snapshot(self, payout_id: int, token: int) -> core.Snapshot:
+    def snapshot(self, payout_id: int, token: int) -> words.Snapshot:
         """Return the payout as stored; raise LeaseLost when the token is old."""
 
     def commit(self, payout_id: int, token: int) -> None:
@@ -56,23 +56,23 @@ class Store(Protocol):
 class Chain(Protocol):
     """The node and the signer, seen from one payout. None of it runs inside a database transaction."""
 
-    def check_coins(self, payout_id: int) -> core.CoinsThere | core.CoinGone:
+    def check_coins(self, payout_id: int) -> words.CoinsThere | words.CoinGone:
         """Ask for every reserved outpoint."""
 
-    def examine(self, payout_id: int) -> core.Acceptable | core.CoinGone | core.Poisoned:
+    def examine(self, payout_id: int) -> words.Acceptable | words.CoinGone | words.Poisoned:
         """Ask whether the node would take the tx, were it signed."""
 
-    def claim(self, payout_id: int) -> core.Claimed:
+    def claim(self, payout_id: int) -> words.Claimed:
         """Note with the wallet's node that this installation hands the payout to a signer."""
 
-    def sign(self, payout_id: int) -> core.Signed | core.SignerWaits | core.SignerContradicts:
+    def sign(self, payout_id: int) -> words.Signed | words.SignerWaits | words.SignerContradicts:
         """Have the current version signed and check the result."""
 
-    def send(self, payout_id: int, version: core.Version) -> core.SendReply:
+    def send(self, payout_id: int, version: words.Version) -> words.SendReply:
         """Offer the bytes; never raises for what a node can answer."""
 
     def spender(self, payout_id: int) -> str | None:
         """Return the txid in the memory pool that spends an input, if one does."""
 
-    def sendable(self, payout_id: int) -> core.Sendable:
+    def sendable(self, payout_id: int) -> words.Sendable:
         """Look for the newest version below the newest signed one that the node has all inputs of."""

@@ -21,13 +21,13 @@ from payments.models import (
 )
 from payments.onchain import descriptor as descriptors
 from payments.onchain import node, psbt, returned, tx
-from payments.payout import alarms, core, versions, wallets
+from payments.payout import alarms, core, versions, wallets, words
 
 # The alarm about signers who take longer than the program allows.
 OVERDUE = "signing_overdue"
 
 
-def collect(payout: Payout, client: node.Node) -> core.Signed | core.SignerWaits | core.SignerContradicts:
+def collect(payout: Payout, client: node.Node) -> words.Signed | words.SignerWaits | words.SignerContradicts:
     """Ask for signatures of the current version, once, and return the newest version that has enough of them.
 
     An older version may be completed too as long as nothing newer is: all versions share their inputs, so that at most
@@ -42,10 +42,10 @@ def collect(payout: Payout, client: node.Node) -> core.Signed | core.SignerWaits
         try:
             raw = _completed(payout.wallet, request, version)
         except tx.SignatureRefused as error:
-            return core.SignerContradicts(f"{error.details['rule']}: {error.message}")
+            return words.SignerContradicts(f"{error.details['rule']}: {error.message}")
         if raw is not None:
-            return core.Signed(raw)
-    return core.SignerWaits(_waiting(payout.wallet, current), core.SIGN_RETRY_S)
+            return words.Signed(raw)
+    return words.SignerWaits(_waiting(payout.wallet, current), core.SIGN_RETRY_S)
 
 
 def unfinished(payout: Payout) -> list[PayoutTx]:

@@ -14,7 +14,7 @@ from payments import doorbell
 from payments.models import Block, Payment, Payout, PayoutTx, Reservation
 from payments.models.history import move
 from payments.onchain import fee, tx
-from payments.payout import alarms, booking, core, durability
+from payments.payout import alarms, booking, core, durability, words
 from payments.payout.ports import LeaseLost
 from payments.states import PaymentStatus, PayoutStatus
 
@@ -86,7 +86,7 @@ class PostgresStore:
         if not rows.update(lease_until=later):
             raise LeaseLost(payout_id)
 
-    def snapshot(self, payout_id: int, token: int) -> core.Snapshot:
+    def snapshot(self, payout_id: int, token: int) -> words.Snapshot:
         """Read status, txids, stored bytes and brake in one query; of a payout that is given up only voids go out.
 
         A lease of which less than half is left is renewed, so that a long visit is not overtaken between two commands.
@@ -99,11 +99,11 @@ class PostgresStore:
         if row[0]:
             self._renew(payout_id, token)
         _, status, is_due, attempts, offers, is_pending, txids, txid, raw, is_bump, is_bump_out, brake = row
-        return core.Snapshot(
+        return words.Snapshot(
             payout_id,
             status,
             txids=frozenset(txids),
-            signed=None if raw is None else core.Version(txid, bytes(raw), is_bump_out),
+            signed=None if raw is None else words.Version(txid, bytes(raw), is_bump_out),
             is_pending=is_pending,
             is_due=is_due,
             brake=brake,

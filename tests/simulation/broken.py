@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from payments.onchain.send import SendOutcome
-from payments.payout import core, plan, rbf, selection
+from payments.payout import plan, rbf, selection, words
 from payments.states import PayoutStatus
 from tests.simulation.chain import MemoryChain
 from tests.simulation.follower import Follower
@@ -37,7 +37,7 @@ class RetryBuildsAnew(PayoutMachine):
     """Takes a lost reply for a failure, frees payments and coins, and pays them by another tx."""
 
     def step(self, worker: Worker) -> bool:
-        if worker.seen == core.SendReply(SendOutcome.UNKNOWN):
+        if worker.seen == words.SendReply(SendOutcome.UNKNOWN):
             payout = self.store.payouts[worker.payout_id]
             if payout.status == PayoutStatus.SIGNED:
                 self.rebuild(payout)
@@ -176,10 +176,10 @@ class MergeReserved(PayoutMachine):
 class HastyChain(MemoryChain):
     """Takes the whole group for what one payment of it did."""
 
-    def examine(self, payout_id: int) -> core.Acceptable | core.CoinGone | core.Poisoned:
+    def examine(self, payout_id: int) -> words.Acceptable | words.CoinGone | words.Poisoned:
         found = super().examine(payout_id)
-        if isinstance(found, core.Poisoned):
-            return core.Poisoned(self.store.payouts[payout_id].payment_ids, found.reason)
+        if isinstance(found, words.Poisoned):
+            return words.Poisoned(self.store.payouts[payout_id].payment_ids, found.reason)
         return found
 
 
@@ -193,7 +193,7 @@ class QuarantineSigned(PayoutMachine):
     """Quarantines after the signature what the node refuses then, and pays the others by another tx."""
 
     def step(self, worker: Worker) -> bool:
-        if worker.seen == core.SendReply(SendOutcome.REJECTED):
+        if worker.seen == words.SendReply(SendOutcome.REJECTED):
             payout = self.store.payouts[worker.payout_id]
             if payout.status in (PayoutStatus.SIGNED, PayoutStatus.SENT):
                 payout.status = PayoutStatus.UNSEALED

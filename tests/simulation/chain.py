@@ -1,7 +1,7 @@
 """The engine's view of the in-memory network, and its signer."""
 
 from payments.onchain.tx import Output
-from payments.payout import core, halving
+from payments.payout import core, halving, words
 from tests.simulation.network import Network
 from tests.simulation.rows import VOID
 from tests.simulation.store import MemoryStore
@@ -15,15 +15,15 @@ class MemoryChain:
         self.store = store
         self.signer = "signs"
 
-    def check_coins(self, payout_id: int) -> core.CoinsThere | core.CoinGone:
+    def check_coins(self, payout_id: int) -> words.CoinsThere | words.CoinGone:
         """Ask the node's view, memory pool included."""
         unspent = self.network.unspent(with_pool=True)
         for coin in self.store.payouts[payout_id].coins:
             if coin not in unspent:
-                return core.CoinGone(str(coin))
-        return core.CoinsThere()
+                return words.CoinGone(str(coin))
+        return words.CoinsThere()
 
-    def examine(self, payout_id: int) -> core.Acceptable | core.CoinGone | core.Poisoned:
+    def examine(self, payout_id: int) -> words.Acceptable | words.CoinGone | words.Poisoned:
         """Find what the network refuses by halving, with the product's own search."""
         lines = [
             (pk, Output(self.store.lines[pk].amount_sat, self.store.lines[pk].script_pubkey))
@@ -32,34 +32,36 @@ class MemoryChain:
         refused = halving.find_refused(
             lines, lambda some: self.network.refuses(output.script_pubkey for _, output in some)
         )
-        return core.Poisoned(tuple(pk for pk, _ in refused), "scriptpubkey") if refused else core.Acceptable()
+        return (
+            words.Poisoned(tuple(pk for pk, _ in refused), "scriptpubkey") if refused else words.Acceptable()
+        )
 
-    def claim(self, payout_id: int) -> core.Claimed:
+    def claim(self, payout_id: int) -> words.Claimed:
         """Nobody else uses the wallet."""
-        return core.Claimed()
+        return words.Claimed()
 
-    def sign(self, payout_id: int) -> core.Signed | core.SignerWaits | core.SignerContradicts:
+    def sign(self, payout_id: int) -> words.Signed | words.SignerWaits | words.SignerContradicts:
         """Have the current version signed, unless the signer waits or returns another tx, which the check refuses."""
         if self.signer == "waits":
-            return core.SignerWaits("Not every signature is there.", core.SIGN_RETRY_S)
+            return words.SignerWaits("Not every signature is there.", core.SIGN_RETRY_S)
         if self.signer == "contradicts":
-            return core.SignerContradicts("altered")
-        return core.Signed(self.network.sign(self.store.payouts[payout_id].current.unsigned))
+            return words.SignerContradicts("altered")
+        return words.Signed(self.network.sign(self.store.payouts[payout_id].current.unsigned))
 
-    def send(self, payout_id: int, version: core.Version) -> core.SendReply:
+    def send(self, payout_id: int, version: words.Version) -> words.SendReply:
         """Offer the bytes."""
-        return core.SendReply(self.network.send(version.raw), is_older=version.is_older)
+        return words.SendReply(self.network.send(version.raw), is_older=version.is_older)
 
     def spender(self, payout_id: int) -> str | None:
         """Ask the memory pool."""
         return self.store.first_spender(payout_id, in_pool=True)
 
-    def sendable(self, payout_id: int) -> core.Sendable:
+    def sendable(self, payout_id: int) -> words.Sendable:
         """Look for an older version whose inputs are all there."""
         payout = self.store.payouts[payout_id]
         signed = [v for v in payout.versions if v.raw and (v.kind == VOID or not payout.is_given_up)]
         unspent = self.network.unspent(with_pool=True).keys()
         for version in reversed(signed[:-1]):
             if version.raw and unspent >= set(version.inputs):
-                return core.Sendable(core.Version(version.txid, version.raw, is_older=True))
-        return core.Sendable(None)
+                return words.Sendable(words.Version(version.txid, version.raw, is_older=True))
+        return words.Sendable(None)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from payments.payout import core, engine, plan
+from payments.payout import core, engine, plan, words
 from payments.payout.ports import LeaseLost
 from tests.invariants import checks
 from tests.simulation import ending
@@ -33,7 +33,7 @@ class Worker:
 
     payout_id: int
     token: int
-    seen: core.Observation
+    seen: words.Observation
 
 
 class PayoutMachine(RuleBasedStateMachine):
@@ -85,7 +85,7 @@ class PayoutMachine(RuleBasedStateMachine):
             payout_id = data.draw(st.sampled_from(sorted(self.store.payouts)))
             token = self.store.lease(payout_id)
             if token is not None:
-                worker = Worker(payout_id, token, core.Nothing())
+                worker = Worker(payout_id, token, words.Nothing())
                 if all(self.step(worker) for _ in range(commands)):
                     self.workers.append(worker)
 
@@ -295,6 +295,6 @@ class PayoutMachine(RuleBasedStateMachine):
         """Visit one payout without disturbance."""
         token = self.store.lease(payout_id)
         if token is not None:
-            worker = Worker(payout_id, token, core.Nothing())
+            worker = Worker(payout_id, token, words.Nothing())
             while self.step(worker):
                 pass

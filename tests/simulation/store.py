@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from payments.onchain.tx import OutPoint
-from payments.payout import core, plan, selection
+from payments.payout import plan, selection, words
 from payments.payout.ports import LeaseLost
 from tests.simulation.network import Network, encode
 from tests.simulation.rows import CHANGE, LEASE_S, PAYMENTS, VOID, S, StoredPayout, StoredVersion
@@ -84,17 +84,17 @@ class MemoryStore:
         if self.payouts[payout_id].token == token:
             self.payouts[payout_id].lease_until = 0
 
-    def snapshot(self, payout_id: int, token: int) -> core.Snapshot:
+    def snapshot(self, payout_id: int, token: int) -> words.Snapshot:
         """Read it under the token; of a payout that is given up only its voids go out."""
         payout = self._fenced(payout_id, token)
         signed = [version for version in payout.versions if version.raw is not None]
         going = [version for version in signed if payout.status != S.VOIDING or version.kind == VOID]
         newest = going[-1] if going else None
-        return core.Snapshot(
+        return words.Snapshot(
             payout_id,
             payout.status,
             txids=frozenset(version.txid for version in payout.versions),
-            signed=core.Version(newest.txid, newest.raw) if newest and newest.raw else None,
+            signed=words.Version(newest.txid, newest.raw) if newest and newest.raw else None,
             is_pending=payout.current.raw is None,
             is_due=payout.due_at <= self.now,
             brake=self.brake or self._brake_of_child(payout),

@@ -6,66 +6,66 @@ from itertools import product
 import pytest
 
 from payments.onchain.send import SendOutcome
-from payments.payout import core
+from payments.payout import core, words
 from payments.states import PayoutStatus
 
 TXID = "aa" * 32
 OLDER = "bb" * 32
-SIGNED = core.Version(TXID, b"raw")
-FALLBACK = core.Version(OLDER, b"older", is_older=True)
-OBSERVATIONS: list[core.Observation] = [
-    core.Nothing(),
-    core.CoinsThere(),
-    core.CoinGone("bb:0"),
-    core.Acceptable(),
-    core.Poisoned((7,), "dust"),
-    core.Claimed(),
-    core.Signed(b"raw"),
-    core.SignerWaits("one of two", 60),
-    core.SignerContradicts("altered"),
-    *(core.SendReply(outcome, "why") for outcome in SendOutcome),
-    core.Spender(None),
-    core.Spender(TXID),
-    core.Spender(OLDER),
-    core.Spender("cc" * 32),
-    *(core.SendReply(outcome, "why", is_older=True) for outcome in SendOutcome),
-    core.Sendable(None),
-    core.Sendable(FALLBACK),
+SIGNED = words.Version(TXID, b"raw")
+FALLBACK = words.Version(OLDER, b"older", is_older=True)
+OBSERVATIONS: list[words.Observation] = [
+    words.Nothing(),
+    words.CoinsThere(),
+    words.CoinGone("bb:0"),
+    words.Acceptable(),
+    words.Poisoned((7,), "dust"),
+    words.Claimed(),
+    words.Signed(b"raw"),
+    words.SignerWaits("one of two", 60),
+    words.SignerContradicts("altered"),
+    *(words.SendReply(outcome, "why") for outcome in SendOutcome),
+    words.Spender(None),
+    words.Spender(TXID),
+    words.Spender(OLDER),
+    words.Spender("cc" * 32),
+    *(words.SendReply(outcome, "why", is_older=True) for outcome in SendOutcome),
+    words.Sendable(None),
+    words.Sendable(FALLBACK),
 ]
 EXPECTED = {
-    (PayoutStatus.SEALED, core.Nothing()): core.CheckCoins,
-    (PayoutStatus.SEALED, core.CoinsThere()): core.Examine,
-    (PayoutStatus.SEALED, core.CoinGone("bb:0")): core.Unseal,
-    (PayoutStatus.SEALED, core.Acceptable()): core.Claim,
-    (PayoutStatus.SEALED, core.Poisoned((7,), "dust")): core.Quarantine,
-    (PayoutStatus.SEALED, core.Claimed()): core.Commit,
+    (PayoutStatus.SEALED, words.Nothing()): words.CheckCoins,
+    (PayoutStatus.SEALED, words.CoinsThere()): words.Examine,
+    (PayoutStatus.SEALED, words.CoinGone("bb:0")): words.Unseal,
+    (PayoutStatus.SEALED, words.Acceptable()): words.Claim,
+    (PayoutStatus.SEALED, words.Poisoned((7,), "dust")): words.Quarantine,
+    (PayoutStatus.SEALED, words.Claimed()): words.Commit,
 }
 ALIVE = {
-    core.Nothing(): core.Send,
-    core.Signed(b"raw"): core.Persist,
-    core.SignerWaits("one of two", 60): core.Send,
-    core.SignerContradicts("altered"): core.Freeze,
-    core.SendReply(SendOutcome.ACCEPTED, "why"): core.RecordSent,
-    core.SendReply(SendOutcome.KNOWN, "why"): core.RecordSent,
-    core.SendReply(SendOutcome.UNKNOWN, "why"): core.Retry,
-    core.SendReply(SendOutcome.FEE_TOO_LOW, "why"): core.WantFee,
-    core.SendReply(SendOutcome.CHAIN_TOO_LONG, "why"): core.Retry,
-    core.SendReply(SendOutcome.MISSING_INPUTS, "why"): core.FindSpender,
-    core.SendReply(SendOutcome.CONFLICT, "why"): core.FindSpender,
-    core.SendReply(SendOutcome.FEE_TOO_HIGH, "why"): core.Freeze,
-    core.SendReply(SendOutcome.REJECTED, "why"): core.Freeze,
-    core.Spender(None): core.FindSendable,
-    core.Spender(TXID): core.RecordSent,
-    core.Spender(OLDER): core.RecordSent,
-    core.Spender("cc" * 32): core.Freeze,
-    core.Sendable(None): core.Retry,
-    core.Sendable(FALLBACK): core.Send,
+    words.Nothing(): words.Send,
+    words.Signed(b"raw"): words.Persist,
+    words.SignerWaits("one of two", 60): words.Send,
+    words.SignerContradicts("altered"): words.Freeze,
+    words.SendReply(SendOutcome.ACCEPTED, "why"): words.RecordSent,
+    words.SendReply(SendOutcome.KNOWN, "why"): words.RecordSent,
+    words.SendReply(SendOutcome.UNKNOWN, "why"): words.Retry,
+    words.SendReply(SendOutcome.FEE_TOO_LOW, "why"): words.WantFee,
+    words.SendReply(SendOutcome.CHAIN_TOO_LONG, "why"): words.Retry,
+    words.SendReply(SendOutcome.MISSING_INPUTS, "why"): words.FindSpender,
+    words.SendReply(SendOutcome.CONFLICT, "why"): words.FindSpender,
+    words.SendReply(SendOutcome.FEE_TOO_HIGH, "why"): words.Freeze,
+    words.SendReply(SendOutcome.REJECTED, "why"): words.Freeze,
+    words.Spender(None): words.FindSendable,
+    words.Spender(TXID): words.RecordSent,
+    words.Spender(OLDER): words.RecordSent,
+    words.Spender("cc" * 32): words.Freeze,
+    words.Sendable(None): words.Retry,
+    words.Sendable(FALLBACK): words.Send,
 }
 for outcome in SendOutcome:
     # Whatever becomes of an older version, no question leads back to it in the same visit.
     is_open = outcome in (SendOutcome.MISSING_INPUTS, SendOutcome.CONFLICT)
-    older = core.SendReply(outcome, "why", is_older=True)
-    ALIVE[older] = core.Retry if is_open else ALIVE[core.SendReply(outcome, "why")]
+    older = words.SendReply(outcome, "why", is_older=True)
+    ALIVE[older] = words.Retry if is_open else ALIVE[words.SendReply(outcome, "why")]
 for alive in core.ALIVE:
     EXPECTED |= {(alive, seen): command for seen, command in ALIVE.items()}
 AT_REST = set(PayoutStatus) - {PayoutStatus.SEALED, *core.ALIVE}
@@ -73,8 +73,8 @@ AT_REST = set(PayoutStatus) - {PayoutStatus.SEALED, *core.ALIVE}
 
 def snapshot(
     status: str, *, is_due: bool = True, is_pending: bool = False, has_bytes: bool = True
-) -> core.Snapshot:
-    return core.Snapshot(
+) -> words.Snapshot:
+    return words.Snapshot(
         1,
         status,
         txids=frozenset([OLDER, TXID]) if has_bytes else frozenset(),
@@ -86,9 +86,9 @@ def snapshot(
 
 class TestDecide:
     @pytest.mark.parametrize(("status", "seen"), list(product(PayoutStatus, OBSERVATIONS)))
-    def test_answers_every_status_and_observation(self, status: str, seen: core.Observation) -> None:
+    def test_answers_every_status_and_observation(self, status: str, seen: words.Observation) -> None:
         if status in AT_REST:
-            assert core.decide(snapshot(status), seen) == core.Rest()
+            assert core.decide(snapshot(status), seen) == words.Rest()
         elif (status, seen) in EXPECTED:
             assert isinstance(core.decide(snapshot(status), seen), EXPECTED[status, seen])
         else:
@@ -96,30 +96,30 @@ class TestDecide:
                 core.decide(snapshot(status), seen)
 
     def test_offers_sent_bytes_again_only_when_they_are_due(self) -> None:
-        assert core.decide(snapshot(PayoutStatus.SENT, is_due=False), core.Nothing()) == core.Rest()
+        assert core.decide(snapshot(PayoutStatus.SENT, is_due=False), words.Nothing()) == words.Rest()
 
     def test_sends_exactly_the_stored_bytes(self) -> None:
-        assert core.decide(snapshot(PayoutStatus.SIGNED), core.Nothing()) == core.Send(SIGNED)
+        assert core.decide(snapshot(PayoutStatus.SIGNED), words.Nothing()) == words.Send(SIGNED)
 
     @pytest.mark.parametrize("status", core.ALIVE)
     def test_signs_what_waits_for_a_signature_first(self, status: str) -> None:
         waiting = snapshot(status, is_pending=True)
-        assert core.decide(waiting, core.Nothing()) == core.Sign()
-        assert core.decide(waiting, core.SignerWaits("one of two", 60)) == core.Send(SIGNED)
+        assert core.decide(waiting, words.Nothing()) == words.Sign()
+        assert core.decide(waiting, words.SignerWaits("one of two", 60)) == words.Send(SIGNED)
 
     def test_waits_for_the_signer_when_there_is_nothing_to_send(self) -> None:
         waiting = snapshot(PayoutStatus.COMMITTED, is_pending=True, has_bytes=False)
-        assert core.decide(waiting, core.SignerWaits("one of two", 60)) == core.Retry(
+        assert core.decide(waiting, words.SignerWaits("one of two", 60)) == words.Retry(
             "one of two", 60, is_failure=False
         )
         not_due = snapshot(PayoutStatus.SENT, is_pending=True, is_due=False)
-        assert core.decide(not_due, core.SignerWaits("one of two", 60)) == core.Retry(
+        assert core.decide(not_due, words.SignerWaits("one of two", 60)) == words.Retry(
             "one of two", 60, is_failure=False
         )
 
     def test_takes_an_earlier_version_in_the_node_for_a_success_that_it_names(self) -> None:
-        command = core.decide(snapshot(PayoutStatus.SENT), core.Spender(OLDER))
-        assert isinstance(command, core.RecordSent)
+        command = core.decide(snapshot(PayoutStatus.SENT), words.Spender(OLDER))
+        assert isinstance(command, words.RecordSent)
         assert OLDER in command.note
 
     @pytest.mark.parametrize("status", [PayoutStatus.SEALED, *core.ALIVE])
@@ -132,13 +132,13 @@ class TestDecide:
             except core.Impossible:
                 continue
             expected = (
-                core.Retry("stopped", 5, is_failure=False) if isinstance(command, core.BRAKED) else command
+                words.Retry("stopped", 5, is_failure=False) if isinstance(command, core.BRAKED) else command
             )
             assert core.decide(braked, seen) == expected
 
     def test_stores_under_the_brake_what_a_signer_returned(self) -> None:
         braked = dataclasses.replace(snapshot(PayoutStatus.COMMITTED, is_pending=True), brake="stopped")
-        assert core.decide(braked, core.Signed(b"raw")) == core.Persist(b"raw")
+        assert core.decide(braked, words.Signed(b"raw")) == words.Persist(b"raw")
 
     def test_unseals_only_what_no_signer_can_have_seen(self) -> None:
         for status, seen in product(PayoutStatus, OBSERVATIONS):
@@ -146,7 +146,7 @@ class TestDecide:
                 command = core.decide(snapshot(status), seen)
             except core.Impossible:
                 continue
-            assert not isinstance(command, core.Unseal | core.Quarantine) or status == PayoutStatus.SEALED
+            assert not isinstance(command, words.Unseal | words.Quarantine) or status == PayoutStatus.SEALED
 
 
 class TestDelays:
@@ -160,12 +160,12 @@ class TestDelays:
         assert core.retry_s(1, 4_000_000_000) <= 75
 
     def test_of_rebroadcasts_double_to_an_hour_while_a_node_keeps_the_tx(self) -> None:
-        accepted = core.SendReply(SendOutcome.ACCEPTED)
+        accepted = words.SendReply(SendOutcome.ACCEPTED)
         delays = []
         for offers in range(9):
-            state = core.Snapshot(7, PayoutStatus.SENT, frozenset([TXID]), SIGNED, False, offers=offers)
+            state = words.Snapshot(7, PayoutStatus.SENT, frozenset([TXID]), SIGNED, False, offers=offers)
             command = core.decide(state, accepted)
-            assert isinstance(command, core.RecordSent)
+            assert isinstance(command, words.RecordSent)
             delays.append(command.delay_s)
         middles = [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
         for delay_s, middle_s in zip(delays, middles, strict=True):
@@ -173,9 +173,9 @@ class TestDelays:
         assert core.decide(state, accepted) == command
 
     def test_of_a_fee_that_is_too_low_double_to_ten_minutes(self) -> None:
-        low = core.SendReply(SendOutcome.FEE_TOO_LOW, "min relay fee not met")
+        low = words.SendReply(SendOutcome.FEE_TOO_LOW, "min relay fee not met")
         for attempts, middle_s in ((0, 60), (1, 120), (3, 480), (4, 600), (50, 600)):
-            state = core.Snapshot(7, PayoutStatus.SENT, frozenset([TXID]), SIGNED, False, attempts=attempts)
+            state = words.Snapshot(7, PayoutStatus.SENT, frozenset([TXID]), SIGNED, False, attempts=attempts)
             command = core.decide(state, low)
-            assert isinstance(command, core.WantFee)
+            assert isinstance(command, words.WantFee)
             assert middle_s * 3 // 4 <= command.delay_s <= middle_s * 5 // 4
