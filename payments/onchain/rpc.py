@@ -16,6 +16,9 @@ from urllib.parse import unquote, urlsplit
 from govpay import errors
 from govpay.deadline import DeadlineSocket
 
+# What the node says of something that it does not have, and of a parameter that it cannot follow.
+NOT_FOUND = -5
+INVALID_PARAMETER = -8
 # Methods that change nothing may be asked again when a kept-alive connection turns out to be closed.
 _READ_PREFIXES = ("get", "list", "estimate", "decode", "test")
 _CHANGING = frozenset({"getnewaddress", "getrawchangeaddress"})
