@@ -1,4 +1,4 @@
-"""The pages on which a treasurer asks the engine for something, with its figures, and a second person decides."""
+"""The pages on which a treasurer asks the engine for something, with its figures."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -7,16 +7,15 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from govpay.errors import GovPayError
-from payments.admin import cells, forms, pages, scope
-from payments.admin.tables import Notice, Table
-from payments.models import Intervention, InterventionKind, Payout, Role, Signer, Wallet
+from payments.admin import cells, figures, forms, pages, scope
+from payments.admin.tables import Notice
+from payments.models import InterventionKind, Payout, Role, Signer, Wallet
 from payments.payout import feerate, intervene
 from payments.selectors import disbursements as selector
 from payments.services import interventions, reissues
 from payments.states import InterventionStatus, PayoutStatus
 
 K = InterventionKind
-DECIDERS = (Role.TREASURER, Role.APPROVER)
 TITLES = {
     K.BUMP: "Bump the fee",
     K.CHILD: "Pay by a child",
@@ -64,15 +63,6 @@ def reissue_notices(payout: Payout) -> list[Notice]:
     found = selector.standing_in(payout.pk)
     text = ", ".join(f"list {number} ({count:,} payments)" for number, count in found)
     return [Notice(f"In its place stands {text}.", cells.INFO, "Reissued")] if found else []
-
-
-def of_intervention(request: HttpRequest, row: Intervention) -> list[str]:
-    """Return the names of the buttons on an intervention's page."""
-    if row.status != InterventionStatus.PROPOSED or not scope.holds(
-        request, row.wallet.program_id, *DECIDERS
-    ):
-        return []
-    return ["withdraw"] if row.proposed_by_id == request.user.pk else ["approve", "reject"]
 
 
 def _is_pending(payout: Payout, kind: str) -> bool:
@@ -176,104 +166,10 @@ def _confirm(
             back=cells.page_of(payout),
             is_dangerous=kind == K.VOID,
             initial={"seen_fee_sat": shown.get("new_fee_sat")},
-            facts=[("Status", cells.status_of(payout)), *figures(shown)],
+            facts=[("Status", cells.status_of(payout)), *figures.facts(shown)],
             help_text=f"{HELP[K(kind)]} {second}",
         ),
     )
-
-
-def figures(shown: dict[str, Any]) -> list[tuple[str, Any]]:
-    """Write the figures that a proposer saw, for those who decide."""
-    found: list[tuple[str, Any]] = []
-    if "new_fee_sat" in shown:
-        added = shown.get("added_inputs", [])
-        found = [
-            ("Fee", _change(cells.sat, shown, "fee_sat")),
-            ("Added fee", cells.sat(shown.get("fee_added_sat"))),
-            ("Size (vB)", _change(cells.number, shown, "vsize_vb")),
-            ("Fee rate", _change(cells.feerate, shown, "feerate_sat_kvb")),
-            ("Change", _change(cells.sat, shown, "change_sat")),
-            (
-                "Added coins",
-                cells.join(*(cells.outpoint(c["txid"], c["vout"]) for c in added)) or "none",
-            ),
-        ]
-    if "status_after" in shown:
-        found = [("Why it is frozen", shown["problem"]), ("Goes on as", cells.label(shown["status_after"]))]
-    if "halt_code" in shown:
-        found = [("Halted for", shown["halt_code"]), ("Reason", shown["halt_reason"])]
-    return found
-
-
-def comparison(shown: dict[str, Any]) -> Table:
-    """Lay the figures out for whoever decides: before and after, where there is a fee."""
-    title = "What was looked at"
-    if "new_fee_sat" not in shown:
-        return Table(title, ("Fact", "Value"), list(figures(shown)), "There are no figures.")
-    added = shown.get("added_inputs", [])
-    rows: list[tuple[Any, ...]] = [
-        (name, _or_empty(write, shown.get(f"old_{key}")), _or_empty(write, shown.get(f"new_{key}")))
-        for name, write, key in (
-            ("Fee", cells.sat, "fee_sat"),
-            ("Size (vB)", cells.number, "vsize_vb"),
-            ("Fee rate", cells.feerate, "feerate_sat_kvb"),
-            ("Change", cells.sat, "change_sat"),
-        )
-    ]
-    rows.append(("Added fee", cells.EMPTY, cells.sat(shown.get("fee_added_sat"))))
-    rows.append(("Added coins", cells.EMPTY, cells.number(len(added)) if added else "none"))
-    return Table(title, ("Figure", "Before", "After"), rows)
-
-
-def _or_empty(write: Any, value: int | None) -> str:
-    return cells.EMPTY if value is None else write(value)
-
-
-def _change(write: Any, shown: dict[str, Any], name: str) -> str:
-    old, new = shown.get(f"old_{name}"), shown.get(f"new_{name}")
-    return cells.join(*(write(value) for value in (old,) if value is not None), "→", write(new))
-
-
-def decide(model_admin: Any, request: HttpRequest, row: Intervention, verb: str) -> HttpResponse:
-    """Approve or reject what somebody else proposed, or withdraw what one proposed oneself."""
-    by: Any = request.user
-    is_approval = verb == "approve"
-    if request.method == "GET" and verb not in of_intervention(request, row):
-        # The intervention's page says whose turn it is.
-        return HttpResponseRedirect(cells.page_of(row))
-    service = getattr(interventions, verb)
-
-    def call(cleaned: dict[str, Any]) -> HttpResponse:
-        made = service(by=by, intervention_id=row.pk, note=cleaned["note"])
-        messages.success(request, f"Intervention {row.pk} is {made.get_status_display().lower()}.")
-        return HttpResponseRedirect(cells.page_of(row))
-
-    return pages.answer(
-        model_admin,
-        request,
-        pages.Page(
-            title=f"{verb.capitalize()} intervention {row.pk}",
-            form_class=forms.ConsentForm if is_approval else forms.ReasonForm,
-            call=call,
-            submit=f"{verb.capitalize()} it",
-            back=cells.page_of(row),
-            is_dangerous=is_approval and row.kind == K.VOID,
-            facts=facts(row),
-            help_text="The engine builds nothing dearer than these figures." if is_approval else "",
-        ),
-    )
-
-
-def facts(row: Intervention) -> list[tuple[str, Any]]:
-    """Write what an intervention is about."""
-    subject = cells.link(row.payout, f"Payout {row.payout_id}") if row.payout else cells.link(row.wallet)
-    return [
-        ("Asked for", row.get_kind_display()),
-        ("About", subject),
-        ("Reason", cells.long(row.note)),
-        ("Proposed by", cells.join(cells.person(row.proposed_by), cells.moment(row.proposed_at))),
-        *figures(row.preview),
-    ]
 
 
 def lift(model_admin: Any, request: HttpRequest, wallet: Wallet) -> HttpResponse:
@@ -336,22 +232,3 @@ def reissue(model_admin: Any, request: HttpRequest, payout: Payout) -> HttpRespo
             " It goes through three people like any list.",
         ),
     )
-
-
-def notices(request: HttpRequest, row: Intervention) -> list[Notice]:
-    """Say whose turn it is, and why it failed."""
-    if row.status == InterventionStatus.FAILED:
-        return [Notice(row.failure, cells.BAD, "Nothing was changed")]
-    if row.status == InterventionStatus.APPROVED:
-        text = f"It waits: {row.failure}" if row.failure else "The engine does it within seconds."
-        return [Notice(text, cells.BUSY, "Agreed to")]
-    if row.status != InterventionStatus.PROPOSED:
-        return []
-    if row.proposed_by_id == request.user.pk:
-        text = "You proposed it, so that somebody else decides: a treasurer or an approver of the program."
-        return [Notice(text, cells.BUSY, "Waits for a second person")]
-    if scope.holds(request, row.wallet.program_id, *DECIDERS):
-        return [Notice("Compare the figures, then approve or reject it.", cells.INFO, "Waits for you")]
-    return [
-        Notice("A treasurer or an approver of the program decides.", cells.BUSY, "Waits for a second person")
-    ]

@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import asks, cells
+from payments.admin import cells, consents, figures
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Notice, Table, history
@@ -74,31 +74,31 @@ class InterventionAdmin(ProgramScopedAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what the role and the second-person rule allow."""
         row = self.get_object(request, str(object_id))
-        names = [] if row is None else asks.of_intervention(request, row)
+        names = [] if row is None else consents.of_intervention(request, row)
         return [self.get_unfold_action(name) for name in self.actions_detail if name in names]
 
     @action(description="Approve", url_path="approve", icon="check", variant=ActionVariant.PRIMARY)
     def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Agree as a second person."""
-        return asks.decide(self, request, self.get_row(request, object_id), "approve")
+        return consents.decide(self, request, self.get_row(request, object_id), "approve")
 
     @action(description="Reject", url_path="reject", icon="close", variant=ActionVariant.WARNING)
     def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Refuse as a second person."""
-        return asks.decide(self, request, self.get_row(request, object_id), "reject")
+        return consents.decide(self, request, self.get_row(request, object_id), "reject")
 
     @action(description="Withdraw", url_path="withdraw", icon="undo", variant=ActionVariant.WARNING)
     def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take back what one proposed oneself."""
-        return asks.decide(self, request, self.get_row(request, object_id), "withdraw")
+        return consents.decide(self, request, self.get_row(request, object_id), "withdraw")
 
     def notices(self, request: HttpRequest, obj: Intervention) -> list[Notice]:
         """Say whose turn it is."""
-        return asks.notices(request, obj)
+        return consents.notices(request, obj)
 
     def tables(self, request: HttpRequest, obj: Intervention) -> list[Table]:
         """Show the figures and the history."""
-        return [asks.comparison(obj.preview), history("intervention", obj.pk)]
+        return [figures.comparison(obj.preview), history("intervention", obj.pk)]
 
     @display(description="intervention")
     def number(self, row: Intervention) -> str:
