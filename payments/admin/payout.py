@@ -1,4 +1,4 @@
-"""Payouts, the versions of their txs, and what they reserve, in the admin."""
+"""Payouts in the admin, with the versions of their txs and the coins that they spend."""
 
 from typing import Any
 
@@ -13,8 +13,9 @@ from payments.admin import asks, cells
 from payments.admin.base import ProgramScopedAdmin, is_hash
 from payments.admin.filters import ProblemFilter, ProgramFilter, by_number
 from payments.admin.payment import depth
+from payments.admin.reservation import liveness
 from payments.admin.tables import Notice, Table, history
-from payments.models import Intervention, Payment, Payout, PayoutTx, Reservation
+from payments.models import Intervention, Payment, Payout, PayoutTx
 from payments.states import PayoutStatus
 
 
@@ -129,7 +130,7 @@ class PayoutAdmin(ProgramScopedAdmin):
                     (
                         cells.outpoint(r.txid, r.vout),
                         cells.sat(r.amount_sat),
-                        _liveness(r),
+                        liveness(r),
                     )
                     for r in obj.reservations.order_by("position")[:50]
                 ],
@@ -286,120 +287,9 @@ def _state(payout: Payout) -> list[Notice]:
     return []
 
 
-@admin.register(PayoutTx)
-class PayoutTxAdmin(ProgramScopedAdmin):
-    """The versions of payouts, signed ones byte for byte."""
-
-    noun = "Payout tx"
-    program_path = "payout__wallet__program"
-    list_display = ("name", "payout_link", "fee", "size", "signed")
-    list_filter = (ProgramFilter,)
-    date_hierarchy = "built_at"
-    search_fields = ("txid",)
-    search_help_text = "Search by txid"
-    fields = ("name_whole", "payout_link", "fee", "size", "signed", "bytes_hex")
-    when_empty = "Nothing is sealed yet."
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PayoutTx]:
-        """Return the txs of the user's programs; their bytes are read on the page alone."""
-        rows: QuerySet[PayoutTx] = super().get_queryset(request)
-        return rows.select_related("payout").defer("raw", "unsigned_tx")
-
-    def find(self, request: HttpRequest, term: str) -> Q:
-        """Search by txid."""
-        return Q(txid=term.lower())
-
-    @display(description="txid")
-    def name(self, tx: PayoutTx) -> str:
-        """The txid, shortened."""
-        return cells.short(tx.txid)
-
-    @display(description="txid")
-    def name_whole(self, tx: PayoutTx) -> str:
-        """The txid."""
-        return cells.whole(tx.txid)
-
-    @display(description="payout")
-    def payout_link(self, tx: PayoutTx) -> str:
-        """The payout."""
-        return cells.link(tx.payout, f"Payout {tx.payout_id}")
-
-    @display(description="fee")
-    def fee(self, tx: PayoutTx) -> str:
-        """What the network gets."""
-        return cells.sat(tx.fee_sat)
-
-    @display(description="size")
-    def size(self, tx: PayoutTx) -> str:
-        """How large it is."""
-        return f"{tx.vsize_vb:,} vB"
-
-    @display(description="signed")
-    def signed(self, tx: PayoutTx) -> str:
-        """When it was signed."""
-        return cells.moment(tx.signed_at)
-
-    @display(description="raw tx")
-    def bytes_hex(self, tx: PayoutTx) -> str:
-        """The bytes that were and will be sent."""
-        return cells.whole(tx.raw)
-
-
-@admin.register(Reservation)
-class ReservationAdmin(ProgramScopedAdmin):
-    """The outpoints that payouts spend."""
-
-    noun = "Reserved coin"
-    program_path = "payout__wallet__program"
-    list_display = ("outpoint", "payout_link", "amount", "state")
-    list_filter = (ProgramFilter, by_number("payout", "payout"))
-    search_fields = ("txid",)
-    search_help_text = "Search by txid"
-    fields = ("outpoint_whole", "payout_link", "amount", "state")
-    when_empty = "No coin is reserved: payouts reserve them when they are sealed."
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
-        """Return the reservations of the user's programs."""
-        rows: QuerySet[Reservation] = super().get_queryset(request)
-        return rows.select_related("payout")
-
-    def find(self, request: HttpRequest, term: str) -> Q:
-        """Search by the txid of the coin."""
-        return Q(txid=term.lower())
-
-    @display(description="outpoint")
-    def outpoint(self, row: Reservation) -> str:
-        """The coin, shortened."""
-        return cells.outpoint(row.txid, row.vout)
-
-    @display(description="outpoint")
-    def outpoint_whole(self, row: Reservation) -> str:
-        """The coin."""
-        return cells.whole(f"{row.txid}:{row.vout}")
-
-    @display(description="payout")
-    def payout_link(self, row: Reservation) -> str:
-        """The payout."""
-        return cells.link(row.payout, f"Payout {row.payout_id}")
-
-    @display(description="amount")
-    def amount(self, row: Reservation) -> str:
-        """What the coin is worth."""
-        return cells.sat(row.amount_sat)
-
-    @display(description="state")
-    def state(self, row: Reservation) -> str:
-        """Whether the coin is still reserved."""
-        return _liveness(row)
-
-
 def _signed(tx: PayoutTx) -> str:
     """Write when a version was signed; until then, the way to its signing request."""
     request = getattr(tx, "signing_request", None)
     if tx.signed_at is None and request is not None:
         return cells.link(request, f"Request {request.pk}")
     return cells.moment(tx.signed_at)
-
-
-def _liveness(row: Any) -> str:
-    return cells.label("", "live", cells.INFO) if row.is_live else cells.label("", "given back")
