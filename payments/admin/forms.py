@@ -5,32 +5,12 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from unfold import widgets
 
-from payments.models import Program, Role
+from payments.models import Program
 from payments.onchain import amount, returned
-
-RULES = (
-    "target_blocks",
-    "feerate_floor_sat_kvb",
-    "feerate_fallback_sat_kvb",
-    "feerate_ceiling_sat_kvb",
-    "feerate_patient_sat_kvb",
-    "fee_share_ceiling_bps",
-    "fee_budget_daily_sat",
-    "bump_after_blocks",
-    "bump_alone_limit_sat",
-    "coins_wanted",
-    "consolidate_feerate_sat_kvb",
-    "consolidate_budget_daily_sat",
-    "signing_deadline_s",
-    "confirmations_settled",
-    "group_max_payments",
-    "group_max_vsize_vb",
-)
 
 
 class AgreeForm(forms.Form):
@@ -253,71 +233,6 @@ class ListForm(InProgramForm):
             raise forms.ValidationError(error.message, code=error.details["rule"]) from error
 
 
-class ProgramForm(forms.ModelForm):
-    """A new program; the rules are fixed from then on. Validation is the service's."""
-
-    descriptor = forms.CharField(
-        label="Descriptor of a watch-only wallet",
-        required=False,
-        max_length=4_000,
-        widget=widgets.UnfoldAdminTextareaWidget(
-            attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}
-        ),
-        help_text=(
-            "With its checksum: wpkh(KEY) or wsh(sortedmulti(m,KEY,...)), each KEY being "
-            "[fingerprint/path]tpub/<0;1>/*. Signers elsewhere then sign each payout. Without one the node's wallet "
-            "signs, on regtest only."
-        ),
-    )
-    entity, function, fund, project = (
-        forms.CharField(
-            required=False, max_length=30, help_text=help_text, widget=widgets.UnfoldAdminTextInputWidget()
-        )
-        for help_text in (
-            "Who spends: part of every line that is booked, fixed from then on.",
-            "What for, such as 10.71.",
-            "Out of which fund.",
-            "For which project; else the program's code.",
-        )
-    )
-
-    class Meta:
-        """The columns that an administrator chooses."""
-
-        model = Program
-        fields = ("code", "name", *RULES)
-        widgets = {
-            "code": widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "PENSIONS"}),
-            "name": widgets.UnfoldAdminTextInputWidget(),
-            **{rule: widgets.UnfoldAdminIntegerFieldWidget() for rule in RULES},
-        }
-        labels = {
-            "target_blocks": "Blocks that a fee should suffice for",
-            "feerate_floor_sat_kvb": "Fee rate floor (sat per 1,000 vB)",
-            "feerate_fallback_sat_kvb": "Fee rate without an estimate (sat per 1,000 vB)",
-            "feerate_ceiling_sat_kvb": "Fee rate ceiling (sat per 1,000 vB)",
-            "feerate_patient_sat_kvb": "Fee rate up to which lists that are not urgent are paid (sat per 1,000 vB)",
-            "fee_share_ceiling_bps": "Fee of a payout, at most (1/10,000 of what it pays)",
-            "fee_budget_daily_sat": "Fees of a UTC day, at most (sat)",
-            "bump_after_blocks": "Blocks until a payout that waits gets a higher fee",
-            "bump_alone_limit_sat": "What one person's bump may add to a fee (sat)",
-            "coins_wanted": "Confirmed coins that change is split into",
-            "consolidate_feerate_sat_kvb": "Fee rate up to which small coins are merged (sat per 1,000 vB)",
-            "consolidate_budget_daily_sat": "Merging coins in a UTC day, at most (sat)",
-            "signing_deadline_s": "Time for signers elsewhere (seconds)",
-            "confirmations_settled": "Confirmations until settled",
-            "group_max_payments": "Payments in one tx, at most",
-            "group_max_vsize_vb": "Size of one tx, at most (vB)",
-        }
-        help_texts = {
-            "feerate_patient_sat_kvb": "Empty: every list is paid up to the ceiling.",
-            "fee_share_ceiling_bps": "2,000 is a fifth.",
-            "fee_budget_daily_sat": "Empty: no limit.",
-            "bump_alone_limit_sat": "More than this needs a second person.",
-            "consolidate_feerate_sat_kvb": "Empty: never.",
-        }
-
-
 class SignaturesForm(forms.Form):
     """What a signer returned: a file, or text."""
 
@@ -350,17 +265,3 @@ class SignaturesForm(forms.Form):
         if not self.errors and bool(cleaned.get("file")) == bool(cleaned.get("psbt")):
             raise forms.ValidationError("Give either a file or its text.", code="one_of_two")
         return cleaned
-
-
-class MemberForm(forms.Form):
-    """Gives a user a role in a program."""
-
-    program = forms.ModelChoiceField(
-        queryset=Program.objects.order_by("code"), empty_label=None, widget=widgets.UnfoldAdminSelectWidget()
-    )
-    user = forms.ModelChoiceField(
-        queryset=User.objects.filter(is_active=True).order_by("username"),
-        empty_label=None,
-        widget=widgets.UnfoldAdminSelectWidget(),
-    )
-    role = forms.ChoiceField(choices=Role.choices, widget=widgets.UnfoldAdminSelectWidget())

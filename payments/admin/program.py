@@ -1,4 +1,4 @@
-"""Programs and their members in the admin."""
+"""Programs in the admin, with their rules, wallet, funds and members."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import cells, forms, pages, scope
+from payments.admin import cells, membership, pages, scope
 from payments.admin.base import ProgramScopedAdmin, is_number
-from payments.admin.filters import ProgramFilter
+from payments.admin.program_form import ProgramForm
 from payments.admin.tables import Notice, Table
-from payments.models import Disbursement, Enrollment, Membership, Program, Role, ScriptPurpose
+from payments.models import Disbursement, Enrollment, Program, Role, ScriptPurpose
 from payments.selectors import funds
 from payments.services import programs
 
@@ -115,7 +115,7 @@ class ProgramAdmin(ProgramScopedAdmin):
             request,
             pages.Page(
                 title="New program",
-                form_class=forms.ProgramForm,
+                form_class=ProgramForm,
                 call=call,
                 submit="Create program",
                 back=cells.list_of(Program),
@@ -141,33 +141,7 @@ class ProgramAdmin(ProgramScopedAdmin):
         # The form names every user, which is more than a member may know.
         if not request.user.has_perm(ADD_MEMBER):
             raise PermissionDenied
-        program = self.get_row(request, object_id)
-
-        def call(cleaned: dict[str, Any]) -> HttpResponse:
-            programs.grant(
-                by=request.user,  # type: ignore[arg-type]
-                program_id=cleaned["program"].pk,
-                user=cleaned["user"],
-                role=cleaned["role"],
-            )
-            messages.success(
-                request,
-                f"{cleaned['user']} is {Role(cleaned['role']).label.lower()} of {cleaned['program'].code} now.",
-            )
-            return HttpResponseRedirect(cells.page_of(cleaned["program"]))
-
-        return pages.answer(
-            self,
-            request,
-            pages.Page(
-                title=f"Add a member to {program.code}",
-                form_class=forms.MemberForm,
-                call=call,
-                submit="Give the role",
-                back=cells.page_of(program),
-                initial={"program": program.pk},
-            ),
-        )
+        return membership.add(self, request, self.get_row(request, object_id))
 
     def notices(self, request: HttpRequest, obj: Program) -> list[Notice]:
         """Say what is missing before the program can pay."""
@@ -178,24 +152,7 @@ class ProgramAdmin(ProgramScopedAdmin):
 
     def tables(self, request: HttpRequest, obj: Program) -> list[Table]:
         """Show the members, and to members the last lists."""
-        members = Membership.objects.filter(program=obj).select_related("user", "granted_by")
-        found = [
-            Table(
-                "Members",
-                ("Who", "User name", "Role", "Since", "Given by"),
-                [
-                    (
-                        cells.person(m.user),
-                        m.user.get_username(),
-                        cells.label(m.role, m.get_role_display(), cells.INFO),
-                        cells.moment(m.created_at),
-                        cells.person(m.granted_by),
-                    )
-                    for m in members.order_by("role", "user__username")[:100]
-                ],
-                "Nobody works in this program yet.",
-            )
-        ]
+        found = [membership.table(obj)]
         if self._shows_money(request, obj):
             lists = Disbursement.objects.filter(program=obj).select_related("cycle", "made_by")
             found.append(
@@ -360,40 +317,3 @@ def _funds(program: Program) -> funds.Funds:
     if found is None:
         found = program.funds_seen = funds.of_program(program.pk)  # type: ignore[attr-defined]
     return found
-
-
-@admin.register(Membership)
-class MembershipAdmin(ProgramScopedAdmin):
-    """Who works in the user's programs."""
-
-    list_display = ("who", "role_held", "program", "since", "giver")
-    list_select_related = ("user", "program", "granted_by")
-    list_filter = (ProgramFilter,)
-    fields = ("who", "role_held", "program", "since", "giver")
-    search_fields = ("user",)
-    search_help_text = "Search by user name"
-    when_empty = "Nobody works here yet. Open the program and add a member."
-
-    def find(self, request: HttpRequest, term: str) -> Q:
-        """Search by user name."""
-        return Q(user__username=term)
-
-    @display(description="who")
-    def who(self, membership: Membership) -> str:
-        """The member."""
-        return cells.person(membership.user)
-
-    @display(description="role")
-    def role_held(self, membership: Membership) -> str:
-        """What the member may do."""
-        return cells.label(membership.role, membership.get_role_display(), cells.INFO)
-
-    @display(description="since")
-    def since(self, membership: Membership) -> str:
-        """When the role was given."""
-        return cells.moment(membership.created_at)
-
-    @display(description="given by")
-    def giver(self, membership: Membership) -> str:
-        """Who gave it."""
-        return cells.person(membership.granted_by)

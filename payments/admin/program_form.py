@@ -1,0 +1,90 @@
+"""The form of a new program, with the words that explain its rules."""
+
+from django import forms
+from unfold import widgets
+
+from payments.models import Program
+
+RULES = (
+    "target_blocks",
+    "feerate_floor_sat_kvb",
+    "feerate_fallback_sat_kvb",
+    "feerate_ceiling_sat_kvb",
+    "feerate_patient_sat_kvb",
+    "fee_share_ceiling_bps",
+    "fee_budget_daily_sat",
+    "bump_after_blocks",
+    "bump_alone_limit_sat",
+    "coins_wanted",
+    "consolidate_feerate_sat_kvb",
+    "consolidate_budget_daily_sat",
+    "signing_deadline_s",
+    "confirmations_settled",
+    "group_max_payments",
+    "group_max_vsize_vb",
+)
+
+
+class ProgramForm(forms.ModelForm):
+    """A new program; the rules are fixed from then on. Validation is the service's."""
+
+    descriptor = forms.CharField(
+        label="Descriptor of a watch-only wallet",
+        required=False,
+        max_length=4_000,
+        widget=widgets.UnfoldAdminTextareaWidget(
+            attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"}
+        ),
+        help_text=(
+            "With its checksum: wpkh(KEY) or wsh(sortedmulti(m,KEY,...)), each KEY being "
+            "[fingerprint/path]tpub/<0;1>/*. Signers elsewhere then sign each payout. Without one the node's wallet "
+            "signs, on regtest only."
+        ),
+    )
+    entity, function, fund, project = (
+        forms.CharField(
+            required=False, max_length=30, help_text=help_text, widget=widgets.UnfoldAdminTextInputWidget()
+        )
+        for help_text in (
+            "Who spends: part of every line that is booked, fixed from then on.",
+            "What for, such as 10.71.",
+            "Out of which fund.",
+            "For which project; else the program's code.",
+        )
+    )
+
+    class Meta:
+        """The columns that an administrator chooses."""
+
+        model = Program
+        fields = ("code", "name", *RULES)
+        widgets = {
+            "code": widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "PENSIONS"}),
+            "name": widgets.UnfoldAdminTextInputWidget(),
+            **{rule: widgets.UnfoldAdminIntegerFieldWidget() for rule in RULES},
+        }
+        labels = {
+            "target_blocks": "Blocks that a fee should suffice for",
+            "feerate_floor_sat_kvb": "Fee rate floor (sat per 1,000 vB)",
+            "feerate_fallback_sat_kvb": "Fee rate without an estimate (sat per 1,000 vB)",
+            "feerate_ceiling_sat_kvb": "Fee rate ceiling (sat per 1,000 vB)",
+            "feerate_patient_sat_kvb": "Fee rate up to which lists that are not urgent are paid (sat per 1,000 vB)",
+            "fee_share_ceiling_bps": "Fee of a payout, at most (1/10,000 of what it pays)",
+            "fee_budget_daily_sat": "Fees of a UTC day, at most (sat)",
+            "bump_after_blocks": "Blocks until a payout that waits gets a higher fee",
+            "bump_alone_limit_sat": "What one person's bump may add to a fee (sat)",
+            "coins_wanted": "Confirmed coins that change is split into",
+            "consolidate_feerate_sat_kvb": "Fee rate up to which small coins are merged (sat per 1,000 vB)",
+            "consolidate_budget_daily_sat": "Merging coins in a UTC day, at most (sat)",
+            "signing_deadline_s": "Time for signers elsewhere (seconds)",
+            "confirmations_settled": "Confirmations until settled",
+            "group_max_payments": "Payments in one tx, at most",
+            "group_max_vsize_vb": "Size of one tx, at most (vB)",
+        }
+        help_texts = {
+            "feerate_patient_sat_kvb": "Empty: every list is paid up to the ceiling.",
+            "fee_share_ceiling_bps": "2,000 is a fifth.",
+            "fee_budget_daily_sat": "Empty: no limit.",
+            "bump_alone_limit_sat": "More than this needs a second person.",
+            "consolidate_feerate_sat_kvb": "Empty: never.",
+        }
