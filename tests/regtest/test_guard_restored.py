@@ -32,12 +32,29 @@ def ministry(settings: object) -> Ministry:
     return Ministry.open(deposits_sat=[1_000_000, 900_000, 800_000], group_max_payments=2)
 
 
-def server(statement: str, *names: str) -> None:
-    """Run a statement about whole databases, from another one."""
+def beside() -> psycopg.Connection:
+    """Connect to another database of the same server, for what is done to a whole one."""
     parts = connection.get_connection_params()
     parts = {key: parts[key] for key in ("host", "port", "user", "password") if parts.get(key)}
-    with psycopg.connect(dbname="postgres", autocommit=True, **parts) as database:
-        database.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+    return psycopg.connect(dbname="postgres", autocommit=True, **parts)
+
+
+def copy(name: str, new: str) -> None:
+    """Copy a database that nobody is connected to."""
+    with beside() as server:
+        server.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(new), sql.Identifier(name))
+        )
+
+
+def drop(name: str) -> None:
+    """Drop a database after ending the sessions of its owner: FORCE would stumble over an autovacuum there."""
+    ended = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usename = current_user"
+    )
+    with beside() as server:
+        server.execute(ended, [name])
+        server.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
 @contextmanager
@@ -45,15 +62,15 @@ def restored_afterwards() -> Iterator[None]:
     """Keep the database as it is now, and bring that day back at the end."""
     name = connection.settings_dict["NAME"]
     connection.close()
-    server("CREATE DATABASE {} TEMPLATE {}", f"{name}_before", name)
+    copy(name, f"{name}_before")
     try:
         yield
         connection.close()
-        server("DROP DATABASE {} WITH (FORCE)", name)
-        server("CREATE DATABASE {} TEMPLATE {}", name, f"{name}_before")
+        drop(name)
+        copy(f"{name}_before", name)
     finally:
         connection.close()
-        server("DROP DATABASE {} WITH (FORCE)", f"{name}_before")
+        drop(f"{name}_before")
 
 
 def come_back() -> None:
