@@ -4,14 +4,14 @@ It is the way out where a replacement is impossible or dearer, such as when a pa
 The child follows the protocol of every payout: reserved, committed, signed, kept, sent, followed, booked (its fee).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import transaction
 
 from govpay.errors import Conflict
 from payments import doorbell
-from payments.models import Payout, PayoutKind, PayoutTx, PayoutTxKind, StatusChange, Wallet
+from payments.models import Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation, StatusChange, Wallet
 from payments.onchain import fee, node, tx
 from payments.payout import (
     bump,
@@ -124,6 +124,7 @@ def propose(payout: Payout, feerate_sat_kvb: int, parent: Parent) -> Proposal:
     guard.require_wallet_runs(payout.wallet)
     _require_parent(payout, parent)
     feerate.require_bounds(program, feerate_sat_kvb)
+    parent = _without_reserved(parent)
     proposal = _fund(payout, feerate_sat_kvb, parent)
     caps.require(
         program,
@@ -212,6 +213,17 @@ def _look(payout: Payout, client: node.Node) -> Parent:
     if not coins:
         raise NoChangeToSpend("This payout has no change that a child could spend.", txid=version.txid)
     return Parent(version, coins, client.mempool_min_feerate_sat_kvb())
+
+
+def _without_reserved(parent: Parent) -> Parent:
+    """Leave out change that another payout reserved in a block which a reorganization has taken away since."""
+    reserved = set(
+        Reservation.objects.filter(txid=parent.version.txid, is_live=True).values_list("vout", flat=True)
+    )
+    coins = tuple(coin for coin in parent.coins if coin.outpoint.vout not in reserved)
+    if not coins:
+        raise NoChangeToSpend("Another payout has reserved the change of this one.", txid=parent.version.txid)
+    return replace(parent, coins=coins)
 
 
 def _write(payout: Payout, proposal: Proposal) -> PayoutTx:

@@ -273,6 +273,28 @@ class TestRefusal:
             lift(payout, 2_000)
         assert Payout.objects.count() == 1
 
+    def test_where_another_payout_reserved_the_change_in_a_block_that_is_gone(self, settings: object) -> None:
+        use_node(settings)
+        ministry = Ministry.open(deposits_sat=[1_000_000], code="ONE", coins_wanted=1)
+        payout = send(ministry)
+        ministry.mine(1)
+        later = ministry.release(PEOPLE, period="2026-12")
+        dispatch.seal(disbursement_id=later.pk)
+        ministry.miner.reorg(1, 2, with_mempool=False)
+        ministry.mine(0)
+        payout.refresh_from_db()
+        assert (payout.status, payout.mined_txid) == (PayoutStatus.SENT, None)
+        spent = Reservation.objects.filter(payout__disbursement=later, txid=payout.current.txid)
+        assert spent.count() == 1
+        with pytest.raises(child.NoChangeToSpend, match="Another payout"):
+            lift(payout, 12_000)
+        assert Payout.objects.count() == 2
+        ministry.mine(1)
+        ministry.pay(later)
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+        require_clean(ministry)
+
     def test_where_the_payout_pays_enough_by_itself(self, ministry: Ministry, client: node.Node) -> None:
         payout = send(ministry)
         bump.build(payout.pk, 20_000, client)

@@ -104,7 +104,7 @@ class People:
                 return
             if payout.current.txid not in self.network.pool or self.has_live_child(payout):
                 return
-            unspent = self.network.unspent(with_pool=True)
+            unspent = self.network.unspent(with_pool=True).keys() - set(self.store.live_reservations)
             for vout, (script, amount_sat) in enumerate(decode(payout.current.unsigned).outputs):
                 coin = OutPoint(payout.current.txid, vout)
                 if script == CHANGE and coin in unspent and amount_sat > fee_sat + 1_000:
