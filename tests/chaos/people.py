@@ -151,8 +151,12 @@ class Ministry:
         self._step_in(K.CHILD, self._pick_waiting(), self.draw.choice([6_000, 12_000]))
 
     def give_up(self) -> None:
-        """Void a payout that waits, or that stands still; only when that is final may it be paid anew."""
-        payout_id = self._pick_frozen() or self._pick_waiting()
+        """Void a payout that waits, or that stands still; only when that is final may it be paid anew.
+
+        What stands still because a stranger took its anchor cannot be given up, so that people do not ask for it alone.
+        """
+        found = [pk for pk in (self._pick_frozen(), self._pick_waiting()) if pk is not None]
+        payout_id = self.draw.choice(found) if found else None
         self._step_in(K.VOID, payout_id, self.draw.choice([3_000, 6_000]))
 
     def thaw(self) -> None:

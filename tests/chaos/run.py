@@ -169,6 +169,7 @@ class Run:
         self.ministry.mend()
         if not self.stage.ask(
             "SELECT 1 FROM payments_payout WHERE status IN ('sealed', 'committed', 'signed', 'sent')"
+            " AND kind = 'payments'"
         ):
             self.ministry.ask(self.ministry.list_people)
         self.ministry.ask(self.ministry.give_up)
