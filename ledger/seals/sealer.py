@@ -22,7 +22,8 @@ FailPoint = Callable[[str], None]
 SEALER_LOCK = 0x676F7374
 # Entries of a seal, and of them at a time in memory.
 MOST = 5_000
-AT_ONCE = 200
+# An entry may have a line for each of 500 people, so that few of them fill the memory.
+AT_ONCE = 20
 
 LINES_OF = """
 SELECT json_agg(json_build_array(a.code, json_build_array(a.entity, a.function, a.object, a.fund, a.project), a.currency,
