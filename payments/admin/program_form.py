@@ -4,25 +4,7 @@ from django import forms
 from unfold import widgets
 
 from payments.models import Program
-
-RULES = (
-    "target_blocks",
-    "feerate_floor_sat_kvb",
-    "feerate_fallback_sat_kvb",
-    "feerate_ceiling_sat_kvb",
-    "feerate_patient_sat_kvb",
-    "fee_share_ceiling_bps",
-    "fee_budget_daily_sat",
-    "bump_after_blocks",
-    "bump_alone_limit_sat",
-    "coins_wanted",
-    "consolidate_feerate_sat_kvb",
-    "consolidate_budget_daily_sat",
-    "signing_deadline_s",
-    "confirmations_settled",
-    "group_max_payments",
-    "group_max_vsize_vb",
-)
+from payments.models.program import RULES
 
 
 class ProgramForm(forms.ModelForm):

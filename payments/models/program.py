@@ -19,6 +19,27 @@ class Role(models.TextChoices):
     AUDITOR = "auditor", "Auditor"  # Reads everything; may stop the engine, changes nothing else.
 
 
+# What a person chooses of a program when it is made, in the order in which it is asked.
+RULES = (
+    "target_blocks",
+    "feerate_floor_sat_kvb",
+    "feerate_fallback_sat_kvb",
+    "feerate_ceiling_sat_kvb",
+    "feerate_patient_sat_kvb",
+    "fee_share_ceiling_bps",
+    "fee_budget_daily_sat",
+    "bump_after_blocks",
+    "bump_alone_limit_sat",
+    "coins_wanted",
+    "consolidate_feerate_sat_kvb",
+    "consolidate_budget_daily_sat",
+    "signing_deadline_s",
+    "confirmations_settled",
+    "group_max_payments",
+    "group_max_vsize_vb",
+)
+
+
 class Program(models.Model):
     """A scheme. Fee rates are satoshis per 1,000 virtual bytes; a first version pays in satoshis only.
 

@@ -7,27 +7,9 @@ from rest_framework import serializers
 from govpay.api.serializers import StrictSerializer, Text, Whole
 from payments.api.serializers.fields import Username
 from payments.models import Program, Role, Signer
+from payments.models.program import RULES
 from payments.onchain import amount
 from payments.onchain.network import Network
-
-RULES = (
-    "target_blocks",
-    "feerate_floor_sat_kvb",
-    "feerate_fallback_sat_kvb",
-    "feerate_ceiling_sat_kvb",
-    "feerate_patient_sat_kvb",
-    "fee_share_ceiling_bps",
-    "fee_budget_daily_sat",
-    "bump_after_blocks",
-    "bump_alone_limit_sat",
-    "coins_wanted",
-    "consolidate_feerate_sat_kvb",
-    "consolidate_budget_daily_sat",
-    "signing_deadline_s",
-    "confirmations_settled",
-    "group_max_payments",
-    "group_max_vsize_vb",
-)
 
 
 class NewProgram(StrictSerializer):
