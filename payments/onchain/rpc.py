@@ -8,7 +8,8 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -132,7 +133,8 @@ class Transport:
         """Return the result of one call; raise a NodeError."""
         request_id, body = self._request(method, params)
         status, reply = self._exchange(path, method, body.encode())
-        return _result(method, request_id, status, _read(method, status, reply))
+        with self._trusted():
+            return _result(method, request_id, status, _read(method, status, reply))
 
     def call_many(self, path: str, method: str, calls: Sequence[tuple[object, ...]]) -> list[Any]:
         """Return the results of many calls of one method, asked in one request; an RpcError stands for its own call.
@@ -144,18 +146,17 @@ class Transport:
         requests = [self._request(method, params) for params in calls]
         body = "[" + ",".join(text for _, text in requests) + "]"
         status, reply = self._exchange(path, method, body.encode())
-        found = _read(method, status, reply)
-        if not isinstance(found, list) or len(found) != len(requests):
-            # A node that is starting, or refuses the whole, answers with one object.
-            _result(method, "", status, found)
-            raise NodeReplyInvalid(f"The node's reply to {method} is not one answer a call (HTTP {status}).")
-        results: list[Any] = []
-        for (request_id, _), answer in zip(requests, found, strict=True):
-            try:
-                results.append(_result(method, request_id, status, answer))
-            except RpcError as error:
-                results.append(error)
-        return results
+        with self._trusted():
+            return _results(method, [request_id for request_id, _ in requests], status, reply)
+
+    @contextmanager
+    def _trusted(self) -> Iterator[None]:
+        """Leave the connection when what it gave is no reply to the request: the true one may still come on it."""
+        try:
+            yield
+        except NodeReplyInvalid:
+            self.close()
+            raise
 
     def _request(self, method: str, params: tuple[object, ...]) -> tuple[str, str]:
         request_id = f"{os.getpid()}-{next(self._ids)}"
@@ -231,6 +232,21 @@ def _read(method: str, status: int, reply: bytes) -> Any:
         return json.loads(reply, parse_float=Decimal, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise NodeReplyInvalid(f"The node's reply to {method} is not JSON (HTTP {status}).") from error
+
+
+def _results(method: str, request_ids: list[str], status: int, reply: bytes) -> list[Any]:
+    found = _read(method, status, reply)
+    if not isinstance(found, list) or len(found) != len(request_ids):
+        # A node that is starting, or refuses the whole, answers with one object.
+        _result(method, "", status, found)
+        raise NodeReplyInvalid(f"The node's reply to {method} is not one answer a call (HTTP {status}).")
+    results: list[Any] = []
+    for request_id, answer in zip(request_ids, found, strict=True):
+        try:
+            results.append(_result(method, request_id, status, answer))
+        except RpcError as error:
+            results.append(error)
+    return results
 
 
 def _result(method: str, request_id: str, status: int, found: Any) -> Any:

@@ -18,7 +18,7 @@ FORGED: dict[str, tuple[str, bytes]] = {
     "garbage": ("200 OK", bytes(range(128, 256))),
 }
 # Answers that the node gave, and that are spoilt on the way.
-CUT_JSON, OTHER = "cut_json", "other"
+CUT_JSON, OTHER, STALE = "cut_json", "other", "stale"
 
 
 @dataclass
@@ -37,8 +37,8 @@ class NodeProxy(Proxy):
     """Forwards to the node; ``fail`` lets calls of one method fail, ``answer`` and ``refuse`` speak in the node's place.
 
     Modes: those of ``wire.Mode``; ``busy`` (503), ``unauthorized`` (401), ``forbidden`` (403), ``html``, ``garbage``;
-    ``cut_json`` (well-formed HTTP around half of the JSON) and ``other`` (the reply belongs to another call), after
-    which the node has acted. ``seen`` counts the calls of each method, ``failed`` those that met a fault.
+    ``cut_json`` (well-formed HTTP around half of the JSON), ``other`` (the reply belongs to another call) and ``stale``
+    (the reply before comes once more, and the true one behind it), after which the node has acted. ``seen`` counts the calls of each method, ``failed`` those that met a fault.
     """
 
     def __init__(self, target_url: str, *, seed: int = 0) -> None:
@@ -88,6 +88,7 @@ class NodeProxy(Proxy):
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        before = b""
         try:
             while True:
                 request = await read_message(reader)
@@ -109,7 +110,8 @@ class NodeProxy(Proxy):
                     self._writers.add(server[1])
                 server[1].write(request.encode())
                 reply = await read_message(server[0])
-                await self._reply(writer, spoil(reply, fault), fault)
+                await self._reply(writer, spoil(reply, fault, before), fault)
+                before = reply.encode()
                 if b"connection: close" in reply.head.lower():
                     return
         finally:
@@ -134,11 +136,13 @@ def forge(status: str, body: bytes) -> bytes:
     return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status.encode(), len(body), body)
 
 
-def spoil(reply: Message, fault: Fault | None) -> bytes:
-    """Return the node's reply, spoilt where the fault changes its content."""
+def spoil(reply: Message, fault: Fault | None, before: bytes) -> bytes:
+    """Return the node's reply, spoilt where the fault changes its content; ``before`` is the one before it."""
     mode = Mode.PASS if fault is None else fault.mode
     if mode == CUT_JSON:
         return forge("200 OK", reply.body[: len(reply.body) // 2])
     if mode == OTHER:
         return forge("200 OK", json.dumps(json.loads(reply.body) | {"id": "another call"}).encode())
+    if mode == STALE:
+        return before + reply.encode()
     return reply.encode()

@@ -65,6 +65,16 @@ class TestFail:
         height = client.call("getblockcount")
         assert client.call("getblockhash", height) == client.call("getbestblockhash")
 
+    @pytest.mark.parametrize("method", ["getblockcount", "batch"])
+    def test_stale_reply_is_refused_and_the_true_one_behind_it_never_read(
+        self, method: str, proxy: NodeProxy, client: node.Node
+    ) -> None:
+        best = client.call("getbestblockhash")
+        proxy.fail(method, "stale")
+        with pytest.raises(node.NodeReplyInvalid):
+            client.call(method) if method != "batch" else client.call_many("getblockcount", [()])
+        assert client.call("getbestblockhash") == best
+
 
 class TestAnswer:
     def test_speaks_in_the_nodes_place(self, proxy: NodeProxy, client: node.Node) -> None:

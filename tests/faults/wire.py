@@ -237,9 +237,10 @@ class Proxy:
                 await writer.drain()
                 await asyncio.sleep(fault.delay_s)
             return
-        writer.write(reply[: len(reply) // 2] if mode == Mode.TRUNCATE else reply)
-        if mode == Mode.DUPLICATE:
-            writer.write(reply)
+        if mode == Mode.TRUNCATE:
+            reply = reply[: len(reply) // 2]
+        # At once, so that a peer that has read the first has the second waiting as well.
+        writer.write(reply * 2 if mode == Mode.DUPLICATE else reply)
         await writer.drain()
         if mode == Mode.TRUNCATE:
             raise ConnectionLost
