@@ -3,6 +3,9 @@
 They are canonical JSON (RFC 8785): keys in order, no spaces, UTF-8. The version is inside, and a version that was ever
 written is never changed; another form of an entry gets another version. Whole numbers that may pass 2**53 are decimal
 text, because many readers of JSON would round them.
+
+Version 1 is one object. Version 2 is an object for the heading and an array for each line, each ended by a line feed, which
+canonical JSON never holds otherwise: so one line of an entry can be shown without the others.
 """
 
 import json
@@ -51,7 +54,7 @@ class UnknownVersion(Exception):
     """The bytes are of no version that this program knows."""
 
 
-def _first(entry: SealedEntry) -> dict[str, Any]:
+def _heading(entry: SealedEntry, lines: Any) -> dict[str, Any]:
     return {
         "actor": entry.actor,
         "approver": entry.approver,
@@ -62,18 +65,7 @@ def _first(entry: SealedEntry) -> dict[str, Any]:
         "idempotency_key": entry.idempotency_key,
         "input_hash": entry.input_hash.hex(),
         "kind": entry.kind,
-        "lines": [
-            [
-                line.account,
-                list(line.elements),
-                line.currency,
-                line.scale,
-                line.layer,
-                str(line.amount),
-                _number(line.reference),
-            ]
-            for line in entry.lines
-        ],
+        "lines": lines,
         "memo": entry.memo,
         "original_at": None if entry.original_at is None else _moment(entry.original_at),
         "recorded_at": _moment(entry.recorded_at),
@@ -83,27 +75,56 @@ def _first(entry: SealedEntry) -> dict[str, Any]:
     }
 
 
-FORMS: dict[str, Callable[[SealedEntry], dict[str, Any]]] = {"govpay/entry/1": _first}
-NEWEST = "govpay/entry/1"
+def _line(line: SealedLine) -> list[Any]:
+    return [
+        line.account,
+        list(line.elements),
+        line.currency,
+        line.scale,
+        line.layer,
+        str(line.amount),
+        _number(line.reference),
+    ]
+
+
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _first(entry: SealedEntry) -> str:
+    lines = [_line(line) for line in entry.lines]
+    return _JSON.encode(_heading(entry, lines) | {"version": "govpay/entry/1"})
+
+
+def _second(entry: SealedEntry) -> str:
+    heading = _heading(entry, len(entry.lines)) | {"version": "govpay/entry/2"}
+    return "".join(f"{_JSON.encode(piece)}\n" for piece in (heading, *map(_line, entry.lines)))
+
+
+FORMS: dict[str, Callable[[SealedEntry], str]] = {"govpay/entry/1": _first, "govpay/entry/2": _second}
+NEWEST = "govpay/entry/2"
 
 
 def encode(entry: SealedEntry, version: str = NEWEST) -> bytes:
     """Return the canonical bytes of an entry in a version; raise UnknownVersion."""
     if version not in FORMS:
         raise UnknownVersion(f"There is no version {version!r} of an entry.")
-    body = FORMS[version](entry) | {"version": version}
-    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return FORMS[version](entry).encode()
 
 
 def version_of(payload: bytes) -> str:
     """Return the version that the bytes name; raise UnknownVersion when they are no entry of any known one."""
     try:
-        version = json.loads(payload)["version"]
+        version = heading_of(payload)["version"]
     except (ValueError, TypeError, KeyError) as error:
         raise UnknownVersion("The bytes are no entry.") from error
     if not isinstance(version, str) or version not in FORMS:
         raise UnknownVersion(f"There is no version {version!r} of an entry.")
     return version
+
+
+def heading_of(payload: bytes) -> Any:
+    """Return what the bytes say of an entry besides its lines: version 1 has those in it too; raise ValueError."""
+    return json.loads(payload.partition(b"\n")[0])
 
 
 def _moment(moment: datetime) -> str:

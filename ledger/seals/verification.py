@@ -4,7 +4,6 @@ It reads everything once, in order, and keeps the right edge of the tree only. T
 their hash and with the entry's row as it is now, in the version that the bytes name.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -165,8 +164,8 @@ def _leaf(row: tuple[Any, ...]) -> Iterator[Finding]:
         yield Finding("version_unknown", entry_id, f"Entry {entry_id}: {error}")
         return
     if now != payload:
-        then, found = json.loads(payload), json.loads(now)
-        names = ", ".join(sorted(name for name in found if found[name] != then.get(name)))
+        then, found = canonical.heading_of(payload), canonical.heading_of(now)
+        names = ", ".join(sorted(name for name in found if found[name] != then.get(name))) or "lines"
         yield Finding("entry_changed", entry_id, f"Entry {entry_id} is no longer what was sealed: {names}.")
 
 
