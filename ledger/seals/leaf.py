@@ -11,14 +11,15 @@ salt and its path, and learns nothing of the others. What is hashed differs in l
 import hmac
 import secrets
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ledger.seals import tree
 
 SALT_BYTES = 32
 
 
-class Piece(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Piece:
     """One piece of an entry, with what shows that the leaf holds it: its salt, and its path among ``count`` pieces."""
 
     index: int
