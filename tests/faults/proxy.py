@@ -38,7 +38,8 @@ class NodeProxy(Proxy):
 
     Modes: those of ``wire.Mode``; ``busy`` (503), ``unauthorized`` (401), ``forbidden`` (403), ``html``, ``garbage``;
     ``cut_json`` (well-formed HTTP around half of the JSON), ``other`` (the reply belongs to another call) and ``stale``
-    (the reply before comes once more, and the true one behind it), after which the node has acted. ``seen`` counts the calls of each method, ``failed`` those that met a fault.
+    (the reply before comes once more, and the true one behind it), after which the node has acted. ``seen`` counts the
+    calls of each method, ``failed`` those that met a fault.
     """
 
     def __init__(self, target_url: str, *, seed: int = 0) -> None:
