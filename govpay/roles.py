@@ -16,7 +16,7 @@ APPEND_ONLY = {
     "payments_partialsignature": ["SELECT", "INSERT"],
     "payments_manifestsignature": ["SELECT", "INSERT"],
     "payments_installation": ["SELECT", "INSERT"],
-    "payments_anchorproof": ["SELECT", "INSERT"],
+    "payments_inclusionproof": ["SELECT", "INSERT"],
     "payments_intake": ["SELECT", "INSERT"],
     "payments_intakeerror": ["SELECT", "INSERT"],
     "django_migrations": ["SELECT"],

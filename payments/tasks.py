@@ -40,9 +40,9 @@ def anchor(*, checkpoint_id: int) -> None:
 
 
 @shared_task(**LIMITS)
-def prove_anchor(*, payout_id: int) -> None:
-    """Keep where in its block a final anchor lies."""
-    dispatch.prove_anchor(payout_id=payout_id)
+def prove(*, block_id: int) -> None:
+    """Keep where in a block its final payouts lie."""
+    dispatch.prove(block_id=block_id)
 
 
 @shared_task(**LIMITS)

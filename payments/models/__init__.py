@@ -1,6 +1,5 @@
 """Tables and the facts of one row."""
 
-from payments.models.anchor import AnchorProof
 from payments.models.beneficiary import Beneficiary, Destination, Enrollment
 from payments.models.chain import Block, ChainFact, Coin, NodeStatus
 from payments.models.disbursement import Cycle, Disbursement
@@ -10,6 +9,7 @@ from payments.models.intervention import Intervention, InterventionKind
 from payments.models.payment import Payment
 from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation
 from payments.models.program import Membership, Program, Role
+from payments.models.proof import InclusionProof
 from payments.models.safety import Alarm, AlarmDelivery, AlarmEvent, Heartbeat, Installation, Stop
 from payments.models.signing import (
     ApproverKey,
@@ -24,7 +24,6 @@ __all__ = [
     "Alarm",
     "AlarmDelivery",
     "AlarmEvent",
-    "AnchorProof",
     "ApproverKey",
     "Beneficiary",
     "Block",
@@ -36,6 +35,7 @@ __all__ = [
     "Disbursement",
     "Enrollment",
     "Heartbeat",
+    "InclusionProof",
     "Installation",
     "Intake",
     "IntakeError",

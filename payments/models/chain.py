@@ -10,11 +10,14 @@ from payments.models.wallet import Wallet
 class Block(models.Model):
     """A block that was read. Exactly one is active at each height; a reorganization deactivates, never deletes.
 
+    ``header`` has its 80 bytes; blocks that were read before these were kept have none.
+
     ``is_derived``: while it was the tip, statuses were derived from the facts; until then they may be behind.
     """
 
     block_hash = models.CharField(max_length=64, unique=True)
     prev_hash = models.CharField(max_length=64)
+    header = models.BinaryField(max_length=80, null=True)
     height = models.PositiveIntegerField()
     time = models.DateTimeField()
     is_active = models.BooleanField(default=True)

@@ -1,6 +1,6 @@
 """Reads raw blocks and believes nothing that their header does not commit to."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from bitcoin.core import CBlock, CTransaction
@@ -22,8 +22,9 @@ class MalformedBlock(errors.GovPayError):
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block as it was read: hashes in display hex, time in Unix seconds, txs in order."""
+    """A block as it was read: its 80 bytes of header, hashes in display hex, time in Unix seconds, txs in order."""
 
+    header: bytes
     hash: str
     prev_hash: str
     time: int
@@ -44,24 +45,31 @@ def parse(raw: bytes, *, block_hash: str | None = None) -> Block:
         raise MalformedBlock("These bytes are not a block.", block_hash=found_hash) from error
     txs = tuple(_describe(each) for each in found.vtx)
     _check_merkle_root([bytes.fromhex(t.txid)[::-1] for t in txs], found.hashMerkleRoot, found_hash)
-    return Block(hash=found_hash, prev_hash=found.hashPrevBlock[::-1].hex(), time=found.nTime, txs=txs)
+    return Block(
+        header=raw[:HEADER_BYTES],
+        hash=found_hash,
+        prev_hash=found.hashPrevBlock[::-1].hex(),
+        time=found.nTime,
+        txs=txs,
+    )
 
 
-def branch(txids: Sequence[str], txid: str) -> list[tuple[bool, bytes]]:
-    """Return the Merkle branch of a tx, from its txid up: each other hash as it is computed, and whether it is on the left.
+def branches(txids: Sequence[str], wanted: Collection[str]) -> dict[str, list[tuple[bool, bytes]]]:
+    """Return the Merkle branch of each wanted tx, from its txid up: each other hash, and whether it is left.
 
-    ``txids`` are all of the block, in order, in display hex. Raises ValueError when the tx is not among them.
+    ``txids`` are all of the block, in order, in display hex. Raises ValueError when one is not among them.
     """
     level = [bytes.fromhex(each)[::-1] for each in txids]
-    index = txids.index(txid)
-    steps = []
+    places = {txid: txids.index(txid) for txid in wanted}
+    found: dict[str, list[tuple[bool, bytes]]] = {txid: [] for txid in wanted}
     while len(level) > 1:
         if len(level) % 2:
             level = [*level, level[-1]]
-        steps.append((bool(index & 1), level[index ^ 1]))
+        for txid, place in places.items():
+            found[txid].append((bool(place & 1), level[place ^ 1]))
+            places[txid] = place >> 1
         level = [tx.double_sha256(level[i] + level[i + 1]) for i in range(0, len(level), 2)]
-        index >>= 1
-    return steps
+    return found
 
 
 def _describe(found: CTransaction) -> tx.Tx:

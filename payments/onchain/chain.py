@@ -102,6 +102,10 @@ class Chain(Endpoint):
             confirmations=found["confirmations"],
         )
 
+    def raw_header(self, block_hash: str) -> bytes:
+        """Return a block's header, 80 bytes; raise BlockUnknown."""
+        return bytes.fromhex(self._block("getblockheader", block_hash, False))
+
     def raw_block(self, block_hash: str) -> bytes:
         """Return a block's bytes; raise BlockUnknown."""
         return bytes.fromhex(self._block("getblock", block_hash, 0))

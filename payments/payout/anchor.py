@@ -13,8 +13,8 @@ from govpay.errors import GovPayError
 from ledger.models import Checkpoint
 from ledger.seals import checkpoints
 from payments.models import (
-    AnchorProof,
     Disbursement,
+    InclusionProof,
     Payment,
     Payout,
     PayoutKind,
@@ -22,8 +22,8 @@ from payments.models import (
     PayoutTxKind,
     Wallet,
 )
-from payments.onchain import block, fee, node, tx
-from payments.payout import caps, coins, guard, seal, selection, versions
+from payments.onchain import fee, tx
+from payments.payout import caps, coins, guard, proofs, seal, selection, versions
 from payments.payout.selection import FreeCoin
 from payments.selectors import funds
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
@@ -54,13 +54,6 @@ def next_checkpoint() -> Checkpoint | None:
     if newest is None or _anchors(newest.pk).exists():
         return None
     return newest
-
-
-def unproved() -> list[int]:
-    """Return the payouts of anchors that are final and whose place in their block is not kept yet."""
-    kept = AnchorProof.objects.filter(payout=OuterRef("pk"), block_hash=OuterRef("mined_block_hash"))
-    final = Payout.objects.filter(kind=PayoutKind.ANCHOR, status=PayoutStatus.SETTLED)
-    return list(final.exclude(Exists(kept)).order_by("pk").values_list("pk", flat=True))
 
 
 def script_of(checkpoint: Checkpoint) -> bytes:
@@ -112,41 +105,10 @@ def build(checkpoint_id: int, wallet_id: int, *, feerate_sat_kvb: int) -> int | 
     return int(payout.pk)
 
 
-def keep_proof(payout_id: int, client: node.Node) -> None:
-    """Keep where in its block an anchor lies, once it is final. Harmless to repeat.
-
-    Raises NodeError, and what it raises where the node pruned the block.
-    """
-    payout = Payout.objects.get(pk=payout_id)
-    if payout.kind != PayoutKind.ANCHOR or payout.status != PayoutStatus.SETTLED:
-        return
-    assert payout.mined_block_hash is not None
-    assert payout.mined_txid is not None
-    assert payout.mined_height is not None
-    raw = client.raw_block(payout.mined_block_hash)
-    found = block.parse(raw, block_hash=payout.mined_block_hash)
-    branch = block.branch([each.txid for each in found.txs], payout.mined_txid)
-    AnchorProof.objects.bulk_create(
-        [
-            AnchorProof(
-                payout=payout,
-                txid=payout.mined_txid,
-                block_hash=found.hash,
-                block_height=payout.mined_height,
-                header=raw[: block.HEADER_BYTES],
-                branch=b"".join(bytes([is_left]) + other for is_left, other in branch),
-            )
-        ],
-        ignore_conflicts=True,
-    )
-
-
-def proof_of(checkpoint: Checkpoint) -> tuple[AnchorProof, PayoutTx] | None:
+def proof_of(checkpoint: Checkpoint) -> tuple[InclusionProof, PayoutTx] | None:
     """Return a checkpoint's place in the chain, and the tx; None until its anchor is final and its place kept."""
     payout = _anchors(checkpoint.pk).filter(status=PayoutStatus.SETTLED).first()
-    if payout is None:
-        return None
-    proof = AnchorProof.objects.filter(payout=payout, block_hash=payout.mined_block_hash).first()
+    proof = None if payout is None else proofs.of(payout)
     return None if proof is None else (proof, PayoutTx.objects.get(payout=payout, txid=proof.txid))
 
 

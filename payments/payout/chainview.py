@@ -24,7 +24,7 @@ def connect(block: blocks.Block, height: int) -> bool:
 
     Returns whether it holds a tx of ours.
     """
-    insert(block.hash, block.prev_hash, height, block.time)
+    insert(block.header, block.hash, block.prev_hash, height, block.time)
     scripts = _our_scripts(block)
     outpoints = _our_outpoints(block)
     movements = list(scan.movements(block, scripts, outpoints))
@@ -178,10 +178,11 @@ def disconnect(tip: Block) -> None:
     )
 
 
-def insert(block_hash: str, prev_hash: str, height: int, time_s: int) -> None:
+def insert(header: bytes, block_hash: str, prev_hash: str, height: int, time_s: int) -> None:
     Block.objects.update_or_create(
         block_hash=block_hash,
         defaults={
+            "header": header,
             "prev_hash": prev_hash,
             "height": height,
             "time": datetime.fromtimestamp(time_s, tz=UTC),

@@ -12,7 +12,7 @@ from ledger.seals.store import SealsBroken
 from payments import doorbell
 from payments.models import Disbursement, Heartbeat, Intervention, Payout, PayoutKind, Wallet
 from payments.onchain import node
-from payments.payout import alarms, chain, engine, failpoint, feerate, funding, guard, store, wallets
+from payments.payout import alarms, chain, engine, failpoint, feerate, funding, guard, proofs, store, wallets
 from payments.payout import anchor as anchoring
 from payments.payout import consolidate as merging
 from payments.payout import follow as follower
@@ -154,9 +154,13 @@ def anchor(*, checkpoint_id: int) -> None:
     _with_node("anchor", work, checkpoint_id=checkpoint_id)
 
 
-def prove_anchor(*, payout_id: int) -> None:
-    """Keep where in its block a final anchor lies."""
-    _with_node("prove_anchor", lambda client: anchoring.keep_proof(payout_id, client), payout_id=payout_id)
+def prove(*, block_id: int) -> None:
+    """Keep where in a block its final payouts lie."""
+
+    def work(client: node.Node) -> None:
+        proofs.keep(block_id, client)
+
+    _with_node("prove", work, block_id=block_id)
 
 
 def advance(*, payout_id: int) -> None:

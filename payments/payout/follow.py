@@ -120,11 +120,11 @@ def begin(client: node.Node) -> None:
     first_hash = client.block_hash(max(client.chain_info().height - BEGIN_DEPTH, 0))
     if first_hash is None:
         raise node.BlockUnknown("The node's chain became shorter while it was asked.")
-    header = client.block_header(first_hash)
+    header, raw = client.block_header(first_hash), client.raw_header(first_hash)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [BEGIN_LOCK])
         if not Block.objects.exists():
-            chainview.insert(header.hash, header.prev_hash, header.height, header.time)
+            chainview.insert(raw, header.hash, header.prev_hash, header.height, header.time)
 
 
 def _require_fork(client: node.Node) -> None:

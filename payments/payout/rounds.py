@@ -13,7 +13,7 @@ from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import Disbursement, Heartbeat, Intervention, Payment, Payout, Wallet
 from payments.models.payout import IS_ORPHAN
-from payments.payout import alarms, anchor, guard, hasten, intervene, lookout, signing, webhook
+from payments.payout import alarms, anchor, guard, hasten, intervene, lookout, proofs, signing, webhook
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, InterventionStatus, PaymentStatus
 
 # Of each kind of work; what is left comes with a later sweep.
@@ -148,10 +148,13 @@ def checkpoints_to_anchor() -> Iterator[Ring]:
         yield Ring("anchor", {"checkpoint_id": found.pk})
 
 
-def anchors_to_prove() -> Iterator[Ring]:
-    """Find anchors that are final and whose place in their block is not kept yet."""
-    for pk in anchor.unproved()[:AT_ONCE]:
-        yield Ring("prove_anchor", {"payout_id": pk})
+def blocks_to_prove() -> Iterator[Ring]:
+    """Find blocks with final payouts whose place in them is not kept yet, and that were not looked for lately."""
+    if not Heartbeat.is_due("prove", every_s=proofs.EVERY_S):
+        return
+    Heartbeat.beat("prove")
+    for pk in proofs.unproved().values_list("pk", flat=True)[:AT_ONCE]:
+        yield Ring("prove", {"block_id": pk})
 
 
 # Whoever adds a kind of work that waits in a row adds its finder here.
@@ -164,5 +167,5 @@ FINDERS = (
     fees_stuck,
     books_to_seal,
     checkpoints_to_anchor,
-    anchors_to_prove,
+    blocks_to_prove,
 )

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from govpay.errors import Conflict, NotFound
 from ledger.models import Checkpoint
 from ledger.seals import checkpoints, ots
-from payments.models import AnchorProof
+from payments.models import InclusionProof
 from payments.onchain import network
 from payments.payout import anchor
 
@@ -33,7 +33,7 @@ def export(*, size: int | None = None) -> Exported:
     if size is not None:
         candidates = [checkpoints.get(size)]
     else:
-        proved = Checkpoint.objects.filter(anchors__anchor_proofs__isnull=False).select_related("seal")
+        proved = Checkpoint.objects.filter(anchors__inclusion_proofs__isnull=False).select_related("seal")
         candidates = list(proved.distinct().order_by("-seal__size"))
     for checkpoint in candidates:
         found = anchor.proof_of(checkpoint)
@@ -45,10 +45,8 @@ def export(*, size: int | None = None) -> Exported:
     raise NotAnchored("No block, as deep as the program asks, holds the checkpoint's hash yet.", size=size)
 
 
-def _files(checkpoint: Checkpoint, proof: AnchorProof, tx: bytes) -> Exported:
-    raw = bytes(proof.branch)
-    steps = [raw[start : start + 33] for start in range(0, len(raw), 33)]
-    buried = ots.Buried(tx, [(step[0] == 1, step[1:]) for step in steps], proof.block_height)
+def _files(checkpoint: Checkpoint, proof: InclusionProof, tx: bytes) -> Exported:
+    buried = ots.Buried(tx, proof.steps, proof.block_height)
     return Exported(
         size=checkpoint.seal.size,
         note=checkpoint.note,

@@ -12,9 +12,17 @@ from django.db import IntegrityError, transaction
 from ledger.models import Checkpoint, Entry
 from ledger.reconciliation import service
 from ledger.seals import checkpoints, note, sealer
-from payments.models import AnchorProof, Payout, PayoutKind, PayoutTx, Program, Reservation
+from payments.models import (
+    Heartbeat,
+    InclusionProof,
+    Payout,
+    PayoutKind,
+    PayoutTx,
+    Program,
+    Reservation,
+)
 from payments.onchain import node
-from payments.payout import anchor, bump, caps, dispatch, rounds
+from payments.payout import anchor, bump, caps, dispatch, proofs, rounds
 from payments.selectors.funds import Funds
 from payments.states import PayoutStatus
 from tests.regtest.ministry import Ministry, use_node
@@ -49,7 +57,13 @@ def send(checkpoint: Checkpoint) -> Payout:
 
 
 def rings() -> set[str]:
-    return {ring.task for find in (rounds.checkpoints_to_anchor, rounds.anchors_to_prove) for ring in find()}
+    Heartbeat.objects.filter(name="prove").delete()
+    return {ring.task for find in (rounds.checkpoints_to_anchor, rounds.blocks_to_prove) for ring in find()}
+
+
+def prove_all() -> None:
+    for pk in proofs.unproved().values_list("pk", flat=True):
+        dispatch.prove(block_id=pk)
 
 
 def prove(raw: bytes, digest: bytes) -> tuple[bytes, int]:
@@ -133,9 +147,11 @@ class TestAnchor:
         payout = send(checkpoint)
         assert rings() == set()
         ministry.mine(6)
-        assert rings() == {"prove_anchor"}
-        dispatch.prove_anchor(payout_id=payout.pk)
+        assert rings() == {"prove"}
+        prove_all()
         assert rings() == set()
+        payout.refresh_from_db()
+        assert InclusionProof.objects.get().block_hash == payout.mined_block_hash
 
     def test_is_not_made_without_a_program_that_pays(self, ministry: Ministry, settings: object) -> None:
         settings.GOVPAY_ANCHOR_PROGRAM = ""  # type: ignore[attr-defined]
@@ -191,8 +207,8 @@ class TestReorganization:
         ministry.mine(12)
         payout = send(issue())
         ministry.mine(6)
-        dispatch.prove_anchor(payout_id=payout.pk)
-        first = AnchorProof.objects.get()
+        prove_all()
+        first = InclusionProof.objects.get()
         ministry.miner.reorg(8, 9, with_mempool=False)
         ministry.mine(0)
         payout.refresh_from_db()
@@ -202,11 +218,11 @@ class TestReorganization:
         ministry.mine(6)
         payout.refresh_from_db()
         assert (payout.status, payout.mined_txid) == (PayoutStatus.SETTLED, first.txid)
-        dispatch.prove_anchor(payout_id=payout.pk)
+        prove_all()
         found = anchor.proof_of(Checkpoint.objects.get())
         assert found is not None
         assert found[0].block_hash == payout.mined_block_hash != first.block_hash
-        assert AnchorProof.objects.count() == 2
+        assert InclusionProof.objects.count() == 2
         ministry.judge(exactly=True)
 
 
@@ -219,7 +235,7 @@ class TestExport:
         ministry.mine(6)
         with pytest.raises(CommandError, match="not_anchored"):
             call_command("export_anchor", str(tmp_path))
-        dispatch.prove_anchor(payout_id=payout.pk)
+        prove_all()
         call_command("export_anchor", str(tmp_path), stdout=io.StringIO())
         size = checkpoint.seal.size
         name = tmp_path / f"checkpoint-{size}"

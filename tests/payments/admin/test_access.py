@@ -31,7 +31,7 @@ WITHOUT_PAGES = {
     "changeoutput",
     "installation",
     "alarmdelivery",
-    "anchorproof",
+    "inclusionproof",
     "approverkey",
     "manifestsignature",
     "partialsignature",

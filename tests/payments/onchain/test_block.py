@@ -84,3 +84,22 @@ class TestMovements:
     def test_yields_nothing_of_a_block_of_strangers(self) -> None:
         found = block.parse(made_block([COINBASE, STRANGER]))
         assert list(scan.movements(found, {OURS}, {OLD})) == []
+
+
+class TestBranches:
+    @pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 13])
+    def test_lead_from_each_tx_to_the_root(self, count: int) -> None:
+        raw = made_block([made_tx([tx.OutPoint("11" * 32, n)], [(n + 1, THEIRS)]) for n in range(count)])
+        found = block.parse(raw)
+        txids = [each.txid for each in found.txs]
+        branches = block.branches(txids, set(txids))
+        assert len(branches) == count
+        for txid, steps in branches.items():
+            reached = bytes.fromhex(txid)[::-1]
+            for is_left, other in steps:
+                reached = tx.double_sha256(other + reached if is_left else reached + other)
+            assert reached == found.header[36:68]
+
+    def test_are_of_the_blocks_own_txs_only(self) -> None:
+        with pytest.raises(ValueError):
+            block.branches(["11" * 32], {"22" * 32})
