@@ -30,12 +30,7 @@ def find(cache: Path) -> list[str]:
 
 def beside_libraries(root: Path) -> list[str]:
     """Return the words that run the bitcoind under ``root`` with the loader and libraries beside it."""
-    # The machine's own C library is older than the one this program was linked with.
-    loaders = sorted(path for path in root.glob("usr/lib*/**/ld-linux*.so.*") if path.is_file())
-    program = root / "usr/bin/bitcoind"
-    if not loaders or not program.is_file():
-        raise LocalStackError(
-            f"The unpacked bitcoind is not complete: delete {root} and run again, or {ADVICE}."
-        )
-    folders = sorted({str(path.parent) for path in root.glob("usr/lib/*/libc.so.6")})
-    return [str(loaders[0]), "--library-path", ":".join(folders), str(program)]
+    try:
+        return debian.beside_libraries(root, "usr/bin/bitcoind")
+    except LocalStackError as error:
+        raise LocalStackError(f"{error} Or {ADVICE}.") from error

@@ -160,6 +160,21 @@ def unpack(name: str, *, suite: str, depends: bool, cache: Path) -> Path:
     return target
 
 
+def beside_libraries(root: Path, program: str) -> list[str]:
+    """Return the words that run a program of an unpacked folder with the loader and libraries beside it.
+
+    Raises LocalStackError when they are not there.
+    """
+    # The machine's own C library may be older than the one the program was linked with.
+    loaders = sorted(path for path in root.glob("usr/lib*/**/ld-linux*.so.*") if path.is_file())
+    loaders += sorted(path for path in root.glob("lib*/**/ld-linux*.so.*") if path.is_file())
+    if not loaders or not (root / program).is_file():
+        raise LocalStackError(f"What was unpacked is not complete: delete {root} and run again.")
+    folders = sorted({str(path.parent) for path in root.glob("**/libc.so.6")})
+    folders += sorted({str(path) for path in root.glob("usr/lib/*-linux-gnu*")})
+    return [str(loaders[0]), "--library-path", ":".join(dict.fromkeys(folders)), str(root / program)]
+
+
 def _fetch(name: str, *, suite: str, depends: bool, home: Path, target: Path) -> None:
     mirror = choose_mirror(read_sources(), read_codename())
     for folder in (home, target):

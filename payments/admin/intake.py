@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
-from payments import spreadsheet
+from ledger.exports import spreadsheet
 from payments.admin import cells
 from payments.admin.base import ProgramScopedAdmin, is_hash
 from payments.admin.filters import ProgramFilter

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from govpay.api import problems
 from govpay.api.pagination import OldestFirst
-from payments import spreadsheet
+from ledger.exports import spreadsheet
 from payments.api import filters
 from payments.api.serializers import people as serializers
 from payments.api.views.scoped import Scoped, ScopedList

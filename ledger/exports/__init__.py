@@ -1,0 +1,32 @@
+"""Exports of the journal: one reading of the books, written as CSV, JSON lines, beancount or hledger, streamed."""
+
+from collections.abc import Iterator
+
+from ledger.exports import beancount, hledger, jsonlines, tabular
+from ledger.exports.form import Form, UnknownForm, in_chunks
+from ledger.exports.source import Selection, read, snapshot
+
+FORMS = {form.name: form for form in (tabular.FORM, jsonlines.FORM, beancount.FORM, hledger.FORM)}
+
+__all__ = ["FORMS", "Form", "Selection", "UnknownForm", "get_form", "journal"]
+
+
+def get_form(name: str) -> Form:
+    """Return a form of the journal; raise UnknownForm."""
+    if name not in FORMS:
+        raise UnknownForm(f"There is no form {name!r}; there are {', '.join(FORMS)}.", form=name)
+    return FORMS[name]
+
+
+def journal(selection: Selection, form: str) -> Iterator[str]:
+    """Yield the selected entries as text, some 64 KiB at a time; raise UnknownForm before the first.
+
+    A database transaction is open until the last piece is taken: all of it is one snapshot of the books.
+    """
+    write = get_form(form).write
+
+    def pieces() -> Iterator[str]:
+        with snapshot():
+            yield from in_chunks(write(read(selection)))
+
+    return pieces()

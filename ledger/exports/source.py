@@ -1,0 +1,115 @@
+"""Reads the journal for exports: one selection, one snapshot, streamed from the server however long it is."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+
+from ledger.models import Elements
+from ledger.seals import sealer
+from ledger.seals.canonical import SealedEntry
+
+# An entry may have a line for each of 500 people, so that few of them fill the memory.
+AT_ONCE = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which entries: of a scope, in a time, as known at one, about some sources, below a sealed size; all by default.
+
+    ``effective_from`` is in, ``effective_before`` is not. ``sealed_size`` takes the first so many leaves of the tree.
+    """
+
+    scope: str | None = None
+    effective_from: datetime | None = None
+    effective_before: datetime | None = None
+    known_at: datetime | None = None
+    source_refs: Sequence[str] | None = None
+    sealed_size: int | None = None
+
+    def values(self) -> dict[str, Any]:
+        """Return the parameters of the statements."""
+        refs = self.source_refs
+        return {
+            "scope": self.scope,
+            "since": self.effective_from,
+            "before": self.effective_before,
+            "known_at": self.known_at,
+            "refs": None if refs is None else list(refs),
+            "size": self.sealed_size,
+        }
+
+
+class Total(NamedTuple):
+    """An account in one layer: what stood on it before the first selected entry, and what does after the last."""
+
+    code: str
+    name: str
+    scope: str
+    kind: str
+    currency: str
+    scale: int
+    elements: Elements
+    layer: str
+    opening: int
+    closing: int
+
+
+@dataclass(frozen=True)
+class Journal:
+    """What was selected: each account that it touches, by code and layer, and the entries in order of their ids."""
+
+    selection: Selection
+    totals: list[Total]
+    entries: Iterator[SealedEntry]
+
+
+ENDS = """
+(%(scope)s::text IS NULL OR e.scope = %(scope)s)
+AND (%(before)s::timestamptz IS NULL OR e.effective_at < %(before)s)
+AND (%(known_at)s::timestamptz IS NULL OR e.recorded_at <= %(known_at)s)
+AND (%(refs)s::text[] IS NULL OR e.source_ref = ANY(%(refs)s))
+AND (%(size)s::bigint IS NULL OR EXISTS (SELECT FROM ledger_leaf f WHERE f.entry_id = e.id AND f.index < %(size)s))
+"""
+TOTALS = f"""
+SELECT a.code, a.name, a.scope, a.kind, a.currency, a.scale, a.entity, a.function, a.object, a.fund, a.project, t.*
+FROM (
+    SELECT p.layer, coalesce(sum(p.amount) FILTER (WHERE e.effective_at < %(since)s), 0)::bigint AS opening,
+        sum(p.amount)::bigint AS closing, p.account_id
+    FROM ledger_entry e JOIN ledger_posting p ON p.entry_id = e.id WHERE {ENDS} GROUP BY p.account_id, p.layer
+) t JOIN ledger_account a ON a.id = t.account_id ORDER BY a.code, t.layer COLLATE "C" DESC
+"""  # noqa: S608 - all parts are constants.
+ENTRIES = f"""
+SELECT {sealer.COLUMNS}, ({sealer.LINES_OF} e.id) AS lines FROM ledger_entry e
+WHERE {ENDS} AND (%(since)s::timestamptz IS NULL OR e.effective_at >= %(since)s) ORDER BY e.id
+"""  # noqa: S608 - all parts are constants.
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """Read the books as they are at one moment, whatever is posted meanwhile; inside a transaction, as that sees them."""
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        if is_outermost:
+            with connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def read(selection: Selection) -> Journal:
+    """Return the journal, whose entries are read as they are taken; call and use it inside `snapshot`."""
+    with connection.cursor() as cursor:
+        cursor.execute(TOTALS, selection.values())
+        # The last column is the account's number.
+        totals = [Total._make([*row[:6], Elements(*row[6:11]), *row[11:14]]) for row in cursor.fetchall()]
+    return Journal(selection, totals, _entries(selection))
+
+
+def _entries(selection: Selection) -> Iterator[SealedEntry]:
+    with connection.chunked_cursor() as rows:
+        rows.execute(ENTRIES, selection.values())
+        while chunk := rows.fetchmany(AT_ONCE):
+            yield from map(sealer.read_entry, chunk)
