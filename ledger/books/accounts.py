@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from django.db import connection
+
 from govpay.errors import Conflict, GovPayError
 from ledger.models import Account, AccountKind, Elements
 
@@ -72,8 +74,9 @@ def open_accounts(scope: str, accounts: Iterable[NewAccount]) -> None:
 
 def find(codes: set[str]) -> dict[str, Known]:
     """Return accounts by code, in one statement; raise AccountMissing."""
-    rows = Account.objects.filter(code__in=codes).values_list("code", "pk", "currency")
-    found = {code: Known(pk, currency) for code, pk, currency in rows}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT code, id, currency FROM ledger_account WHERE code = ANY(%s)", [list(codes)])
+        found = {code: Known(pk, currency) for code, pk, currency in cursor.fetchall()}
     missing = sorted(codes - set(found))
     if missing:
         raise AccountMissing(f"These accounts were never opened: {', '.join(missing)}.", accounts=missing)

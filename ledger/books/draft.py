@@ -1,7 +1,6 @@
 """An entry before it is posted, and what can be told of it without the database."""
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from govpay.errors import GovPayError
 from ledger.models import Layer
 
 MOST = 2**63 - 1
+SETTLED = Layer.SETTLED.value
 
 
 class UnbalancedEntry(GovPayError):
@@ -26,7 +26,7 @@ class Line(NamedTuple):
     account_code: str
     amount: int
     reference: int | None = None
-    layer: str = Layer.SETTLED.value
+    layer: str = SETTLED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,25 +57,24 @@ class Draft:
 
         Memos and times may differ: who repeats a step later sees another clock. A date that somebody chose may not.
         """
-        digest = hashlib.sha256(f"{self.kind}|{self.scope}|{self.source_ref}|{self.reversal_of}\n".encode())
+        text = f"{self.kind}|{self.scope}|{self.source_ref}|{self.reversal_of}\n"
         if self.keeps_date:
-            digest.update(f"{self.effective_at.astimezone(UTC).isoformat()}\n".encode())
+            text += f"{self.effective_at.astimezone(UTC).isoformat()}\n"
         # Settled lines are written as they were before there were layers, so that old keys are still known.
-        digest.update("".join(f"{c}|{a}|{r}{_named(layer)}\n" for c, a, r, layer in self.lines).encode())
-        return digest.digest()
+        lines = [
+            f"{code}|{amount}|{reference}\n" if layer == SETTLED else f"{code}|{amount}|{reference}|{layer}\n"
+            for code, amount, reference, layer in self.lines
+        ]
+        return hashlib.sha256((text + "".join(lines)).encode()).digest()
 
     def check(self) -> None:
         """Raise UnbalancedEntry for what no currencies of the accounts could make right."""
-        sums: dict[str, int] = defaultdict(int)
-        for line in self.lines:
-            if type(line.amount) is not int or line.amount == 0 or abs(line.amount) > MOST:
+        sums: dict[str, int] = {}
+        for _, amount, _, layer in self.lines:
+            if type(amount) is not int or amount == 0 or not -MOST <= amount <= MOST:
                 raise UnbalancedEntry(f"{self.idempotency_key}: an amount is zero, no integer or too large.")
-            sums[line.layer] += line.amount
+            sums[layer] = sums.get(layer, 0) + amount
         if len(self.lines) < 2 or any(sums.values()):
             raise UnbalancedEntry(
                 f"{self.idempotency_key}: the lines sum to {sum(sums.values())}.", lines=len(self.lines)
             )
-
-
-def _named(layer: str) -> str:
-    return "" if layer == Layer.SETTLED else f"|{layer}"

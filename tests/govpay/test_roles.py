@@ -182,7 +182,7 @@ class TestEveryRole:
             "SET session_replication_role = replica",
             "ALTER TABLE ledger_posting DISABLE TRIGGER ALL",
             "ALTER TABLE ledger_period DISABLE TRIGGER ALL",
-            "DROP TRIGGER entry_in_time ON ledger_entry",
+            "DROP TRIGGER entry_whole ON ledger_entry",
             "CREATE OR REPLACE FUNCTION ledger_marks() RETURNS int LANGUAGE sql AS 'SELECT 1'",
             "DROP TABLE ledger_periodchange",
             "CREATE TABLE public.mine (id int)",

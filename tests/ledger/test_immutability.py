@@ -61,16 +61,13 @@ INSERT INTO ledger_entry (kind, scope, idempotency_key, input_hash, effective_at
     block_hash)
 VALUES ('funding', 'program:7', 'raw', '\\x00', now(), '', '', 'tester', '', '') RETURNING id
 """
-NEW_LINE = """
+ADD_LINES = """
 INSERT INTO ledger_posting (entry_id, account_id, amount)
-SELECT e.id, a.id, %s FROM ledger_entry e, ledger_account a WHERE e.idempotency_key = 'raw' AND a.code = %s
-"""
-BOTH_LINES = """
-INSERT INTO ledger_posting (entry_id, account_id, amount)
-SELECT e.id, a.id, v.amount FROM ledger_entry e, (VALUES ('Assets:HotWallet:P7', %s), ('Assets:InTransit:P7', %s))
+SELECT e.id, a.id, v.amount FROM {entry} e, (VALUES ('Assets:HotWallet:P7', %s), ('Assets:InTransit:P7', %s))
     v (code, amount) JOIN ledger_account a ON a.code = v.code
-WHERE e.idempotency_key = 'raw'
 """
+WHOLE_ENTRY = f"WITH new AS ({NEW_ENTRY}) {ADD_LINES.format(entry='new')}"
+MORE_LINES = ADD_LINES.format(entry="ledger_entry") + "WHERE e.idempotency_key = 'raw'"
 
 
 def everything() -> list[list[tuple[Any, ...]]]:
@@ -171,42 +168,43 @@ class TestNewEntry:
     def test_must_balance(self, amounts: tuple[int, int]) -> None:
         before = everything()
         with refused(f"its settled BTC lines sum to {sum(amounts)}"):
-            run(NEW_ENTRY)
-            run(BOTH_LINES, list(amounts))
+            run(WHOLE_ENTRY, list(amounts))
         assert everything() == before
 
     def test_must_balance_in_each_currency(self) -> None:
         Account.objects.create(code="Assets:Rupees", name="Rupees", kind="asset", currency="PKR", scale=2)
         before = everything()
         with refused(r"its settled (PKR|BTC) lines sum to -?5"):
-            run(NEW_ENTRY)
-            run(BOTH_LINES.replace("Assets:InTransit:P7", "Assets:Rupees"), [5, -5])
+            run(WHOLE_ENTRY.replace("Assets:InTransit:P7", "Assets:Rupees"), [5, -5])
         assert everything() == before
 
-    def test_must_balance_when_its_lines_are_copied_in(self) -> None:
+    @pytest.mark.parametrize(
+        ("amounts", "refusal"),
+        [([5], "sum to 5"), ([5, -5], "has its lines already, or was written elsewhere")],
+    )
+    def test_gets_no_lines_by_copying(self, amounts: list[int], refusal: str) -> None:
         account_id = Account.objects.get(code=CODES.hot_wallet).pk
+        entry_id = Entry.objects.get().pk
         before = everything()
-        with refused("sum to 5"):
-            run(NEW_ENTRY)
-            entry_id = Entry.objects.get(idempotency_key="raw").pk
-            with (
-                connection.cursor() as cursor,
-                cursor.copy("COPY ledger_posting (entry_id, account_id, amount) FROM STDIN") as copy,
-            ):
-                copy.write_row((entry_id, account_id, 5))
+        with (
+            refused(refusal),
+            connection.cursor() as cursor,
+            cursor.copy("COPY ledger_posting (entry_id, account_id, amount) FROM STDIN") as copy,
+        ):
+            for amount in amounts:
+                copy.write_row((entry_id, account_id, amount))
         assert everything() == before
 
     def test_cannot_have_a_line_of_nothing(self) -> None:
         before = everything()
         with refused("posting_not_zero"):
-            run(NEW_ENTRY)
-            run(BOTH_LINES, [0, 0])
+            run(WHOLE_ENTRY, [0, 0])
         assert everything() == before
 
     @pytest.mark.parametrize(
         ("entry", "account", "refusal"),
         [
-            ("0", "a.id", "has its lines already, or was written elsewhere"),
+            ("0", "a.id", "has no lines"),
             ("e.id", "0", "has a line on an account that does not exist"),
         ],
     )
@@ -215,8 +213,13 @@ class TestNewEntry:
     ) -> None:
         before = everything()
         with refused(refusal):
-            run(NEW_ENTRY)
-            run(BOTH_LINES.replace("e.id, a.id", f"{entry}, {account}"), [5, -5])
+            run(WHOLE_ENTRY.replace("e.id, a.id", f"{entry}, {account}"), [5, -5])
+        assert everything() == before
+
+    def test_has_no_lines_without_an_entry(self) -> None:
+        before = everything()
+        with refused("has its lines already, or was written elsewhere"):
+            run(ADD_TO_AN_ENTRY.replace("e.id, a.id", "0, a.id"))
         assert everything() == before
 
     @pytest.mark.parametrize("when", ["now() - interval '1 day'", "clock_timestamp() + interval '1 hour'"])
@@ -250,38 +253,21 @@ class TestNewEntry:
             run(NEW_ENTRY.replace("memo,", "original_at, memo,").replace("now(), ''", "now(), now(), ''"))
         assert everything() == before
 
-    def test_gets_its_lines_in_one_statement(self) -> None:
+    def test_comes_with_its_lines_in_one_statement(self) -> None:
         before = everything()
-        with refused("its settled BTC lines sum to 5"):
+        with refused("has no lines; they are written by the same statement"):
             run(NEW_ENTRY)
-            run(NEW_LINE, [5, CODES.hot_wallet])
-            run(NEW_LINE, [-5, CODES.in_transit])
         assert everything() == before
 
     def test_gets_its_lines_once(self) -> None:
         before = everything()
         with refused("has its lines already"):
-            run(NEW_ENTRY)
-            run(BOTH_LINES, [5, -5])
-            run(BOTH_LINES, [5, -5])
+            run(WHOLE_ENTRY, [5, -5])
+            run(MORE_LINES, [5, -5])
         assert everything() == before
 
-
-@pytest.mark.django_db(transaction=True)
-class TestCommit:
-    def test_refuses_an_entry_without_lines(self) -> None:
-        fund()
-        before = everything()
-        with refused("has no lines"):
-            run(NEW_ENTRY)
-            assert Entry.objects.count() == 2
-        assert everything() == before
-
-    def test_takes_an_entry_with_its_lines(self) -> None:
-        fund()
-        with transaction.atomic():
-            run(NEW_ENTRY)
-            run(BOTH_LINES, [5, -5])
+    def test_is_taken_whole(self) -> None:
+        run(WHOLE_ENTRY, [5, -5])
         assert (Entry.objects.count(), Posting.objects.count()) == (2, 4)
 
 
@@ -310,9 +296,8 @@ class TestReplicaMode:
             superuser.execute(ADD_TO_AN_ENTRY)
         with pytest.raises(psycopg.errors.CheckViolation, match="has no lines"):
             superuser.execute(NEW_ENTRY)
-        with refused("sum to 1"), superuser.transaction():
-            superuser.execute(NEW_ENTRY)
-            superuser.execute(BOTH_LINES, [5, -4])
+        with refused("sum to 1"):
+            superuser.execute(WHOLE_ENTRY, [5, -4])
         assert everything() == before
 
 
@@ -354,9 +339,7 @@ class TestApplicationRole:
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     app.execute(statement)
         assert everything() == before
-        with app.transaction():
-            app.execute(NEW_ENTRY)
-            app.execute(BOTH_LINES, [5, -5])
+        app.execute(WHOLE_ENTRY, [5, -5])
         assert books.balance(CODES.in_transit) == -5
         assert app.execute("SELECT count(*) FROM ledger_posting").fetchone() == (4,)
 

@@ -16,12 +16,13 @@ SCOPE = chart.program_scope(PROGRAM)
 ACCOUNTS = chart.program_accounts(PROGRAM)
 AT = datetime(2026, 11, 24, 10, tzinfo=UTC)
 NEW_ENTRY = """
-INSERT INTO ledger_entry (kind, scope, idempotency_key, input_hash, effective_at, memo, source_ref, actor, approver,
-    block_hash) VALUES ('test', %s, %s, '\\x00', now(), '', '', 'test', '', '') RETURNING id
-"""
-NEW_LINES = """
+WITH new AS (
+    INSERT INTO ledger_entry (kind, scope, idempotency_key, input_hash, effective_at, memo, source_ref, actor, approver,
+        block_hash) VALUES ('test', %s, %s, '\\x00', now(), '', '', 'test', '', '') RETURNING id
+)
 INSERT INTO ledger_posting (entry_id, account_id, amount)
-SELECT %s, a.id, v.amount FROM (VALUES (%s, 5), (%s, -5)) v (code, amount) JOIN ledger_account a ON a.code = v.code
+SELECT new.id, a.id, v.amount FROM new, (VALUES (%s, 5), (%s, -5)) v (code, amount)
+    JOIN ledger_account a ON a.code = v.code RETURNING entry_id
 """
 
 
@@ -52,9 +53,9 @@ class Writer:
         self.session = psycopg.connect(database_url())
 
     def post(self, key: str) -> int:
-        row = self.session.execute(NEW_ENTRY, [SCOPE, key]).fetchone()
+        values = [SCOPE, key, ACCOUNTS.transfers, ACCOUNTS.payable]
+        row = self.session.execute(NEW_ENTRY, values).fetchone()
         assert row is not None
-        self.session.execute(NEW_LINES, [row[0], ACCOUNTS.transfers, ACCOUNTS.payable])
         return int(row[0])
 
     def commit(self) -> None:
