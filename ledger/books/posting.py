@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from django.db import connection, transaction
-from django.db.backends.postgresql.base import ServerBindingCursor
+from psycopg import Cursor
 from psycopg.types.array import ListBinaryDumper
 
 from govpay.errors import Conflict
@@ -123,11 +123,10 @@ def _insert(columns: list[list[object]]) -> dict[str, int]:
     much on both sides.
     """
     connection.ensure_connection()
-    raw = ServerBindingCursor(connection.connection)
+    raw = Cursor(connection.connection)
     raw.adapters.register_dumper(list, ListBinaryDumper)
-    with (connection.make_debug_cursor if connection.queries_logged else connection.make_cursor)(
-        raw
-    ) as cursor:
+    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    with wrap(raw) as cursor:  # type: ignore[arg-type]
         cursor.execute(INSERT, columns)
         return dict(cursor.fetchall())
 
