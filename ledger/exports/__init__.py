@@ -1,12 +1,14 @@
-"""Exports of the journal: one reading of the books, written as CSV, JSON lines, beancount or hledger, streamed."""
+"""Exports of the journal: one reading of the books, written as CSV, JSON lines, beancount, hledger or camt.053, streamed."""
 
 from collections.abc import Iterator
 
-from ledger.exports import beancount, hledger, jsonlines, tabular
+from ledger.exports import beancount, camt053, hledger, jsonlines, tabular
 from ledger.exports.form import Form, UnknownForm, in_chunks
 from ledger.exports.source import Selection, read, snapshot
 
-FORMS = {form.name: form for form in (tabular.FORM, jsonlines.FORM, beancount.FORM, hledger.FORM)}
+FORMS = {
+    form.name: form for form in (tabular.FORM, jsonlines.FORM, beancount.FORM, hledger.FORM, camt053.FORM)
+}
 
 __all__ = ["FORMS", "Form", "Selection", "UnknownForm", "get_form", "journal"]
 
@@ -21,7 +23,8 @@ def get_form(name: str) -> Form:
 def journal(selection: Selection, form: str) -> Iterator[str]:
     """Yield the selected entries as text, some 64 KiB at a time; raise UnknownForm before the first.
 
-    A database transaction is open until the last piece is taken: all of it is one snapshot of the books.
+    With the first piece camt053.NoStatement and NotFound are raised where there is no such statement. A database
+    transaction is open until the last piece is taken: all of it is one snapshot of the books.
     """
     write = get_form(form).write
 

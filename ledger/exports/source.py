@@ -18,12 +18,14 @@ AT_ONCE = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """Which entries: of a scope, in a time, as known at one, about some sources, below a sealed size; all by default.
+    """Which entries: of a scope, on an account, in a time, as known at one, about some sources, below a sealed size.
 
-    ``effective_from`` is in, ``effective_before`` is not. ``sealed_size`` takes the first so many leaves of the tree.
+    All by default. ``effective_from`` is in, ``effective_before`` is not. ``sealed_size`` takes the first so many leaves of
+    the tree.
     """
 
     scope: str | None = None
+    account: str | None = None
     effective_from: datetime | None = None
     effective_before: datetime | None = None
     known_at: datetime | None = None
@@ -35,6 +37,7 @@ class Selection:
         refs = self.source_refs
         return {
             "scope": self.scope,
+            "account": self.account,
             "since": self.effective_from,
             "before": self.effective_before,
             "known_at": self.known_at,
@@ -44,8 +47,12 @@ class Selection:
 
 
 class Total(NamedTuple):
-    """An account in one layer: what stood on it before the first selected entry, and what does after the last."""
+    """An account in one layer: what stood on it before the first selected entry, and what does after the last.
 
+    ``debit`` and ``credit`` are what its selected lines sum to in between, each as a positive number, and how many they are.
+    """
+
+    id: int
     code: str
     name: str
     scope: str
@@ -56,6 +63,10 @@ class Total(NamedTuple):
     layer: str
     opening: int
     closing: int
+    debit: int
+    debit_count: int
+    credit: int
+    credit_count: int
 
 
 @dataclass(frozen=True)
@@ -71,20 +82,26 @@ ENDS = """
 (%(scope)s::text IS NULL OR e.scope = %(scope)s)
 AND (%(before)s::timestamptz IS NULL OR e.effective_at < %(before)s)
 AND (%(known_at)s::timestamptz IS NULL OR e.recorded_at <= %(known_at)s)
+AND (%(account)s::text IS NULL OR EXISTS (SELECT FROM ledger_posting q JOIN ledger_account b ON b.id = q.account_id
+    WHERE q.entry_id = e.id AND b.code = %(account)s))
 AND (%(refs)s::text[] IS NULL OR e.source_ref = ANY(%(refs)s))
 AND (%(size)s::bigint IS NULL OR EXISTS (SELECT FROM ledger_leaf f WHERE f.entry_id = e.id AND f.index < %(size)s))
 """
+SINCE = "(%(since)s::timestamptz IS NULL OR e.effective_at >= %(since)s)"
 TOTALS = f"""
-SELECT a.code, a.name, a.scope, a.kind, a.currency, a.scale, a.entity, a.function, a.object, a.fund, a.project, t.*
+SELECT a.id, a.code, a.name, a.scope, a.kind, a.currency, a.scale, a.entity, a.function, a.object, a.fund, a.project, t.*
 FROM (
-    SELECT p.layer, coalesce(sum(p.amount) FILTER (WHERE e.effective_at < %(since)s), 0)::bigint AS opening,
-        sum(p.amount)::bigint AS closing, p.account_id
+    SELECT p.layer, coalesce(sum(p.amount) FILTER (WHERE NOT {SINCE}), 0)::bigint, sum(p.amount)::bigint,
+        coalesce(sum(p.amount) FILTER (WHERE {SINCE} AND p.amount > 0), 0)::bigint,
+        count(*) FILTER (WHERE {SINCE} AND p.amount > 0),
+        coalesce(-sum(p.amount) FILTER (WHERE {SINCE} AND p.amount < 0), 0)::bigint,
+        count(*) FILTER (WHERE {SINCE} AND p.amount < 0), p.account_id
     FROM ledger_entry e JOIN ledger_posting p ON p.entry_id = e.id WHERE {ENDS} GROUP BY p.account_id, p.layer
 ) t JOIN ledger_account a ON a.id = t.account_id ORDER BY a.code, t.layer COLLATE "C" DESC
 """  # noqa: S608 - all parts are constants.
 ENTRIES = f"""
 SELECT {sealer.COLUMNS}, ({sealer.LINES_OF} e.id) AS lines FROM ledger_entry e
-WHERE {ENDS} AND (%(since)s::timestamptz IS NULL OR e.effective_at >= %(since)s) ORDER BY e.id
+WHERE {ENDS} AND {SINCE} ORDER BY e.id
 """  # noqa: S608 - all parts are constants.
 
 
@@ -103,8 +120,8 @@ def read(selection: Selection) -> Journal:
     """Return the journal, whose entries are read as they are taken; call and use it inside `snapshot`."""
     with connection.cursor() as cursor:
         cursor.execute(TOTALS, selection.values())
-        # The last column is the account's number.
-        totals = [Total._make([*row[:6], Elements(*row[6:11]), *row[11:14]]) for row in cursor.fetchall()]
+        # The last column is the account's number once more.
+        totals = [Total._make([*row[:7], Elements(*row[7:12]), *row[12:19]]) for row in cursor.fetchall()]
     return Journal(selection, totals, _entries(selection))
 
 
