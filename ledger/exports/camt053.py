@@ -1,7 +1,7 @@
 """A statement of an account as banks give it: ISO 20022 camt.053.001.08, one entry a line of the books.
 
 Its amounts have five digits behind the point at most, so that bitcoin is given in whole satoshis, under XTS: the code that
-ISO 4217 keeps for tests, which no program takes for money (ADR 25). Other currencies have their own code and point. What
+ISO 4217 keeps for tests, which no program takes for money (ADR 26). Other currencies have their own code and point. What
 increases the account is CRDT, as on a statement that a bank gives its customer.
 """
 
