@@ -1,7 +1,8 @@
 """The pure core: what a payout's stored state and one observation of the world command next.
 
 It imports neither Django nor a node, so that a simulation can run it through thousands of crashes. The loop around
-it (``engine.advance``) reads the state anew from the store before every decision; nothing is remembered in between.
+it (``engine.advance``) reads the state anew from the store after every command but a look at the world whose outcome
+leads to nothing but a write, which the token of the lease guards.
 """
 
 from payments.onchain.send import SendOutcome
@@ -31,6 +32,9 @@ FINAL = (
     words.WantFee,
     words.Rest,
 )
+# Commands that change nothing stored, and whose outcome needs no newer state: what follows is another look, or a write
+# with the token. Before a signer or a node is handed anything, the brake is read anew.
+LOOKS = (words.CheckCoins, words.Examine, words.Claim, words.Send)
 ALIVE = (PayoutStatus.COMMITTED, PayoutStatus.SIGNED, PayoutStatus.SENT, PayoutStatus.VOIDING)
 
 

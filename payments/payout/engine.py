@@ -15,11 +15,14 @@ def advance(payout_id: int, *, store: Store, chain: Chain, failpoint: FailPoint)
         return
     try:
         seen: words.Observation = words.Nothing()
+        payout = store.snapshot(payout_id, token)
         while True:
-            command = core.decide(store.snapshot(payout_id, token), seen)
+            command = core.decide(payout, seen)
             seen = act(command, payout_id, token, store=store, chain=chain, failpoint=failpoint)
             if isinstance(command, core.FINAL):
                 break
+            if not isinstance(command, core.LOOKS):
+                payout = store.snapshot(payout_id, token)
     except LeaseLost:
         return
     finally:
