@@ -173,6 +173,8 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 LEDGER_EVIDENCE = "payments.selectors.evidence.backend"
+# The month in which the fiscal year begins; July, as in Pakistan, unless the environment says otherwise.
+LEDGER_FISCAL_YEAR_MONTH = env.whole("GOVPAY_FISCAL_YEAR_MONTH", 7, least=1, most=12)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["govpay.api.authentication.BearerToken"],

@@ -1,9 +1,9 @@
-"""A made-up wallet that reconciliation is told about."""
+"""A made-up wallet that reconciliation is told about, and the two months that exports and reports tell of."""
 
 import pytest
 
 from ledger.reconciliation import service
-from tests.ledger import witness
+from tests.ledger import months, witness
 from tests.ledger.witness import World
 
 
@@ -25,3 +25,9 @@ def world(empty_world: World) -> World:
     empty_world.pay(1, 1, [100, 200, 300])
     empty_world.pay(2, 4, [400, 500], is_mined=False)
     return empty_world
+
+
+@pytest.fixture
+def entry_ids(db: None) -> list[int]:
+    """Post the two months that exports and reports are compared with by hand; return the entries' numbers."""
+    return months.post()

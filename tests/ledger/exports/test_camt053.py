@@ -15,7 +15,7 @@ from ledger.books import Draft, Line
 from ledger.exports import Selection
 from ledger.exports.camt053 import NoStatement
 from ledger.models import AccountKind
-from tests.ledger.exports.conftest import CODES, HASH, day
+from tests.ledger.months import CODES, HASH, day
 
 SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).with_name("camt.053.001.08.xsd")))
 NAMES = {"c": "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"}

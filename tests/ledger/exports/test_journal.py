@@ -17,7 +17,7 @@ from ledger.books import Draft, Line
 from ledger.exports import Selection, form
 from ledger.models import Posting
 from ledger.seals import sealer
-from tests.ledger.exports.conftest import CODES, HASH, SCOPE, day
+from tests.ledger.months import CODES, HASH, SCOPE, day
 
 FORMS = ["csv", "jsonl", "beancount", "hledger"]
 

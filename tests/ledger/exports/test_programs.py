@@ -12,7 +12,7 @@ from ledger.exports import Selection
 from ledger.exports.beancount import account
 from ledger.models import Layer
 from tests.ledger.exports import programs
-from tests.ledger.exports.conftest import SCOPE, day
+from tests.ledger.months import SCOPE, day
 
 SELECTIONS = [
     Selection(),

@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime
 
-import pytest
-
 from ledger import books, chart, events
 from ledger.books import Draft, Line
 from ledger.models import AccountKind, Elements, Layer
@@ -95,8 +93,7 @@ def open_accounts() -> None:
     )
 
 
-@pytest.fixture
-def entry_ids(db: None) -> list[int]:
+def post() -> list[int]:
     """Post the two months, and a reversal: the block of the first settlement left the chain in November."""
     open_accounts()
     ids = books.post(drafts())

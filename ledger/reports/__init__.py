@@ -1,0 +1,50 @@
+"""Reports from live data: each is one statement over the books, streamed, as of a time and as known at one."""
+
+from ledger.reports import (
+    budget,
+    fees,
+    general_ledger,
+    monthly_account,
+    pefa,
+    statement,
+    suspense,
+    trial_balance,
+)
+from ledger.reports.asked import Asked, ask
+from ledger.reports.report import Column, Report, Unit, UnknownReport
+from ledger.reports.table import Basis, Table, tabulate
+
+REPORTS = {
+    report.name: report
+    for report in (
+        trial_balance.REPORT,
+        general_ledger.REPORT,
+        statement.REPORT,
+        monthly_account.REPORT,
+        budget.REPORT,
+        suspense.REPORT,
+        fees.REPORT,
+        pefa.REPORT,
+    )
+}
+
+__all__ = [
+    "REPORTS",
+    "Asked",
+    "Basis",
+    "Column",
+    "Report",
+    "Table",
+    "Unit",
+    "UnknownReport",
+    "ask",
+    "get_report",
+    "tabulate",
+]
+
+
+def get_report(name: str) -> Report:
+    """Return a report by its name; raise UnknownReport."""
+    if name not in REPORTS:
+        raise UnknownReport(f"There is no report {name!r}; there are {', '.join(REPORTS)}.", report=name)
+    return REPORTS[name]

@@ -1,0 +1,66 @@
+"""What a report is: a name, columns with their units, one statement, and what may be asked of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from govpay.errors import NotFound
+
+TIMES = ("month", "period", "since", "before", "known_at")
+
+
+class UnknownReport(NotFound):
+    """There is no report of this name."""
+
+    code = "unknown_report"
+
+
+class Unit(StrEnum):
+    """What a column holds."""
+
+    TEXT = "text"
+    NUMBER = "number"  # A count, or days; None where there is none.
+    UNITS = "units"  # Whole units of 10 ** -scale of the row's currency, in its columns of these names.
+    SHARE = "share"  # In 1/10,000; None where there is nothing to share.
+    MOMENT = "moment"
+
+
+class Column(NamedTuple):
+    """A column: its name in files, its heading for people, what it holds."""
+
+    name: str
+    heading: str
+    unit: Unit = Unit.TEXT
+
+
+CURRENCY = (Column("currency", "Currency"), Column("scale", "Scale", Unit.NUMBER))
+ELEMENTS = (
+    Column("entity", "Entity"),
+    Column("function", "Function"),
+    Column("object", "Object"),
+    Column("fund", "Fund"),
+    Column("project", "Project"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A report: ``sql`` yields its columns in order, from the values of an `Asked`, in one statement.
+
+    ``takes`` are the parameters besides times that it knows, ``needs`` those it cannot do without. One that is ``signed`` is
+    made as PDF too: its rows are as many as accounts or months, not as entries.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    columns: tuple[Column, ...]
+    sql: str
+    takes: tuple[str, ...] = ("scope",)
+    needs: tuple[str, ...] = ()
+    signed: bool = True
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """All that may be asked."""
+        return (*self.takes, *TIMES)
