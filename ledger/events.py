@@ -4,10 +4,22 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ledger.books import Draft, Line
-from ledger.chart import program_accounts, program_scope
+from ledger.chart import ProgramAccounts, program_accounts, program_scope
+from ledger.models import Layer
 
 ENGINE = "engine"
-KINDS = ("funding", "commitment", "decommitment", "payout_sent", "payout_fee", "payout_voided", "settlement")
+KINDS = (
+    "funding",
+    "encumbrance",
+    "disencumbrance",
+    "commitment",
+    "decommitment",
+    "payout_sent",
+    "payout_fee",
+    "payout_voided",
+    "settlement",
+)
+ENCUMBERED = Layer.ENCUMBERED.value
 
 
 def funding(
@@ -36,6 +48,54 @@ def funding(
     )
 
 
+def encumbrance(
+    *,
+    program_id: int,
+    disbursement_id: int,
+    amount_sat: int,
+    occurrence: int,
+    effective_at: datetime,
+    actor: str,
+    approver: str = "",
+) -> Draft:
+    """An approved list holds its part of the allotment: encumbered, Dr transfers, Cr appropriation.
+
+    ``occurrence`` counts what the list encumbered: less of it, when a line is withdrawn, is another entry.
+    """
+    return Draft(
+        kind="encumbrance",
+        scope=program_scope(program_id),
+        idempotency_key=f"encumbrance:disbursement:{disbursement_id}:{occurrence}",
+        lines=_encumbered(program_accounts(program_id), amount_sat),
+        effective_at=effective_at,
+        source_ref=f"disbursement:{disbursement_id}",
+        actor=actor,
+        approver=approver,
+    )
+
+
+def disencumbrance(
+    *,
+    program_id: int,
+    disbursement_id: int,
+    encumbrance_id: int,
+    amount_sat: int,
+    effective_at: datetime,
+    actor: str,
+) -> Draft:
+    """What a list held of the allotment is free again, in whole, because it is not paid, or not all of it."""
+    return Draft(
+        kind="disencumbrance",
+        scope=program_scope(program_id),
+        idempotency_key=f"disencumbrance:entry:{encumbrance_id}",
+        lines=_encumbered(program_accounts(program_id), -amount_sat),
+        effective_at=effective_at,
+        source_ref=f"disbursement:{disbursement_id}",
+        actor=actor,
+        reversal_of=encumbrance_id,
+    )
+
+
 def commitment(
     *,
     program_id: int,
@@ -44,18 +104,21 @@ def commitment(
     effective_at: datetime,
     actor: str,
     approver: str,
+    encumbrance_id: int | None = None,
 ) -> Draft:
-    """An approved list is owed: Dr transfers, Cr beneficiaries payable."""
+    """A released list is owed: Dr transfers, Cr beneficiaries payable. What it held of the allotment is spent with that."""
     accounts = program_accounts(program_id)
+    held = [] if encumbrance_id is None else _encumbered(accounts, -amount_sat)
     return Draft(
         kind="commitment",
         scope=program_scope(program_id),
         idempotency_key=f"commitment:disbursement:{disbursement_id}",
-        lines=[Line(accounts.transfers, amount_sat), Line(accounts.payable, -amount_sat)],
+        lines=[*held, Line(accounts.transfers, amount_sat), Line(accounts.payable, -amount_sat)],
         effective_at=effective_at,
         source_ref=f"disbursement:{disbursement_id}",
         actor=actor,
         approver=approver,
+        reversal_of=encumbrance_id,
     )
 
 
@@ -170,3 +233,10 @@ def settlement(
         block_hash=block_hash,
         block_height=block_height,
     )
+
+
+def _encumbered(accounts: ProgramAccounts, amount_sat: int) -> list[Line]:
+    return [
+        Line(accounts.transfers, amount_sat, None, ENCUMBERED),
+        Line(accounts.appropriation, -amount_sat, None, ENCUMBERED),
+    ]

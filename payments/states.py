@@ -18,7 +18,7 @@ class DisbursementStatus(models.TextChoices):
     APPROVED = (
         "approved",
         "Approved",
-    )  # Funds are reserved and the commitment is booked; waits for a releaser.
+    )  # Funds are reserved and the allotment is encumbered; waits for a releaser.
     RELEASED = "released", "Released"  # The engine may pay it.
     COMPLETED = "completed", "Completed"  # Every payment is settled or cancelled.
     REJECTED = "rejected", "Rejected"  # An approver said no.
@@ -85,7 +85,7 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(D.SUBMITTED, D.REJECTED, "an approver refused"),
         Arrow(D.SUBMITTED, D.CANCELLED, "the maker withdrew the list"),
         Arrow(D.APPROVED, D.RELEASED, "a releaser let the engine pay"),
-        Arrow(D.APPROVED, D.CANCELLED, "withdrawn; the commitment is reversed"),
+        Arrow(D.APPROVED, D.CANCELLED, "withdrawn; the encumbrance is lifted"),
         Arrow(D.RELEASED, D.COMPLETED, "every payment is settled or cancelled"),
         Arrow(D.COMPLETED, D.RELEASED, "a reorganization unsettled a payout"),
     ),

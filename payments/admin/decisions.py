@@ -111,7 +111,7 @@ def cancel(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRes
         submit="Withdraw the list",
         facts=_totals(row),
         is_dangerous=True,
-        help_text="The commitment of an approved list is reversed in the books.",
+        help_text="What an approved list held of the allotment is free again.",
     )
 
 

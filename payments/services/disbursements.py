@@ -8,13 +8,12 @@ from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound
-from ledger import books, events
 from payments import doorbell, states
 from payments.models import Disbursement, ManifestSignature, Payment, Role, Signer, Wallet
 from payments.models.history import move
 from payments.payout import coins, failpoint, plan
 from payments.selectors import funds
-from payments.services import authority, manifest, reissues
+from payments.services import authority, encumbrances, manifest, reissues
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
 
 MAX_ERRORS = 100
@@ -88,7 +87,7 @@ def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Di
 def approve(
     *, by: User, disbursement_id: int, manifest_hash: bytes, now: datetime | None = None
 ) -> Disbursement:
-    """Agree to exactly the list with this manifest hash (32 bytes), reserve its funds and book the commitment.
+    """Agree to exactly the list with this manifest hash (32 bytes), reserve its funds and encumber the allotment.
 
     Raises SamePersonTwice, ManifestChanged, InsufficientFunds with the figures, StatusConflict.
     """
@@ -122,17 +121,12 @@ def approve(
         approved_by_id=by.pk,
         approved_at=now,
     )
-    books.post(
-        [
-            events.commitment(
-                program_id=disbursement.program_id,
-                disbursement_id=disbursement.pk,
-                amount_sat=owed_sat,
-                effective_at=now,
-                actor=disbursement.made_by.get_username(),
-                approver=by.get_username(),
-            )
-        ]
+    encumbrances.hold(
+        disbursement,
+        amount_sat=owed_sat,
+        at=now,
+        actor=disbursement.made_by.get_username(),
+        approver=by.get_username(),
     )
     failpoint.hit("K4")
     return get(user=by, disbursement_id=disbursement_id)
@@ -152,7 +146,7 @@ def reject(*, by: User, disbursement_id: int, note: str) -> Disbursement:
 def release(
     *, by: User, disbursement_id: int, manifest_hash: bytes, now: datetime | None = None
 ) -> Disbursement:
-    """Let the engine pay an approved list, after checking that it still hashes to what was approved.
+    """Let the engine pay an approved list, after checking that it still hashes to what was approved, and book it as owed.
 
     Where signers elsewhere must sign, the approver's key must have signed the manifest: without it they would refuse.
     """
@@ -163,13 +157,21 @@ def release(
     require_manifest(disbursement, manifest_hash)
     reissues.require_final(Payment.objects.filter(disbursement=disbursement))
     _require_signature(disbursement, by)
+    now = now or timezone.now()
     move(
         _row(disbursement),
         old=DisbursementStatus.APPROVED,
         new=DisbursementStatus.RELEASED,
         actor_id=by.pk,
         released_by_id=by.pk,
-        released_at=now or timezone.now(),
+        released_at=now,
+    )
+    assert disbursement.approved_by is not None
+    encumbrances.spend(
+        disbursement,
+        at=now,
+        actor=by.get_username(),
+        approver=disbursement.approved_by.get_username(),
     )
     doorbell.ring("seal", disbursement_id=disbursement.pk)
     return get(user=by, disbursement_id=disbursement_id)
@@ -177,7 +179,7 @@ def release(
 
 @transaction.atomic
 def cancel(*, by: User, disbursement_id: int, note: str, now: datetime | None = None) -> Disbursement:
-    """Withdraw a list that was not released; an approved list's commitment is reversed in the books."""
+    """Withdraw a list that was not released; what an approved list held of the allotment is free again."""
     disbursement = lock(by, disbursement_id, (Role.OFFICER, Role.APPROVER, Role.RELEASER))
     states.reason_of("disbursement", disbursement.status, DisbursementStatus.CANCELLED)
     was_approved = disbursement.status == DisbursementStatus.APPROVED
@@ -186,17 +188,13 @@ def cancel(*, by: User, disbursement_id: int, note: str, now: datetime | None = 
     left_sat = disbursement.total_sat - _cancelled_sat(disbursement)
     _close(disbursement, by, DisbursementStatus.CANCELLED, note)
     if was_approved and left_sat:
-        books.post(
-            [
-                events.decommitment(
-                    program_id=disbursement.program_id,
-                    key=f"decommitment:disbursement:{disbursement.pk}",
-                    source_ref=f"disbursement:{disbursement.pk}",
-                    amount_sat=left_sat,
-                    effective_at=now or timezone.now(),
-                    actor=by.get_username(),
-                )
-            ]
+        encumbrances.free(
+            disbursement,
+            amount_sat=left_sat,
+            key=f"decommitment:disbursement:{disbursement.pk}",
+            source_ref=f"disbursement:{disbursement.pk}",
+            at=now or timezone.now(),
+            actor=by.get_username(),
         )
     return get(user=by, disbursement_id=disbursement_id)
 
@@ -211,7 +209,7 @@ def lock(by: User, disbursement_id: int, roles: tuple[str, ...]) -> Disbursement
     authority.require(user=by, program_id=disbursement.program_id, roles=roles)
     return (
         Disbursement.objects.select_for_update(of=("self",))
-        .select_related("program", "cycle", "made_by")
+        .select_related("program", "cycle", "made_by", "approved_by")
         .get(pk=disbursement_id)
     )
 

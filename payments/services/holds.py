@@ -5,12 +5,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound
-from ledger import books, events
 from payments import doorbell
 from payments.models import Disbursement, Payment, Role, StatusChange
 from payments.models.history import move
 from payments.payout import alarms
-from payments.services import authority
+from payments.services import authority, encumbrances
 from payments.states import DisbursementStatus, PaymentStatus
 
 OFFICERS = (Role.OFFICER, Role.APPROVER, Role.RELEASER)
@@ -45,22 +44,18 @@ def resume(*, by: User, payment_id: int, note: str) -> Payment:
 
 @transaction.atomic
 def withdraw(*, by: User, payment_id: int, note: str) -> Payment:
-    """Take a held payment out of its list for good, and give its commitment back; a second person must say so."""
+    """Take a held payment out of its list for good, and free what was held or owed for it; a second person must say so."""
     payment = _lock(by, payment_id)
     _require_second_person(payment, by)
     _move(payment, by, PaymentStatus.HELD, PaymentStatus.CANCELLED, note)
     if payment.disbursement.status in (DisbursementStatus.APPROVED, DisbursementStatus.RELEASED):
-        books.post(
-            [
-                events.decommitment(
-                    program_id=payment.disbursement.program_id,
-                    key=f"decommitment:payment:{payment.pk}",
-                    source_ref=f"payment:{payment.pk}",
-                    amount_sat=payment.amount_sat,
-                    effective_at=timezone.now(),
-                    actor=by.get_username(),
-                )
-            ]
+        encumbrances.free(
+            payment.disbursement,
+            amount_sat=payment.amount_sat,
+            key=f"decommitment:payment:{payment.pk}",
+            source_ref=f"payment:{payment.pk}",
+            at=timezone.now(),
+            actor=by.get_username(),
         )
         doorbell.ring("follow")
     return Payment.objects.get(pk=payment_id)

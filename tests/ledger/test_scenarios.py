@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import IntegrityError, transaction
 
 from ledger import books, chart, events
 from ledger.books import Draft
@@ -46,16 +47,44 @@ class Clerk:
             )
         )
 
-    def approve(self, amount_sat: int, *, disbursement_id: int = 1) -> int:
-        """A list is approved: the program owes it."""
+    def encumber(self, amount_sat: int, *, occurrence: int = 1) -> int:
+        """A list is approved: it holds its part of the allotment."""
+        return self.post(
+            events.encumbrance(
+                program_id=PROGRAM,
+                disbursement_id=1,
+                amount_sat=amount_sat,
+                occurrence=occurrence,
+                effective_at=self.later(),
+                actor="officer",
+                approver="approver",
+            )
+        )
+
+    def free(self, encumbrance_id: int, amount_sat: int) -> int:
+        """An approved list is withdrawn, or a line of it."""
+        return self.post(
+            events.disencumbrance(
+                program_id=PROGRAM,
+                disbursement_id=1,
+                encumbrance_id=encumbrance_id,
+                amount_sat=amount_sat,
+                effective_at=self.later(),
+                actor="officer",
+            )
+        )
+
+    def owe(self, amount_sat: int, *, disbursement_id: int = 1, encumbrance_id: int | None = None) -> int:
+        """A list is released: the program owes it, and what it held of the allotment is spent."""
         return self.post(
             events.commitment(
                 program_id=PROGRAM,
                 disbursement_id=disbursement_id,
                 amount_sat=amount_sat,
                 effective_at=self.later(),
-                actor="officer",
+                actor="releaser",
                 approver="approver",
+                encumbrance_id=encumbrance_id,
             )
         )
 
@@ -145,7 +174,7 @@ class TestPayList:
         expect(entries=0)
         clerk.deposit(1_000_000)
         expect(wallet=1_000_000, appropriation=-1_000_000, entries=1)
-        clerk.approve(180_000)
+        clerk.owe(180_000)
         expect(wallet=1_000_000, appropriation=-1_000_000, transfers=180_000, payable=-180_000, entries=2)
         clerk.send([50_000, 60_000, 70_000], 1_234)
         expect(
@@ -162,7 +191,7 @@ class TestPayList:
 
     def test_in_two_payouts_settles_each_by_itself(self, clerk: Clerk) -> None:
         clerk.deposit(1_000_000)
-        clerk.approve(300)
+        clerk.owe(300)
         clerk.send([100], 10, payout_id=1)
         clerk.send([200], 20, payout_id=2)
         clerk.settle(200, payout_id=2)
@@ -181,13 +210,13 @@ class TestPayList:
     def test_told_twice_is_booked_once(self, clerk: Clerk) -> None:
         told = [
             clerk.deposit(1_000_000),
-            clerk.approve(100),
+            clerk.owe(100),
             clerk.send([100], 10),
             clerk.settle(100),
         ]
         again = [
             clerk.deposit(1_000_000),
-            clerk.approve(100),
+            clerk.owe(100),
             clerk.send([100], 10),
             clerk.settle(100),
         ]
@@ -205,7 +234,7 @@ class TestPayList:
 class TestReorganize:
     def test_puts_a_settled_payout_back_in_transit_until_it_settles_again(self, clerk: Clerk) -> None:
         clerk.deposit(1_000)
-        clerk.approve(300)
+        clerk.owe(300)
         clerk.send([100, 200], 10)
         settled = clerk.settle(300)
         expect(wallet=690, appropriation=-1_000, transfers=300, fees=10, entries=4)
@@ -240,17 +269,70 @@ class TestReorganize:
         assert books.balance(CODES.hot_wallet) == 0
 
 
+def expect_encumbered(amount_sat: int) -> None:
+    """Compare what is held of the allotment; the other accounts hold nothing."""
+    trial = books.trial_balance(SCOPE, layer="encumbered")
+    held = {account.code: account.balance for account in trial.accounts if account.balance}
+    assert trial.is_balanced
+    assert held == ({CODES.transfers: amount_sat, CODES.appropriation: -amount_sat} if amount_sat else {})
+
+
+class TestApproval:
+    def test_holds_the_allotment_until_the_release_owes_it(self, clerk: Clerk) -> None:
+        clerk.deposit(1_000)
+        held = clerk.encumber(300)
+        expect_encumbered(300)
+        expect(wallet=1_000, appropriation=-1_000, entries=2)
+        clerk.owe(300, encumbrance_id=held)
+        expect_encumbered(0)
+        expect(wallet=1_000, payable=-300, appropriation=-1_000, transfers=300, entries=3)
+
+    def test_of_a_list_that_is_withdrawn_leaves_no_trace_in_the_balances(self, clerk: Clerk) -> None:
+        clerk.free(clerk.encumber(300), 300)
+        expect_encumbered(0)
+        expect(entries=2)
+
+    def test_of_a_list_that_loses_a_line_holds_less(self, clerk: Clerk) -> None:
+        clerk.free(clerk.encumber(300), 300)
+        rest = clerk.encumber(200, occurrence=2)
+        expect_encumbered(200)
+        clerk.owe(200, encumbrance_id=rest)
+        expect_encumbered(0)
+        expect(payable=-200, transfers=200, entries=4)
+
+    def test_is_spent_or_lifted_and_never_both(self, clerk: Clerk) -> None:
+        held = clerk.encumber(300)
+        clerk.owe(300, encumbrance_id=held)
+        with pytest.raises(books.AlreadyUndone):
+            clerk.free(held, 300)
+        expect_encumbered(0)
+        expect(payable=-300, transfers=300, entries=2)
+
+    def test_is_lifted_in_whole(self, clerk: Clerk) -> None:
+        held = clerk.encumber(300)
+        with pytest.raises(IntegrityError, match="does not undo entry"), transaction.atomic():
+            clerk.free(held, 200)
+        expect_encumbered(300)
+
+    def test_stood_at_the_time_and_does_no_more(self, clerk: Clerk) -> None:
+        held = clerk.encumber(300)
+        then = clerk.at
+        clerk.owe(300, encumbrance_id=held)
+        assert books.balance(CODES.transfers, then, layer="encumbered") == 300
+        assert books.balance(CODES.transfers, layer="encumbered") == 0
+
+
 class TestCancel:
     def test_of_an_approved_list_owes_nothing_any_more(self, clerk: Clerk) -> None:
         clerk.deposit(1_000)
-        clerk.approve(300)
+        clerk.owe(300)
         expect(wallet=1_000, payable=-300, appropriation=-1_000, transfers=300, entries=2)
         clerk.release_from_debt(300, "decommitment:disbursement:1", "disbursement:1")
         expect(wallet=1_000, appropriation=-1_000, entries=3)
 
     def test_of_one_list_leaves_the_other(self, clerk: Clerk) -> None:
-        clerk.approve(300, disbursement_id=1)
-        clerk.approve(50, disbursement_id=2)
+        clerk.owe(300, disbursement_id=1)
+        clerk.owe(50, disbursement_id=2)
         clerk.release_from_debt(300, "decommitment:disbursement:1", "disbursement:1")
         expect(payable=-50, transfers=50, entries=3)
 
@@ -258,7 +340,7 @@ class TestCancel:
 class TestWithdraw:
     def test_of_one_payment_owes_the_rest(self, clerk: Clerk) -> None:
         clerk.deposit(1_000)
-        clerk.approve(300)
+        clerk.owe(300)
         clerk.release_from_debt(100, "decommitment:payment:1", "payment:1")
         expect(wallet=1_000, payable=-200, appropriation=-1_000, transfers=200, entries=3)
         clerk.send([200], 10)

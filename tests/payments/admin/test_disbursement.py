@@ -194,7 +194,7 @@ class TestReject:
 
 
 class TestCancel:
-    def test_reverses_the_commitment(self, approved: Disbursement, officer: User, browser: Browser) -> None:
+    def test_lifts_the_encumbrance(self, approved: Disbursement, officer: User, browser: Browser) -> None:
         entries = Entry.objects.count()
         answer = browser(officer).post(url(approved, "cancel"), {"note": "Wrong month."})
         assert answer.status_code == 302

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from govpay.errors import InvalidInput, NotFound
-from ledger import books, chart
+from ledger import books, chart, events
 from ledger.models import Entry
 from payments.models import Destination, Disbursement, Payment, Program, StatusChange
 from payments.selectors import funds
-from payments.services import authority, disbursements
+from payments.services import authority, disbursements, encumbrances
 from payments.states import DisbursementStatus, StatusConflict
 from tests import factories
 
@@ -112,7 +113,7 @@ class TestSubmit:
 
 
 class TestApprove:
-    def test_reserves_amount_and_fee_ceiling_and_books_the_commitment(
+    def test_reserves_amount_and_fee_ceiling_and_encumbers_the_allotment(
         self, submitted: Disbursement, approver: User, program: Program
     ) -> None:
         found = disbursements.approve(
@@ -123,8 +124,11 @@ class TestApprove:
         assert held.reserved_sat == 180_000 + (found.fee_reserved_sat or 0)
         assert held.available_sat == 1_000_000 - held.reserved_sat
         accounts = chart.program_accounts(program.pk)
-        assert books.balance(accounts.transfers) == 180_000
-        assert books.balance(accounts.payable) == -180_000
+        assert books.balance(accounts.transfers, layer="encumbered") == 180_000
+        assert books.balance(accounts.appropriation, layer="encumbered") == -180_000
+        assert books.balance(accounts.transfers) == books.balance(accounts.payable) == 0
+        held = Entry.objects.get(kind="encumbrance")
+        assert (held.actor, held.approver) == ("officer-pensions", "approver-pensions")
 
     def test_refuses_the_officer_who_made_the_list(
         self, submitted: Disbursement, officer: User, program: Program
@@ -133,7 +137,7 @@ class TestApprove:
         with pytest.raises(authority.SamePersonTwice):
             disbursements.approve(by=officer, disbursement_id=submitted.pk, manifest_hash=hash_of(submitted))
         assert status_of(submitted) == DisbursementStatus.SUBMITTED
-        assert Entry.objects.filter(kind="commitment").count() == 0
+        assert Entry.objects.filter(kind="encumbrance").count() == 0
 
     def test_refuses_a_member_without_the_role(self, submitted: Disbursement, auditor: User) -> None:
         with pytest.raises(authority.RoleMissing):
@@ -158,7 +162,7 @@ class TestApprove:
         Payment.objects.filter(disbursement=submitted, line=1).update(**tamper)
         with pytest.raises(disbursements.ManifestChanged):
             disbursements.approve(by=approver, disbursement_id=submitted.pk, manifest_hash=hash_of(submitted))
-        assert Entry.objects.filter(kind="commitment").count() == 0
+        assert Entry.objects.filter(kind="encumbrance").count() == 0
 
     def test_refuses_more_than_the_wallet_can_carry_and_gives_the_figures(
         self, program: Program, officer: User, approver: User
@@ -179,7 +183,7 @@ class TestApprove:
     def test_happens_once(self, approved: Disbursement, approver: User) -> None:
         with pytest.raises(StatusConflict):
             disbursements.approve(by=approver, disbursement_id=approved.pk, manifest_hash=hash_of(approved))
-        assert Entry.objects.filter(kind="commitment").count() == 1
+        assert Entry.objects.filter(kind="encumbrance").count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
@@ -242,7 +246,7 @@ class TestTwoAtOnce:
             thread.join()
         assert sorted(outcomes) == ["done", "late"]
         is_approved = status_of(made) == DisbursementStatus.APPROVED
-        assert Entry.objects.filter(kind="commitment").count() == int(is_approved)
+        assert Entry.objects.filter(kind="encumbrance").count() == int(is_approved)
 
 
 class TestRelease:
@@ -266,6 +270,47 @@ class TestRelease:
             ("approved", "approver-pensions"),
             ("released", "releaser-pensions"),
         ]
+
+    def test_spends_what_was_encumbered_and_owes_it(
+        self, approved: Disbursement, releaser: User, program: Program
+    ) -> None:
+        disbursements.release(by=releaser, disbursement_id=approved.pk, manifest_hash=hash_of(approved))
+        accounts = chart.program_accounts(program.pk)
+        assert books.balance(accounts.transfers) == 180_000
+        assert books.balance(accounts.payable) == -180_000
+        for code in accounts:
+            assert books.balance(code, layer="encumbered") == 0
+        owed = Entry.objects.get(kind="commitment")
+        assert (owed.actor, owed.approver) == ("releaser-pensions", "approver-pensions")
+        assert owed.reversal_of == Entry.objects.get(kind="encumbrance")
+        assert books.trial_balance().is_balanced
+        assert books.trial_balance(layer="encumbered").is_balanced
+
+    def test_owes_once_what_was_owed_at_its_approval(
+        self, approved: Disbursement, releaser: User, program: Program
+    ) -> None:
+        """A list that was approved before there were encumbrances."""
+        held = encumbrances.standing(approved)
+        assert held is not None
+        books.drop(
+            held.entry_id, idempotency_key="older", effective_at=timezone.now(), memo="", actor="tester"
+        )
+        books.post(
+            [
+                events.commitment(
+                    program_id=program.pk,
+                    disbursement_id=approved.pk,
+                    amount_sat=180_000,
+                    effective_at=timezone.now(),
+                    actor="officer",
+                    approver="approver",
+                )
+            ]
+        )
+        disbursements.release(by=releaser, disbursement_id=approved.pk, manifest_hash=hash_of(approved))
+        accounts = chart.program_accounts(program.pk)
+        assert books.balance(accounts.payable) == -180_000
+        assert Entry.objects.filter(kind="commitment").count() == 1
 
     def test_refuses_a_list_that_was_changed_after_approval(
         self, approved: Disbursement, releaser: User
@@ -299,13 +344,15 @@ class TestDatabase:
 
 
 class TestCancel:
-    def test_of_an_approved_list_gives_the_commitment_back_and_frees_its_people(
+    def test_of_an_approved_list_lifts_the_encumbrance_and_frees_its_people(
         self, approved: Disbursement, approver: User, officer: User, program: Program
     ) -> None:
         found = disbursements.cancel(by=approver, disbursement_id=approved.pk, note="wrong budget line")
         assert found.status == DisbursementStatus.CANCELLED
         accounts = chart.program_accounts(program.pk)
         assert books.balance(accounts.transfers) == books.balance(accounts.payable) == 0
+        assert books.balance(accounts.transfers, layer="encumbered") == 0
+        assert encumbrances.standing(approved) is None
         assert funds.of_program(program.pk).reserved_sat == 0
         assert set(approved.payments.values_list("status", flat=True)) == {"cancelled"}
 

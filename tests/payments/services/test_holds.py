@@ -12,7 +12,7 @@ from ledger import books, chart
 from payments.models import Disbursement, Payment, Payout, Program, WalletScript
 from payments.payout import seal
 from payments.selectors import funds
-from payments.services import authority, disbursements, holds
+from payments.services import authority, disbursements, encumbrances, holds
 from payments.states import StatusConflict
 from tests import factories
 
@@ -78,16 +78,48 @@ class TestResume:
 
 
 class TestWithdraw:
-    def test_gives_the_commitment_of_one_payment_back(
-        self, payment: Payment, officer: User, approver: User, program: Program
+    def test_frees_what_was_encumbered_for_one_payment(
+        self, payment: Payment, officer: User, approver: User, releaser: User, program: Program
     ) -> None:
         before = funds.of_program(program.pk)
         holds.hold(by=officer, payment_id=payment.pk, note="deceased")
         assert holds.withdraw(by=approver, payment_id=payment.pk, note="confirmed").status == "cancelled"
         accounts = chart.program_accounts(program.pk)
+        assert books.balance(accounts.transfers, layer="encumbered") == 120_000
+        assert books.balance(accounts.appropriation, layer="encumbered") == -120_000
+        assert before.reserved_sat - funds.of_program(program.pk).reserved_sat == 60_000
+        made = payment.disbursement
+        agreed = bytes(made.manifest_hash or b"")
+        disbursements.release(by=releaser, disbursement_id=made.pk, manifest_hash=agreed)
         assert books.balance(accounts.payable) == -120_000
         assert books.balance(accounts.transfers) == 120_000
-        assert before.reserved_sat - funds.of_program(program.pk).reserved_sat == 60_000
+        assert books.balance(accounts.transfers, layer="encumbered") == 0
+
+    def test_after_the_release_owes_one_payment_less(
+        self, payment: Payment, officer: User, approver: User, releaser: User, program: Program
+    ) -> None:
+        made = payment.disbursement
+        agreed = bytes(made.manifest_hash or b"")
+        disbursements.release(by=releaser, disbursement_id=made.pk, manifest_hash=agreed)
+        holds.hold(by=officer, payment_id=payment.pk, note="deceased")
+        holds.withdraw(by=approver, payment_id=payment.pk, note="confirmed")
+        accounts = chart.program_accounts(program.pk)
+        assert books.balance(accounts.payable) == -120_000
+        assert books.balance(accounts.transfers) == 120_000
+        assert books.balance(accounts.transfers, layer="encumbered") == 0
+
+    def test_of_every_line_of_an_approved_list_leaves_nothing_encumbered_or_owed(
+        self, payment: Payment, officer: User, approver: User, releaser: User, program: Program
+    ) -> None:
+        made = payment.disbursement
+        for line in made.payments.all():
+            holds.hold(by=officer, payment_id=line.pk, note="deceased")
+            holds.withdraw(by=approver, payment_id=line.pk, note="confirmed")
+        assert encumbrances.standing(made) is None
+        agreed = bytes(made.manifest_hash or b"")
+        disbursements.release(by=releaser, disbursement_id=made.pk, manifest_hash=agreed)
+        for layer in ("settled", "encumbered"):
+            assert books.balance(chart.program_accounts(program.pk).transfers, layer=layer) == 0
 
     def test_needs_a_hold_first(self, payment: Payment, approver: User) -> None:
         with pytest.raises(StatusConflict):
@@ -105,10 +137,11 @@ class TestWithdraw:
         agreed = bytes(made.manifest_hash or b"")
         made = disbursements.approve(by=approver, disbursement_id=made.pk, manifest_hash=agreed)
         accounts = chart.program_accounts(program.pk)
-        assert books.balance(accounts.payable) == -130_000
+        assert books.balance(accounts.transfers, layer="encumbered") == 130_000
         assert funds.of_program(program.pk).reserved_sat == 130_000 + (made.fee_reserved_sat or 0)
         disbursements.cancel(by=approver, disbursement_id=made.pk, note="wrong budget line")
         assert books.balance(accounts.payable) == books.balance(accounts.transfers) == 0
+        assert books.balance(accounts.transfers, layer="encumbered") == 0
         assert funds.of_program(program.pk).reserved_sat == 0
 
     def test_of_every_line_leaves_nothing_to_approve(

@@ -1,0 +1,110 @@
+"""What approved lists hold of a program's allotment: encumbered at approval, spent at release, free again otherwise.
+
+One entry holds it at a time, and one other entry ends that; the index on what an entry undoes decides between two people.
+Lists that were approved before there were encumbrances hold nothing: their approval booked what is owed at once.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import QuerySet
+
+from ledger import books, chart, events
+from ledger.models import Entry, Layer, Posting
+from payments.models import Disbursement
+
+
+class Standing(NamedTuple):
+    """The entry that holds a part of the allotment for a list, and how many satoshis."""
+
+    entry_id: int
+    amount_sat: int
+
+
+def standing(disbursement: Disbursement) -> Standing | None:
+    """Return what a list holds now; lock the list before acting on it."""
+    held = Posting.objects.filter(
+        entry__in=_entries(disbursement).filter(reversed_by=None), layer=Layer.ENCUMBERED, amount__gt=0
+    )
+    found = held.values_list("entry_id", "amount").first()
+    return None if found is None else Standing(*found)
+
+
+def hold(
+    disbursement: Disbursement, *, amount_sat: int, at: datetime, actor: str, approver: str = ""
+) -> None:
+    """Hold so many satoshis for a list that is being approved."""
+    books.post([_draft(disbursement, amount_sat, at, actor, approver)])
+
+
+def spend(disbursement: Disbursement, *, at: datetime, actor: str, approver: str) -> None:
+    """Owe the people of a list that is being released what the list holds; it holds nothing afterwards."""
+    held = standing(disbursement)
+    if held is None:
+        return
+    books.post(
+        [
+            events.commitment(
+                program_id=disbursement.program_id,
+                disbursement_id=disbursement.pk,
+                amount_sat=held.amount_sat,
+                effective_at=at,
+                actor=actor,
+                approver=approver,
+                encumbrance_id=held.entry_id,
+            )
+        ]
+    )
+
+
+def free(
+    disbursement: Disbursement, *, amount_sat: int, key: str, source_ref: str, at: datetime, actor: str
+) -> None:
+    """Free so many satoshis of a list: of what it holds, or, where it is owed already, of what it owes, under this key."""
+    held = standing(disbursement)
+    if held is None:
+        books.post(
+            [
+                events.decommitment(
+                    program_id=disbursement.program_id,
+                    key=key,
+                    source_ref=source_ref,
+                    amount_sat=amount_sat,
+                    effective_at=at,
+                    actor=actor,
+                )
+            ]
+        )
+        return
+    freed = events.disencumbrance(
+        program_id=disbursement.program_id,
+        disbursement_id=disbursement.pk,
+        encumbrance_id=held.entry_id,
+        amount_sat=held.amount_sat,
+        effective_at=at,
+        actor=actor,
+    )
+    left_sat = held.amount_sat - amount_sat
+    books.post([freed, *([_draft(disbursement, left_sat, at, actor)] if left_sat else [])])
+
+
+def _draft(
+    disbursement: Disbursement, amount_sat: int, at: datetime, actor: str, approver: str = ""
+) -> books.Draft:
+    return events.encumbrance(
+        program_id=disbursement.program_id,
+        disbursement_id=disbursement.pk,
+        amount_sat=amount_sat,
+        occurrence=_entries(disbursement).count() + 1,
+        effective_at=at,
+        actor=actor,
+        approver=approver,
+    )
+
+
+def _entries(disbursement: Disbursement) -> QuerySet[Entry]:
+    return Entry.objects.filter(
+        kind="encumbrance",
+        scope=chart.program_scope(disbursement.program_id),
+        source_ref=f"disbursement:{disbursement.pk}",
+    )
