@@ -23,7 +23,7 @@ def get_form(name: str) -> Form:
 def journal(selection: Selection, form: str) -> Iterator[str]:
     """Yield the selected entries as text, some 64 KiB at a time; raise UnknownForm before the first.
 
-    With the first piece camt053.NoStatement and NotFound are raised where there is no such statement. A database
+    camt053.NoStatement and NotFound come with the first, where there is no such statement. A database
     transaction is open until the last piece is taken: all of it is one snapshot of the books.
     """
     write = get_form(form).write

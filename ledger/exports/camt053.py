@@ -15,7 +15,7 @@ from django.utils import timezone
 from govpay.errors import InvalidInput, NotFound
 from ledger.exports.form import Form, decimal, one_line
 from ledger.exports.source import Journal, Total
-from ledger.models import AccountKind, Layer
+from ledger.models import Account, AccountKind, Layer
 from ledger.seals.canonical import SealedEntry, SealedLine
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:camt.053.001.08"
@@ -35,9 +35,28 @@ class NoStatement(InvalidInput):
     code = "no_statement"
 
 
+def require(code: str | None) -> Account:
+    """Return the account of which a statement is asked; raise NoStatement, and NotFound where there is none."""
+    if code is None:
+        raise NoStatement("A statement is of one account: name it.", parameter="account")
+    account = Account.objects.filter(code=code).first()
+    if account is None:
+        raise NotFound(f"There is no account {code}.", account=code)
+    if account.kind != AccountKind.ASSET:
+        raise NoStatement(f"{code} is no asset: only what is held has a statement.", account=code)
+    if account.scale > 5 and not _is_satoshis(account.currency):
+        raise NoStatement(
+            f"{account.currency} has {account.scale} digits behind the point; the standard has five.",
+            account=code,
+        )
+    return account
+
+
 def write(journal: Journal) -> Iterator[str]:
-    """Yield the statement; raise NoStatement, and NotFound for an account on which nothing was booked up to its end."""
-    total = _find(journal)
+    """Yield the statement; raise as `require` does."""
+    account = require(journal.selection.account)
+    settled = [total for total in journal.totals if (total.id, total.layer) == (account.pk, Layer.SETTLED)]
+    total = settled[0] if settled else _nothing(account)
     made_at = journal.selection.known_at or timezone.now()
     yield f'<?xml version="1.0" encoding="UTF-8"?>\n<Document xmlns="{NAMESPACE}">\n<BkToCstmrStmt>\n'
     yield f"<GrpHdr><MsgId>{_message_id(total, journal)}</MsgId><CreDtTm>{_time(made_at)}</CreDtTm></GrpHdr>\n<Stmt>\n"
@@ -51,22 +70,17 @@ def write(journal: Journal) -> Iterator[str]:
     yield "</Stmt>\n</BkToCstmrStmt>\n</Document>\n"
 
 
-def _find(journal: Journal) -> Total:
-    code = journal.selection.account
-    if code is None:
-        raise NoStatement("A statement is of one account: name it.", parameter="account")
-    found = [total for total in journal.totals if (total.code, total.layer) == (code, Layer.SETTLED)]
-    if not found:
-        raise NotFound(f"Nothing was booked on {code} up to then.", account=code)
-    (total,) = found
-    if total.kind != AccountKind.ASSET:
-        raise NoStatement(f"{code} is no asset: only what is held has a statement.", account=code)
-    if total.scale > 5 and not _is_satoshis(total.currency):
-        raise NoStatement(
-            f"{total.currency} has {total.scale} digits behind the point; the standard has five.",
-            account=code,
-        )
-    return total
+def _nothing(account: Account) -> Total:
+    head = (
+        account.pk,
+        account.code,
+        account.name,
+        account.scope,
+        account.kind,
+        account.currency,
+        account.scale,
+    )
+    return Total(*head, account.elements, Layer.SETTLED, *[0] * 6)
 
 
 def _heading(total: Total, journal: Journal, made_at: datetime) -> Iterator[str]:

@@ -10,7 +10,7 @@ from django.conf import settings
 from govpay.errors import InvalidInput
 from ledger import selectors
 from ledger.models import Layer
-from ledger.reports.report import Report
+from ledger.reports.report import Document
 
 MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 INSTANT = timedelta(microseconds=1)
@@ -39,22 +39,22 @@ class Asked:
         return asdict(self) | {"as_of": self.before - INSTANT, "year_start": self.year_start}
 
 
-def ask(report: Report, *, now: datetime, **given: Any) -> Asked:
-    """Read what was given for a report, leaving out what is None; raise InvalidInput with the parameter, NotFound.
+def ask(document: Document, *, now: datetime, **given: Any) -> Asked:
+    """Read what was given for a document, leaving out what is None; raise InvalidInput with the parameter, NotFound.
 
     ``month`` (2026-11, in UTC) and ``period`` (its name) say both ends; without an end it is ``known_at``, without that now.
     """
     chosen = {name: value for name, value in given.items() if value is not None}
     for name in chosen:
-        if name not in report.parameters:
-            raise _invalid(name, f"The report {report.name} takes no {name}.", "unknown_parameter")
+        if name not in document.parameters:
+            raise _invalid(name, f"{document.title} takes no {name}.", "unknown_parameter")
     known_at = chosen.get("known_at", now)
     since, before = _read_time(chosen)
     asked = Asked(
         scope=chosen.get("scope"),
         account=chosen.get("account"),
         layer=chosen.get("layer", Layer.SETTLED.value),
-        since=since,
+        since=since if document.has_beginning else None,
         before=before or known_at,
         known_at=known_at,
     )
@@ -62,9 +62,9 @@ def ask(report: Report, *, now: datetime, **given: Any) -> Asked:
         raise _invalid("layer", f"There is no layer {asked.layer!r}.")
     if asked.since is not None and asked.since >= asked.before:
         raise _invalid("since", "It must begin before it ends.")
-    for name in report.needs:
+    for name in document.needs:
         if getattr(asked, name) is None:
-            raise _invalid(name, f"The report {report.name} needs {name}.", "required")
+            raise _invalid(name, f"{document.title} needs {name}.", "required")
     return asked
 
 

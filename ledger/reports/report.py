@@ -44,23 +44,32 @@ ELEMENTS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """A report: ``sql`` yields its columns in order, from the values of an `Asked`, in one statement.
+class Document:
+    """What may be asked for: ``takes`` are the parameters besides times that it knows, ``needs`` those it must have.
 
-    ``takes`` are the parameters besides times that it knows, ``needs`` those it cannot do without. One that is ``signed`` is
-    made as PDF too: its rows are as many as accounts or months, not as entries.
+    Without ``has_beginning`` it tells what stands at the end of the time.
     """
 
     name: str
     title: str
     meaning: str
-    columns: tuple[Column, ...]
-    sql: str
     takes: tuple[str, ...] = ("scope",)
     needs: tuple[str, ...] = ()
-    signed: bool = True
+    has_beginning: bool = True
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """All that may be asked."""
-        return (*self.takes, *TIMES)
+        return (*self.takes, *(name for name in TIMES if self.has_beginning or name != "since"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Document):
+    """A document of columns: ``sql`` yields them in order, from the values of an `Asked`, in one statement.
+
+    One that is ``signed`` is made as PDF too: its rows are as many as accounts or months, not as entries.
+    """
+
+    columns: tuple[Column, ...]
+    sql: str
+    signed: bool = True

@@ -43,4 +43,5 @@ REPORT = Report(
         Column("amount", "Amount", Unit.UNITS),
     ),
     sql=SQL,
+    has_beginning=False,
 )

@@ -25,4 +25,5 @@ REPORT = Report(
     ),
     sql=SQL,
     takes=("scope", "layer"),
+    has_beginning=False,
 )

@@ -85,6 +85,12 @@ class TestStatement:
             )
             assert moved == int(texts(found, STMT + "Bal/Amt")[1]) == books.balance(code)
 
+    def test_of_a_quiet_account_says_so(self, entry_ids: list[int]) -> None:
+        books.open_accounts("s", [books.NewAccount("Assets:Quiet", "Quiet", AccountKind.ASSET, "PKR", 2)])
+        found = statement("Assets:Quiet", effective_before=day(12, 1))
+        assert texts(found, STMT + "Bal/Amt") == ["0.00", "0.00"]
+        assert texts(found, STMT + "Ntry/Amt") == []
+
     def test_is_the_same_message_only_while_it_says_the_same(self, entry_ids: list[int]) -> None:
         first = texts(statement(CODES.hot_wallet), STMT + "Id")
         assert texts(statement(CODES.hot_wallet), STMT + "Id") == first
@@ -132,7 +138,7 @@ class TestRefusal:
             statement(CODES.payable)
 
     @pytest.mark.parametrize("code", ["Assets:Nowhere", "x' OR true --"])
-    def test_of_an_account_without_lines(self, entry_ids: list[int], code: str) -> None:
+    def test_of_an_account_that_does_not_exist(self, entry_ids: list[int], code: str) -> None:
         with pytest.raises(NotFound):
             statement(code)
 
