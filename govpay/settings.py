@@ -173,6 +173,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 LEDGER_EVIDENCE = "payments.selectors.evidence.backend"
+LEDGER_PACK_EVIDENCE = "payments.selectors.packs.backend"
 # The month in which the fiscal year begins; July, as in Pakistan, unless the environment says otherwise.
 LEDGER_FISCAL_YEAR_MONTH = env.whole("GOVPAY_FISCAL_YEAR_MONTH", 7, least=1, most=12)
 

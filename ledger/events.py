@@ -57,6 +57,7 @@ def encumbrance(
     effective_at: datetime,
     actor: str,
     approver: str = "",
+    memo: str = "",
 ) -> Draft:
     """An approved list holds its part of the allotment: encumbered, Dr transfers, Cr appropriation.
 
@@ -68,6 +69,7 @@ def encumbrance(
         idempotency_key=f"encumbrance:disbursement:{disbursement_id}:{occurrence}",
         lines=_encumbered(program_accounts(program_id), amount_sat),
         effective_at=effective_at,
+        memo=memo,
         source_ref=f"disbursement:{disbursement_id}",
         actor=actor,
         approver=approver,
@@ -105,6 +107,7 @@ def commitment(
     actor: str,
     approver: str,
     encumbrance_id: int | None = None,
+    memo: str = "",
 ) -> Draft:
     """A released list is owed: Dr transfers, Cr beneficiaries payable. What it held of the allotment is spent with that."""
     accounts = program_accounts(program_id)
@@ -115,6 +118,7 @@ def commitment(
         idempotency_key=f"commitment:disbursement:{disbursement_id}",
         lines=[*held, Line(accounts.transfers, amount_sat), Line(accounts.payable, -amount_sat)],
         effective_at=effective_at,
+        memo=memo,
         source_ref=f"disbursement:{disbursement_id}",
         actor=actor,
         approver=approver,
@@ -146,8 +150,12 @@ def payout_sent(
     amounts_sat: Sequence[int],
     fee_sat: int,
     effective_at: datetime,
+    memo: str = "",
 ) -> Draft:
-    """Signed and stored: Dr in transit, one line a payment; Dr network fees; Cr wallet."""
+    """Signed and stored: Dr in transit, one line a payment in the order of the outputs; Dr network fees; Cr wallet.
+
+    ``memo`` names the outpoint that every version of the payout spends.
+    """
     accounts = program_accounts(program_id)
     lines = [
         Line(accounts.in_transit, amount_sat, payment_id)
@@ -163,6 +171,7 @@ def payout_sent(
         idempotency_key=f"payout_sent:payout:{payout_id}",
         lines=lines,
         effective_at=effective_at,
+        memo=memo,
         source_ref=f"payout:{payout_id}",
         actor=ENGINE,
     )

@@ -78,13 +78,16 @@ class Journal:
     entries: Iterator[SealedEntry]
 
 
-ENDS = """
+CHOSEN = """
 (%(scope)s::text IS NULL OR e.scope = %(scope)s)
 AND (%(before)s::timestamptz IS NULL OR e.effective_at < %(before)s)
 AND (%(known_at)s::timestamptz IS NULL OR e.recorded_at <= %(known_at)s)
 AND (%(account)s::text IS NULL OR EXISTS (SELECT FROM ledger_posting q JOIN ledger_account b ON b.id = q.account_id
     WHERE q.entry_id = e.id AND b.code = %(account)s))
 AND (%(refs)s::text[] IS NULL OR e.source_ref = ANY(%(refs)s))
+"""
+ENDS = f"""
+{CHOSEN}
 AND (%(size)s::bigint IS NULL OR EXISTS (SELECT FROM ledger_leaf f WHERE f.entry_id = e.id AND f.index < %(size)s))
 """
 SINCE = "(%(since)s::timestamptz IS NULL OR e.effective_at >= %(since)s)"

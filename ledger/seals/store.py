@@ -37,7 +37,12 @@ def alias() -> str:
 
 def read(level: int, first: int, last: int) -> Sequence[bytes]:
     """Return hashes as ``tree.Read`` wants them; raise SealsBroken when some are missing."""
-    with database().cursor() as cursor:
+    return read_from(database(), level, first, last)
+
+
+def read_from(where: BaseDatabaseWrapper, level: int, first: int, last: int) -> Sequence[bytes]:
+    """Return the same over another connection, as its database transaction sees them."""
+    with where.cursor() as cursor:
         if level == 0:
             cursor.execute(LEAVES, [first, last])
         else:

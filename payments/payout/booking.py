@@ -111,6 +111,8 @@ def _book_sent(payout: Payout, version: PayoutTx) -> None:
                 amounts_sat=[amount_sat for _, amount_sat in lines],
                 fee_sat=version.fee_sat,
                 effective_at=timezone.now(),
+                # With this, line n of the sealed entry is output n of whichever version spends the outpoint.
+                memo=f"Spends {payout.anchor_txid}:{payout.anchor_vout}",
             )
         ]
     )

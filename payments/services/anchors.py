@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 from govpay.errors import Conflict, NotFound
 from ledger.models import Checkpoint
 from ledger.seals import checkpoints, ots
-from payments.models import InclusionProof
 from payments.onchain import network
 from payments.payout import anchor
 
@@ -33,19 +32,24 @@ def export(*, size: int | None = None) -> Exported:
     if size is not None:
         candidates = [checkpoints.get(size)]
     else:
-        proved = Checkpoint.objects.filter(anchors__inclusion_proofs__isnull=False).select_related("seal")
-        candidates = list(proved.distinct().order_by("-seal__size"))
+        rows = Checkpoint.objects.filter(anchors__inclusion_proofs__isnull=False).select_related("seal")
+        candidates = list(rows.distinct().order_by("-seal__size"))
     for checkpoint in candidates:
-        found = anchor.proof_of(checkpoint)
+        found = proved(checkpoint)
         if found is not None:
-            proof, version = found
-            return _files(checkpoint, proof, bytes(version.unsigned_tx))
+            return found
     if size is None and not Checkpoint.objects.exists():
         raise NotFound("There is no checkpoint yet.")
     raise NotAnchored("No block, as deep as the program asks, holds the checkpoint's hash yet.", size=size)
 
 
-def _files(checkpoint: Checkpoint, proof: InclusionProof, tx: bytes) -> Exported:
+def proved(checkpoint: Checkpoint) -> Exported | None:
+    """Return a checkpoint's files, or None while no final block holds its hash."""
+    found = anchor.proof_of(checkpoint)
+    if found is None:
+        return None
+    proof, version = found
+    tx = bytes(version.unsigned_tx)
     buried = ots.Buried(tx, proof.steps, proof.block_height)
     return Exported(
         size=checkpoint.seal.size,

@@ -52,6 +52,7 @@ def spend(disbursement: Disbursement, *, at: datetime, actor: str, approver: str
                 actor=actor,
                 approver=approver,
                 encumbrance_id=held.entry_id,
+                memo=_agreed(disbursement),
             )
         ]
     )
@@ -99,7 +100,13 @@ def _draft(
         effective_at=at,
         actor=actor,
         approver=approver,
+        memo=_agreed(disbursement),
     )
+
+
+def _agreed(disbursement: Disbursement) -> str:
+    """Name the manifest that people agreed to, so that it is sealed with the books and anchored with them."""
+    return f"Manifest {bytes(disbursement.manifest_hash or b'').hex()}"
 
 
 def _entries(disbursement: Disbursement) -> QuerySet[Entry]:
