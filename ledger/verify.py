@@ -1048,7 +1048,8 @@ class Pack:
             key = (account, currency, scale, layer)
             self.accounts[key] = self.accounts.get(key, 0) + units
         kind, source = heading["kind"], heading["source_ref"]
-        if kind in ("commitment", "payout_sent"):
+        # What is encumbered anew when a line is withdrawn has no approver.
+        if kind in ("commitment", "payout_sent") or (kind == "encumbrance" and heading["approver"]):
             values = (source, kind, heading["actor"], heading["approver"], heading["memo"])
             self.table.execute("INSERT INTO named VALUES (?, ?, ?, ?, ?)", values)
         if kind == "payout_sent":
@@ -1140,17 +1141,33 @@ class Pack:
                 )
             if signature["by"] in (record["made_by"], record["released_by"]):
                 raise Wrong("same_person", "Who made or released the list also signed its manifest.")
-        row = self.named(f"disbursement:{number}", "commitment")
-        if row is None:
-            self.lacking("approval_not_booked", f"The books do not say that list {number} was approved.")
-            return
-        actor, approver, memo = row
-        if (actor, approver) != (record["made_by"], record["approved_by"]):
-            raise Wrong(
-                "approval_differs", f"The books say that {actor} made the list and {approver} approved it."
+        self._agreed(record, f"disbursement:{number}")
+
+    def _agreed(self, record: Record, source: str) -> None:
+        """Compare who made, approved and released a list, and the manifest, with the entries that hold and owe its money."""
+        approval, release = self.named(source, "encumbrance"), self.named(source, "commitment")
+        expected = [(approval, record["made_by"]), (release, record["released_by"])]
+        if approval is None and release is not None:
+            # Before approval encumbered anything, it booked at once what is owed.
+            expected = [(release, record["made_by"])]
+        elif approval is None:
+            self.lacking(
+                "approval_not_booked", f"The books do not say that list {record['list']} was approved."
             )
-        if memo not in ("", f"Manifest {record['manifest_sha256']}"):
-            raise Wrong("approval_differs", "The books name another manifest than the one that was approved.")
+        elif release is None and record["released_by"] is not None:
+            self.lacking(
+                "release_not_booked", f"The books do not say that list {record['list']} was released."
+            )
+        for booked, person in expected:
+            if booked is None:
+                continue
+            actor, approver, memo = booked
+            if (actor, approver) != (person, record["approved_by"]):
+                raise Wrong("approval_differs", f"The books say that {actor} acted and {approver} approved.")
+            if memo not in ("", f"Manifest {record['manifest_sha256']}"):
+                raise Wrong(
+                    "approval_differs", "The books name another manifest than the one that was approved."
+                )
 
     def named(self, source: str, kind: str) -> Any:
         query = "SELECT actor, approver, memo FROM named WHERE source = ? AND kind = ?"

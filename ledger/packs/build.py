@@ -21,6 +21,7 @@ from ledger.seals import checkpoints, note
 FORMAT = "govpay-pack-1"
 MANIFEST, MANIFEST_NOTE = "manifest.sha256", "manifest.note"
 EVERY = 1_000
+JOURNALS = ("csv", "jsonl", "beancount", "hledger")
 
 # Hears what is done, and how many of how many entries are written.
 Progress = Callable[[str, int, int], None]
@@ -68,7 +69,7 @@ def _write(asked: Asked, selection: Selection, sink: Sink, now: datetime, progre
     sizes = list(known.values_list("seal__size", flat=True))
     leaves = _counting(journal.leaves(selection, sizes), counted.sealed, progress)
     sink.add("journal/leaves.jsonl", leaves)
-    for form in exports.FORMS.values():
+    for form in map(exports.get_form, JOURNALS):
         progress(f"journal.{form.suffix}", counted.sealed, counted.sealed)
         texts = exports.journal(selection, form.name)
         sink.add(f"exports/journal.{form.suffix}", (text.encode() for text in texts))

@@ -64,13 +64,14 @@ def at(path: Path) -> Iterator[Sink]:
     """Open a new folder, or a new file whose name ends in .zip; raise OSError. What fails halfway leaves nothing."""
     if path.suffix == ".zip":
         with path.open("xb") as file:
+            to = Zip(file)
             try:
-                to = Zip(file)
                 yield to
-                to.close()
             except BaseException:
                 path.unlink()
                 raise
+            finally:
+                to.close()
     else:
         folder = Folder(path)
         try:
