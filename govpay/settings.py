@@ -176,6 +176,13 @@ LEDGER_EVIDENCE = "payments.selectors.evidence.backend"
 LEDGER_PACK_EVIDENCE = "payments.selectors.packs.backend"
 # The month in which the fiscal year begins; July, as in Pakistan, unless the environment says otherwise.
 LEDGER_FISCAL_YEAR_MONTH = env.whole("GOVPAY_FISCAL_YEAR_MONTH", 7, least=1, most=12)
+# How often claims, books and blocks are compared, how often all of them are read for it, and for how long a difference of
+# time is none.
+GOVPAY_RECONCILE_EVERY_S = env.whole("GOVPAY_RECONCILE_EVERY_S", 86_400, least=60, most=31_536_000)
+GOVPAY_RECONCILE_FULL_EVERY_S = env.whole("GOVPAY_RECONCILE_FULL_EVERY_S", 604_800, least=60, most=31_536_000)
+GOVPAY_RECONCILE_PATIENCE = timedelta(
+    seconds=env.whole("GOVPAY_RECONCILE_PATIENCE_S", 259_200, least=0, most=31_536_000)
+)
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["govpay.api.authentication.BearerToken"],

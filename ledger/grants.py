@@ -1,6 +1,16 @@
 """What database roles may do with the ledger's tables: read and add at most, never change or take away."""
 
 READ, ADD = ["SELECT"], ["SELECT", "INSERT"]
+CHANGE = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+# Where reconciliation stands; it is no proof, and a full run makes it anew.
+STANDING = (
+    "ledger_standing",
+    "ledger_readblock",
+    "ledger_readtx",
+    "ledger_readoutput",
+    "ledger_readspend",
+    "ledger_outcome",
+)
 SEALS = (
     "ledger_leaf",
     "ledger_leafpayload",
@@ -20,6 +30,7 @@ TABLE_GRANTS: dict[str, list[str]] = {
     "ledger_periodchange": ADD,
     "ledger_reconciliationrun": ADD,
     "ledger_break": ADD,
+    **dict.fromkeys(STANDING, CHANGE),
     **dict.fromkeys(SEALS, READ),
 }
 # The role of the process that seals the books: it reads them, and adds to nothing but its own tables.

@@ -5,6 +5,7 @@ from ledger.models.entry import Entry, Layer, Posting
 from ledger.models.period import Period, PeriodChange, PeriodStatus
 from ledger.models.reconciliation import Break, BreakKind, ReconciliationRun, RunStatus
 from ledger.models.seal import Checkpoint, Cosignature, Leaf, LeafPayload, LeafSalt, Seal, Subtree
+from ledger.models.standing import Outcome, ReadBlock, ReadOutput, ReadSpend, ReadTx, Standing
 
 __all__ = [
     "Account",
@@ -19,12 +20,18 @@ __all__ = [
     "Leaf",
     "LeafPayload",
     "LeafSalt",
+    "Outcome",
     "Period",
     "PeriodChange",
     "PeriodStatus",
     "Posting",
+    "ReadBlock",
+    "ReadOutput",
+    "ReadSpend",
+    "ReadTx",
     "ReconciliationRun",
     "RunStatus",
     "Seal",
+    "Standing",
     "Subtree",
 ]

@@ -1,6 +1,7 @@
 """What reconciliation must be told, and by whom: the backend that ``settings.LEDGER_EVIDENCE`` names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol, cast
 
 from django.conf import settings
@@ -39,7 +40,10 @@ class ChainFacts(NamedTuple):
 
 
 class Claim(NamedTuple):
-    """An output we say pays somebody: a payment whose tx is signed. ``is_mined``: our records have it in a block."""
+    """An output we say pays somebody: a payment whose tx is signed. ``is_mined``: our records have it in a block.
+
+    ``obligation`` is the payment that it stands in for, or itself: of those with the same one, one may be paid.
+    """
 
     payment_id: int
     payout_id: int
@@ -48,16 +52,30 @@ class Claim(NamedTuple):
     script_pubkey: bytes
     amount_sat: int
     is_mined: bool
+    obligation: int
 
 
 class PayoutClaim(NamedTuple):
-    """A tx that we say is ours: its fee and the sum of its payments."""
+    """A tx that we say is ours: its fee and the sum of its payments, and how far our records say it came.
+
+    ``was_sent``: a node took it; ``was_mined``: a block held it, which may have left the chain. It waits since ``since``.
+    """
 
     payout_id: int
     txid: str
     fee_sat: int
     payments_sat: int
     is_mined: bool
+    was_sent: bool
+    was_mined: bool
+    since: datetime
+
+
+class Version(NamedTuple):
+    """A signed tx of a payout, which may be the one that speaks for it, an older one, or its void."""
+
+    payout_id: int
+    txid: str
 
 
 class ChangeClaim(NamedTuple):
@@ -90,11 +108,26 @@ class ChainTx(NamedTuple):
     """A tx in a block that pays the wallet or spends from it, with all its outputs."""
 
     txid: str
-    block_hash: str
-    block_height: int
     input_count: int
     outputs: tuple[ChainOutput, ...]
     spends: tuple[ChainSpend, ...]
+
+
+class ChainBlock(NamedTuple):
+    """A block that was read, with the wallet's txs in it."""
+
+    height: int
+    block_hash: str
+    time_s: int
+    txs: tuple[ChainTx, ...]
+
+
+class Start(NamedTuple):
+    """Where a walk goes on: the last block that was read, and the wallet's coins (txid, vout) in satoshis after it."""
+
+    height: int
+    block_hash: str
+    coins: dict[tuple[str, int], int]
 
 
 class UtxoFact(NamedTuple):
@@ -109,17 +142,14 @@ class UtxoFact(NamedTuple):
 class Walk(Protocol):
     """A reader of blocks for one scope that remembers where it stands, so that new blocks are read once."""
 
-    def read_to(self, chain: ChainFacts) -> Iterator[ChainTx]:
-        """Yield the wallet's txs in the blocks after where it stood, up to and with the chain's.
-
-        A block's txs are yielded after it counts as read. Raises ChainForked, and what the node raises.
-        """
+    def read_to(self, chain: ChainFacts) -> Iterator[ChainBlock]:
+        """Yield the blocks after where it stood, up to and with the chain's; raise ChainForked, and what the node raises."""
         ...
 
 
 class Backend(Protocol):
     """Testifies about scopes. Whatever asks a node is called outside database transactions and may raise
-    GovPayError; the rest is read in one database transaction, and is one snapshot."""
+    GovPayError; the rest is read in one database transaction, and is one snapshot. ``only`` names payouts; None is all."""
 
     def scopes(self) -> list[str]:
         """Return every scope that can be reconciled."""
@@ -129,27 +159,48 @@ class Backend(Protocol):
         """Ask the node for its best block; raise SourceStale unless the follower has read exactly up to it."""
         ...
 
-    def walk(self, scope: str) -> Walk:
-        """Return a reader that starts at the wallet's birth."""
+    def block_at(self, height: int) -> str | None:
+        """Ask the node which block its chain has at a height, None above the tip."""
+        ...
+
+    def walk(self, scope: str, start: Start | None) -> Walk:
+        """Return a reader that goes on from there, or begins at the wallet's birth."""
         ...
 
     def utxos(self, scope: str) -> UtxoFact:
         """Ask the node what it holds unspent for the wallet now; raise SourceStale while it cannot say."""
         ...
 
+    def waiting(self, scope: str) -> Iterator[str]:
+        """Ask the node which of the signed txs that no block holds wait in its memory pool, and yield their txids."""
+        ...
+
     def read_tip(self) -> str:
         """Return the hash of the block that the follower has read, from the database."""
         ...
 
-    def claims(self, scope: str) -> Iterator[Claim]:
+    def changed(self, scope: str, since: str, txids: Sequence[str]) -> Iterator[int]:
+        """Yield the payouts whose records may have changed after the database snapshot ``since`` (pg_snapshot as text),
+        and those that have one of the txs."""
+        ...
+
+    def owners(self, scope: str, payment_ids: Sequence[int]) -> Iterator[int]:
+        """Yield the payouts that the payments belong to."""
+        ...
+
+    def claims(self, scope: str, only: Sequence[int] | None) -> Iterator[Claim]:
         """Yield the claims from the database, in memory that does not grow with their number."""
         ...
 
-    def payouts(self, scope: str) -> Iterator[PayoutClaim]:
+    def payouts(self, scope: str, only: Sequence[int] | None) -> Iterator[PayoutClaim]:
         """Yield the txs that are said to be ours from the database."""
         ...
 
-    def change(self, scope: str) -> Iterator[ChangeClaim]:
+    def versions(self, scope: str, only: Sequence[int] | None) -> Iterator[Version]:
+        """Yield every signed version of those payouts from the database."""
+        ...
+
+    def change(self, scope: str, only: Sequence[int] | None) -> Iterator[ChangeClaim]:
         """Yield the change of those txs from the database."""
         ...
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import connection
 
-from ledger.models import ReconciliationRun, RunStatus
+from ledger.models import Break, BreakKind, ReconciliationRun, RunStatus
 from ledger.reconciliation.match import Result
 
 # A wrong chain or a lost table breaks everything at once; the counts stay true, the rows stop here.
@@ -16,7 +16,7 @@ FETCH = 2_000
 
 ORDERED = """
 SELECT kind, payment_id, payout_id, txid, vout, expected, found, message FROM recon_break
-ORDER BY kind, payment_id NULLS LAST, payout_id NULLS LAST, txid, vout NULLS LAST, expected, found
+ORDER BY kind, payment_id NULLS LAST, payout_id NULLS LAST, txid, vout NULLS LAST, expected, found, message COLLATE "C"
 """
 STORE = f"""
 INSERT INTO ledger_break (run_id, kind, payment_id, payout_id, txid, vout, expected, found, message)
@@ -27,11 +27,14 @@ FROM ({ORDERED}) b LIMIT %s
 
 @dataclass(frozen=True, kw_only=True)
 class Heading:
-    """What a run compared, where and when."""
+    """What a run compared, where and when, and from which run's watermarks on."""
 
     scope: str
+    is_full: bool = True
+    previous_id: int | None = None
     block_hash: str = ""
     block_height: int | None = None
+    books_mark: str = ""
     started_at: datetime
     finished_at: datetime
 
@@ -44,12 +47,22 @@ class Verdict:
     reason: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     totals: dict[str, int] = field(default_factory=dict)
+    break_count: int = 0
+    explained_count: int = 0
 
 
-def store_result(heading: Heading, result: Result) -> ReconciliationRun:
-    """Store a finished comparison with its breaks, in the database transaction that made ``recon_break``."""
-    status = RunStatus.BREAKS if result.break_count else RunStatus.CLEAN
-    verdict = Verdict(status=status, counts=result.counts, totals=result.totals)
+def store_result(heading: Heading, result: Result, explained_count: int) -> ReconciliationRun:
+    """Store a finished comparison with its breaks, in the database transaction that made ``recon_break``.
+
+    It is clean when people have explained whatever breaks there are.
+    """
+    verdict = Verdict(
+        status=RunStatus.BREAKS if result.break_count > explained_count else RunStatus.CLEAN,
+        counts=result.counts,
+        totals=result.totals,
+        break_count=result.break_count,
+        explained_count=explained_count,
+    )
     digest = _digest(heading, verdict)
     with connection.chunked_cursor() as cursor:
         cursor.execute(ORDERED)
@@ -64,17 +77,20 @@ def store_result(heading: Heading, result: Result) -> ReconciliationRun:
 
 
 def store_inconclusive(heading: Heading, reason: str) -> ReconciliationRun:
-    """Store a run that could not compare anything, and why; it is never clean."""
-    verdict = Verdict(status=RunStatus.INCONCLUSIVE, reason=reason[:300])
-    return _create(heading, verdict, _digest(heading, verdict).digest())
+    """Store a run that could not compare anything, and why, as its one break; it is never clean."""
+    counts = {BreakKind.STALE_SOURCE.value: 1}
+    verdict = Verdict(status=RunStatus.INCONCLUSIVE, reason=reason[:300], counts=counts, break_count=1)
+    run = _create(heading, verdict, _digest(heading, verdict).digest())
+    Break.objects.create(run=run, kind=BreakKind.STALE_SOURCE, message=reason[:300])
+    return run
 
 
 def _digest(heading: Heading, verdict: Verdict) -> "hashlib._Hash":
-    """Start the SHA-256 over what was found; when it was looked for makes no difference."""
+    """Start the SHA-256 over what was found; when, and how much had to be read for it, makes no difference."""
     return hashlib.sha256(
         _canonical(
             {
-                "version": 1,
+                "version": 2,
                 "scope": heading.scope,
                 "block_hash": heading.block_hash,
                 "block_height": heading.block_height,
@@ -82,6 +98,7 @@ def _digest(heading: Heading, verdict: Verdict) -> "hashlib._Hash":
                 "reason": verdict.reason,
                 "counts": verdict.counts,
                 "totals": verdict.totals,
+                "explained_count": verdict.explained_count,
             }
         )
     )
@@ -97,10 +114,15 @@ def _create(heading: Heading, verdict: Verdict, digest: bytes) -> Reconciliation
         scope=heading.scope,
         status=verdict.status,
         reason=verdict.reason,
+        is_full=heading.is_full,
+        previous_id=heading.previous_id,
         block_hash=heading.block_hash,
         block_height=heading.block_height,
+        books_mark=heading.books_mark,
         counts=verdict.counts,
         totals=verdict.totals,
+        break_count=verdict.break_count,
+        explained_count=verdict.explained_count,
         digest=digest,
         started_at=heading.started_at,
         finished_at=heading.finished_at,

@@ -110,9 +110,8 @@ def _reconciliation() -> None:
             continue
         if Alarm.objects.filter(code=BREAK, subject="run", subject_id=run.pk).exists():
             continue
-        message = (
-            f"Run {run.pk} of {run.scope} at block {run.block_height} found breaks: {run.break_count:,}."
-        )
+        count = run.break_count - run.explained_count
+        message = f"Run {run.pk} of {run.scope} at block {run.block_height} found breaks: {count:,}."
         noted = {"subject_id": run.pk, "seen_at": timezone.now(), "times": F("times") + 1, "message": message}
         if not of_this.update(**noted):
             alarms.sound(BREAK, subject="run", subject_id=run.pk, program_id=program_id, message=message)

@@ -1,13 +1,15 @@
 """What payments testify to the ledger: claims from the database, and what raw blocks and the node's coins say."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from django.conf import settings
 from django.db import connection
 
 from ledger.reconciliation.evidence import (
+    ChainBlock,
     ChainFacts,
     ChainForked,
     ChainOutput,
@@ -18,7 +20,9 @@ from ledger.reconciliation.evidence import (
     PayoutClaim,
     SourceStale,
     SourceTooOld,
+    Start,
     UtxoFact,
+    Version,
 )
 from payments.models import Block, Program, Wallet, WalletScript
 from payments.onchain import block as blocks
@@ -31,33 +35,43 @@ FETCH = 5_000
 # Of a payout's versions the one that a block holds speaks for it, and else the newest signed one that pays. The fee is
 # what the books hold, and a void pays nobody. A child is silent while its parent is in a block as another version.
 SPEAKING = """
-WITH speaking AS MATERIALIZED (
+WITH RECURSIVE speaking AS MATERIALIZED (
     SELECT DISTINCT ON (p.id) p.id, t.id AS version_id, t.txid, p.booked_fee_sat AS fee_sat,
-        CASE t.kind WHEN 'void' THEN 0 ELSE p.payments_sat END AS payments_sat, t.kind, p.mined_txid IS NOT NULL AS is_mined
+        CASE t.kind WHEN 'void' THEN 0 ELSE p.payments_sat END AS payments_sat, t.kind, p.mined_txid IS NOT NULL AS is_mined,
+        coalesce(t.signed_at, p.created_at) AS signed_at
     FROM payments_payout p JOIN payments_payouttx t ON t.payout_id = p.id
-    WHERE p.wallet_id = %s AND p.status <> 'unsealed' AND t.raw IS NOT NULL
+    WHERE p.wallet_id = %(wallet)s AND (%(all)s OR p.id = ANY(%(only)s)) AND p.status <> 'unsealed' AND t.raw IS NOT NULL
         AND (t.txid = p.mined_txid OR (t.kind <> 'void' AND p.status <> 'voided'))
         AND NOT EXISTS (
             SELECT FROM payments_payout parent WHERE parent.id = p.parent_id AND parent.mined_txid <> p.anchor_txid)
     ORDER BY p.id, coalesce(t.txid = p.mined_txid, false) DESC, t.id DESC
 )
 """
-CLAIMS = (
-    SPEAKING
-    + """
-SELECT m.id, s.id, s.txid, m.vout, m.script_pubkey, m.amount_sat, s.is_mined
-FROM speaking s JOIN payments_payment m ON m.payout_id = s.id WHERE s.kind <> 'void' ORDER BY s.txid, m.vout
-"""
+# A payment that stands in for one that stood in for another is for the first one's obligation.
+CLAIMS = """, obligation AS (
+    SELECT m.id, m.reissue_of_id AS root FROM speaking s JOIN payments_payment m ON m.payout_id = s.id
+    WHERE m.reissue_of_id IS NOT NULL
+    UNION ALL
+    SELECT o.id, r.reissue_of_id FROM obligation o JOIN payments_payment r ON r.id = o.root WHERE r.reissue_of_id IS NOT NULL
 )
-PAYOUTS = (
-    SPEAKING
-    + """
-SELECT id, txid, fee_sat, payments_sat, is_mined FROM speaking ORDER BY txid
+SELECT m.id, s.id, s.txid, m.vout, m.script_pubkey, m.amount_sat, s.is_mined, coalesce(o.root, m.id)
+FROM speaking s JOIN payments_payment m ON m.payout_id = s.id
+LEFT JOIN (SELECT id, min(root) AS root FROM obligation GROUP BY id) o ON o.id = m.id
+WHERE s.kind <> 'void' ORDER BY s.txid, m.vout
 """
-)
-CHANGE = (
-    SPEAKING
-    + """
+PAYOUTS = """
+SELECT s.id, s.txid, s.fee_sat, s.payments_sat, s.is_mined, s.is_mined OR EXISTS (
+        SELECT FROM payments_statuschange c WHERE c.subject = 'payout' AND c.subject_id = s.id AND c.new IN ('sent', 'mined')
+    ), s.is_mined OR f.at IS NOT NULL, greatest(s.signed_at, f.at)
+FROM speaking s LEFT JOIN LATERAL (
+    SELECT max(f.at) AS at FROM payments_payouttx t JOIN payments_chainfact f ON f.txid = t.txid AND f.kind = 'unmined'
+    WHERE t.payout_id = s.id AND NOT s.is_mined
+) f ON true ORDER BY s.txid
+"""
+VERSIONS = """
+SELECT s.id, t.txid FROM speaking s JOIN payments_payouttx t ON t.payout_id = s.id WHERE t.raw IS NOT NULL ORDER BY t.id
+"""
+CHANGE = """
 SELECT s.txid, c.vout, c.script_pubkey, c.amount_sat
 FROM speaking s JOIN payments_changeoutput c ON c.version_id = s.version_id
 UNION ALL
@@ -66,7 +80,30 @@ FROM speaking s JOIN payments_payout p ON p.id = s.id JOIN ledger_checkpoint c O
 WHERE s.kind <> 'void'
 ORDER BY 1, 2
 """
+# A row's xmin has 32 bits of the transaction that wrote it last, perhaps of a subtransaction, whose number is higher than
+# its transaction's. Whatever is not older than all that ran at the snapshot may have come after it. With a payout its
+# children change, because they are silent while it is in a block as another version.
+CHANGED = """
+WITH top AS (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xid), found AS (
+    SELECT p.id FROM payments_payout p, top WHERE p.wallet_id = %(wallet)s
+        AND top.xid - ((top.xid - p.xmin::text::bigint) & 4294967295)
+            >= pg_snapshot_xmin(%(since)s::pg_snapshot)::text::bigint
+    UNION SELECT p.id FROM payments_payouttx t JOIN payments_payout p ON p.id = t.payout_id
+        WHERE t.txid = ANY(%(txids)s) AND p.wallet_id = %(wallet)s
 )
+SELECT id FROM found UNION SELECT c.id FROM found f JOIN payments_payout c ON c.parent_id = f.id
+"""
+OWNERS = """
+SELECT DISTINCT m.payout_id FROM payments_payment m JOIN payments_payout p ON p.id = m.payout_id
+WHERE m.id = ANY(%(payments)s) AND p.wallet_id = %(wallet)s
+"""
+# Signed versions of payouts that no block holds.
+UNMINED = """
+SELECT t.txid FROM payments_payout p JOIN payments_payouttx t ON t.payout_id = p.id
+WHERE p.wallet_id = %(wallet)s AND p.mined_txid IS NULL AND p.status NOT IN ('unsealed', 'voided') AND t.raw IS NOT NULL
+ORDER BY t.id
+"""
+ASKED_AT_ONCE = 500
 
 
 def backend() -> "ChainEvidence":
@@ -108,9 +145,20 @@ class ChainEvidence:
             )
         return ChainFacts(network.current().value, info.best_block_hash, info.height)
 
-    def walk(self, scope: str) -> "BlockWalk":
-        """Return a reader of raw blocks from the wallet's birth on."""
-        return BlockWalk(self.client, _wallet(scope))
+    def block_at(self, height: int) -> str | None:
+        """Return the block that the node's chain has at the height, None above the tip; raise NodeError."""
+        return self.client.block_hash(height)
+
+    def walk(self, scope: str, start: Start | None) -> "BlockWalk":
+        """Return a reader of raw blocks that goes on from there, or begins at the wallet's birth."""
+        return BlockWalk(self.client, _wallet(scope), start)
+
+    def waiting(self, scope: str) -> Iterator[str]:
+        """Yield the txids of signed versions, in no block, that wait in the node's memory pool; raise NodeError."""
+        left = (txid for (txid,) in _rows(UNMINED, scope))
+        while txids := list(islice(left, ASKED_AT_ONCE)):
+            lacking = self.client.mempool_lacks(txids)
+            yield from (txid for txid in txids if txid not in lacking)
 
     def utxos(self, scope: str) -> UtxoFact:
         """Let the node look through its own set of unspent outputs; raise SourceStale while it is busy."""
@@ -130,34 +178,52 @@ class ChainEvidence:
         tip = Block.objects.filter(is_active=True).order_by("-height").values_list("block_hash", flat=True)
         return tip.first() or ""
 
-    def claims(self, scope: str) -> Iterator[Claim]:
-        """Yield every payment whose payout is signed, ordered by txid and vout."""
-        for payment_id, payout_id, txid, vout, script, amount_sat, is_mined in _rows(CLAIMS, scope):
-            yield Claim(payment_id, payout_id, txid, vout, bytes(script), amount_sat, is_mined)
+    def changed(self, scope: str, since: str, txids: Sequence[str]) -> Iterator[int]:
+        """Yield the payouts whose rows may have changed since a snapshot, and those with one of the txs."""
+        yield from (pk for (pk,) in _rows(CHANGED, scope, since=since, txids=list(txids)))
 
-    def payouts(self, scope: str) -> Iterator[PayoutClaim]:
+    def owners(self, scope: str, payment_ids: Sequence[int]) -> Iterator[int]:
+        """Yield the payouts of payments."""
+        yield from (pk for (pk,) in _rows(OWNERS, scope, payments=list(payment_ids)))
+
+    def claims(self, scope: str, only: Sequence[int] | None) -> Iterator[Claim]:
+        """Yield every payment whose payout is signed, ordered by txid and vout."""
+        for payment_id, payout_id, txid, vout, script, *rest in _rows(SPEAKING + CLAIMS, scope, only=only):
+            yield Claim(payment_id, payout_id, txid, vout, bytes(script), *rest)
+
+    def payouts(self, scope: str, only: Sequence[int] | None) -> Iterator[PayoutClaim]:
         """Yield every signed payout, ordered by txid."""
-        for row in _rows(PAYOUTS, scope):
+        for row in _rows(SPEAKING + PAYOUTS, scope, only=only):
             yield PayoutClaim(*row)
 
-    def change(self, scope: str) -> Iterator[ChangeClaim]:
+    def versions(self, scope: str, only: Sequence[int] | None) -> Iterator[Version]:
+        """Yield the signed versions of those payouts, oldest first."""
+        for row in _rows(SPEAKING + VERSIONS, scope, only=only):
+            yield Version(*row)
+
+    def change(self, scope: str, only: Sequence[int] | None) -> Iterator[ChangeClaim]:
         """Yield what signed txs give back to the wallet, ordered by txid and vout."""
-        for txid, vout, script, amount_sat in _rows(CHANGE, scope):
+        for txid, vout, script, amount_sat in _rows(SPEAKING + CHANGE, scope, only=only):
             yield ChangeClaim(txid, vout, bytes(script), amount_sat)
 
 
 class BlockWalk:
     """Reads raw blocks by hash and follows the wallet's coins itself, whatever the follower wrote down."""
 
-    def __init__(self, client: node.Node, wallet: Wallet) -> None:
+    def __init__(self, client: node.Node, wallet: Wallet, start: Start | None) -> None:
         self.client = client
         self.wallet = wallet
         self.unspent: dict[tx.OutPoint, int] = {}
         self.height: int | None = None
         self.block_hash = ""
+        if start is not None:
+            self.unspent = {
+                tx.OutPoint(*outpoint): amount_sat for outpoint, amount_sat in start.coins.items()
+            }
+            self.height, self.block_hash = start.height, start.block_hash
 
-    def read_to(self, chain: ChainFacts) -> Iterator[ChainTx]:
-        """Yield the wallet's txs in the blocks up to and with the chain's; raise ChainForked and NodeError."""
+    def read_to(self, chain: ChainFacts) -> Iterator[ChainBlock]:
+        """Yield the blocks up to and with the chain's, with the wallet's txs; raise ChainForked and NodeError."""
         if self.wallet.birth_height is None:
             return
         scripts = _scripts(self.wallet)
@@ -169,13 +235,14 @@ class BlockWalk:
             block = blocks.parse(self.client.raw_block(block_hash), block_hash=block_hash)
             if self.block_hash and block.prev_hash != self.block_hash:
                 raise ChainForked(f"Block {block_hash} does not follow block {self.block_hash}.")
-            found = [self._describe(t, scripts, block_hash, height) for t in block.txs]
+            found = [self._describe(t, scripts) for t in block.txs]
             self.height, self.block_hash = height, block_hash
-            yield from (chain_tx for chain_tx in found if chain_tx is not None)
+            ours = tuple(chain_tx for chain_tx in found if chain_tx is not None)
+            yield ChainBlock(height, block_hash, block.time, ours)
         if self.block_hash and self.block_hash != chain.block_hash:
             raise ChainForked(f"Block {chain.block_hash} is not on the node's chain any more.")
 
-    def _describe(self, found: tx.Tx, scripts: set[bytes], block_hash: str, height: int) -> ChainTx | None:
+    def _describe(self, found: tx.Tx, scripts: set[bytes]) -> ChainTx | None:
         """Return what the tx did to the wallet, None for a stranger's, and follow the coins."""
         spends = tuple(
             ChainSpend(outpoint.txid, outpoint.vout, self.unspent.pop(outpoint))
@@ -191,7 +258,7 @@ class BlockWalk:
             ChainOutput(vout, output.script_pubkey, output.amount_sat, output.script_pubkey in scripts)
             for vout, output in enumerate(found.outputs)
         )
-        return ChainTx(found.txid, block_hash, height, len(found.inputs), outputs, spends)
+        return ChainTx(found.txid, len(found.inputs), outputs, spends)
 
 
 def _wallet(scope: str) -> Wallet:
@@ -203,9 +270,12 @@ def _scripts(wallet: Wallet) -> set[bytes]:
     return {bytes(script) for script in rows.iterator(chunk_size=FETCH)}
 
 
-def _rows(query: str, scope: str) -> Iterator[tuple[Any, ...]]:
+def _rows(
+    query: str, scope: str, *, only: Sequence[int] | None = None, **values: Any
+) -> Iterator[tuple[Any, ...]]:
     """Stream a query's rows through a cursor that stays on the server."""
+    values |= {"wallet": _wallet(scope).pk, "all": only is None, "only": list(only or [])}
     with connection.chunked_cursor() as cursor:
-        cursor.execute(query, [_wallet(scope).pk])
+        cursor.execute(query, values)
         while rows := cursor.fetchmany(FETCH):
             yield from rows

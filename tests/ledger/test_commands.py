@@ -139,6 +139,7 @@ class TestReconcile:
             ["in flight", "0", "0"],
             ["wallet in the books", "", "996,700"],
             ["signed, in no block yet", "", "0"],
+            ["explained by breaks", "", "0"],
             ["unspent on the chain", "1", "996,700"],
         ]
 
@@ -183,7 +184,11 @@ class TestReconcile:
             "The follower is behind.",
         ]
         code, found = run_json("reconcile")
-        assert (code, found["runs"][0]["status"], found["runs"][0]["counts"]) == (1, "inconclusive", {})
+        assert (code, found["runs"][0]["status"], found["runs"][0]["counts"]) == (
+            1,
+            "inconclusive",
+            {"stale_source": 1},
+        )
 
     def test_refuses_a_scope_that_does_not_exist(self, world: World) -> None:
         with pytest.raises(CommandError, match="There is no scope 'program:8' to reconcile"):

@@ -1,9 +1,13 @@
 """The rules of reconciliation over made-up evidence: every kind of break alone."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
+from django.utils import timezone
 
 from ledger import books, chart
-from ledger.models import Break, ReconciliationRun, RunStatus
+from ledger.models import Break, Entry, Period, ReconciliationRun, RunStatus
 from ledger.reconciliation import evidence, run
 from tests.ledger import witness
 from tests.ledger.witness import FEE_SAT, World, book, digest_of, outcomes, reconcile, script_of
@@ -25,7 +29,10 @@ class TestBreak:
 
     def expect(self, kind: str, **changed: int) -> ReconciliationRun:
         found = reconcile()
-        assert (found.status, outcomes(found)) == (RunStatus.BREAKS, self.HONEST | changed | {kind: 1})
+        assert (found.status, outcomes(found)) == (
+            RunStatus.BREAKS,
+            {k: n for k, n in (self.HONEST | changed | {kind: 1}).items() if n},
+        )
         assert [b.kind for b in found.breaks.all()] == [kind]
         return found
 
@@ -39,6 +46,13 @@ class TestBreak:
         assert only_break(found) == {
             "payment_id": 1, "payout_id": 1, "txid": txid, "vout": 0, "expected": "100", "found": "101"
         }  # fmt: skip
+        assert found.totals["wallet_explained_sat"] == -1
+
+    def test_amount_where_the_books_have_another(self, world: World) -> None:
+        lines = [books.Line(ACCOUNTS.in_transit, 1, 5), books.Line(ACCOUNTS.payable, -1)]
+        book("one too many", lines)
+        found = self.expect("amount", in_flight=1)
+        assert (only_break(found)["expected"], only_break(found)["found"]) == ("500", "501")
 
     def test_payee(self, world: World) -> None:
         txid = digest_of("payout", 1)
@@ -54,13 +68,13 @@ class TestBreak:
         }
 
     def test_missing(self, world: World) -> None:
-        world.claims[3] = world.claims[3]._replace(is_mined=True)
+        world.bend_claim(4, is_mined=True)
         found = self.expect("missing", in_flight=1)
         assert only_break(found)["payment_id"] == 4
 
-    def test_extra(self, world: World) -> None:
+    def test_unauthorized_spend(self, world: World) -> None:
         world.change[0] = world.change[0]._replace(script_pubkey=script_of("no change of ours"))
-        found = self.expect("extra")
+        found = self.expect("unauthorized_spend")
         assert only_break(found) == {
             "payment_id": None,
             "payout_id": 1,
@@ -70,9 +84,9 @@ class TestBreak:
             "found": str(1_000_000 - 600 - FEE_SAT),
         }
 
-    def test_extra_where_what_is_called_change_is_not_ours(self, world: World) -> None:
+    def test_unauthorized_spend_where_what_is_called_change_is_not_ours(self, world: World) -> None:
         world.bend_output(digest_of("payout", 1), 3, is_ours=False)
-        self.expect("extra")
+        self.expect("unauthorized_spend")
 
     def test_unbooked(self, world: World) -> None:
         lines = [books.Line(ACCOUNTS.in_transit, -200, 2), books.Line(ACCOUNTS.payable, 200)]
@@ -81,10 +95,15 @@ class TestBreak:
         assert only_break(found)["payment_id"] == 2
 
     def test_unbooked_before_it_is_in_a_block(self, world: World) -> None:
-        lines = [books.Line(ACCOUNTS.in_transit, 1, 5), books.Line(ACCOUNTS.payable, -1)]
-        book("one too many", lines)
+        book("unbook", [books.Line(ACCOUNTS.in_transit, -500, 5), books.Line(ACCOUNTS.payable, 500)])
         found = self.expect("unbooked", in_flight=1)
-        assert (only_break(found)["expected"], only_break(found)["found"]) == ("500", "501")
+        assert (only_break(found)["expected"], only_break(found)["found"]) == ("500", "")
+
+    def test_payment_only(self, world: World) -> None:
+        world.waiting.clear()
+        book("unbook", [books.Line(ACCOUNTS.in_transit, -500, 5), books.Line(ACCOUNTS.payable, 500)])
+        found = self.expect("payment_only", in_flight=0, evicted=1)
+        assert only_break(found)["payment_id"] == 5
 
     def test_ledger_only(self, world: World) -> None:
         book("ghost", [books.Line(ACCOUNTS.in_transit, 50, 99), books.Line(ACCOUNTS.payable, -50)])
@@ -96,29 +115,77 @@ class TestBreak:
     def test_ledger_only_for_a_deposit_that_is_not_on_the_chain(self, world: World) -> None:
         lines = [books.Line(ACCOUNTS.hot_wallet, 50), books.Line(ACCOUNTS.appropriation, -50)]
         book("dream", lines, source_ref=f"outpoint:{'ab' * 32}:4")
-        world.coins["mended", 0] = 50
         found = self.expect("ledger_only")
         assert (only_break(found)["txid"], only_break(found)["vout"]) == ("ab" * 32, 4)
+        assert found.totals["wallet_explained_sat"] == -50
+
+    def test_reorged_out_for_a_deposit_whose_block_left_the_chain(self, world: World) -> None:
+        world.mine()
+        txid, _ = world.deposit(2, 70)
+        world.reorg(1)
+        found = self.expect("reorged_out")
+        assert (only_break(found)["txid"], only_break(found)["expected"]) == (txid, "70")
+
+    def test_orphan_entry(self, world: World) -> None:
+        lines = [books.Line(ACCOUNTS.hot_wallet, 50), books.Line(ACCOUNTS.appropriation, -50)]
+        book("from nowhere", lines, source_ref="payout:77")
+        found = self.expect("orphan_entry")
+        assert only_break(found)["found"] == "50"
+
+    def test_duplicate_payment_for_one_obligation(self, world: World) -> None:
+        world.mine()
+        world.pay(3, 6, [300])
+        world.bend_claim(6, obligation=3)
+        found = reconcile()
+        assert outcomes(found) == {"claims": 6, "matched": 3, "in_flight": 2, "duplicate_payment": 1}
+        assert only_break(found)["payment_id"] == 6
+
+    def test_duplicate_payment_inside_a_tx(self, world: World) -> None:
+        txid = digest_of("payout", 1)
+        (paid,) = (tx for tx in world.txs if tx.txid == txid)
+        change_sat = 1_000_000 - 600 - FEE_SAT - 300
+        again = evidence.ChainOutput(4, script_of("person", 3), 300, False)
+        world.bend_tx(txid, outputs=(*paid.outputs, again))
+        world.bend_output(txid, 3, amount_sat=change_sat)
+        world.change[0] = world.change[0]._replace(amount_sat=change_sat)
+        found = self.expect("duplicate_payment")
+        assert (only_break(found)["vout"], only_break(found)["found"]) == (4, "300")
+
+    def test_duplicate_booking(self, world: World) -> None:
+        book("again", [books.Line(ACCOUNTS.in_transit, 200, 2), books.Line(ACCOUNTS.payable, -200)])
+        found = self.expect("duplicate_booking", matched=2)
+        assert (only_break(found)["expected"], only_break(found)["found"]) == ("200", "400")
+
+    def test_duplicate_booking_of_a_deposit(self, world: World) -> None:
+        txid, _ = world.deposit(2, 70)
+        world.book_deposit(txid, 70, occurrence=2)
+        found = self.expect("duplicate_booking")
+        assert (only_break(found)["expected"], only_break(found)["found"]) == ("140", "70")
+
+    def test_duplicate_booking_of_a_fee(self, world: World) -> None:
+        lines = [books.Line(ACCOUNTS.network_fees, FEE_SAT), books.Line(ACCOUNTS.appropriation, -FEE_SAT)]
+        book("again", lines, source_ref="payout:1")
+        found = self.expect("duplicate_booking")
+        assert only_break(found)["payout_id"] == 1
 
     def test_unknown_in(self, world: World) -> None:
-        txid, vout = world.deposit(2, 70, is_booked=False)
-        del world.coins[txid, vout]
+        txid, _ = world.deposit(2, 70, is_booked=False)
         found = self.expect("unknown_in")
         assert only_break(found) == {
             "payment_id": None, "payout_id": None, "txid": txid, "vout": 1, "expected": "", "found": "70"
         }  # fmt: skip
+        assert found.totals["wallet_explained_sat"] == 70
 
-    def test_unknown_in_where_another_amount_is_booked(self, world: World) -> None:
-        world.bend_output(digest_of("deposit", 1), 1, amount_sat=999_999)
-        found = self.expect("unknown_in")
-        assert (only_break(found)["expected"], only_break(found)["found"]) == ("1000000", "999999")
+    def test_amount_where_another_deposit_is_booked(self, world: World) -> None:
+        txid, _ = world.deposit(2, 70, is_booked=False)
+        world.book_deposit(txid, 60)
+        found = self.expect("amount")
+        assert (only_break(found)["expected"], only_break(found)["found"]) == ("60", "70")
 
     def test_unknown_out(self, world: World) -> None:
-        (coin, amount_sat), *_ = world.coins.items()
-        thief = digest_of("thief")
-        output = evidence.ChainOutput(0, script_of("thief"), amount_sat - 10, False)
-        spend = evidence.ChainSpend(*coin, amount_sat)
-        world.txs.append(evidence.ChainTx(thief, world.block_hash, 100, 1, (output,), (spend,)))
+        (coin,) = world.coins
+        lost_sat = world.coins[coin]
+        stolen = world.steal()
         found = self.expect("unknown_out")
         assert only_break(found) == {
             "payment_id": None,
@@ -126,19 +193,22 @@ class TestBreak:
             "txid": coin[0],
             "vout": coin[1],
             "expected": "",
-            "found": thief,
+            "found": stolen.txid,
         }
+        assert (found.totals["wallet_explained_sat"], found.totals["wallet_unspent_sat"]) == (-lost_sat, 0)
 
     @pytest.mark.parametrize("wrong", ["books", "claim", "chain"])
     def test_fee(self, world: World, wrong: str) -> None:
+        txid = digest_of("payout", 1)
         if wrong == "books":
             lines = [books.Line(ACCOUNTS.network_fees, 9), books.Line(ACCOUNTS.appropriation, -9)]
             book("fee", lines, source_ref="payout:1")
         elif wrong == "claim":
-            world.payouts[0] = world.payouts[0]._replace(fee_sat=FEE_SAT + 9)
+            world.bend_payout(1, fee_sat=FEE_SAT + 9)
         else:
-            spend = world.txs[1].spends[0]
-            world.txs[1] = world.txs[1]._replace(spends=(spend._replace(amount_sat=spend.amount_sat + 9),))
+            change_sat = 1_000_000 - 600 - FEE_SAT - 9
+            world.bend_output(txid, 3, amount_sat=change_sat)
+            world.change[0] = world.change[0]._replace(amount_sat=change_sat)
         found = self.expect("fee")
         assert only_break(found)["payout_id"] == 1
         assert (only_break(found)["expected"], only_break(found)["found"]) == {
@@ -147,8 +217,13 @@ class TestBreak:
             "chain": (str(FEE_SAT), str(FEE_SAT + 9)),
         }[wrong]
 
+    def test_fee_before_it_is_in_a_block(self, world: World) -> None:
+        lines = [books.Line(ACCOUNTS.network_fees, 9), books.Line(ACCOUNTS.appropriation, -9)]
+        book("fee", lines, source_ref="payout:2")
+        assert only_break(self.expect("fee"))["payout_id"] == 2
+
     def test_fee_where_an_input_is_not_known(self, world: World) -> None:
-        world.txs[1] = world.txs[1]._replace(input_count=2)
+        world.bend_tx(digest_of("payout", 1), input_count=2)
         assert only_break(self.expect("fee"))["found"] == ""
 
     @pytest.mark.parametrize("off_sat", [-1, 1])
@@ -162,11 +237,91 @@ class TestBreak:
             str(unspent_sat + off_sat),
         )
 
+    def test_balance_of_a_payout(self, world: World) -> None:
+        """Its payments and its fee are booked as they are, and still the wallet is debited once more."""
+        lines = [books.Line(ACCOUNTS.hot_wallet, -50), books.Line(ACCOUNTS.appropriation, 50)]
+        book("more", lines, source_ref="payout:1")
+        found = self.expect("balance")
+        assert (only_break(found)["payout_id"], only_break(found)["found"]) == (1, "50")
+
     def test_rows_are_stored_up_to_a_limit_and_counted_in_full(
         self, world: World, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(run, "MOST_BREAKS_STORED", 2)
         world.claims = [claim._replace(amount_sat=claim.amount_sat + 1) for claim in world.claims]
         found = reconcile()
-        assert outcomes(found) == {"claims": 5, "amount": 3, "unbooked": 2}
+        assert outcomes(found) == {"claims": 5, "amount": 5}
         assert found.breaks.count() == 2
+
+
+class TestTime:
+    """Differences of time are outcomes until they last too long."""
+
+    def expect(self, outcome: str, *, is_break: bool = False) -> ReconciliationRun:
+        found = reconcile()
+        assert outcomes(found) == {"claims": 5, "matched": 3, outcome: 2}
+        assert (found.status, found.break_count) == (
+            (RunStatus.BREAKS, 2) if is_break else (RunStatus.CLEAN, 0)
+        )
+        return found
+
+    def test_in_flight(self, world: World) -> None:
+        self.expect("in_flight")
+
+    def test_evicted(self, world: World) -> None:
+        world.waiting.clear()
+        self.expect("evicted")
+
+    def test_not_broadcast(self, world: World) -> None:
+        world.waiting.clear()
+        world.bend_payout(2, was_sent=False)
+        self.expect("not_broadcast")
+
+    def test_reorged_out(self, world: World) -> None:
+        world.waiting.clear()
+        world.bend_payout(2, was_mined=True)
+        self.expect("reorged_out")
+
+    def test_replaced_while_another_version_waits(self, world: World) -> None:
+        world.waiting = {"ee" * 32}
+        world.versions.append(evidence.Version(2, "ee" * 32))
+        self.expect("replaced")
+
+    def test_replaced_in_a_block_is_a_break_at_once(self, world: World) -> None:
+        """The records speak of one version, and a block holds another."""
+        ours = digest_of("payout", 2)
+        world.pay(3, 50, [400, 500])
+        world.versions[-1] = evidence.Version(2, digest_of("payout", 3))
+        world.claims = [claim for claim in world.claims if claim.payout_id != 3]
+        world.payouts = world.payouts[:2]
+        Entry.objects.get(source_ref="payout:3")
+        books.reverse(
+            Entry.objects.get(source_ref="payout:3").pk,
+            idempotency_key="not two",
+            effective_at=timezone.now(),
+            memo="",
+            actor="tester",
+        )
+        found = self.expect("replaced", is_break=True)
+        assert {one.txid for one in found.breaks.all()} == {ours}
+
+    @pytest.mark.parametrize("outcome", ["in_flight", "evicted", "not_broadcast", "reorged_out"])
+    def test_that_lasts_too_long_is_a_break(self, world: World, outcome: str, settings: Any) -> None:
+        since = timezone.now() - settings.GOVPAY_RECONCILE_PATIENCE - timedelta(seconds=1)
+        world.bend_payout(2, since=since, was_sent=outcome == "evicted", was_mined=outcome == "reorged_out")
+        if outcome != "in_flight":
+            world.waiting.clear()
+        found = self.expect(outcome, is_break=True)
+        assert [one.kind for one in found.breaks.all()] == [outcome, outcome]
+
+    @pytest.mark.parametrize(("late", "break_count"), [(timedelta(hours=1), 0), (timedelta(days=4), 1)])
+    def test_cut_off(self, empty_world: World, late: timedelta, break_count: int) -> None:
+        """A block of the last minute of a period, which is booked in the next one."""
+        now = timezone.now()
+        empty_world.blocks.clear()
+        empty_world.mine(at=now - late)
+        Period.objects.create(name="last", ends_at=now - late / 2, opened_by="tester")
+        empty_world.deposit(1, 500)
+        found = reconcile()
+        assert (outcomes(found), found.break_count) == ({"cut_off": 1}, break_count)
+        assert [one.kind for one in found.breaks.all()] == ["cut_off"] * break_count

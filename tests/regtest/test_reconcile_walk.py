@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.reconciliation.evidence import ChainForked
+from ledger.reconciliation.evidence import ChainFacts, ChainForked, ChainTx, Start, Walk
 from payments.models import ChainFact, Coin, WalletScript
 from payments.payout import dispatch
 from payments.selectors import evidence
@@ -17,20 +17,23 @@ def ministry(settings: object) -> Ministry:
     return Ministry.open(deposits_sat=[1_000_000])
 
 
+def txs(walk: Walk, chain: ChainFacts) -> list[ChainTx]:
+    """The wallet's txs in the blocks that are read."""
+    return [tx for block in walk.read_to(chain) for tx in block.txs]
+
+
 class TestReadTo:
     def test_sees_deposits_payments_and_change(self, ministry: Ministry) -> None:
         (payout,) = ministry.pay(ministry.release([10_000, 20_000]))
         ministry.mine(1)
         backend = evidence.backend()
         chain = backend.chain(ministry.program.scope)
-        deposit, paid = backend.walk(ministry.program.scope).read_to(chain)
+        *_, last = backend.walk(ministry.program.scope, None).read_to(chain)
+        deposit, paid = txs(backend.walk(ministry.program.scope, None), chain)
         (received,) = [output for output in deposit.outputs if output.is_ours]
         assert (received.amount_sat, deposit.spends) == (1_000_000, ())
-        assert (paid.txid, paid.block_hash, paid.block_height) == (
-            payout.current.txid,
-            chain.block_hash,
-            chain.height,
-        )
+        assert (last.height, last.block_hash, last.txs) == (chain.height, chain.block_hash, (paid,))
+        assert paid.txid == payout.current.txid
         assert (paid.input_count, [tuple(s) for s in paid.spends]) == (
             1,
             [(deposit.txid, received.vout, 1_000_000)],
@@ -46,21 +49,40 @@ class TestReadTo:
         ChainFact.objects.all().delete()
         backend = evidence.backend()
         chain = backend.chain(ministry.program.scope)
-        assert len(list(backend.walk(ministry.program.scope).read_to(chain))) == 1
+        assert len(txs(backend.walk(ministry.program.scope, None), chain)) == 1
 
     def test_reads_each_block_once(self, ministry: Ministry) -> None:
         backend = evidence.backend()
-        walk = backend.walk(ministry.program.scope)
-        assert len(list(walk.read_to(backend.chain(ministry.program.scope)))) == 1
+        walk = backend.walk(ministry.program.scope, None)
+        assert len(txs(walk, backend.chain(ministry.program.scope))) == 1
         assert list(walk.read_to(backend.chain(ministry.program.scope))) == []
         ministry.miner.fund([ministry.funding_address()], 5_000)
         ministry.mine(2)
-        (fresh,) = walk.read_to(backend.chain(ministry.program.scope))
+        (fresh,) = txs(walk, backend.chain(ministry.program.scope))
         assert [output.amount_sat for output in fresh.outputs if output.is_ours] == [5_000]
+
+    def test_goes_on_where_another_one_stood(self, ministry: Ministry) -> None:
+        backend, scope = evidence.backend(), ministry.program.scope
+        before = backend.chain(scope)
+        ((deposit, output),) = (
+            (tx, output)
+            for tx in txs(backend.walk(scope, None), before)
+            for output in tx.outputs
+            if output.is_ours
+        )
+        (payout,) = ministry.pay(ministry.release([10_000]))
+        ministry.mine(1)
+        coins = {(deposit.txid, output.vout): output.amount_sat}
+        walk = backend.walk(scope, Start(before.height, before.block_hash, coins))
+        (paid,) = txs(walk, backend.chain(scope))
+        assert (paid.txid, [tuple(s) for s in paid.spends]) == (
+            payout.current.txid,
+            [(deposit.txid, output.vout, 1_000_000)],
+        )
 
     def test_says_when_what_it_read_left_the_chain(self, ministry: Ministry) -> None:
         backend = evidence.backend()
-        walk = backend.walk(ministry.program.scope)
+        walk = backend.walk(ministry.program.scope, None)
         list(walk.read_to(backend.chain(ministry.program.scope)))
         ministry.miner.reorg(1, 2)
         dispatch.follow()
@@ -72,7 +94,7 @@ class TestReadTo:
         chain = backend.chain(ministry.program.scope)
         ministry.miner.reorg(1, 1)
         with pytest.raises(ChainForked):
-            list(backend.walk(ministry.program.scope).read_to(chain))
+            list(backend.walk(ministry.program.scope, None).read_to(chain))
 
 
 class TestUtxos:

@@ -31,13 +31,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--scope", help="one scope such as program:1, instead of all")
+        parser.add_argument("--full", action="store_true", help="read all, and not only what changed")
         parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
     def handle(self, *args: Any, **options: Any) -> None:
         console = Console(file=sys.stderr)
         with console.status("reconciling") as status:
             try:
-                runs = service.reconcile(scope=options["scope"], now=timezone.now(), report=status.update)
+                runs = service.reconcile(
+                    scope=options["scope"],
+                    now=timezone.now(),
+                    is_full=options["full"],
+                    report=status.update,
+                )
             except NotFound as error:
                 raise CommandError(error.message) from error
         if options["json"]:
@@ -58,6 +64,8 @@ def _as_dict(run: ReconciliationRun) -> dict[str, Any]:
         "scope": run.scope,
         "status": run.status,
         "reason": run.reason,
+        "is_full": run.is_full,
+        "previous": run.previous_id,
         "block_hash": run.block_hash,
         "block_height": run.block_height,
         "counts": run.counts,
@@ -66,6 +74,7 @@ def _as_dict(run: ReconciliationRun) -> dict[str, Any]:
         "started_at": run.started_at.isoformat(),
         "finished_at": run.finished_at.isoformat(),
         "break_count": run.break_count,
+        "explained_count": run.explained_count,
         "breaks": [
             {
                 "kind": found.kind,
@@ -91,9 +100,9 @@ def _as_tables(runs: list[ReconciliationRun]) -> str:
         console.print(f"{run.scope}{where}: {SHOWN[RunStatus(run.status)]}", soft_wrap=True, highlight=False)
         if run.reason:
             console.print(run.reason, soft_wrap=True, highlight=False)
-        if run.counts:
+        if run.totals:
             console.print(_summary(run))
-        if run.break_count:
+        if run.totals and run.break_count:
             console.print(_break_table(run))
             hidden = run.break_count - min(run.break_count, MOST_PRINTED)
             if hidden:
@@ -114,6 +123,7 @@ def _summary(run: ReconciliationRun) -> Table:
     table.add_section()
     table.add_row("wallet in the books", "", f"{run.totals['wallet_booked_sat']:,}")
     table.add_row("signed, in no block yet", "", f"{run.totals['wallet_leaving_sat']:,}")
+    table.add_row("explained by breaks", "", f"{run.totals['wallet_explained_sat']:,}")
     unspent = f"{run.totals['wallet_unspent_count']:,}"
     table.add_row("unspent on the chain", unspent, f"{run.totals['wallet_unspent_sat']:,}")
     return table

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.utils import timezone
 
-from ledger.models import ReconciliationRun, RunStatus
+from ledger.models import BreakKind, ReconciliationRun, RunStatus
 from payments.models import Alarm, AlarmDelivery, Block, Heartbeat, NodeStatus, Payout, Program
 from payments.models.history import move
 from payments.payout import alarms, dispatch, follow, guard, lookout, rounds, webhook
@@ -229,6 +229,7 @@ class TestReconciliation:
             status=status,
             block_height=100,
             counts=counts,
+            break_count=sum(counts.get(kind, 0) for kind in BreakKind.values),
             digest=bytes(32),
             started_at=now,
             finished_at=now,

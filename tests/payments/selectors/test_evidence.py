@@ -5,8 +5,10 @@ import socket
 import time
 from typing import Any
 
+import psycopg
 import pytest
 from django.conf import settings as project
+from django.db import connection
 from django.utils import timezone
 
 from ledger.reconciliation.evidence import (
@@ -16,8 +18,10 @@ from ledger.reconciliation.evidence import (
     PayoutClaim,
     SourceStale,
     SourceTooOld,
+    Version,
 )
 from payments.models import Block, ChangeOutput, Payment, Payout, PayoutTx, Program
+from payments.models.payout import PayoutKind
 from payments.onchain import network, node
 from payments.onchain.network import Network, WrongChain
 from payments.selectors import evidence
@@ -75,11 +79,11 @@ def sign(payout: Payout, *, name: str = "first", fee_sat: int = 150) -> None:
 
 
 def claims(program: Program) -> list[Claim]:
-    return list(evidence.backend().claims(program.scope))
+    return list(evidence.backend().claims(program.scope, None))
 
 
 def payouts(program: Program) -> list[PayoutClaim]:
-    return list(evidence.backend().payouts(program.scope))
+    return list(evidence.backend().payouts(program.scope, None))
 
 
 class TestClaims:
@@ -91,12 +95,18 @@ class TestClaims:
         sign(sealed)
         pks = list(Payment.objects.filter(payout=sealed).order_by("vout").values_list("pk", flat=True))
         assert claims(program) == [
-            Claim(pks[0], sealed.pk, txid_of("first"), 0, b"\x00\x14" + b"\x0a" * 20, 1_000, False),
-            Claim(pks[1], sealed.pk, txid_of("first"), 1, b"\x00\x14" + b"\x0b" * 20, 2_000, False),
+            Claim(pks[0], sealed.pk, txid_of("first"), 0, b"\x00\x14" + b"\x0a" * 20, 1_000, False, pks[0]),
+            Claim(pks[1], sealed.pk, txid_of("first"), 1, b"\x00\x14" + b"\x0b" * 20, 2_000, False, pks[1]),
         ]
         change = b"\x00\x14" + b"\x03" * 20
-        assert payouts(program) == [PayoutClaim(sealed.pk, txid_of("first"), 150, 3_000, False)]
-        assert list(evidence.backend().change(program.scope)) == [
+        since = Payout.objects.get(pk=sealed.pk).created_at
+        assert payouts(program) == [
+            PayoutClaim(sealed.pk, txid_of("first"), 150, 3_000, False, False, False, since)
+        ]
+        assert list(evidence.backend().versions(program.scope, None)) == [
+            Version(sealed.pk, txid_of("first"))
+        ]
+        assert list(evidence.backend().change(program.scope, None)) == [
             ChangeClaim(txid_of("first"), 2, change, 77)
         ]
 
@@ -116,6 +126,75 @@ class TestClaims:
     def test_of_one_program_are_not_anothers(self, program: Program, sealed: Payout) -> None:
         sign(sealed)
         assert claims(factories.make_program(code="OTHER")) == []
+
+
+class TestNarrowed:
+    def test_to_payouts_says_nothing_of_others(self, program: Program, sealed: Payout) -> None:
+        sign(sealed)
+        backend, other = evidence.backend(), [sealed.pk + 1]
+        for testify in (backend.claims, backend.payouts, backend.versions, backend.change):
+            assert list(testify(program.scope, other)) == list(testify(program.scope, [])) == []
+            assert list(testify(program.scope, [sealed.pk])) == list(testify(program.scope, None)) != []
+
+    def test_owners_are_the_payouts_of_payments(self, program: Program, sealed: Payout) -> None:
+        pk = Payment.objects.filter(payout=sealed).latest("pk").pk
+        assert list(evidence.backend().owners(program.scope, [pk, pk + 1])) == [sealed.pk]
+        assert list(evidence.backend().owners(factories.make_program(code="OTHER").scope, [pk])) == []
+
+
+@pytest.mark.django_db(transaction=True)
+class TestChanged:
+    def since(self) -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_snapshot()::text")
+            return str(cursor.fetchone()[0])
+
+    def changed(self, program: Program, since: str, *txids: str) -> set[int]:
+        return set(evidence.backend().changed(program.scope, since, txids))
+
+    def test_is_what_was_written_after_the_snapshot(self, program: Program, sealed: Payout) -> None:
+        since = self.since()
+        assert self.changed(program, since) == set()
+        sign(sealed)
+        assert self.changed(program, since) == {sealed.pk}
+        assert self.changed(program, self.since()) == set()
+
+    def test_is_what_has_one_of_the_txs(self, program: Program, sealed: Payout) -> None:
+        sign(sealed)
+        since = self.since()
+        assert self.changed(program, since, txid_of("first"), txid_of("nobody's")) == {sealed.pk}
+        assert self.changed(factories.make_program(code="OTHER"), since, txid_of("first")) == set()
+
+    def test_is_what_a_subtransaction_wrote_that_committed_after_the_snapshot(
+        self, program: Program, sealed: Payout
+    ) -> None:
+        """A savepoint writes under a number of its own, which no snapshot lists as running."""
+        parts = connection.get_connection_params()
+        known = {
+            name: parts[name] for name in ("host", "port", "user", "password", "dbname") if name in parts
+        }
+        with psycopg.connect(**known) as slow:
+            slow.execute("SELECT pg_current_xact_id()")
+            slow.execute("SAVEPOINT one")
+            slow.execute("UPDATE payments_payout SET problem = 'late' WHERE id = %s", [sealed.pk])
+            since = self.since()
+            assert self.changed(program, since) == set()
+        assert self.changed(program, since) == {sealed.pk}
+
+    def test_includes_the_children_of_what_changed(self, program: Program, sealed: Payout) -> None:
+        sign(sealed)
+        child = Payout.objects.create(
+            kind=PayoutKind.CHILD,
+            parent=sealed,
+            wallet=program.wallet,
+            payment_count=0,
+            payments_sat=0,
+            manifest_hash=b"\x01" * 32,
+            anchor_txid=txid_of("first"),
+            anchor_vout=2,
+        )
+        since = self.since()
+        assert self.changed(program, since, txid_of("first")) == {sealed.pk, child.pk}
 
 
 class TestScopes:
