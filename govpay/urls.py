@@ -6,10 +6,13 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from govpay.api import problems, views
+from ledger.packs import page
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("health/", views.Health.as_view(), name="health"),
+    path("verify/", page.check, name="verify"),
+    path("verify/verify.py", page.program, name="verify-program"),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),

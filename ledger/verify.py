@@ -590,12 +590,11 @@ def check_receipt(raw: bytes, network: str | None = None, keys: Collection[str] 
     fields(record, "amount_sat checkpoint entry format network output payment script_pubkey")
     found = Receipt()
     found.network, found.payment = record["network"], record["payment"]
-    if found.network not in GENESIS:
-        raise Wrong("wrong_network", f"{found.network!r} is none of {', '.join(GENESIS)}.", record="network")
-    if network is not None and network != found.network:
-        raise Wrong("wrong_network", f"It is of {found.network}, not of {network}.", record="network")
-    whole(found.payment, 1)
-    found.amount_sat, found.script = whole(record["amount_sat"], 1, MAX_SAT), record["script_pubkey"]
+    _at("network", _receipt_network, found.network, network)
+    _at("payment", whole, found.payment, 1)
+    found.amount_sat = _at("amount_sat", whole, record["amount_sat"], 1, MAX_SAT)
+    found.script = record["script_pubkey"]
+    _at("script_pubkey", hex_of, found.script)
     root, heading, vout = _at("entry", _receipt_entry, record["entry"], found)
     _at("checkpoint", _receipt_checkpoint, record["checkpoint"], record["entry"], root, keys, found)
     _at("output", _receipt_output, record["output"], heading, vout, found)
@@ -613,6 +612,13 @@ def _at(record: str, check: Callable[..., Any], *values: Any) -> Any:
         raise Wrong(
             "bad_record", f"A value is not of the kind that it must be: {error}.", record=record
         ) from None
+
+
+def _receipt_network(said: str, wanted: str | None) -> None:
+    if said not in GENESIS:
+        raise Wrong("wrong_network", f"{said!r} is none of {', '.join(GENESIS)}.")
+    if wanted is not None and wanted != said:
+        raise Wrong("wrong_network", f"It is of {said}, not of {wanted}.")
 
 
 def _receipt_entry(entry: Record, found: Receipt) -> tuple[bytes, Record, int]:

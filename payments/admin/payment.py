@@ -10,6 +10,8 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.errors import GovPayError
+from ledger.packs import receipts
 from payments.admin import cells, forms, pages, scope, verbs
 from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
 from payments.admin.filters import ProgramFilter, by_number
@@ -55,7 +57,7 @@ class PaymentAdmin(ProgramScopedAdmin):
     )
     search_fields = ("pk",)
     search_help_text = "Search by reference, txid, exact address, or payment number"
-    actions_detail = ("hold", "resume", "withdraw")
+    actions_detail = ("hold", "resume", "withdraw", "receipt")
     when_empty = "No payment yet: payments are the lines of a list."
     fieldsets = (
         (None, {"fields": ("state", "on_chain", "amount", "reference", "person")}),
@@ -91,6 +93,8 @@ class PaymentAdmin(ProgramScopedAdmin):
         """Offer what the line's status and the user's role allow."""
         row = self.get_object(request, str(object_id))
         names = [] if row is None else verbs.of_payment(request, row, _held_by(row))
+        if row is not None and row.payout is not None and row.payout.status == PayoutStatus.SETTLED:
+            names = [*names, "receipt"]
         return [self.get_unfold_action(name) for name in self.actions_detail if name in names]
 
     @action(description="Hold", url_path="hold", icon="pause", variant=ActionVariant.WARNING)
@@ -110,6 +114,19 @@ class PaymentAdmin(ProgramScopedAdmin):
         """Take the line out for good."""
         text = "The person is not paid by this list; what was set aside for the line is free again."
         return self._ask(request, object_id, holds.withdraw, "Withdraw", "is withdrawn", text)
+
+    @action(description="Receipt", url_path="receipt", icon="receipt_long")
+    def receipt(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Hand out the proof of a settled payment, which shows nothing of anybody else's."""
+        row = self.get_row(request, object_id)
+        try:
+            made = receipts.make(row.pk)
+        except GovPayError as error:
+            messages.warning(request, error.message)
+            return HttpResponseRedirect(cells.page_of(row))
+        response = HttpResponse(made, content_type="application/octet-stream")
+        response["Content-Disposition"] = f'attachment; filename="receipt-{row.pk}.json"'
+        return response
 
     def _ask(
         self,

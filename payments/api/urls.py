@@ -60,6 +60,7 @@ urlpatterns = [
     path("approver-keys/retire/", manifests.RetireApproverKey.as_view(), name="approver-keys-retire"),
     path(f"{LIST}history/", disbursements.DisbursementHistory.as_view(), name="disbursement-history"),
     path(PAYMENT, payments.PaymentRead.as_view(), name="payment"),
+    path(f"{PAYMENT}receipt/", payments.Receipt.as_view(), name="payment-receipt"),
     path(f"{PAYMENT}hold/", payments.Hold.as_view(), name="payment-hold"),
     path(f"{PAYMENT}resume/", payments.Resume.as_view(), name="payment-resume"),
     path(f"{PAYMENT}withdraw/", payments.Withdraw.as_view(), name="payment-withdraw"),

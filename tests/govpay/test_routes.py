@@ -55,6 +55,7 @@ ALLOWED = {
     "POST /api/v1/approver-keys/",
     "POST /api/v1/approver-keys/retire/",
     "GET /api/v1/payments/{payment_id}/",
+    "GET /api/v1/payments/{payment_id}/receipt/",
     "POST /api/v1/payments/{payment_id}/hold/",
     "POST /api/v1/payments/{payment_id}/resume/",
     "POST /api/v1/payments/{payment_id}/withdraw/",

@@ -3,12 +3,15 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from govpay.api.idempotency import Idempotent
 from govpay.api.pagination import OldestFirst
+from ledger.packs import receipts
 from payments.api import filters
 from payments.api.serializers import payment as serializers
 from payments.api.serializers.disbursement import HistoryOut, Reason
@@ -34,6 +37,24 @@ class PaymentRead(Scoped):
     def get(self, request: Request, payment_id: int) -> Response:
         """Return a payment, with its tx and confirmations from the blocks that govpay has read."""
         return _render(request, payment_id)
+
+
+class Receipt(Scoped):
+    """The proof of one payment."""
+
+    @extend_schema(
+        operation_id="payments_receipt",
+        tags=["payments"],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, payment_id: int) -> HttpResponse:
+        """Return the receipt of a settled payment: a file that proves it, with nothing of anybody else's in it.
+
+        Answers 409 `receipt_not_ready` until the payment is settled and its entry is under a checkpoint.
+        """
+        response = HttpResponse(receipts.make(payment_id), content_type="application/octet-stream")
+        response["Content-Disposition"] = f'attachment; filename="receipt-{payment_id}.json"'
+        return response
 
 
 class Hold(Idempotent, Scoped):
