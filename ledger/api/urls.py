@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ledger.api import views
+from ledger.api import reports, views
 
 urlpatterns = [
     path("accounts/", views.Accounts.as_view(), name="account-list"),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("entries/<int:pk>/", views.EntryDetail.as_view(), name="entry-detail"),
     path("postings/", views.Postings.as_view(), name="posting-list"),
     path("trial-balance/", views.TrialBalance.as_view(), name="trial-balance"),
+    path("reports/", reports.Reports.as_view(), name="report-list"),
+    path("reports/<str:name>/", reports.ReportDetail.as_view(), name="report-detail"),
     path("checkpoints/", views.Checkpoints.as_view(), name="checkpoint-list"),
     path("checkpoints/<int:pk>/", views.CheckpointDetail.as_view(), name="checkpoint-detail"),
     path("periods/", views.Periods.as_view(), name="period-list"),

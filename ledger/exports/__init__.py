@@ -1,6 +1,7 @@
 """Exports of the journal: one reading of the books, written as CSV, JSON lines, beancount, hledger or camt.053, streamed."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 
 from ledger.exports import beancount, camt053, hledger, jsonlines, tabular
 from ledger.exports.form import Form, UnknownForm, in_chunks
@@ -20,7 +21,7 @@ def get_form(name: str) -> Form:
     return FORMS[name]
 
 
-def journal(selection: Selection, form: str) -> Iterator[str]:
+def journal(selection: Selection, form: str) -> Generator[str]:
     """Yield the selected entries as text, some 64 KiB at a time; raise UnknownForm before the first.
 
     camt053.NoStatement and NotFound come with the first, where there is no such statement. A database
@@ -28,8 +29,11 @@ def journal(selection: Selection, form: str) -> Iterator[str]:
     """
     write = get_form(form).write
 
-    def pieces() -> Iterator[str]:
+    def pieces() -> Generator[str]:
+        # Whoever stops in between leaves the entries' cursor before the database transaction, not after it.
         with snapshot():
-            yield from in_chunks(write(read(selection)))
+            found = read(selection)
+            with closing(found.entries):
+                yield from in_chunks(write(found))
 
     return pieces()

@@ -1,6 +1,6 @@
 """Reads the journal for exports: one selection, one snapshot, streamed from the server however long it is."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,7 +75,7 @@ class Journal:
 
     selection: Selection
     totals: list[Total]
-    entries: Iterator[SealedEntry]
+    entries: Generator[SealedEntry]
 
 
 CHOSEN = """
@@ -128,7 +128,7 @@ def read(selection: Selection) -> Journal:
     return Journal(selection, totals, _entries(selection))
 
 
-def _entries(selection: Selection) -> Iterator[SealedEntry]:
+def _entries(selection: Selection) -> Generator[SealedEntry]:
     with connection.chunked_cursor() as rows:
         rows.execute(ENTRIES, selection.values())
         while chunk := rows.fetchmany(AT_ONCE):

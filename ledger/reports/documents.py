@@ -1,6 +1,7 @@
 """All that can be asked for and in which forms: the reports, the journal, the statement of an account."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import NamedTuple
 
 from ledger import exports
@@ -94,7 +95,13 @@ def _journal(form: str, asked: Asked) -> Iterator[bytes]:
         effective_before=asked.before,
         known_at=asked.known_at,
     )
-    return (piece.encode() for piece in exports.journal(selection, form))
+    return _encoded(exports.journal(selection, form))
+
+
+def _encoded(pieces: Generator[str]) -> Iterator[bytes]:
+    with closing(pieces):
+        for piece in pieces:
+            yield piece.encode()
 
 
 def _pieces(report: Report, write: Callable[[Table], Iterator[str]], asked: Asked) -> Iterator[bytes]:

@@ -86,6 +86,8 @@ ALLOWED = {
     "GET /api/v1/entries/{pk}/",
     "GET /api/v1/postings/",
     "GET /api/v1/trial-balance/",
+    "GET /api/v1/reports/",
+    "GET /api/v1/reports/{name}/",
     "GET /api/v1/periods/",
     "GET /api/v1/periods/{pk}/",
     "GET /api/v1/checkpoints/",

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from govpay.errors import GovPayError, InvalidInput, NotFound
 from ledger import books, events, reports
-from ledger.models import Period
-from ledger.reports import files
+from ledger.models import Entry, Period
+from ledger.reports import documents, files
 from ledger.seals import checkpoints, sealer
 from tests.ledger.months import CODES, HASH, SCOPE, day
 
@@ -120,6 +120,31 @@ class TestStatements:
         )
         # One statement for the rows, one for the checkpoint.
         assert count() == before == 2
+
+    @pytest.mark.parametrize(
+        ("name", "form"),
+        [
+            (name, form.name)
+            for name, document in documents.DOCUMENTS.items()
+            for form in documents.forms_of(document)
+            if form not in (documents.PDF, documents.SIGNED)
+        ],
+    )
+    def test_leave_the_database_as_it_was_when_nobody_takes_the_rest(
+        self, entry_ids: list[int], name: str, form: str
+    ) -> None:
+        document = documents.get_document(name)
+        given = {"scope": SCOPE, "account": CODES.hot_wallet} | MONTH
+        asked = reports.ask(
+            document, now=NOW, **{key: value for key, value in given.items() if key in document.parameters}
+        )
+        depth = len(connection.savepoint_ids)
+        pieces: Any = documents.produce(document, form, asked)
+        assert next(pieces)
+        assert len(connection.savepoint_ids) == depth + 1
+        pieces.close()
+        assert len(connection.savepoint_ids) == depth
+        assert Entry.objects.count() == 10
 
 
 class TestFiles:
