@@ -1,22 +1,36 @@
-"""Seals: the leaves of the Merkle tree over the books, its heads and the signed checkpoints; none is ever changed."""
+"""Seals: the leaves of the Merkle tree over entries and runs, its heads and the signed checkpoints; none is ever changed."""
 
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from ledger.models.entry import Entry, TransactionId
+from ledger.models.reconciliation import ReconciliationRun
 
 
 class Leaf(models.Model):
-    """The place of an entry in the tree, and its salted hash; the first has index 0.
+    """The place of an entry, or of a reconciliation run, in the tree, and its salted hash; the first has index 0.
 
     No foreign key in the database: its check would write a lock into every entry, which the books do not need, because
-    entries are never deleted.
+    entries and runs are never deleted.
     """
 
     index = models.BigIntegerField(primary_key=True)
-    entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="leaf", db_constraint=False)
+    entry = models.OneToOneField(
+        Entry, null=True, on_delete=models.PROTECT, related_name="leaf", db_constraint=False
+    )
+    run = models.OneToOneField(
+        ReconciliationRun, null=True, on_delete=models.PROTECT, related_name="leaf", db_constraint=False
+    )
     hash = models.BinaryField(max_length=32)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(entry__isnull=False, run=None) | Q(entry=None, run__isnull=False),
+                name="leaf_is_of_one",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"leaf {self.index}"

@@ -14,14 +14,19 @@ from ledger.reconciliation.match import Result
 MOST_BREAKS_STORED = 10_000
 FETCH = 2_000
 
-ORDERED = """
-SELECT kind, payment_id, payout_id, txid, vout, expected, found, message FROM recon_break
-ORDER BY kind, payment_id NULLS LAST, payout_id NULLS LAST, txid, vout NULLS LAST, expected, found, message COLLATE "C"
+COLUMNS = """
+kind, payment_id, payout_id, txid, vout, left(expected, 200) AS expected, left(found, 200) AS found,
+left(message, 300) AS message
 """
+ORDER = """
+ORDER BY kind COLLATE "C", payment_id NULLS LAST, payout_id NULLS LAST, txid COLLATE "C", vout NULLS LAST,
+    expected COLLATE "C", found COLLATE "C", message COLLATE "C"
+"""
+ORDERED = f"SELECT * FROM (SELECT {COLUMNS} FROM recon_break) b {ORDER}"  # noqa: S608 - all parts are constants.
+STORED = f"SELECT * FROM (SELECT {COLUMNS} FROM ledger_break WHERE run_id = %s) b {ORDER}"  # noqa: S608
 STORE = f"""
 INSERT INTO ledger_break (run_id, kind, payment_id, payout_id, txid, vout, expected, found, message)
-SELECT %s, kind, payment_id, payout_id, txid, vout, left(expected, 200), left(found, 200), left(message, 300)
-FROM ({ORDERED}) b LIMIT %s
+SELECT %s, b.* FROM ({ORDERED}) b LIMIT %s
 """  # noqa: S608 - both parts are constants.
 
 
@@ -63,13 +68,7 @@ def store_result(heading: Heading, result: Result, explained_count: int) -> Reco
         break_count=result.break_count,
         explained_count=explained_count,
     )
-    digest = _digest(heading, verdict)
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(ORDERED)
-        while rows := cursor.fetchmany(FETCH):
-            for row in rows:
-                digest.update(_canonical(row))
-    run = _create(heading, verdict, digest.digest())
+    run = _create(heading, verdict, _add_breaks(_digest(heading, verdict), ORDERED))
     if result.break_count:
         with connection.cursor() as cursor:
             cursor.execute(STORE, [run.pk, MOST_BREAKS_STORED])
@@ -83,6 +82,41 @@ def store_inconclusive(heading: Heading, reason: str) -> ReconciliationRun:
     run = _create(heading, verdict, _digest(heading, verdict).digest())
     Break.objects.create(run=run, kind=BreakKind.STALE_SOURCE, message=reason[:300])
     return run
+
+
+def is_intact(run: ReconciliationRun) -> bool:
+    """Tell whether a stored run and its breaks still give its digest, as far as its breaks were stored.
+
+    Runs whose digest was taken in an older version, or whose breaks were too many to be stored, cannot be told.
+    """
+    heading = Heading(
+        scope=run.scope,
+        block_hash=run.block_hash,
+        block_height=run.block_height,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+    )
+    verdict = Verdict(
+        status=RunStatus(run.status),
+        reason=run.reason,
+        counts=run.counts,
+        totals=run.totals,
+        explained_count=run.explained_count,
+    )
+    digest = _digest(heading, verdict)
+    if run.status == RunStatus.INCONCLUSIVE:
+        return digest.digest() == bytes(run.digest)
+    return _add_breaks(digest, STORED, run.pk) == bytes(run.digest)
+
+
+def _add_breaks(digest: "hashlib._Hash", query: str, *values: int) -> bytes:
+    """Go on with the digest over the breaks in their order, and return it."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(query, values)
+        while rows := cursor.fetchmany(FETCH):
+            for row in rows:
+                digest.update(_canonical(row))
+    return digest.digest()
 
 
 def _digest(heading: Heading, verdict: Verdict) -> "hashlib._Hash":

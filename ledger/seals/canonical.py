@@ -1,11 +1,12 @@
-"""The bytes of an entry that are sealed: written once, kept, and readable by anybody with a JSON parser.
+"""The bytes of an entry or a run that are sealed: written once, kept, and readable by anybody with a JSON parser.
 
 They are canonical JSON (RFC 8785): keys in order, no spaces, UTF-8. The version is inside, and a version that was ever
 written is never changed; another form of an entry gets another version. Whole numbers that may pass 2**53 are decimal
 text, because many readers of JSON would round them.
 
 Version 1 is one object. Version 2 is an object for the heading and an array for each line, each ended by a line feed, which
-canonical JSON never holds otherwise: so one line of an entry can be shown without the others.
+canonical JSON never holds otherwise: so one line of an entry can be shown without the others. A reconciliation run has a
+version of its own, in the second form: one object and a line feed.
 """
 
 import json
@@ -48,6 +49,27 @@ class SealedEntry(NamedTuple):
     block_height: int | None
     reversal_of: int | None
     lines: Sequence[SealedLine]
+
+
+class SealedRun(NamedTuple):
+    """All that is sealed of a reconciliation run; its breaks are in its digest."""
+
+    id: int
+    scope: str
+    status: str
+    reason: str
+    is_full: bool
+    previous: int | None
+    block_hash: str
+    block_height: int | None
+    books_mark: str
+    counts: dict[str, int]
+    totals: dict[str, int]
+    break_count: int
+    explained_count: int
+    digest: bytes
+    started_at: datetime
+    finished_at: datetime
 
 
 class UnknownVersion(Exception):
@@ -102,6 +124,7 @@ def _second(entry: SealedEntry) -> str:
 
 FORMS: dict[str, Callable[[SealedEntry], str]] = {"govpay/entry/1": _first, "govpay/entry/2": _second}
 NEWEST = "govpay/entry/2"
+RUN = "govpay/run/1"
 
 
 def encode(entry: SealedEntry, version: str = NEWEST) -> bytes:
@@ -120,6 +143,21 @@ def version_of(payload: bytes) -> str:
     if not isinstance(version, str) or version not in FORMS:
         raise UnknownVersion(f"There is no version {version!r} of an entry.")
     return version
+
+
+def encode_run(run: SealedRun) -> bytes:
+    """Return the canonical bytes of a run, in the one version that there is: a single piece."""
+    body = run._asdict() | {
+        "id": str(run.id),
+        "previous": _number(run.previous),
+        "counts": {name: str(count) for name, count in run.counts.items()},
+        "totals": {name: str(total) for name, total in run.totals.items()},
+        "digest": run.digest.hex(),
+        "started_at": _moment(run.started_at),
+        "finished_at": _moment(run.finished_at),
+        "version": RUN,
+    }
+    return f"{_JSON.encode(body)}\n".encode()
 
 
 def heading_of(payload: bytes) -> Any:

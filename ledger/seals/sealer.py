@@ -4,17 +4,19 @@ An entry is taken once its database transaction, and every one that began before
 ``insert_xid < pg_snapshot_xmin``. No entry can appear among those then, so that an order by (``insert_xid``, ``id``) is
 final. A higher id would prove nothing: ids are given before the commit, and a slow writer would be skipped for ever.
 
-Nobody who posts waits for it: it reads entries, and writes tables of its own.
+Once no entry is left, reconciliation runs get theirs. Nobody who posts waits for it: it reads entries and runs, and writes
+tables of its own.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db import transaction
 
-from ledger.models import Entry, Seal
+from ledger.models import Entry, ReconciliationRun, Seal
 from ledger.seals import canonical, leaf, store, tree
-from ledger.seals.canonical import SealedEntry, SealedLine
+from ledger.seals.canonical import SealedEntry, SealedLine, SealedRun
 
 FailPoint = Callable[[str], None]
 
@@ -59,18 +61,30 @@ WITH chosen AS MATERIALIZED (
     ORDER BY e.insert_xid, e.id LIMIT %(most)s
 ) {LINES}
 """  # noqa: S608 - all parts are constants.
+RUN_COLUMNS = """
+r.id, r.scope, r.status, r.reason, r.is_full, r.previous_id, r.block_hash, r.block_height, r.books_mark, r.counts::text,
+r.totals::text, r.break_count, r.explained_count, r.digest, r.started_at, r.finished_at
+"""
+# Runs are few: those without a leaf are looked for whole, whatever cluster counted their transactions.
+RUNS = f"""
+SELECT {RUN_COLUMNS} FROM ledger_reconciliationrun r
+WHERE (r.insert_xid < pg_snapshot_xmin(pg_current_snapshot()) OR r.insert_xid >= pg_snapshot_xmax(pg_current_snapshot()))
+    AND NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.run_id = r.id)
+ORDER BY r.id LIMIT %(most)s
+"""  # noqa: S608 - all parts are constants.
 CLUSTER = "SELECT system_identifier FROM pg_control_system()"
 ADD = """
 WITH added AS MATERIALIZED (
     SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::bytea[], %s::bytea[])
-        AS d(index, entry_id, hash, salt, payload)
+        AS d(index, of, hash, salt, payload)
 ), leaves AS (
-    INSERT INTO ledger_leaf (index, entry_id, hash) SELECT index, entry_id, hash FROM added
+    INSERT INTO ledger_leaf (index, {}, hash) SELECT index, of, hash FROM added
 ), salts AS (
     INSERT INTO ledger_leafsalt (leaf_id, salt) SELECT index, salt FROM added
 )
 INSERT INTO ledger_leafpayload (leaf_id, payload) SELECT index, payload FROM added
 """
+ADD_ENTRIES, ADD_RUNS = ADD.format("entry_id"), ADD.format("run_id")
 # Where a row has the entry's input hash, and what follows the entry.
 DIGEST, XID, XMIN = 4, 15, 16
 
@@ -100,11 +114,14 @@ def seal_next(*, failpoint: FailPoint = ignore) -> Seal | None:
         if last is not None and is_home:
             values |= {"xid": last.horizon_xid, "id": last.horizon_id}
         size, end = _add_leaves(NEXT if is_home else RESTORED, values, start)
-        if end is None:
+        is_last = size - start < MOST
+        if is_last:
+            size = _add_runs(size, MOST - (size - start))
+        if size == start:
             return None
         store.grow(start, size)
-        (xid, entry_id), xmin = end
-        is_last = size - start < MOST
+        # Without an entry nothing moves that says which entries are sealed.
+        (xid, entry_id), xmin = end or ((0, 0), last.horizon_xid if last is not None and is_home else 0)
         made = Seal(start=start, size=size, root=tree.head(store.read, size), cluster=cluster)
         if is_last:
             # Whatever is older than the oldest that runs is sealed, and no entry has the id 0.
@@ -126,12 +143,13 @@ def newest() -> Seal | None:
 
 
 def has_work() -> bool:
-    """Tell whether entries wait for the sealer, perhaps only for an older writer to end."""
+    """Tell whether entries or runs wait for the sealer, perhaps only for an older writer to end."""
     last = newest()
     waiting = Entry.objects.using(store.alias())
     if last is not None:
         waiting = waiting.filter(insert_xid__gte=last.horizon_xid)
-    return waiting.filter(leaf=None).exists()
+    runs = ReconciliationRun.objects.using(store.alias()).filter(leaf=None)
+    return waiting.filter(leaf=None).exists() or runs.exists()
 
 
 def read_entry(row: Sequence[Any]) -> SealedEntry:
@@ -141,6 +159,13 @@ def read_entry(row: Sequence[Any]) -> SealedEntry:
         for line in row[-1] or ()
     ]
     return SealedEntry._make([*row[:DIGEST], bytes(row[DIGEST]), *row[DIGEST + 1 : XID], lines])
+
+
+def read_run(row: Sequence[Any]) -> SealedRun:
+    """Return a run from a row of RUN_COLUMNS."""
+    run = SealedRun._make(row)
+    counts, totals = (json.loads(str(text)) for text in (run.counts, run.totals))
+    return run._replace(counts=counts, totals=totals, digest=bytes(run.digest))
 
 
 def _is_only_one() -> bool:
@@ -165,10 +190,25 @@ def _add_leaves(
         rows.execute(query, values)
         while chunk := rows.fetchmany(AT_ONCE):
             payloads = [canonical.encode(read_entry(row)) for row in chunk]
-            salts = [leaf.new_salt() for _ in chunk]
-            hashes = [leaf.digest(salt, payload) for salt, payload in zip(salts, payloads, strict=True)]
-            indexes = list(range(size, size + len(chunk)))
-            writer.execute(ADD, [indexes, [row[0] for row in chunk], hashes, salts, payloads])
+            _add(writer, ADD_ENTRIES, size, [row[0] for row in chunk], payloads)
             size += len(chunk)
             end = (int(chunk[-1][XID]), chunk[-1][0]), int(chunk[-1][XMIN])
     return size, end
+
+
+def _add_runs(start: int, most: int) -> int:
+    """Add a leaf a run; return the new size."""
+    with store.database().cursor() as cursor:
+        cursor.execute(RUNS, {"most": most})
+        runs = [read_run(row) for row in cursor.fetchall()]
+        if runs:
+            _add(
+                cursor, ADD_RUNS, start, [run.id for run in runs], [canonical.encode_run(run) for run in runs]
+            )
+    return start + len(runs)
+
+
+def _add(cursor: Any, statement: str, start: int, ids: list[int], payloads: list[bytes]) -> None:
+    salts = [leaf.new_salt() for _ in payloads]
+    hashes = [leaf.digest(salt, payload) for salt, payload in zip(salts, payloads, strict=True)]
+    cursor.execute(statement, [list(range(start, start + len(ids))), ids, hashes, salts, payloads])

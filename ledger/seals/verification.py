@@ -16,8 +16,9 @@ from ledger.seals import canonical, checkpoints, leaf, note, sealer, store, tree
 AT_ONCE = 500
 LEAVES = f"""
 SELECT c.*, l.lines FROM (
-    SELECT {sealer.COLUMNS}, f.index, f.entry_id, f.hash, s.salt, d.payload
+    SELECT {sealer.COLUMNS}, f.index, f.entry_id, f.hash, s.salt, d.payload, f.run_id, {sealer.RUN_COLUMNS}
     FROM ledger_leaf f LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index
+    LEFT JOIN ledger_reconciliationrun r ON r.id = f.run_id
     LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index LEFT JOIN ledger_entry e ON e.id = f.entry_id
     ORDER BY f.index
 ) c LEFT JOIN LATERAL (
@@ -28,9 +29,14 @@ SKIPPED = f"""
 SELECT e.id FROM ledger_entry e WHERE (e.insert_xid, e.id) <= (%s::text::xid8, %s::bigint) AND {sealer.UNSEALED}
 ORDER BY e.id
 """  # noqa: S608 - all parts are constants.
-# The column after those of an entry; the next four are entry_id, hash, salt and payload.
+# By the last seal after which no entry was left, all runs had their leaves too.
+SKIPPED_RUNS = """
+SELECT r.id FROM ledger_reconciliationrun r WHERE r.insert_xid < %s::text::xid8
+    AND NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.run_id = r.id) ORDER BY r.id
+"""
+# The column after those of an entry; the next are entry_id, hash, salt, payload, run_id and the columns of a run.
 INDEX = sealer.XID
-HASH = INDEX + 2
+HASH, RUN, END = INDEX + 2, INDEX + 5, INDEX + 22
 
 
 class Finding(NamedTuple):
@@ -143,30 +149,34 @@ def _rows() -> Iterator[tuple[Any, ...]]:
 
 
 def _leaf(row: tuple[Any, ...]) -> Iterator[Finding]:
-    """Compare the stored bytes of a leaf with its hash, and with the entry."""
-    entry_id, digest, salt, payload = row[INDEX + 1 : INDEX + 5]
+    """Compare the stored bytes of a leaf with its hash, and with the entry or the run."""
+    entry_id, digest, salt, payload, run_id = row[INDEX + 1 : RUN + 1]
+    kind, name = ("entry", f"entry {entry_id}") if run_id is None else ("run", f"run {run_id}")
     if salt is None or payload is None:
-        yield Finding(
-            "bytes_missing", entry_id, f"The sealed bytes, or the salt, of entry {entry_id} are gone."
-        )
+        yield Finding("bytes_missing", entry_id, f"The sealed bytes, or the salt, of {name} are gone.")
         return
     salt, payload = bytes(salt), bytes(payload)
     if len(salt) != leaf.SALT_BYTES or leaf.digest(salt, payload) != bytes(digest):
-        message = f"The sealed bytes of entry {entry_id} are not those of its leaf {row[INDEX]}."
+        message = f"The sealed bytes of {name} are not those of its leaf {row[INDEX]}."
         yield Finding("bytes_changed", entry_id, message)
         return
-    if row[0] is None:
-        yield Finding("entry_missing", entry_id, f"Entry {entry_id} is sealed and no longer in the books.")
+    if row[0] is None and row[RUN + 1] is None:
+        message = f"{name.capitalize()} is sealed and no longer in the books."
+        yield Finding(f"{kind}_missing", entry_id, message)
         return
     try:
-        now = canonical.encode(sealer.read_entry(row), canonical.version_of(payload))
+        if run_id is None:
+            now = canonical.encode(sealer.read_entry(row), canonical.version_of(payload))
+        else:
+            now = canonical.encode_run(sealer.read_run(row[RUN + 1 : END]))
     except canonical.UnknownVersion as error:
-        yield Finding("version_unknown", entry_id, f"Entry {entry_id}: {error}")
+        yield Finding("version_unknown", entry_id, f"{name.capitalize()}: {error}")
         return
     if now != payload:
         then, found = canonical.heading_of(payload), canonical.heading_of(now)
         names = ", ".join(sorted(name for name in found if found[name] != then.get(name))) or "lines"
-        yield Finding("entry_changed", entry_id, f"Entry {entry_id} is no longer what was sealed: {names}.")
+        message = f"{name.capitalize()} is no longer what was sealed: {names}."
+        yield Finding(f"{kind}_changed", entry_id, message)
 
 
 def _skipped() -> Iterator[Finding]:
@@ -178,6 +188,11 @@ def _skipped() -> Iterator[Finding]:
         for (entry_id,) in cursor:
             message = f"Entry {entry_id} should be sealed, by the order of writing, and is not."
             yield Finding("entry_unsealed", entry_id, message)
+        if last.horizon_id == 0:
+            cursor.execute(SKIPPED_RUNS, [last.horizon_xid])
+            for (run_id,) in cursor:
+                message = f"Run {run_id} should be sealed, by the order of writing, and is not."
+                yield Finding("run_unsealed", None, message)
 
 
 def _checkpoints(report: Report, trusted: dict[str, note.Verifier]) -> Iterator[Finding]:
