@@ -7,11 +7,12 @@ from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import URLPattern
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
 from ledger import books, selectors
-from ledger.admin import cells
+from ledger.admin import cells, reports, sources
 from ledger.admin.base import BookAdmin, Table
 from ledger.admin.filters import ScopeFilter
 from ledger.models import Account, Layer, Posting
@@ -50,12 +51,16 @@ class AccountAdmin(BookAdmin):
         ("entity", "function", "object", "fund", "project"),
         "opened",
     )
-    actions_list = ("trial_balance",)
+    actions_list = ("trial_balance", "show_reports")
     when_empty = "No account yet. A program's accounts are opened together with the program."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any, Any]:
         """Return the accounts with their balances."""
         return selectors.accounts_with_balance()
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the addresses of accounts, and of the reports below them."""
+        return [*reports.urls(self), *super().get_urls()]
 
     def find(self, term: str) -> Q:
         """Search by code."""
@@ -72,8 +77,8 @@ class AccountAdmin(BookAdmin):
                     (
                         cells.link(cells.page_of(type(line.entry), line.entry_id), line.entry),
                         cells.moment(line.entry.effective_at),
-                        cells.long(line.entry.source_ref),
-                        cells.EMPTY if line.reference is None else str(line.reference),
+                        sources.about(line.entry.source_ref),
+                        sources.payment(line.reference),
                         cells.amount(line.amount, row.currency, row.scale),
                     )
                     for line in lines[:SHOWN]
@@ -122,6 +127,11 @@ class AccountAdmin(BookAdmin):
             ],
         }
         return TemplateResponse(request, "ledger/admin/trial_balance.html", context)
+
+    @action(description="Reports", url_path="reports", icon="summarize", permissions=["view"])
+    def show_reports(self, request: HttpRequest) -> HttpResponse:
+        """List the reports."""
+        return reports.index(self, request)
 
     @display(description="kind")
     def type(self, row: Any) -> str:

@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
 
 from ledger import selectors
-from ledger.admin import cells
+from ledger.admin import cells, sources
 from ledger.admin.base import BookAdmin, Table, is_number
 from ledger.admin.filters import KindFilter, ScopeFilter, by_number
 from ledger.models import Account, Entry, Posting
@@ -63,7 +63,7 @@ class EntryAdmin(BookAdmin):
                     (
                         cells.link(cells.page_of(Account, line.account_id), line.account.code),
                         line.account.name,
-                        cells.EMPTY if line.reference is None else str(line.reference),
+                        sources.payment(line.reference),
                         line.get_layer_display(),
                         *_sides(line),
                     )
@@ -96,7 +96,7 @@ class EntryAdmin(BookAdmin):
     @display(description="about")
     def about(self, row: Entry) -> str:
         """What it was posted for."""
-        return cells.long(_shortened(row.source_ref))
+        return sources.about(row.source_ref, cells.long(_shortened(row.source_ref)))
 
     @display(description="effective")
     def effective(self, row: Entry) -> str:
@@ -176,7 +176,7 @@ class PostingAdmin(BookAdmin):
     @display(description="payment")
     def payment(self, row: Posting) -> str:
         """The payment that it is about."""
-        return cells.EMPTY if row.reference is None else str(row.reference)
+        return sources.payment(row.reference)
 
     @display(description="debit")
     def debit(self, row: Posting) -> str:

@@ -7,6 +7,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
+from ledger.admin import reports
 from payments.models import (
     Alarm,
     Beneficiary,
@@ -98,6 +99,9 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 for model in app["models"]
                 if model["admin_url"]
             ]
+            if app["app_label"] == "ledger":
+                # Not a table: the one page of the books that every reader of them asks for.
+                items.insert(0, {"title": "Reports", "icon": "summarize", "link": reverse(reports.INDEX)})
             groups.append({"title": app["name"], "separator": True, "items": items})
     return groups
 
