@@ -4,10 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from django.db import connection, transaction
-from psycopg import Cursor
-from psycopg.types.array import ListBinaryDumper
 
 from govpay.errors import Conflict
+from ledger import arrays
 from ledger.books import accounts
 from ledger.books.draft import Draft, UnbalancedEntry
 from ledger.models import Entry
@@ -117,16 +116,8 @@ def _check_dates(batch: list[Draft]) -> None:
 
 
 def _insert(columns: list[list[object]]) -> dict[str, int]:
-    """Write entries and lines; return the ids of the entries that are new, by their keys.
-
-    Arrays go to the database in their binary format: as text, which Django's own cursor sends, they cost several times as
-    much on both sides.
-    """
-    connection.ensure_connection()
-    raw = Cursor(connection.connection)
-    raw.adapters.register_dumper(list, ListBinaryDumper)
-    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    with wrap(raw) as cursor:  # type: ignore[arg-type]
+    """Write entries and lines; return the ids of the entries that are new, by their keys."""
+    with arrays.cursor(connection) as cursor:
         cursor.execute(INSERT, columns)
         return dict(cursor.fetchall())
 

@@ -9,11 +9,12 @@ tables of its own.
 """
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from django.db import transaction
 
+from ledger import arrays
 from ledger.models import Entry, ReconciliationRun, Seal
 from ledger.seals import canonical, leaf, store, tree
 from ledger.seals.canonical import SealedEntry, SealedLine, SealedRun
@@ -22,45 +23,45 @@ FailPoint = Callable[[str], None]
 
 # One sealer at a time. The lock ends with the database transaction, so that a dead sealer holds nothing.
 SEALER_LOCK = 0x676F7374
-# Entries of a seal, and of them at a time in memory.
-MOST = 5_000
-# An entry may have a line for each of 500 people, so that few of them fill the memory.
-AT_ONCE = 20
+# Entries of a seal, and lines: an entry may have one for each of 500 people.
+MOST, MOST_LINES = 5_000, 100_000
+# Entries, and lines, that are in memory at a time.
+AT_ONCE, LINES_AT_ONCE = 500, 10_000
 
-LINES_OF = """
-SELECT json_agg(json_build_array(a.code, json_build_array(a.entity, a.function, a.object, a.fund, a.project), a.currency,
-    a.scale, p.layer, p.amount::text, p.reference::text) ORDER BY p.id) AS lines
-FROM ledger_posting p JOIN ledger_account a ON a.id = p.account_id WHERE p.entry_id =
-"""
-# Unsealed entries in order of writing, each with its lines.
-LINES = f"""
-SELECT c.*, l.lines FROM chosen c CROSS JOIN LATERAL (
-    {LINES_OF} c.id
-) l ORDER BY c.insert_xid, c.id
-"""  # noqa: S608 - all parts are constants.
 COLUMNS = """
 e.id, e.kind, e.scope, e.idempotency_key, e.input_hash, e.effective_at, e.original_at, e.recorded_at, e.memo,
 e.source_ref, e.actor, e.approver, e.block_hash, e.block_height, e.reversal_of_id
 """
+# The planner shall not begin with all accounts, which it does where nobody has counted the lines yet.
+LINES_OF = """
+SELECT json_agg(json_build_array(a.code, json_build_array(a.entity, a.function, a.object, a.fund, a.project), a.currency,
+    a.scale, p.layer, p.amount::text, p.reference::text) ORDER BY p.id) AS lines
+FROM ledger_posting p CROSS JOIN LATERAL (SELECT * FROM ledger_account WHERE id = p.account_id OFFSET 0) a
+WHERE p.entry_id =
+"""
+ENTRIES = f"SELECT {COLUMNS}, ({LINES_OF} e.id) FROM ledger_entry e WHERE e.id = ANY(%s)"  # noqa: S608 - constants.
 UNSEALED = "NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.entry_id = e.id)"
-# Materialized: lines are read for the chosen entries only, whatever the planner believes of their number.
-NEXT = f"""
-WITH chosen AS MATERIALIZED (
-    SELECT {COLUMNS}, e.insert_xid, pg_snapshot_xmin(pg_current_snapshot()) AS xmin FROM ledger_entry e
-    WHERE (e.insert_xid, e.id) > (%(xid)s::text::xid8, %(id)s::bigint)
-    AND e.insert_xid < pg_snapshot_xmin(pg_current_snapshot()) AND {UNSEALED}
-    ORDER BY e.insert_xid, e.id LIMIT %(most)s
-) {LINES}
+CHOOSE = f"""
+SELECT e.id, e.insert_xid, pg_snapshot_xmin(pg_current_snapshot()),
+    (SELECT count(*) FROM ledger_posting p WHERE p.entry_id = e.id)
+FROM ledger_entry e WHERE {{final}} AND {UNSEALED} ORDER BY e.insert_xid, e.id LIMIT %(most)s
 """  # noqa: S608 - all parts are constants.
+NEXT = CHOOSE.format(
+    final="(e.insert_xid, e.id) > (%(xid)s::text::xid8, %(id)s::bigint)"
+    " AND e.insert_xid < pg_snapshot_xmin(pg_current_snapshot())"
+)
 # After a restore into another cluster the xids of old entries say nothing: all that are not running here count.
-RESTORED = f"""
-WITH chosen AS MATERIALIZED (
-    SELECT {COLUMNS}, e.insert_xid, pg_snapshot_xmin(pg_current_snapshot()) AS xmin FROM ledger_entry e
-    WHERE (e.insert_xid < pg_snapshot_xmin(pg_current_snapshot())
-        OR e.insert_xid >= pg_snapshot_xmax(pg_current_snapshot())) AND {UNSEALED}
-    ORDER BY e.insert_xid, e.id LIMIT %(most)s
-) {LINES}
-"""  # noqa: S608 - all parts are constants.
+RESTORED = CHOOSE.format(
+    final="(e.insert_xid < pg_snapshot_xmin(pg_current_snapshot())"
+    " OR e.insert_xid >= pg_snapshot_xmax(pg_current_snapshot()))"
+)
+# Entries are chosen in the order of an index until a seal is full. The planner, which believes that nearly all are sealed,
+# would read and sort all of them for each seal.
+DETOURS = dict.fromkeys(
+    ("enable_sort", "enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"), "off"
+) | {"max_parallel_workers_per_gather": "0"}
+IN_ORDER = "; ".join(f"SET LOCAL {name} = {value}" for name, value in DETOURS.items())
+AS_EVER = "; ".join(f"SET LOCAL {name} TO DEFAULT" for name in DETOURS)
 RUN_COLUMNS = """
 r.id, r.scope, r.status, r.reason, r.is_full, r.previous_id, r.block_hash, r.block_height, r.books_mark, r.counts::text,
 r.totals::text, r.break_count, r.explained_count, r.digest, r.started_at, r.finished_at
@@ -86,17 +87,20 @@ INSERT INTO ledger_leafpayload (leaf_id, payload) SELECT index, payload FROM add
 """
 ADD_ENTRIES, ADD_RUNS = ADD.format("entry_id"), ADD.format("run_id")
 # Where a row has the entry's input hash, and what follows the entry.
-DIGEST, XID, XMIN = 4, 15, 16
+DIGEST, XID = 4, 15
 
 
 def ignore(point: str) -> None:
     """Pass a kill point."""
 
 
-def seal(*, failpoint: FailPoint = ignore) -> list[Seal]:
-    """Seal all entries that are final now, and return the seals; none when another sealer is at it."""
-    made = []
-    while (found := seal_next(failpoint=failpoint)) is not None:
+def seal(*, failpoint: FailPoint = ignore, at_most: int | None = None) -> list[Seal]:
+    """Seal all entries that are final now, or so many seals of them, and return the seals.
+
+    None when nothing is to be sealed, or another sealer is at it.
+    """
+    made: list[Seal] = []
+    while len(made) != at_most and (found := seal_next(failpoint=failpoint)) is not None:
         made.append(found)
     return made
 
@@ -110,24 +114,25 @@ def seal_next(*, failpoint: FailPoint = ignore) -> Seal | None:
         cluster = _cluster()
         start = last.size if last else 0
         is_home = last is not None and last.cluster == cluster
-        values = {"most": MOST}
-        if last is not None and is_home:
-            values |= {"xid": last.horizon_xid, "id": last.horizon_id}
-        size, end = _add_leaves(NEXT if is_home else RESTORED, values, start)
-        is_last = size - start < MOST
-        if is_last:
-            size = _add_runs(size, MOST - (size - start))
+        after = {"xid": last.horizon_xid, "id": last.horizon_id} if last and is_home else {}
+        chosen, is_all = _choose(NEXT if is_home else RESTORED, after)
+        size = start
+        for part in _in_parts(chosen):
+            _add_entries(part, size)
+            size += len(part)
+        if is_all:
+            size = _add_runs(size, MOST - len(chosen))
         if size == start:
             return None
         store.grow(start, size)
-        # Without an entry nothing moves that says which entries are sealed.
-        (xid, entry_id), xmin = end or ((0, 0), last.horizon_xid if last is not None and is_home else 0)
         made = Seal(start=start, size=size, root=tree.head(store.read, size), cluster=cluster)
-        if is_last:
-            # Whatever is older than the oldest that runs is sealed, and no entry has the id 0.
-            made.horizon_xid, made.horizon_id = xmin, 0
+        if is_all:
+            # Whatever is older than the oldest that runs is sealed, and no entry has the id 0. Without an entry nothing
+            # moves that says which entries are sealed.
+            stays = last.horizon_xid if last is not None and is_home else 0
+            made.horizon_xid, made.horizon_id = chosen[-1].xmin if chosen else stays, 0
         elif is_home:
-            made.horizon_xid, made.horizon_id = xid, entry_id
+            made.horizon_xid, made.horizon_id = chosen[-1].xid, chosen[-1].id
         else:
             # The next one looks at everything again, until all of the old cluster is sealed.
             made.horizon_xid, made.horizon_id = 0, 0
@@ -180,20 +185,52 @@ def _cluster() -> int:
         return int(cursor.fetchone()[0])
 
 
-def _add_leaves(
-    query: str, values: dict[str, Any], start: int
-) -> tuple[int, tuple[tuple[int, int], int] | None]:
-    """Add a leaf an entry; return the new size, and the last entry's (xid, id) with the snapshot's xmin."""
-    size, end = start, None
-    # On the server's side: what is in memory does not grow with the seal.
-    with store.database().chunked_cursor() as rows, store.database().cursor() as writer:
-        rows.execute(query, values)
-        while chunk := rows.fetchmany(AT_ONCE):
-            payloads = [canonical.encode(read_entry(row)) for row in chunk]
-            _add(writer, ADD_ENTRIES, size, [row[0] for row in chunk], payloads)
-            size += len(chunk)
-            end = (int(chunk[-1][XID]), chunk[-1][0]), int(chunk[-1][XMIN])
-    return size, end
+class _Chosen(NamedTuple):
+    """An entry whose turn it is, the snapshot in which it is final, and how many lines it has."""
+
+    id: int
+    xid: int
+    xmin: int
+    lines: int
+
+
+def _choose(query: str, values: dict[str, Any]) -> tuple[list[_Chosen], bool]:
+    """Return the entries of the next seal in order, and whether they are all that are final."""
+    with store.database().cursor() as cursor:
+        cursor.execute(IN_ORDER)
+        cursor.execute(query, values | {"most": MOST})
+        rows = cursor.fetchall()
+        cursor.execute(AS_EVER)
+    chosen: list[_Chosen] = []
+    lines = 0
+    for pk, xid, xmin, count in rows:
+        lines += count
+        if chosen and lines > MOST_LINES:
+            return chosen, False
+        chosen.append(_Chosen(pk, int(xid), int(xmin), count))
+    return chosen, len(chosen) < MOST
+
+
+def _in_parts(chosen: list[_Chosen]) -> Iterator[list[int]]:
+    """Yield the entries' ids in order, so many at a time as may be in memory."""
+    part: list[int] = []
+    lines = 0
+    for entry in chosen:
+        if part and (len(part) == AT_ONCE or lines + entry.lines > LINES_AT_ONCE):
+            yield part
+            part, lines = [], 0
+        part.append(entry.id)
+        lines += entry.lines
+    if part:
+        yield part
+
+
+def _add_entries(entry_ids: list[int], start: int) -> None:
+    """Add a leaf an entry."""
+    with store.database().cursor() as cursor:
+        cursor.execute(ENTRIES, [entry_ids])
+        found = {row[0]: canonical.encode(read_entry(row)) for row in cursor.fetchall()}
+    _add(ADD_ENTRIES, start, entry_ids, [found[pk] for pk in entry_ids])
 
 
 def _add_runs(start: int, most: int) -> int:
@@ -201,14 +238,13 @@ def _add_runs(start: int, most: int) -> int:
     with store.database().cursor() as cursor:
         cursor.execute(RUNS, {"most": most})
         runs = [read_run(row) for row in cursor.fetchall()]
-        if runs:
-            _add(
-                cursor, ADD_RUNS, start, [run.id for run in runs], [canonical.encode_run(run) for run in runs]
-            )
+    if runs:
+        _add(ADD_RUNS, start, [run.id for run in runs], [canonical.encode_run(run) for run in runs])
     return start + len(runs)
 
 
-def _add(cursor: Any, statement: str, start: int, ids: list[int], payloads: list[bytes]) -> None:
+def _add(statement: str, start: int, ids: list[int], payloads: list[bytes]) -> None:
     salts = [leaf.new_salt() for _ in payloads]
     hashes = [leaf.digest(salt, payload) for salt, payload in zip(salts, payloads, strict=True)]
-    cursor.execute(statement, [list(range(start, start + len(ids))), ids, hashes, salts, payloads])
+    with arrays.cursor(store.database()) as cursor:
+        cursor.execute(statement, [list(range(start, start + len(ids))), ids, hashes, salts, payloads])

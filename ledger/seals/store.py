@@ -7,6 +7,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from govpay.errors import GovPayError
+from ledger import arrays
 from ledger.seals import tree
 
 # So many subtrees at a time are read and folded: 64 of 256 hashes, half a megabyte.
@@ -14,7 +15,7 @@ AT_ONCE = 64
 LEAVES = "SELECT hash FROM ledger_leaf WHERE index >= %s AND index < %s ORDER BY index"
 SUBTREES = "SELECT hash FROM ledger_subtree WHERE level = %s AND index >= %s AND index < %s ORDER BY index"
 ADD_SUBTREES = """
-INSERT INTO ledger_subtree (level, index, hash) SELECT %s, * FROM unnest(%s::bigint[], %s::bytea[])
+INSERT INTO ledger_subtree (level, index, hash) SELECT %s::int2, * FROM unnest(%s::bigint[], %s::bytea[])
 """
 
 
@@ -66,6 +67,6 @@ def grow(old_size: int, new_size: int) -> None:
             hashes = [
                 tree.fold(below[start : start + tree.FANOUT]) for start in range(0, len(below), tree.FANOUT)
             ]
-            with database().cursor() as cursor:
+            with arrays.cursor(database()) as cursor:
                 cursor.execute(ADD_SUBTREES, [level, list(indexes), hashes])
         level += 1

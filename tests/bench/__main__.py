@@ -13,7 +13,7 @@ from typing import Any
 from deploy.local.stack import ROOT, Stack
 
 REPORT = ROOT / "var" / "bench" / "report.json"
-PARTS = ("books", "intake", "fees", "planning", "pay", "memory")
+PARTS = ("books", "seals", "intake", "fees", "planning", "pay", "memory")
 
 
 def main() -> int:
@@ -62,7 +62,7 @@ def measure(stack: Stack, n: int, part: str) -> dict[str, Any]:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "govpay.settings")
     django.setup()
     from deploy.local.regtest import Miner
-    from tests.bench import books, fees, intake, memory, pay, planning
+    from tests.bench import books, fees, intake, memory, pay, planning, seals
 
     node = Miner(stack.environment()["GOVPAY_NODE_URL"]).node
     report: dict[str, Any] = {
@@ -72,6 +72,7 @@ def measure(stack: Stack, n: int, part: str) -> dict[str, Any]:
     }
     measures: dict[str, Callable[[], dict[str, Any]]] = {
         "books": lambda: books.measure(n),
+        "seals": lambda: seals.measure(n),
         "intake": lambda: intake.measure(10 * n),
         "fees": lambda: fees.measure(stack),
         "planning": lambda: planning.measure(stack, n),

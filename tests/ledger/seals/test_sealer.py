@@ -54,6 +54,36 @@ class TestSeal:
         heads = {seal.size: bytes(seal.root) for seal in Seal.objects.all()}
         assert tree.is_consistent(301, 600, heads[301], heads[600], proof)
 
+    def test_takes_fewer_entries_that_have_many_lines(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sealer, "MOST_LINES", 25)
+        monkeypatch.setattr(sealer, "LINES_AT_ONCE", 10)
+        ids = post(*(f"k{number}" for number in range(5)), lines=10)
+        whole = post("whole", lines=40)
+        assert [(seal.start, seal.size) for seal in sealer.seal()] == [(0, 2), (2, 4), (4, 5), (5, 6)]
+        assert sealed() == ids + whole
+        assert not sealer.has_work()
+
+    def test_goes_on_where_it_was_told_to_stop(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sealer, "MOST", 2)
+        ids = post(*(f"k{number}" for number in range(5)))
+        assert [seal.size for seal in sealer.seal(at_most=2)] == [2, 4]
+        assert sealer.has_work()
+        assert [seal.size for seal in sealer.seal(at_most=2)] == [5]
+        assert sealed() == ids
+        assert not sealer.has_work()
+
+    def test_plans_the_rest_of_its_statements_as_ever(self) -> None:
+        post("a")
+        settings: list[str] = []
+
+        def look(point: str) -> None:
+            with store.database().cursor() as cursor:
+                cursor.execute("SELECT current_setting('enable_sort') || current_setting('enable_hashjoin')")
+                settings.append(cursor.fetchone()[0])
+
+        sealer.seal_next(failpoint=look)
+        assert settings == ["onon"]
+
     def test_leaves_nothing_when_it_fails(self) -> None:
         post("a")
 

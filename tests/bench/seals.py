@@ -1,0 +1,215 @@
+"""Sealing beside posting, building the tree against hashlib, and going through books of a million lines.
+
+`make bench` reads small books; `python -m tests.bench.seals --lines 1000000` reads big ones on a stack of its own.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import Any
+
+from deploy.local.stack import ROOT, Stack
+
+TURNS = 6
+# Lines of the smaller books that linearity is measured between, where nobody asks for others.
+SMALL = 20_000
+SEALING = """
+import os, sys
+os.nice(5)
+import django
+django.setup()
+from ledger.seals import sealer
+for _ in sys.stdin:
+    print(sum(seal.size - seal.start for seal in sealer.seal()), flush=True)
+"""
+
+
+def measure(entries: int) -> dict[str, Any]:
+    """Return what sealing costs whoever posts, what building the tree costs, and how reading grows."""
+    from tests.bench import books
+
+    return {
+        "reading": read_books(SMALL),
+        "beside_posting_of_payouts": beside_posting(books.Shape(5, 500), entries // 50),
+        "beside_posting_of_two_lines": beside_posting(books.Shape(200, 2), entries),
+        "tree": build_tree(10 * entries),
+    }
+
+
+def beside_posting(shape: Any, entries: int) -> dict[str, Any]:
+    """Post by turns alone and beside a sealer in a process of its own, which seals what there is, time and again."""
+    from ledger import chart
+    from ledger.seals import sealer
+    from tests.bench import books
+
+    chart.open_program(books.PROGRAM)
+    sealer.seal()
+    run = secrets.token_hex(4)
+    turn = max(entries // TURNS // shape.batch, 1) * shape.batch
+    seconds: dict[str, list[float]] = {"alone": [], "beside": [], "left": []}
+    behind: list[int] = []
+    with subprocess.Popen(
+        [sys.executable, "-c", SEALING],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "govpay.settings"},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        _seal_once(process)
+        for at in range(TURNS):
+            begin = time.perf_counter()
+            _post(shape, f"alone {run}", at * turn, turn)
+            seconds["alone"].append(time.perf_counter() - begin)
+            _seal_once(process)
+            begin = time.perf_counter()
+            sealed = _post(shape, f"beside {run}", at * turn, turn, process)
+            seconds["beside"].append(time.perf_counter() - begin)
+            behind.append(turn - sealed)
+            begin = time.perf_counter()
+            _seal_once(process)
+            seconds["left"].append(time.perf_counter() - begin)
+        process.stdin.close()
+    ratio = median(b / a for a, b in zip(seconds["alone"], seconds["beside"], strict=True))
+    return {
+        "entries": turn * TURNS * 2,
+        "lines_an_entry": shape.lines,
+        "posted_a_second_alone": round(turn / min(seconds["alone"])),
+        "posted_a_second_beside": round(turn / min(seconds["beside"])),
+        "slower_by": round(ratio - 1, 2),
+        "slower_by_goal": 0.1,
+        "still_unsealed_when_posting_ended": round(median(behind) / turn, 2),
+        "then_sealed_within_s": round(median(seconds["left"]), 2),
+    }
+
+
+def build_tree(leaves: int) -> dict[str, Any]:
+    """Hash leaves and fold the tree as the sealer does, against hashlib over the same bytes, node by node."""
+    from ledger.seals import tree
+
+    payloads = [number.to_bytes(8, "big") * 40 for number in range(leaves)]
+    ours, bare = [], []
+    for _ in range(TURNS):
+        begin = time.perf_counter()
+        edge = tree.Frontier()
+        for payload in payloads:
+            edge.add(tree.leaf_hash(payload))
+        head = edge.head()
+        ours.append(time.perf_counter() - begin)
+        begin = time.perf_counter()
+        level = [hashlib.sha256(b"\x00" + payload).digest() for payload in payloads]
+        while len(level) > 1:
+            pairs = range(0, len(level) - 1, 2)
+            above = [hashlib.sha256(b"\x01" + level[at] + level[at + 1]).digest() for at in pairs]
+            level = above + level[len(pairs) * 2 :]
+        bare.append(time.perf_counter() - begin)
+        assert head == level[0]
+    return {
+        "leaves": leaves,
+        "leaves_a_second": round(leaves / min(ours)),
+        "hashlib_leaves_a_second": round(leaves / min(bare)),
+        "ours_to_hashlib": round(median(a / b for a, b in zip(ours, bare, strict=True)), 2),
+        "ours_to_hashlib_goal": 2,
+    }
+
+
+def read_books(lines: int) -> dict[str, Any]:
+    """Post and seal lines, a tenth first, and return what reading them took at both sizes, and the growth a line."""
+    from ledger import books as ledger_books
+    from ledger import chart
+    from ledger.models import Posting
+    from ledger.seals import checkpoints, sealer, verification
+    from tests.bench import books
+
+    chart.open_program(books.PROGRAM)
+    sizes, took = [], []
+    run = secrets.token_hex(4)
+    stood = Posting.objects.count()
+    for wanted in (stood + lines // 10, stood + lines):
+        shape = books.Shape(200, 2)
+        _post(shape, f"read {run}", len(sizes) * lines, (wanted - Posting.objects.count()) // 2)
+        begin = time.perf_counter()
+        sealer.seal()
+        checkpoints.issue()
+        sealing = time.perf_counter() - begin
+        sizes.append(Posting.objects.count())
+        begin = time.perf_counter()
+        trial = ledger_books.trial_balance()
+        balancing = time.perf_counter() - begin
+        assert trial.is_balanced
+        begin = time.perf_counter()
+        report = verification.verify()
+        verifying = time.perf_counter() - begin
+        assert not report.findings, report.findings[:3]
+        took.append({"sealing_new": sealing, "trial_balance": balancing, "verification": verifying})
+    per_line = [{name: s / size for name, s in one.items()} for one, size in zip(took, sizes, strict=True)]
+    return {
+        "lines": sizes,
+        "seconds": [{name: round(s, 3) for name, s in one.items()} for one in took],
+        "a_line_to_a_tenth_of_them": {
+            name: round(per_line[1][name] / per_line[0][name], 2)
+            for name in ("trial_balance", "verification")
+        },
+    }
+
+
+def _post(
+    shape: Any, name: str, first: int, entries: int, process: "subprocess.Popen[str] | None" = None
+) -> int:
+    """Post so many entries; keep the sealer at it, where there is one, and return how many it has sealed meanwhile."""
+    from ledger.models import Seal
+    from tests.bench import books
+
+    before = _size(Seal)
+    for at in range(first, first + entries, shape.batch):
+        if process is not None and process.stdin is not None:
+            process.stdin.write("again\n")
+            process.stdin.flush()
+        books.post(shape, name, range(at, min(at + shape.batch, first + entries)))
+    return _size(Seal) - before
+
+
+def _size(seal: Any) -> int:
+    newest = seal.objects.order_by("-size").first()
+    return newest.size if newest is not None else 0
+
+
+def _seal_once(process: "subprocess.Popen[str]") -> None:
+    """Wait until the sealer has answered all that it was asked, and found nothing more."""
+    from ledger.seals import sealer
+
+    assert process.stdin is not None
+    assert process.stdout is not None
+    while True:
+        process.stdin.write("again\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        if not sealer.has_work():
+            return
+
+
+def main() -> None:
+    """Measure reading at a chosen size on a stack of its own, and print the report."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.seals", description=__doc__)
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    asked = parser.parse_args()
+    with Stack(ROOT / "var" / "bench", fresh=True) as stack:
+        stack.start_services()
+        stack.migrate()
+        os.environ |= stack.environment(owner=True)
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "govpay.settings")
+        import django
+
+        django.setup()
+        print(json.dumps(read_books(asked.lines), indent=1))
+
+
+if __name__ == "__main__":
+    main()
