@@ -1,7 +1,7 @@
 """Real services for a test run: PostgreSQL and Redis before Django reads its settings, a node on demand.
 
 A pytest plugin (`-p tests.services`). Their state is ``var/test/<process>``, gone at the end; DATABASE_URL,
-REDIS_URL and GOVPAY_NODE_URL replace them.
+REDIS_URL and GOVPAY_NODE_URL replace them. Of a run in several processes (`-n 2`) each has its own.
 """
 
 import atexit
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from xdist.workermanage import WorkerController
 
 from deploy.local import bitcoind, launcher
 from deploy.local.node import Node
@@ -23,6 +24,10 @@ from deploy.local.redis import Redis
 from deploy.local.stack import DEBIAN_CACHE, ROOT
 
 RUNS = ROOT / "var" / "test"
+# What the process that starts the others has set for itself.
+FIRST_ONES = "GOVPAY_TESTS_FIRST_ONES"
+for _name in os.environ.pop(FIRST_ONES, "").split():
+    del os.environ[_name]
 OUTSIDE = dict(os.environ)
 # A node that relays nothing keeps no estimates either: what a test pays must not depend on the tests before it.
 NO_ESTIMATES = {"blocksonly": "1", "walletbroadcast": "1", "maxmempool": "300"}
@@ -145,6 +150,8 @@ def _delete(folder: Path) -> None:
 
 def prepare_environment() -> None:
     """Set what the settings read; what is set already stays."""
+    # The width of somebody's terminal must not change what commands print.
+    os.environ.pop("COLUMNS", None)
     os.environ.setdefault("DATABASE_URL", ensure_database())
     os.environ.setdefault("REDIS_URL", ensure_redis())
     os.environ.setdefault("GOVPAY_NETWORK", "regtest")
@@ -164,6 +171,11 @@ def pytest_load_initial_conftests() -> Generator[None, object, object]:
     """Start the database and the broker first."""
     prepare_environment()
     return (yield)
+
+
+def pytest_configure_node(node: WorkerController) -> None:
+    """Let a process that runs a part of the tests begin where this one began."""
+    os.environ[FIRST_ONES] = " ".join(os.environ.keys() - OUTSIDE.keys() - {FIRST_ONES})
 
 
 def pytest_unconfigure() -> None:

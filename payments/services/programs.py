@@ -95,6 +95,13 @@ def _watched(text: str) -> descriptors.Descriptor | None:
     # One at a time: the next one sees what this one made.
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [DESCRIPTOR_LOCK])
+    if 2 * found.needed <= len(found.keys):
+        # No signer of ours signs in such a wallet either.
+        message = (
+            f"{found.needed} of {len(found.keys)} keys sign: two groups of signers who share nobody could pay the same "
+            "people. More than half of the keys must be needed."
+        )
+        raise _refused("descriptor", "descriptor_overlap", message)
     first = found.script_pubkey(descriptors.RECEIVE, 0)
     for other in Wallet.objects.filter(signer=Signer.PSBT).values_list("descriptor", flat=True):
         # Compared by script: the same keys in another order are the same wallet.

@@ -73,6 +73,12 @@ class TestCreate:
         assert (error["column"], error["code"]) == (column, "invalid")
         assert (Program.objects.count(), Account.objects.count()) == (0, 0)
 
+    @pytest.mark.parametrize(("needed", "keys"), [(1, 2), (1, 3), (2, 4)])
+    def test_refuses_a_wallet_where_half_of_the_keys_sign(self, needed: int, keys: int) -> None:
+        people = [*PEOPLE, signers.SoftSigner("programs 3")][:keys]
+        assert refused(descriptor=signers.multi(needed, people)) == "descriptor_overlap"
+        factories.make_program("MOST", is_ready=False, descriptor=signers.multi(keys // 2 + 1, people))
+
     def test_takes_keys_for_one_program_only(self) -> None:
         first, second, third = PEOPLE
         factories.make_program("FIRST", is_ready=False, descriptor=signers.multi(2, PEOPLE))
