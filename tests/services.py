@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from xdist.workermanage import WorkerController
 
 from deploy.local import bitcoind, launcher
 from deploy.local.node import Node
@@ -173,8 +172,8 @@ def pytest_load_initial_conftests() -> Generator[None, object, object]:
     return (yield)
 
 
-def pytest_configure_node(node: WorkerController) -> None:
-    """Let a process that runs a part of the tests begin where this one began."""
+def pytest_xdist_setupnodes() -> None:
+    """Let the processes that run parts of the tests begin where this one began."""
     os.environ[FIRST_ONES] = " ".join(os.environ.keys() - OUTSIDE.keys() - {FIRST_ONES})
 
 

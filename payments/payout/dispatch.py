@@ -173,20 +173,18 @@ def advance(*, payout_id: int) -> None:
     """Visit one payout."""
 
     def work(client: node.Node) -> None:
-        wallet = Wallet.objects.get(payouts=payout_id)
+        payout = Payout.objects.select_related("wallet").get(pk=payout_id)
+
+        def points(point: str) -> None:
+            # That an anchor was sent has a kill point of its own.
+            failpoint.hit("K19" if point == "K11" and payout.kind == PayoutKind.ANCHOR else point)
+
         guard.require_fresh_tip(client)
-        client.load_wallet(wallet.name)
-        guard.check_wallet(wallet, client)
+        client.load_wallet(payout.wallet.name)
+        guard.check_wallet(payout.wallet, client)
         engine.advance(
             payout_id, store=store.PostgresStore(), chain=chain.NodeChain(client), failpoint=points
         )
-
-    def points(point: str) -> None:
-        """Pass a kill point; that an anchor was sent has one of its own."""
-        if point == "K11" and failpoint.is_set():
-            is_anchor = Payout.objects.filter(pk=payout_id, kind=PayoutKind.ANCHOR).exists()
-            point = "K19" if is_anchor else point
-        failpoint.hit(point)
 
     def waits(error: GovPayError) -> None:
         store.PostgresStore().put_off(payout_id, error.message)

@@ -18,18 +18,13 @@ SETTING = re.compile(r"(K[0-9]{1,2}|\*)(?:@([1-9][0-9]{0,5})|%([1-9][0-9]?))?:(k
 _hits: Counter[str] = Counter()
 
 
-def is_set() -> bool:
-    """Tell whether this process has a point to stop at."""
-    return bool(settings.GOVPAY_FAILPOINT)
-
-
 def hit(point: str) -> None:
     """Do what GOVPAY_FAILPOINT says of this point: ``kill`` this process with SIGKILL, or ``halt`` it until it is killed.
 
     The first process that creates FILE acts, and leaves its process id there, so that it happens once; without a FILE
     it happens every time. Without the setting this costs one comparison.
     """
-    if not is_set():
+    if not settings.GOVPAY_FAILPOINT:
         return
     check_setting()
     named, nth, percent, mode, marker = _parse(settings.GOVPAY_FAILPOINT)
@@ -50,7 +45,7 @@ def hit(point: str) -> None:
 
 def check_setting() -> None:
     """Refuse a fail point outside regtest, and a malformed one anywhere."""
-    if not is_set():
+    if not settings.GOVPAY_FAILPOINT:
         return
     if settings.GOVPAY_NETWORK != "regtest":
         raise ImproperlyConfigured("GOVPAY_FAILPOINT may be set on regtest only.")
