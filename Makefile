@@ -1,6 +1,8 @@
 # The two commands are `make demo` and `make test`; each installs what it needs under .venv/ and var/.
 PYTHON := .venv/bin/python
 N ?= 10000
+# Each process of a test run has a database, a broker and a node of its own.
+PROCESSES ?= 2
 # The type checker loads the settings and connects to nothing.
 ZERO_KEY := 0000000000000000000000000000000000000000000000000000000000000000
 LINT_SETTINGS := GOVPAY_SECRET_KEY=lint GOVPAY_IDENTITY_KEY=$(ZERO_KEY) GOVPAY_FIELD_KEYS=lint:$(ZERO_KEY) \
@@ -12,7 +14,7 @@ demo: install
 	$(PYTHON) -m deploy.demo
 
 test: install lint
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n $(PROCESSES) --dist loadfile
 
 fund: install
 	@. var/up/environment.sh && $(PYTHON) -m deploy.local.fund "$(ADDRESS)" "$(SAT)" --times $(or $(TIMES),1)
