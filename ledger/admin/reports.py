@@ -179,7 +179,7 @@ def _table(report: Report, asked: reports.Asked, query: QueryDict) -> dict[str, 
             for row in rows[:SHOWN]
         ],
         "is_cut": len(rows) > SHOWN,
-        "checkpoint": "" if basis is None else f"{basis.size:,} entries under {basis.head.hex()}",
+        "checkpoint": "" if basis is None else f"{basis.size:,} leaves under {basis.head.hex()}",
     }
 
 

@@ -62,7 +62,7 @@ def _content(table: Table, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
         "time": words.time_of(table.asked),
         "checkpoint": "No checkpoint of the books was signed by then."
         if basis is None
-        else f"Checkpoint of {basis.size:,} entries, head {basis.head.hex()}, note SHA-256 {basis.note_digest.hex()}.",
+        else f"Checkpoint over {basis.size:,} leaves, head {basis.head.hex()}, note SHA-256 {basis.note_digest.hex()}.",
         "headings": [report.columns[index].heading for index in shown],
         "right": [report.columns[index].unit in words.RIGHT for index in shown],
         "rows": [

@@ -17,7 +17,7 @@ AT_ONCE = 2_000
 
 
 class Basis(NamedTuple):
-    """The newest checkpoint that was signed by then: so many entries, sealed under this head."""
+    """The newest checkpoint that was signed by then: so many leaves, sealed under this head."""
 
     size: int
     head: bytes

@@ -190,6 +190,6 @@ class TestBasis:
         assert signed is not None
         make("statement", "pdf")
         assert page["checkpoint"] == (
-            f"Checkpoint of 10 entries, head {bytes(signed.seal.root).hex()},"
+            f"Checkpoint over 10 leaves, head {bytes(signed.seal.root).hex()},"
             f" note SHA-256 {checkpoints.digest(signed).hex()}."
         )
