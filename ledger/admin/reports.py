@@ -101,7 +101,9 @@ def show(model_admin: Any, request: HttpRequest, *, name: str) -> HttpResponse:
     context = _context(model_admin, request, document.title)
     context |= {"document": document, "form": form, "index": reverse(INDEX)}
     context |= {"links": [], "refusal": "", "shown": SHOWN, "is_table": isinstance(document, Report)}
-    is_asked = bool(request.GET) or not document.needs
+    # What is as long as the books is not read before somebody says what of it.
+    is_long = isinstance(document, Report) and not document.signed
+    is_asked = bool(request.GET) or not (document.needs or is_long)
     try:
         asked = reports.ask(document, now=timezone.now(), **form.given()) if is_asked else None
         if asked is not None:

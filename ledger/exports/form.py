@@ -49,7 +49,7 @@ def decimal(units: int, scale: int) -> str:
 
 def moment(at: datetime | None) -> str:
     """Write a time in UTC to the microsecond, as the sealed bytes do; nothing for none."""
-    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return "" if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def one_line(text: str) -> str:

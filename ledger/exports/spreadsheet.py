@@ -20,8 +20,8 @@ class _Line:
 _WRITER: Any = csv.writer(_Line())
 
 
-def line(cells: Sequence[str | int]) -> str:
-    """Return one line of CSV with its CRLF (RFC 4180); numbers stay numbers, texts are made harmless."""
+def line(cells: Sequence[str | int | None]) -> str:
+    """Return one line of CSV with its CRLF (RFC 4180); numbers stay numbers, texts are made harmless, None is empty."""
     written: str = _WRITER.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in cells])
     return written
 
@@ -33,7 +33,8 @@ def harmless(text: str) -> str:
     for a formula.
     """
     # Nearly all cells: nothing that is passed over, and no start of a formula, is a letter or digit of ASCII.
-    if text[:1].isascii() and text[:1].isalnum():
+    first = text[:1]
+    if not first or (first.isascii() and first.isalnum()):
         return text
     return f"'{text}" if any(_starts_formula(letter) for letter in _first(text)) else text
 

@@ -47,10 +47,10 @@ def write(journal: Journal) -> Iterator[str]:
 
 
 def _lines(entry: SealedEntry, names: dict[str, str]) -> Iterator[str]:
-    head: list[str | int] = [entry.id, entry.kind, entry.scope]
+    head: list[str | int | None] = [entry.id, entry.kind, entry.scope]
     head += [moment(entry.effective_at), moment(entry.original_at), moment(entry.recorded_at)]
-    tail: list[str | int] = [entry.source_ref, entry.memo, entry.actor, entry.approver]
-    tail += [_number(entry.block_height), entry.block_hash, _number(entry.reversal_of), entry.idempotency_key]
+    tail: list[str | int | None] = [entry.source_ref, entry.memo, entry.actor, entry.approver]
+    tail += [entry.block_height, entry.block_hash, entry.reversal_of, entry.idempotency_key]
     for line in entry.lines:
         yield spreadsheet.line(
             [
@@ -62,14 +62,10 @@ def _lines(entry: SealedEntry, names: dict[str, str]) -> Iterator[str]:
                 line.currency,
                 line.scale,
                 line.amount,
-                _number(line.reference),
+                line.reference,
                 *tail,
             ]
         )
-
-
-def _number(value: int | None) -> str | int:
-    return "" if value is None else value
 
 
 FORM = Form("csv", "csv", "text/csv", write)

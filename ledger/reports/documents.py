@@ -1,5 +1,6 @@
 """All that can be asked for and in which forms: the reports, the journal, the statement of an account."""
 
+import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import NamedTuple
@@ -80,7 +81,7 @@ def produce(document: Document, form: str, asked: Asked) -> Iterator[bytes]:
 
 def filename(document: Document, form: str, asked: Asked) -> str:
     """Name the file after what is in it: document, scope, and the last day that counts."""
-    scope = "" if asked.scope is None else "-" + "".join(c if c.isalnum() else "-" for c in asked.scope)
+    scope = "" if asked.scope is None else "-" + re.sub("[^A-Za-z0-9]", "-", asked.scope)
     last = (asked.values()["as_of"]).date()
     return f"{document.name}{scope}-{last}.{FORMS[form].suffix}"
 

@@ -20,8 +20,12 @@ def write_csv(table: Table) -> Iterator[str]:
     """Yield the names of the columns, and a line a row."""
     columns = table.report.columns
     yield spreadsheet.line([column.name for column in columns])
+    written = [place for place, column in enumerate(columns) if column.unit in (Unit.MOMENT, Unit.NUMBER)]
     for row in table.rows:
-        yield spreadsheet.line([_cell(value) for value in row])
+        cells = list(row)
+        for place in written:
+            cells[place] = _cell(cells[place])
+        yield spreadsheet.line(cells)
 
 
 def write_jsonl(table: Table) -> Iterator[str]:
@@ -52,12 +56,10 @@ def describe(table: Table) -> dict[str, Any]:
     }
 
 
-def _cell(value: Any) -> str | int:
-    if isinstance(value, int):
-        return value
+def _cell(value: Decimal | datetime | int | None) -> str | int | None:
     if isinstance(value, Decimal):
         return int(value) if value == int(value) else f"{value}"
-    return moment(value) if isinstance(value, datetime) else (value or "")
+    return moment(value) if isinstance(value, datetime) else value
 
 
 def _value(column: Column, value: Any) -> Any:

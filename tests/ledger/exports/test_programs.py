@@ -1,16 +1,19 @@
 """What beancount and hledger say of the journals: they agree with the books to the unit, and notice a unit."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from ledger import books, exports
+from ledger.books import Draft, Line
 from ledger.exports import Selection
 from ledger.exports.beancount import account
-from ledger.models import Layer
+from ledger.models import AccountKind, Layer
 from tests.ledger.exports import programs
 from tests.ledger.months import SCOPE, day
 
@@ -44,6 +47,11 @@ def balances(**chosen: Any) -> dict[tuple[str, str], Decimal]:
         for found in books.trial_balance(layer=layer, **chosen).accounts
         if found.balance
     }
+
+
+def text_of(chance: Random, letters: str, most: int) -> str:
+    """Return a text of some of the letters."""
+    return "".join(chance.choice(letters) for _ in range(chance.randrange(most)))
 
 
 @pytest.mark.parametrize("form", ["beancount", "hledger"])
@@ -106,6 +114,38 @@ class TestPrograms:
         status, said = RUN[form](path)
         assert status != 0
         assert "7280" in said  # What the wallet should hold.
+
+    def test_read_any_text_and_any_amount(self, db: None, tmp_path: Path, form: str) -> None:
+        chance = Random(20261129)
+        letters = "aZ9 \t\n\r\x0b\x0c\x1c\x85\u2028\u2029\\\"';|,:*!()[]{}^#=~@<>خ你😀\u202e"
+        books.open_accounts(
+            SCOPE,
+            [
+                books.NewAccount(
+                    "Assets:1-A:Yen", text_of(chance, letters, 200), AccountKind.ASSET, "JPY", 0
+                ),
+                books.NewAccount("Equity:B:Yen", "\\", AccountKind.EQUITY, "JPY", 0),
+            ],
+        )
+        amounts = [chance.randrange(1, 2**54) for _ in range(200)]
+        books.post(
+            Draft(
+                kind=text_of(chance, letters, 30),
+                scope=SCOPE,
+                idempotency_key=f"{number}{text_of(chance, letters, 50)}",
+                lines=[Line("Assets:1-A:Yen", amount), Line("Equity:B:Yen", -amount, number)],
+                effective_at=day(10, 1) + timedelta(hours=number),
+                memo=text_of(chance, letters, 300),
+                source_ref=text_of(chance, letters, 100),
+                actor="a" + text_of(chance, letters, 100),
+                approver="b" + text_of(chance, letters, 100),
+            )
+            for number, amount in enumerate(amounts, 1)
+        )
+        path = write(tmp_path, form, Selection())
+        status, said = RUN[form](path)
+        assert status == 0, said
+        assert ASK[form](path)["Assets:1-A:Yen", "JPY"] == sum(amounts) == books.balance("Assets:1-A:Yen")
 
     def test_read_an_empty_journal(self, db: None, tmp_path: Path, form: str) -> None:
         status, said = RUN[form](write(tmp_path, form, Selection()))

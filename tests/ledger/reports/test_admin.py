@@ -86,9 +86,10 @@ class TestPage:
         assert "From 2026-11-01 00:00:00 UTC before 2026-12-01 00:00:00 UTC" in html
 
     def test_asks_for_what_it_needs_before_it_shows_anything(self, reader: Client) -> None:
-        html = page(reader, "statement")
-        assert "<tbody>" not in html
-        assert "gl-problem" not in html
+        for name in ("statement", "general-ledger"):
+            html = page(reader, name)
+            assert "<tbody>" not in html
+            assert "gl-problem" not in html
         assert "Statement of a program needs scope" in page(reader, "statement", 422, month="2026-11")
 
     @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ class TestPage:
 
     def test_shows_the_first_rows_of_many(self, reader: Client, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pages, "SHOWN", 2)
-        html = page(reader, "general-ledger")
+        html = page(reader, "general-ledger", month="2026-11")
         assert len(texts(html)) == 2
         assert "The first 2 rows; a file has all of them." in html
 

@@ -118,6 +118,10 @@ class TestReport:
         assert [row["balance"] for row in rows] == ["818766", "728066", "728065", "728065"]
         assert end == {"rows": 4}
 
+    def test_names_the_file_in_plain_letters(self, client: APIClient) -> None:
+        answer = get(client, "fees", scope='a"b\n;c/خ', **NOVEMBER)
+        assert answer["Content-Disposition"] == 'attachment; filename="fees-a-b--c---2026-11-30.jsonl"'
+
     @pytest.mark.parametrize(
         ("form", "begin"), [("beancount", b"option "), ("hledger", b"commodity "), ("csv", b"entry_id,")]
     )
