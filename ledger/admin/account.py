@@ -8,6 +8,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern
+from django.utils.http import urlencode
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
@@ -109,7 +110,7 @@ class AccountAdmin(BookAdmin):
             "is_balanced": trial.is_balanced,
             "rows": [
                 (
-                    account.code,
+                    cells.link(cells.list_of(Account, urlencode({"q": account.code})), account.code),
                     account.name,
                     cells.amount(account.debit, account.currency, account.scale),
                     cells.amount(account.credit, account.currency, account.scale),
