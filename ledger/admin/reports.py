@@ -1,5 +1,6 @@
 """Reports in the admin: what there is, a page that leads from a balance to its entries, and files to download."""
 
+import re
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any
@@ -17,6 +18,7 @@ from ledger import reports, selectors
 from ledger.admin import cells, sources
 from ledger.admin.base import READ
 from ledger.models import Account, Entry, Layer
+from ledger.models.account import CODE
 from ledger.reports import documents, words
 from ledger.reports.report import TIMES, Document, Report, Unit, UnknownReport
 
@@ -194,9 +196,10 @@ def _cell(report: Report, row: Sequence[Any], place: int, query: QueryDict) -> s
         return cells.link(cells.page_of(Entry, value), f"Entry {value}")
     if column.name == "reference":
         return sources.payment(value)
+    is_account = column.name == "account" or (report.name == "statement" and re.fullmatch(CODE, str(value)))
     if column.name in ("source_ref", "item") and report.name != "statement":
         return sources.about(value)
-    if column.name == "account":
+    if is_account:
         # What the account's line says is the sum of these.
         times = {name: str(query[name]) for name in (*TIMES, "layer") if query.get(name)}
         return cells.link(_page("general-ledger", account=value, **times), value)

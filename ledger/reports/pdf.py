@@ -53,7 +53,6 @@ def write(table: Table) -> bytes:
 def _content(table: Table, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
     report, basis = table.report, table.basis
     shown = [place for place in range(len(report.columns)) if _is_shown(report, rows, place)]
-    place = {column.name: index for index, column in enumerate(report.columns)}
     return {
         "title": report.title,
         "meaning": report.meaning,
@@ -65,15 +64,7 @@ def _content(table: Table, rows: list[tuple[Any, ...]]) -> dict[str, Any]:
         else f"Checkpoint over {basis.size:,} leaves, head {basis.head.hex()}, note SHA-256 {basis.note_digest.hex()}.",
         "headings": [report.columns[index].heading for index in shown],
         "right": [report.columns[index].unit in words.RIGHT for index in shown],
-        "rows": [
-            [
-                words.unit_of(row[index], row[place["scale"]])
-                if report.columns[index].name == "currency"
-                else words.cell(report, row, index)
-                for index in shown
-            ]
-            for row in rows
-        ],
+        "rows": [[words.cell(report, row, index) for index in shown] for row in rows],
     }
 
 

@@ -12,10 +12,12 @@ RIGHT = (Unit.NUMBER, Unit.UNITS, Unit.SHARE)
 
 
 def cell(report: Report, row: Sequence[Any], place: int) -> str:
-    """Return one cell; an amount in satoshis is grouped as it is, one of another currency has its point."""
+    """Return one cell: amounts in satoshis are grouped as they are, with sat for the currency, others have their point."""
     value, unit = row[place], report.columns[place].unit
     if value is None:
         return ""
+    if report.columns[place].name == "currency":
+        return unit_of(*_currency(report, row))
     if unit == Unit.UNITS:
         return amount(value, *_currency(report, row))
     if unit == Unit.SHARE:

@@ -81,8 +81,8 @@ class TestIndex:
 class TestPage:
     def test_shows_what_accountants_read(self, reader: Client) -> None:
         html = page(reader, "statement", scope=SCOPE, month="2026-11")
-        assert texts(html)[0] == ["held before", "", "", "BTC", "818,766"]
-        assert ["assets", CODES.hot_wallet, "Funding wallet", "BTC", "728,065"] in texts(html)
+        assert texts(html)[0] == ["held before", "", "", "sat", "818,766"]
+        assert ["assets", CODES.hot_wallet, "Funding wallet", "sat", "728,065"] in texts(html)
         assert "From 2026-11-01 00:00:00 UTC before 2026-12-01 00:00:00 UTC" in html
 
     def test_asks_for_what_it_needs_before_it_shows_anything(self, reader: Client) -> None:
@@ -136,6 +136,13 @@ class TestPage:
 
 
 class TestDrillDown:
+    def test_leads_from_a_statement_to_the_lines_of_an_account(self, reader: Client) -> None:
+        html = page(reader, "statement", scope=SCOPE, month="2026-11")
+        found = re.search(rf'href="([^"]+)">{CODES.in_transit}</a>', html)
+        assert found is not None
+        lines = texts(reader.get(found[1].replace("&amp;", "&")).content.decode())
+        assert [row[-1] for row in lines] == ["0", "40,000", "90,000", "270,000", "270,000"]
+
     def test_leads_from_a_balance_to_its_lines_to_an_entry_to_its_payout(self, reader: Client) -> None:
         html = page(reader, "trial-balance", month="2026-10")
         ledger = re.search(rf'href="([^"]+)">{CODES.hot_wallet}</a>', html)

@@ -45,7 +45,7 @@ class TestReport:
         assert "Budget against actual, before 2026-12-01 00:00:00 UTC" in " ".join(text.split())
         assert cells(text) == [
             # Program, entity, function, fund, project, currency, budget, promised, spent, owed, available, used.
-            f"{SCOPE}|A01|10.71|F1|P-9|BTC|1,000,000|25,000|271,935|270,000|703,065|29.69 %".split("|"),
+            f"{SCOPE}|A01|10.71|F1|P-9|sat|1,000,000|25,000|271,935|270,000|703,065|29.69 %".split("|"),
             ["treasury", "", "", "", "", "PKR", "145,000.50", "0.00", "0.00", "0.00", "145,000.50", "0.00 %"],
         ]
 
