@@ -4,7 +4,8 @@ from ledger.books import balances
 from ledger.reports.report import CURRENCY, ELEMENTS, Column, Report, Unit
 
 SQL = f"""
-SELECT b.*, debit - credit AS balance FROM ({balances.BALANCES.format(postings=balances.POSTINGS_THEN)})
+SELECT code, name, kind, entity, function, object, fund, project, currency, scale, debit, credit, debit - credit AS balance
+FROM ({balances.BALANCES.format(postings=balances.POSTINGS_THEN)})
     b (code, name, kind, currency, scale, debit, credit, entity, function, object, fund, project)
 ORDER BY code
 """  # noqa: S608 - all parts are constants.
@@ -17,10 +18,10 @@ REPORT = Report(
         Column("account", "Account"),
         Column("name", "Name"),
         Column("kind", "Kind"),
+        *ELEMENTS,
         *CURRENCY,
         Column("debit", "Debits", Unit.UNITS),
         Column("credit", "Credits", Unit.UNITS),
-        *ELEMENTS,
         Column("balance", "Balance", Unit.UNITS),
     ),
     sql=SQL,
