@@ -193,6 +193,53 @@ class SignedCheckpoint(Checkpoint):
     )
 
 
+class ProofQuery(Strict):
+    """In which tree."""
+
+    unknown_code = "unknown_parameter"
+
+    size = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2**63 - 1,
+        help_text="The size of a checkpoint; else the newest one.",
+    )
+
+
+class InclusionProof(serializers.Serializer[Any]):
+    """That an entry is in the tree of a signed checkpoint. The leaf's hash follows from salt and payload."""
+
+    entry_id = serializers.IntegerField()
+    checkpoint_id = serializers.IntegerField()
+    leaf_index = serializers.IntegerField()
+    tree_size = serializers.IntegerField()
+    leaf_hash = Digest()
+    head = Digest(help_text="The head of the tree that the checkpoint signs.")
+    path = serializers.ListField(child=Digest(), help_text="RFC 6962 audit path, from the leaf up.")
+    salt = serializers.CharField(allow_null=True, help_text="Base64; null where it was blacked out.")
+    payload = serializers.CharField(allow_null=True, help_text="Base64 of the bytes that were sealed.")
+    proof = serializers.CharField(trim_whitespace=False, help_text="C2SP tlog-proof.")
+
+
+class ConsistencyQuery(Strict):
+    """Between which sizes of the tree."""
+
+    unknown_code = "unknown_parameter"
+
+    old = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+    new = serializers.IntegerField(min_value=1, max_value=2**63 - 1)
+
+
+class ConsistencyProof(serializers.Serializer[Any]):
+    """That the tree over ``new_size`` leaves begins with the one over ``old_size``."""
+
+    old_size = serializers.IntegerField()
+    new_size = serializers.IntegerField()
+    old_head = Digest()
+    new_head = Digest()
+    path = serializers.ListField(child=Digest(), help_text="RFC 6962 consistency proof.")
+
+
 class PeriodWithChanges(Period):
     """A period and what was done with it, in order."""
 

@@ -2,17 +2,19 @@
 
 from django.urls import path
 
-from ledger.api import reports, views
+from ledger.api import proofs, reports, views
 
 urlpatterns = [
     path("accounts/", views.Accounts.as_view(), name="account-list"),
     path("entries/", views.Entries.as_view(), name="entry-list"),
     path("entries/<int:pk>/", views.EntryDetail.as_view(), name="entry-detail"),
+    path("entries/<int:pk>/proof/", proofs.EntryProof.as_view(), name="entry-proof"),
     path("postings/", views.Postings.as_view(), name="posting-list"),
     path("trial-balance/", views.TrialBalance.as_view(), name="trial-balance"),
     path("reports/", reports.Reports.as_view(), name="report-list"),
     path("reports/<str:name>/", reports.ReportDetail.as_view(), name="report-detail"),
     path("checkpoints/", views.Checkpoints.as_view(), name="checkpoint-list"),
+    path("checkpoints/consistency/", proofs.Consistency.as_view(), name="checkpoint-consistency"),
     path("checkpoints/<int:pk>/", views.CheckpointDetail.as_view(), name="checkpoint-detail"),
     path("periods/", views.Periods.as_view(), name="period-list"),
     path("periods/<int:pk>/", views.PeriodDetail.as_view(), name="period-detail"),

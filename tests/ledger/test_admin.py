@@ -17,7 +17,17 @@ from govpay.errors import Unavailable
 from ledger import books, chart, events
 from ledger.admin import cells
 from ledger.books import Draft, Line
-from ledger.models import Account, Break, Entry, Period, Posting, ReconciliationRun
+from ledger.models import (
+    Account,
+    Break,
+    Checkpoint,
+    Cosignature,
+    Entry,
+    Period,
+    Posting,
+    ReconciliationRun,
+    Seal,
+)
 from ledger.reconciliation import service
 from tests import factories
 from tests.ledger import witness
@@ -25,7 +35,8 @@ from tests.ledger.witness import SCOPE, World
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CODES = chart.program_accounts(7)
-MODELS = ["account", "entry", "posting", "period", "reconciliationrun", "break"]
+ROOT = bytes(range(32))
+MODELS = ["account", "entry", "posting", "period", "reconciliationrun", "break", "seal", "checkpoint"]
 TRIAL_BALANCE = "/admin/ledger/account/trial-balance/"
 RECONCILE = "/admin/ledger/reconciliationrun/reconcile/"
 
@@ -59,7 +70,10 @@ def world(settings: Any, monkeypatch: pytest.MonkeyPatch) -> World:
 
 @pytest.fixture
 def broken(world: World) -> ReconciliationRun:
-    """A run that found another amount on chain; a period is open."""
+    """A run that found another amount on chain; a period is open, and a head of the tree is signed."""
+    sealed = Seal.objects.create(start=0, size=1_234, root=ROOT, cluster=1, horizon_xid=1, horizon_id=0)
+    head = Checkpoint.objects.create(seal=sealed, note="govpay.example/books\n1234\n", verifier="books+1+k")
+    Cosignature.objects.create(checkpoint=head, line="\u2014 witness.example/w1 abc", verifier="w1+2+k")
     Period.objects.create(name="2026-10", ends_at=NOON, opened_by="dalia")
     world.bend_output(witness.digest_of("payout", 1), 0, amount_sat=999)
     (run,) = service.reconcile(scope=SCOPE, now=NOON)
@@ -82,12 +96,12 @@ def page_url(name: str, pk: int) -> str:
 
 def one_of_each() -> dict[str, Any]:
     """Return a row of every model by its name."""
-    models = (Account, Entry, Posting, Period, ReconciliationRun, Break)
+    models = (Account, Entry, Posting, Period, ReconciliationRun, Break, Seal, Checkpoint)
     return {model._meta.model_name: model.objects.order_by("pk")[0] for model in models}  # type: ignore[misc]
 
 
 def everything() -> list[list[tuple[Any, ...]]]:
-    models = (Account, Entry, Posting, Period, ReconciliationRun, Break)
+    models = (Account, Entry, Posting, Period, ReconciliationRun, Break, Seal, Checkpoint)
     return [
         [
             tuple(bytes(c) if isinstance(c, memoryview) else c for c in row)
@@ -170,6 +184,27 @@ class TestAccess:
             assert getattr(client, method)(url, {"memo": "x", "amount": "5"}).status_code == 403
         client.post(list_url(name), {"action": "delete_selected", "_selected_action": [row.pk]})
         assert everything() == before
+
+
+class TestSeals:
+    def test_show_head_size_note_and_witnesses(self, reader: Client, broken: ReconciliationRun) -> None:
+        text = text_of(reader, list_url("seal"))
+        assert "1,234" in text
+        assert ROOT.hex() in text
+        text = text_of(reader, page_url("seal", Seal.objects.get().pk))
+        assert "Not signed" not in text
+        text = text_of(reader, page_url("checkpoint", Checkpoint.objects.get().pk))
+        for shown in (ROOT.hex(), "govpay.example/books", "books+1+k", "witness.example/w1", "w1+2+k"):
+            assert shown in text
+
+    def test_are_found_by_their_size(self, reader: Client, broken: ReconciliationRun) -> None:
+        for name in ("seal", "checkpoint"):
+            assert "1,234" in text_of(reader, list_url(name), {"q": "1234"})
+            assert "1,234" not in text_of(reader, list_url(name), {"q": "1235"})
+
+    def test_say_that_a_head_was_not_signed(self, reader: Client) -> None:
+        alone = Seal.objects.create(start=0, size=1, root=ROOT, cluster=1, horizon_xid=1, horizon_id=0)
+        assert "Not signed; a later head covers it." in text_of(reader, page_url("seal", alone.pk))
 
 
 class TestAccount:

@@ -1,5 +1,8 @@
 """The books against a small model of them: whatever is posted, undone, dated and sealed in whatever order, they agree.
 
+The verbs: post, backdate, replay, hold pending, resolve, reverse, reorganize, correct, close, seal a period, seal the tree,
+die, restart.
+
 The model is a list of entries in memory. Each step is committed; each example has a program and a stretch of time of its
 own, because nothing that was written can be taken back.
 """
@@ -26,7 +29,8 @@ from hypothesis.stateful import (
 
 from ledger import books, chart, periods, selectors
 from ledger.books import Draft, Line
-from ledger.models import Entry, Layer
+from ledger.models import Entry, Layer, Leaf
+from ledger.seals import checkpoints, leaf, proofs, sealer, tree, verification
 from tests import factories
 
 HOUR = timedelta(hours=1)
@@ -66,6 +70,10 @@ class Month:
     status: str = "open"
     closed_by: User | None = None
     closed_with: int = field(default=0)
+
+
+class Died(Exception):
+    """The sealer is gone."""
 
 
 class Machine(RuleBasedStateMachine):
@@ -217,6 +225,66 @@ class Machine(RuleBasedStateMachine):
             mirror = [line._replace(amount=-line.amount) for line in entry.lines]
             self.undo(entry, "reverse", mirror, hour)
 
+    @rule(chosen=st.sets(picks, min_size=1, max_size=3), hour=hours, again=st.booleans())
+    def reorganize(self, chosen: set[int], hour: int, again: bool) -> None:
+        """Blocks leave the chain: what they proved is undone in one batch, and perhaps proved by another block."""
+        gone = {entry.pk: entry for pick in chosen if (entry := self.standing(pick, holds=False))}
+        at = self.base + hour * HOUR
+        keys = {pk: f"{self.number}:reorg:{pk}" for pk in gone}
+        call = {"effective_at": at, "memo": "The block left the chain.", "actor": "engine"}
+        if not gone:
+            return
+        undone = books.reverse_each(keys, **call)
+        assert books.reverse_each(keys, **call) == undone
+        for pk, entry in zip(undone, gone.values(), strict=True):
+            entry.is_undone = True
+            self.add(pk, keys[entry.pk], [line._replace(amount=-line.amount) for line in entry.lines], at)
+        with pytest.raises(books.AlreadyUndone):
+            books.reverse_each({pk: f"{key}:again" for pk, key in keys.items()}, **call)
+        for entry in gone.values() if again else ():
+            self.write(f"{self.number}:{len(self.entries)}", entry.lines, at)
+
+    @rule(pick=picks, crashes=st.booleans())
+    def seal_the_tree(self, pick: int, crashes: bool) -> None:
+        """Entries get their leaves, perhaps by a sealer that comes after one that died; the head is signed."""
+        before = sealer.newest()
+
+        def die(point: str) -> None:
+            raise Died
+
+        if crashes and sealer.has_work():
+            with pytest.raises(Died):
+                sealer.seal(failpoint=die)
+            assert sealer.newest() == before
+        sealer.seal()
+        assert not sealer.has_work()
+        assert sealer.seal() == []
+        newest = sealer.newest()
+        if newest is None:
+            assert not self.entries
+            return
+        checkpoint = checkpoints.issue()
+        assert checkpoint is not None
+        assert checkpoint == checkpoints.issue()
+        leaves = dict(
+            Leaf.objects.filter(entry__in=[e.pk for e in self.entries]).values_list("entry", "index")
+        )
+        assert len(leaves) == len(self.entries)
+        for entry in self.entries[pick % max(len(self.entries), 1) :][:1]:
+            proof = proofs.of_entry(entry.pk)
+            assert (proof.index, proof.checkpoint) == (leaves[entry.pk], checkpoint)
+            assert proof.salt is not None
+            assert proof.payload is not None
+            assert f'"idempotency_key":"{entry.key}"'.encode() in proof.payload
+            hashed = leaf.digest(proof.salt, proof.payload)
+            root = bytes(newest.root)
+            assert tree.is_included(hashed, proof.index, newest.size, proof.path, root)
+        if before is not None:
+            grown = proofs.between(before.size, newest.size)
+            assert grown.old_head == bytes(before.root)
+            path = list(grown.path)
+            assert tree.is_consistent(before.size, newest.size, bytes(before.root), bytes(newest.root), path)
+
     @rule(pick=picks, hour=hours, verb=st.sampled_from(["settle", "drop"]))
     def resolve(self, pick: int, hour: int, verb: str) -> None:
         entry = self.standing(pick, holds=True)
@@ -321,13 +389,16 @@ class Machine(RuleBasedStateMachine):
                 periods.close(by=self.people[0], name=month.name)
                 digest = periods.figures(selectors.get_period(month.name)).digest
                 periods.seal(by=self.people[1], name=month.name, digest=digest)
+        sealer.seal()
+        assert verification.verify().findings == []
         for month in getattr(self, "months", []):
             assert periods.is_as_sealed(selectors.get_period(month.name))
 
 
 @pytest.mark.django_db(transaction=True)
 class TestBooks:
-    def test_agree_with_the_model_whatever_is_done(self) -> None:
+    def test_agree_with_the_model_whatever_is_done(self, settings: Any) -> None:
+        settings.GOVPAY_SEAL_KEY = bytes(range(32))
         Machine.people = [factories.make_user(name, periods.RIGHT) for name in ("dalia", "emil")]
         run_state_machine_as_test(
             Machine,

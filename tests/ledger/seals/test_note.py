@@ -1,6 +1,7 @@
 """Signed notes: the format's own example to the byte, and everything that is refused."""
 
 import base64
+import hashlib
 
 import pytest
 
@@ -14,6 +15,7 @@ from ledger.seals.note import (
     Verifier,
     parse_signature,
 )
+from tests.ledger.seals import rfc8032
 
 # The example of the signed-note format; Ed25519 signs the same text the same way, so it must come out to the byte.
 PETER = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
@@ -36,11 +38,39 @@ qhf5nNo0xUe+mbIUBkBIfZ+qnA==
 )
 
 
+RFC_KEYS = [
+    (bytes.fromhex(seed), bytes.fromhex(public))
+    for seed, public in (
+        (
+            "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+            "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        ),
+        (
+            "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        ),
+    )
+]
+
+
 class TestSign:
     def test_gives_the_example_to_the_byte(self) -> None:
         signer = Signer("PeterNeumann", PETER_SEED)
         assert str(signer.verifier) == PETER
         assert str(Note(TEXT, (signer.sign(TEXT),))) == SIGNED
+
+    @pytest.mark.parametrize("at_s", [0, 1_679_315_147])
+    def test_as_a_witness_gives_the_bytes_of_another_implementation(self, at_s: int) -> None:
+        """The keys are those of the first tests of RFC 8032, section 7.1; the text is the format's own example."""
+        for seed, public in RFC_KEYS:
+            assert rfc8032.public_key(seed) == public
+            name = "witness.example.com/w1"
+            key_id = hashlib.sha256(f"{name}\n".encode() + b"\x04" + public).digest()[:4]
+            signed = rfc8032.sign(seed, f"cosignature/v1\ntime {at_s}\n{SOFA}".encode())
+            body = base64.b64encode(key_id + at_s.to_bytes(8, "big") + signed).decode()
+            witness = Signer(name, seed, WITNESS)
+            assert witness.sign(SOFA, at_s=at_s).line() == f"— {name} {body}"
+            Note(SOFA, (parse_signature(f"— {name} {body}"),)).require(witness.verifier)
 
     @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\n", "a\u2003b"])
     def test_refuses_a_name_that_a_line_cannot_hold(self, name: str) -> None:
