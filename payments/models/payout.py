@@ -34,8 +34,9 @@ class Payout(Tracked):
         Disbursement, null=True, on_delete=models.PROTECT, related_name="payouts"
     )
     parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
-    # What an anchor commits to; a checkpoint has one anchor, for ever.
+    # What an anchor commits to; a checkpoint has one anchor, and another only in the place of one that is void.
     checkpoint = models.ForeignKey(Checkpoint, null=True, on_delete=models.PROTECT, related_name="anchors")
+    repeats = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="repeated_by")
     wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="payouts")
     status = models.CharField(
         max_length=10, choices=PayoutStatus, default=PayoutStatus.SEALED, editable=False
@@ -83,7 +84,17 @@ class Payout(Tracked):
                 name="payout_anchors_a_checkpoint",
             ),
             models.UniqueConstraint(
-                fields=["checkpoint"], condition=~Q(status=PayoutStatus.UNSEALED), name="payout_one_anchor"
+                fields=["checkpoint"],
+                condition=~Q(status=PayoutStatus.UNSEALED) & Q(repeats=None),
+                name="payout_one_anchor",
+            ),
+            models.UniqueConstraint(
+                fields=["repeats"],
+                condition=~Q(status=PayoutStatus.UNSEALED) & Q(repeats__isnull=False),
+                name="payout_repeated_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(repeats=None) | Q(kind=PayoutKind.ANCHOR), name="payout_repeats_an_anchor"
             ),
         ]
         indexes = [

@@ -1,8 +1,8 @@
 """Anchors checkpoints of the books: a payout without payments whose one output besides change holds a checkpoint's hash.
 
-It goes the way of every payout, and the books know it as a fee. A checkpoint has one anchor for ever: its bytes are sent
-until a block holds them, and again after a reorganization. What was given up is not anchored anew, because the next
-checkpoint, which continues it, is.
+It goes the way of every payout, and the books know it as a fee. A checkpoint has one anchor: its bytes are sent until a
+block holds them, and again after a reorganization. Only once it is void is it repeated, by one other payout; should a
+reorganization of 100 blocks bring the void one back, the checkpoint is in the chain twice, which harms nobody.
 """
 
 from django.conf import settings
@@ -49,11 +49,9 @@ def wallet() -> Wallet | None:
 
 
 def next_checkpoint() -> Checkpoint | None:
-    """Return the newest checkpoint, unless it has its anchor; it covers all that were missed before it."""
+    """Return the newest checkpoint, unless an anchor of it stands; it covers all that were missed before it."""
     newest = Checkpoint.objects.order_by("-seal__size").first()
-    if newest is None or _anchors(newest.pk).exists():
-        return None
-    return newest
+    return None if newest is None or _is_anchored(newest.pk) else newest
 
 
 def script_of(checkpoint: Checkpoint) -> bytes:
@@ -70,7 +68,7 @@ def build(checkpoint_id: int, wallet_id: int, *, feerate_sat_kvb: int) -> int | 
     """
     paying = Wallet.objects.lock().select_related("program").get(pk=wallet_id)
     guard.require_wallet_runs(paying)
-    if _anchors(checkpoint_id).exists():
+    if _is_anchored(checkpoint_id):
         return None
     script = script_of(Checkpoint.objects.get(pk=checkpoint_id))
     offered = coins.free(paying, 0, feerate_sat_kvb=feerate_sat_kvb)
@@ -83,6 +81,7 @@ def build(checkpoint_id: int, wallet_id: int, *, feerate_sat_kvb: int) -> int | 
     payout = Payout(
         kind=PayoutKind.ANCHOR,
         checkpoint_id=checkpoint_id,
+        repeats=_anchors(checkpoint_id).order_by("pk").last(),
         wallet=paying,
         payment_count=0,
         payments_sat=0,
@@ -114,6 +113,10 @@ def proof_of(checkpoint: Checkpoint) -> tuple[InclusionProof, PayoutTx] | None:
 
 def _anchors(checkpoint_id: int) -> QuerySet[Payout]:
     return Payout.objects.filter(checkpoint=checkpoint_id).exclude(status=PayoutStatus.UNSEALED)
+
+
+def _is_anchored(checkpoint_id: int) -> bool:
+    return _anchors(checkpoint_id).exclude(status=PayoutStatus.VOIDED).exists()
 
 
 def _require_coins_for_lists(paying: Wallet, offered: list[FreeCoin], found: selection.Funding) -> None:

@@ -106,7 +106,8 @@ def check_outputs(facts: Facts, world: World) -> None:
             continue
         commitments = set() if payout.note is None else {checks.commitment(payout.note)}
         checks.check_version(version.tx, payments, own, commitments)
-    noted = [payout.note for payout in facts.payouts.values() if payout.note and payout.status != "unsealed"]
+    ended = ("unsealed", "voided")
+    noted = [payout.note for payout in facts.payouts.values() if payout.note and payout.status not in ended]
     if len(set(noted)) < len(noted):
         raise Violation("I7: a checkpoint is anchored by two payouts")
 

@@ -24,7 +24,9 @@ from payments.models import (
 from payments.onchain import node
 from payments.payout import anchor, bump, caps, dispatch, proofs, rounds
 from payments.selectors.funds import Funds
+from payments.services import interventions
 from payments.states import PayoutStatus
+from tests import factories
 from tests.regtest.ministry import Ministry, use_node
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -108,6 +110,19 @@ def prove(raw: bytes, digest: bytes) -> tuple[bytes, int]:
     return found, height
 
 
+def give_up(ministry: Ministry, payout: Payout) -> Payout:
+    """Two people void a payout, and the void is sent."""
+    treasurer = factories.make_member(ministry.program, "treasurer")
+    shown = interventions.preview(by=treasurer, payout_id=payout.pk, kind="void")
+    asked = interventions.propose(
+        by=treasurer, payout_id=payout.pk, kind="void", note="Too dear.", shown=shown
+    )
+    agreed = interventions.approve(by=ministry.approver, intervention_id=asked.pk, note="I looked.")
+    dispatch.intervene(intervention_id=agreed.pk)
+    dispatch.advance(payout_id=payout.pk)
+    return payout
+
+
 class TestAnchor:
     def test_is_in_a_block_and_booked_as_a_fee(self, ministry: Ministry) -> None:
         made = ministry.release(AMOUNTS)
@@ -139,6 +154,36 @@ class TestAnchor:
         payout.pk, payout.current = None, None
         with pytest.raises(IntegrityError, match="payout_one_anchor"), transaction.atomic():
             payout.save(force_insert=True)
+
+    def test_is_repeated_once_it_is_void(self, ministry: Ministry) -> None:
+        checkpoint = issue()
+        first = give_up(ministry, send(checkpoint))
+        ministry.mine(99)
+        Heartbeat.objects.filter(name="anchor").delete()
+        assert "anchor" not in rings()
+        ministry.mine(1)
+        first.refresh_from_db()
+        assert first.status == PayoutStatus.VOIDED
+        # The clock is not the point here: ten minutes are over.
+        Heartbeat.objects.filter(name="anchor").delete()
+        assert "anchor" in rings()
+        for _ in range(2):
+            dispatch.anchor(checkpoint_id=checkpoint.pk)
+        second = Payout.objects.get(checkpoint=checkpoint, repeats=first)
+        dispatch.advance(payout_id=second.pk)
+        ministry.mine(6)
+        second.refresh_from_db()
+        assert second.status == PayoutStatus.SETTLED
+        Heartbeat.objects.filter(name="anchor").delete()
+        assert "anchor" not in rings()
+        prove_all()
+        found = anchor.proof_of(checkpoint)
+        assert found is not None
+        assert found[1].payout == second
+        ministry.judge(exactly=True)
+        second.pk, second.current = None, None
+        with pytest.raises(IntegrityError, match="payout_repeated_once"), transaction.atomic():
+            second.save(force_insert=True)
 
     def test_is_found_by_the_sweep_while_it_lacks_and_no_more(self, ministry: Ministry) -> None:
         assert rings() == set()
