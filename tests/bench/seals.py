@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import secrets
+import select
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from deploy.local.stack import ROOT, Stack
 TURNS = 6
 # Lines of the smaller books that linearity is measured between, where nobody asks for others.
 SMALL = 20_000
+# Seals all there is whenever it is asked, and answers how many leaves there are.
 SEALING = """
 import os, sys
 os.nice(5)
@@ -26,8 +28,52 @@ import django
 django.setup()
 from ledger.seals import sealer
 for _ in sys.stdin:
-    print(sum(seal.size - seal.start for seal in sealer.seal()), flush=True)
+    sealer.seal()
+    print(getattr(sealer.newest(), "size", 0), flush=True)
 """
+
+
+class Sealer:
+    """A sealer in a process of its own."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SEALING],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env=os.environ | {"DJANGO_SETTINGS_MODULE": "govpay.settings"},
+        )
+        self.is_at_it = False
+
+    def ask(self) -> None:
+        """Let it seal, unless it is at it still."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        if self.is_at_it and select.select([self.process.stdout], [], [], 0)[0]:
+            self.process.stdout.readline()
+            self.is_at_it = False
+        if not self.is_at_it:
+            self.process.stdin.write("again\n")
+            self.is_at_it = True
+
+    def finish(self) -> None:
+        """Wait until nothing is left to seal."""
+        from ledger.seals import sealer
+
+        assert self.process.stdout is not None
+        while self.is_at_it or sealer.has_work():
+            self.ask()
+            select.select([self.process.stdout], [], [], 1)
+            if self.is_at_it:
+                self.process.stdout.readline()
+                self.is_at_it = False
+
+    def end(self) -> None:
+        """Let the process go."""
+        self.finish()
+        self.process.communicate()
 
 
 def measure(entries: int) -> dict[str, Any]:
@@ -36,8 +82,8 @@ def measure(entries: int) -> dict[str, Any]:
 
     return {
         "reading": read_books(SMALL),
-        "beside_posting_of_payouts": beside_posting(books.Shape(5, 500), entries // 50),
-        "beside_posting_of_two_lines": beside_posting(books.Shape(200, 2), entries),
+        "beside_posting_of_payouts": beside_posting(books.Shape(5, 500), entries // 10),
+        "beside_posting_of_two_lines": beside_posting(books.Shape(200, 2), 3 * entries),
         "tree": build_tree(10 * entries),
     }
 
@@ -54,29 +100,21 @@ def beside_posting(shape: Any, entries: int) -> dict[str, Any]:
     turn = max(entries // TURNS // shape.batch, 1) * shape.batch
     seconds: dict[str, list[float]] = {"alone": [], "beside": [], "left": []}
     behind: list[int] = []
-    with subprocess.Popen(
-        [sys.executable, "-c", SEALING],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"DJANGO_SETTINGS_MODULE": "govpay.settings"},
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        _seal_once(process)
-        for at in range(TURNS):
-            begin = time.perf_counter()
-            _post(shape, f"alone {run}", at * turn, turn)
-            seconds["alone"].append(time.perf_counter() - begin)
-            _seal_once(process)
-            begin = time.perf_counter()
-            sealed = _post(shape, f"beside {run}", at * turn, turn, process)
-            seconds["beside"].append(time.perf_counter() - begin)
-            behind.append(turn - sealed)
-            begin = time.perf_counter()
-            _seal_once(process)
-            seconds["left"].append(time.perf_counter() - begin)
-        process.stdin.close()
+    beside = Sealer()
+    beside.finish()
+    for at in range(TURNS):
+        begin = time.perf_counter()
+        _post(shape, f"alone {run}", at * turn, turn)
+        seconds["alone"].append(time.perf_counter() - begin)
+        beside.finish()
+        begin = time.perf_counter()
+        sealed = _post(shape, f"beside {run}", at * turn, turn, beside)
+        seconds["beside"].append(time.perf_counter() - begin)
+        behind.append(turn - sealed)
+        begin = time.perf_counter()
+        beside.finish()
+        seconds["left"].append(time.perf_counter() - begin)
+    beside.end()
     ratio = median(b / a for a, b in zip(seconds["alone"], seconds["beside"], strict=True))
     return {
         "entries": turn * TURNS * 2,
@@ -160,39 +198,17 @@ def read_books(lines: int) -> dict[str, Any]:
     }
 
 
-def _post(
-    shape: Any, name: str, first: int, entries: int, process: "subprocess.Popen[str] | None" = None
-) -> int:
+def _post(shape: Any, name: str, first: int, entries: int, beside: Sealer | None = None) -> int:
     """Post so many entries; keep the sealer at it, where there is one, and return how many it has sealed meanwhile."""
-    from ledger.models import Seal
+    from ledger.models import Leaf
     from tests.bench import books
 
-    before = _size(Seal)
+    before = 0 if beside is None else Leaf.objects.count()
     for at in range(first, first + entries, shape.batch):
-        if process is not None and process.stdin is not None:
-            process.stdin.write("again\n")
-            process.stdin.flush()
+        if beside is not None:
+            beside.ask()
         books.post(shape, name, range(at, min(at + shape.batch, first + entries)))
-    return _size(Seal) - before
-
-
-def _size(seal: Any) -> int:
-    newest = seal.objects.order_by("-size").first()
-    return newest.size if newest is not None else 0
-
-
-def _seal_once(process: "subprocess.Popen[str]") -> None:
-    """Wait until the sealer has answered all that it was asked, and found nothing more."""
-    from ledger.seals import sealer
-
-    assert process.stdin is not None
-    assert process.stdout is not None
-    while True:
-        process.stdin.write("again\n")
-        process.stdin.flush()
-        process.stdout.readline()
-        if not sealer.has_work():
-            return
+    return 0 if beside is None else Leaf.objects.count() - before
 
 
 def main() -> None:
