@@ -3,12 +3,20 @@
 import re
 from typing import NamedTuple
 
-from govpay.errors import NotFound
+from django.db import transaction
+
+from govpay.errors import Conflict, NotFound
 from ledger import books
-from ledger.models import AccountKind, Elements
+from ledger.models import Account, AccountKind, Elements
 
 UNCLASSIFIED = Elements()
 PROGRAM_SCOPE = re.compile(r"program:([1-9][0-9]{0,17})")
+
+
+class ProgramClassified(Conflict):
+    """No account of the program is left to classify."""
+
+    code = "program_classified"
 
 
 class ProgramAccounts(NamedTuple):
@@ -68,3 +76,18 @@ def open_program(program_id: int, elements: Elements = UNCLASSIFIED) -> None:
             for code, (name, kind, economic) in zip(program_accounts(program_id), NAMES.values(), strict=True)
         ],
     )
+
+
+@transaction.atomic
+def classify_program(program_id: int, elements: Elements) -> int:
+    """Classify the accounts of a program that nobody classified, as `open_program` does; return how many those were.
+
+    Only the owner of the tables may, and each account once. Raises ProgramClassified where none is left.
+    """
+    count = 0
+    for code, (_, _, economic) in zip(program_accounts(program_id), NAMES.values(), strict=True):
+        blank = Account.objects.filter(code=code, **UNCLASSIFIED._asdict())
+        count += blank.update(**elements._replace(object=economic)._asdict())
+    if not count:
+        raise ProgramClassified("Every account of the program is classified, and that is for ever.")
+    return count

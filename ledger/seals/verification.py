@@ -166,7 +166,7 @@ def _leaf(row: tuple[Any, ...]) -> Iterator[Finding]:
         return
     try:
         if run_id is None:
-            now = canonical.encode(sealer.read_entry(row), canonical.version_of(payload))
+            now = _encode(sealer.read_entry(row), payload)
         else:
             now = canonical.encode_run(sealer.read_run(row[RUN + 1 : END]))
     except canonical.UnknownVersion as error:
@@ -177,6 +177,20 @@ def _leaf(row: tuple[Any, ...]) -> Iterator[Finding]:
         names = ", ".join(sorted(name for name in found if found[name] != then.get(name))) or "lines"
         message = f"{name.capitalize()} is no longer what was sealed: {names}."
         yield Finding(f"{kind}_changed", entry_id, message)
+
+
+def _encode(entry: canonical.SealedEntry, payload: bytes) -> bytes:
+    """Return the bytes of an entry in the version of what was sealed.
+
+    An account that had no elements then may have been classified since, once: the line was sealed without.
+    """
+    version = canonical.version_of(payload)
+    now = canonical.encode(entry, version)
+    if now == payload:
+        return now
+    blank = [line._replace(elements=("",) * len(line.elements)) for line in entry.lines]
+    then = canonical.encode(entry._replace(lines=blank), version)
+    return then if then == payload else now
 
 
 def _skipped() -> Iterator[Finding]:

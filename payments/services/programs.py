@@ -73,6 +73,16 @@ def create(
     return program
 
 
+def classify(program: Program, *, entity: str, function: str, fund: str, project: str) -> int:
+    """Classify the accounts of a program from before there were elements; return how many those were.
+
+    Raises InvalidInput as `create` does, and chart.ProgramClassified; only the owner of the tables may.
+    """
+    elements = Elements(entity=entity, function=function, fund=fund, project=project or program.code)
+    _check_elements(elements)
+    return chart.classify_program(program.pk, elements)
+
+
 def _check_elements(elements: Elements) -> None:
     for column, value in elements._asdict().items():
         if not re.fullmatch(ELEMENT, value):

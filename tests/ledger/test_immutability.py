@@ -163,6 +163,38 @@ class TestOwner:
 
 
 @pytest.mark.usefixtures("funded")
+class TestOldAccount:
+    """One from before accounts had elements."""
+
+    @pytest.fixture(autouse=True)
+    def _old(self, funded: None) -> None:
+        Account.objects.create(code="Assets:Old", name="Old", kind="asset", scope="program:7")
+
+    def test_is_classified_once(self) -> None:
+        run("UPDATE ledger_account SET fund = 'F1', object = '614' WHERE code = 'Assets:Old'")
+        before = everything()
+        for again in ("fund = 'F2'", "fund = '', object = ''", "project = 'P1'"):
+            with refused("UPDATE on ledger_account is refused"):
+                run(f"UPDATE ledger_account SET {again} WHERE code = 'Assets:Old'")
+        assert everything() == before
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "fund = ''",
+            "fund = 'F1', code = 'Assets:New'",
+            "fund = 'F1', currency = 'PKR'",
+            "fund = 'F1', id = 0",
+        ],
+    )
+    def test_is_changed_in_nothing_else(self, change: str) -> None:
+        before = everything()
+        with refused("UPDATE on ledger_account is refused"):
+            run(f"UPDATE ledger_account SET {change} WHERE code = 'Assets:Old'")
+        assert everything() == before
+
+
+@pytest.mark.usefixtures("funded")
 class TestNewEntry:
     @pytest.mark.parametrize("amounts", [(5, -4), (5, 5), (-1, 2), (2**62, -(2**62) + 1)])
     def test_must_balance(self, amounts: tuple[int, int]) -> None:

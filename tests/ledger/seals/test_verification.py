@@ -2,8 +2,10 @@
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
-from ledger.models import Entry, Leaf
+from ledger import books, chart
+from ledger.models import Account, Elements, Entry, Leaf
 from ledger.seals import checkpoints, leaf, note, sealer, tree, verification
 from tests.conftest import books_may_be_emptied
 from tests.ledger.seals.scene import another_writer, post, tampering
@@ -181,3 +183,34 @@ class TestVerify:
             cursor.execute("UPDATE ledger_cosignature SET line = %s", [other])
         assert [finding.code for finding in verification.verify().findings] == ["checkpoint_changed"]
         assert Entry.objects.count() == 5
+
+
+class TestOldAccounts:
+    def test_may_be_classified_after_their_entries_were_sealed(self, opened_books: None) -> None:
+        chart.open_program(8)
+        with tampering("ledger_account"), connection.cursor() as cursor:
+            cursor.execute("UPDATE ledger_account SET object = '' WHERE scope = 'program:8'")
+        codes = chart.program_accounts(8)
+        books.post(
+            [
+                books.Draft(
+                    kind="test",
+                    scope="program:8",
+                    idempotency_key="old",
+                    lines=[books.Line(codes.transfers, 5), books.Line(codes.payable, -5)],
+                    effective_at=timezone.now(),
+                    actor="test",
+                )
+            ]
+        )
+        sealer.seal()
+        assert verification.verify().findings == []
+        assert chart.classify_program(8, Elements(entity="021", fund="F1", project="OLD")) == 6
+        assert verification.verify().findings == []
+        found = Account.objects.get(code=codes.transfers)
+        assert found.elements == Elements("021", "", "272", "F1", "OLD")
+        with pytest.raises(chart.ProgramClassified):
+            chart.classify_program(8, Elements(entity="022"))
+        with tampering("ledger_account"), connection.cursor() as cursor:
+            cursor.execute("UPDATE ledger_account SET currency = 'XTS' WHERE scope = 'program:8'")
+        assert [finding.code for finding in verification.verify().findings] == ["entry_changed"]
