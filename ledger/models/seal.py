@@ -5,14 +5,15 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from ledger.models.entry import Entry, TransactionId
+from ledger.models.period import PeriodChange
 from ledger.models.reconciliation import ReconciliationRun
 
 
 class Leaf(models.Model):
-    """The place of an entry, or of a reconciliation run, in the tree, and its salted hash; the first has index 0.
+    """The place of an entry, a reconciliation run or a period's change in the tree, and its salted hash; the first is 0.
 
     No foreign key in the database: its check would write a lock into every entry, which the books do not need, because
-    entries and runs are never deleted.
+    entries, runs and changes are never deleted.
     """
 
     index = models.BigIntegerField(primary_key=True)
@@ -22,12 +23,17 @@ class Leaf(models.Model):
     run = models.OneToOneField(
         ReconciliationRun, null=True, on_delete=models.PROTECT, related_name="leaf", db_constraint=False
     )
+    period_change = models.OneToOneField(
+        PeriodChange, null=True, on_delete=models.PROTECT, related_name="leaf", db_constraint=False
+    )
     hash = models.BinaryField(max_length=32)
 
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(entry__isnull=False, run=None) | Q(entry=None, run__isnull=False),
+                condition=Q(entry__isnull=False, run=None, period_change=None)
+                | Q(entry=None, run__isnull=False, period_change=None)
+                | Q(entry=None, run=None, period_change__isnull=False),
                 name="leaf_is_of_one",
             )
         ]

@@ -72,6 +72,20 @@ class SealedRun(NamedTuple):
     finished_at: datetime
 
 
+class SealedChange(NamedTuple):
+    """All that is sealed of a period's change: ``digest`` is that of its figures where it was sealed."""
+
+    id: int
+    period: str
+    ends_at: datetime
+    status: str
+    actor: str
+    note: str
+    through_entry_id: int
+    digest: bytes | None
+    recorded_at: datetime
+
+
 class UnknownVersion(Exception):
     """The bytes are of no version that this program knows."""
 
@@ -125,6 +139,7 @@ def _second(entry: SealedEntry) -> str:
 FORMS: dict[str, Callable[[SealedEntry], str]] = {"govpay/entry/1": _first, "govpay/entry/2": _second}
 NEWEST = "govpay/entry/2"
 RUN = "govpay/run/1"
+PERIOD = "govpay/period/1"
 
 
 def encode(entry: SealedEntry, version: str = NEWEST) -> bytes:
@@ -156,6 +171,19 @@ def encode_run(run: SealedRun) -> bytes:
         "started_at": _moment(run.started_at),
         "finished_at": _moment(run.finished_at),
         "version": RUN,
+    }
+    return f"{_JSON.encode(body)}\n".encode()
+
+
+def encode_change(change: SealedChange) -> bytes:
+    """Return the canonical bytes of a period's change, in the one version that there is: a single piece."""
+    body = change._asdict() | {
+        "id": str(change.id),
+        "ends_at": _moment(change.ends_at),
+        "through_entry_id": str(change.through_entry_id),
+        "digest": None if change.digest is None else change.digest.hex(),
+        "recorded_at": _moment(change.recorded_at),
+        "version": PERIOD,
     }
     return f"{_JSON.encode(body)}\n".encode()
 

@@ -4,8 +4,8 @@ An entry is taken once its database transaction, and every one that began before
 ``insert_xid < pg_snapshot_xmin``. No entry can appear among those then, so that an order by (``insert_xid``, ``id``) is
 final. A higher id would prove nothing: ids are given before the commit, and a slow writer would be skipped for ever.
 
-Once no entry is left, reconciliation runs get theirs. Nobody who posts waits for it: it reads entries and runs, and writes
-tables of its own.
+Once no entry is left, reconciliation runs and what was done with periods get theirs. Nobody who posts waits for it: it
+reads the books, and writes tables of its own.
 """
 
 import json
@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from ledger import arrays
-from ledger.models import Entry, ReconciliationRun, Seal
+from ledger.models import Entry, PeriodChange, ReconciliationRun, Seal
 from ledger.seals import canonical, leaf, store, tree
-from ledger.seals.canonical import SealedEntry, SealedLine, SealedRun
+from ledger.seals.canonical import SealedChange, SealedEntry, SealedLine, SealedRun
 
 FailPoint = Callable[[str], None]
 
@@ -73,6 +73,14 @@ WHERE (r.insert_xid < pg_snapshot_xmin(pg_current_snapshot()) OR r.insert_xid >=
     AND NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.run_id = r.id)
 ORDER BY r.id LIMIT %(most)s
 """  # noqa: S608 - all parts are constants.
+CHANGE_COLUMNS = """
+g.id, q.name, q.ends_at, g.status, g.actor, g.note, g.through_entry_id, g.digest, g.recorded_at
+"""
+# What is seen is committed, and what is seen later gets a later leaf.
+CHANGES = f"""
+SELECT {CHANGE_COLUMNS} FROM ledger_periodchange g JOIN ledger_period q ON q.id = g.period_id
+WHERE NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.period_change_id = g.id) ORDER BY g.id LIMIT %(most)s
+"""  # noqa: S608 - all parts are constants.
 CLUSTER = "SELECT system_identifier FROM pg_control_system()"
 ADD = """
 WITH added AS MATERIALIZED (
@@ -85,7 +93,7 @@ WITH added AS MATERIALIZED (
 )
 INSERT INTO ledger_leafpayload (leaf_id, payload) SELECT index, payload FROM added
 """
-ADD_ENTRIES, ADD_RUNS = ADD.format("entry_id"), ADD.format("run_id")
+ADD_ENTRIES, ADD_RUNS, ADD_CHANGES = (ADD.format(name) for name in ("entry_id", "run_id", "period_change_id"))
 # Where a row has the entry's input hash, and what follows the entry.
 DIGEST, XID = 4, 15
 
@@ -122,6 +130,7 @@ def seal_next(*, failpoint: FailPoint = ignore) -> Seal | None:
             size += len(part)
         if is_all:
             size = _add_runs(size, MOST - len(chosen))
+            size = _add_changes(size, MOST)
         if size == start:
             return None
         store.grow(start, size)
@@ -148,13 +157,14 @@ def newest() -> Seal | None:
 
 
 def has_work() -> bool:
-    """Tell whether entries or runs wait for the sealer, perhaps only for an older writer to end."""
+    """Tell whether entries, runs or changes of periods wait for the sealer, perhaps only for an older writer to end."""
     last = newest()
     waiting = Entry.objects.using(store.alias())
     if last is not None:
         waiting = waiting.filter(insert_xid__gte=last.horizon_xid)
     runs = ReconciliationRun.objects.using(store.alias()).filter(leaf=None)
-    return waiting.filter(leaf=None).exists() or runs.exists()
+    changes = PeriodChange.objects.using(store.alias()).filter(leaf=None)
+    return waiting.filter(leaf=None).exists() or runs.exists() or changes.exists()
 
 
 def read_entry(row: Sequence[Any]) -> SealedEntry:
@@ -171,6 +181,12 @@ def read_run(row: Sequence[Any]) -> SealedRun:
     run = SealedRun._make(row)
     counts, totals = (json.loads(str(text)) for text in (run.counts, run.totals))
     return run._replace(counts=counts, totals=totals, digest=bytes(run.digest))
+
+
+def read_change(row: Sequence[Any]) -> SealedChange:
+    """Return a period's change from a row of CHANGE_COLUMNS."""
+    change = SealedChange._make(row)
+    return change._replace(digest=None if change.digest is None else bytes(change.digest))
 
 
 def _is_only_one() -> bool:
@@ -241,6 +257,17 @@ def _add_runs(start: int, most: int) -> int:
     if runs:
         _add(ADD_RUNS, start, [run.id for run in runs], [canonical.encode_run(run) for run in runs])
     return start + len(runs)
+
+
+def _add_changes(start: int, most: int) -> int:
+    """Add a leaf a period's change; return the new size."""
+    with store.database().cursor() as cursor:
+        cursor.execute(CHANGES, {"most": most})
+        changes = [read_change(row) for row in cursor.fetchall()]
+    if changes:
+        payloads = [canonical.encode_change(change) for change in changes]
+        _add(ADD_CHANGES, start, [change.id for change in changes], payloads)
+    return start + len(changes)
 
 
 def _add(statement: str, start: int, ids: list[int], payloads: list[bytes]) -> None:

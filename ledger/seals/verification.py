@@ -16,9 +16,11 @@ from ledger.seals import canonical, checkpoints, leaf, note, sealer, store, tree
 AT_ONCE = 500
 LEAVES = f"""
 SELECT c.*, l.lines FROM (
-    SELECT {sealer.COLUMNS}, f.index, f.entry_id, f.hash, s.salt, d.payload, f.run_id, {sealer.RUN_COLUMNS}
+    SELECT {sealer.COLUMNS}, f.index, f.entry_id, f.hash, s.salt, d.payload, f.run_id, {sealer.RUN_COLUMNS},
+        f.period_change_id, {sealer.CHANGE_COLUMNS}
     FROM ledger_leaf f LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index
     LEFT JOIN ledger_reconciliationrun r ON r.id = f.run_id
+    LEFT JOIN ledger_periodchange g ON g.id = f.period_change_id LEFT JOIN ledger_period q ON q.id = g.period_id
     LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index LEFT JOIN ledger_entry e ON e.id = f.entry_id
     ORDER BY f.index
 ) c LEFT JOIN LATERAL (
@@ -34,9 +36,15 @@ SKIPPED_RUNS = """
 SELECT r.id FROM ledger_reconciliationrun r WHERE r.insert_xid < %s::text::xid8
     AND NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.run_id = r.id) ORDER BY r.id
 """
-# The column after those of an entry; the next are entry_id, hash, salt, payload, run_id and the columns of a run.
+# A change is older than the seal that was made after it by as long as the sealer may have waited for older writers.
+SKIPPED_CHANGES = """
+SELECT g.id FROM ledger_periodchange g WHERE g.recorded_at < %s - interval '1 hour'
+    AND NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.period_change_id = g.id) ORDER BY g.id
+"""
+# The column after those of an entry; the next are entry_id, hash, salt, payload, run_id and the columns of a run, then the
+# same of a period's change.
 INDEX = sealer.XID
-HASH, RUN, END = INDEX + 2, INDEX + 5, INDEX + 22
+HASH, RUN, CHANGE, END = INDEX + 2, INDEX + 5, INDEX + 22, INDEX + 32
 
 
 class Finding(NamedTuple):
@@ -151,7 +159,7 @@ def _rows() -> Iterator[tuple[Any, ...]]:
 def _leaf(row: tuple[Any, ...]) -> Iterator[Finding]:
     """Compare the stored bytes of a leaf with its hash, and with the entry or the run."""
     entry_id, digest, salt, payload, run_id = row[INDEX + 1 : RUN + 1]
-    kind, name = ("entry", f"entry {entry_id}") if run_id is None else ("run", f"run {run_id}")
+    kind, name = _name(entry_id, run_id, row[CHANGE])
     if salt is None or payload is None:
         yield Finding("bytes_missing", entry_id, f"The sealed bytes, or the salt, of {name} are gone.")
         return
@@ -160,15 +168,17 @@ def _leaf(row: tuple[Any, ...]) -> Iterator[Finding]:
         message = f"The sealed bytes of {name} are not those of its leaf {row[INDEX]}."
         yield Finding("bytes_changed", entry_id, message)
         return
-    if row[0] is None and row[RUN + 1] is None:
+    if row[0] is None and row[RUN + 1] is None and row[CHANGE + 1] is None:
         message = f"{name.capitalize()} is sealed and no longer in the books."
         yield Finding(f"{kind}_missing", entry_id, message)
         return
     try:
-        if run_id is None:
+        if entry_id is not None:
             now = _encode(sealer.read_entry(row), payload)
+        elif run_id is not None:
+            now = canonical.encode_run(sealer.read_run(row[RUN + 1 : CHANGE]))
         else:
-            now = canonical.encode_run(sealer.read_run(row[RUN + 1 : END]))
+            now = canonical.encode_change(sealer.read_change(row[CHANGE + 1 : END]))
     except canonical.UnknownVersion as error:
         yield Finding("version_unknown", entry_id, f"{name.capitalize()}: {error}")
         return
@@ -177,6 +187,13 @@ def _leaf(row: tuple[Any, ...]) -> Iterator[Finding]:
         names = ", ".join(sorted(name for name in found if found[name] != then.get(name))) or "lines"
         message = f"{name.capitalize()} is no longer what was sealed: {names}."
         yield Finding(f"{kind}_changed", entry_id, message)
+
+
+def _name(entry_id: int | None, run_id: int | None, change_id: int | None) -> tuple[str, str]:
+    """Return what kind of thing a leaf is of, and its name."""
+    if entry_id is not None:
+        return "entry", f"entry {entry_id}"
+    return ("run", f"run {run_id}") if run_id is not None else ("period", f"period change {change_id}")
 
 
 def _encode(entry: canonical.SealedEntry, payload: bytes) -> bytes:
@@ -207,6 +224,10 @@ def _skipped() -> Iterator[Finding]:
             for (run_id,) in cursor:
                 message = f"Run {run_id} should be sealed, by the order of writing, and is not."
                 yield Finding("run_unsealed", None, message)
+            cursor.execute(SKIPPED_CHANGES, [last.sealed_at])
+            for (change_id,) in cursor:
+                message = f"Period change {change_id} should be sealed, and is not."
+                yield Finding("period_unsealed", None, message)
 
 
 def _checkpoints(report: Report, trusted: dict[str, note.Verifier]) -> Iterator[Finding]:
