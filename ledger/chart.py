@@ -91,3 +91,23 @@ def classify_program(program_id: int, elements: Elements) -> int:
     if not count:
         raise ProgramClassified("Every account of the program is classified, and that is for ever.")
     return count
+
+
+def suspense_account(scope: str) -> str:
+    """Return the code of a program's suspense account; raise NotFound for any other scope."""
+    return scope_accounts(scope).hot_wallet.replace("Assets:HotWallet", "Liabilities:Suspense")
+
+
+def open_suspense(scope: str) -> None:
+    """Open the account for what nobody knows, classified as the program's other accounts; harmless to repeat."""
+    # One that stands keeps its elements, whatever the others were classified as since.
+    if Account.objects.filter(code=suspense_account(scope), scope=scope).exists():
+        return
+    wallet = Account.objects.get(code=scope_accounts(scope).hot_wallet)
+    account = books.NewAccount(
+        suspense_account(scope),
+        "Suspense",
+        AccountKind.LIABILITY,
+        elements=wallet.elements._replace(object=NAMES["payable"][2]),
+    )
+    books.open_accounts(scope, [account])

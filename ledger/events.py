@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ledger.books import Draft, Line
-from ledger.chart import ProgramAccounts, program_accounts, program_scope
+from ledger.chart import ProgramAccounts, program_accounts, program_scope, scope_accounts, suspense_account
 from ledger.models import Layer
 
 ENGINE = "engine"
@@ -18,6 +18,7 @@ KINDS = (
     "payout_fee",
     "payout_voided",
     "settlement",
+    "suspense",
 )
 ENCUMBERED = Layer.ENCUMBERED.value
 
@@ -249,3 +250,35 @@ def _encumbered(accounts: ProgramAccounts, amount_sat: int) -> list[Line]:
         Line(accounts.transfers, amount_sat, None, ENCUMBERED),
         Line(accounts.appropriation, -amount_sat, None, ENCUMBERED),
     ]
+
+
+def suspense(
+    *,
+    scope: str,
+    key: str,
+    source_ref: str,
+    amount_sat: int,
+    effective_at: datetime,
+    memo: str,
+    actor: str,
+    approver: str,
+    block_hash: str,
+    block_height: int | None,
+) -> Draft:
+    """A movement on the wallet that nobody knows: what came in, Dr wallet, Cr suspense; what went out, the other way."""
+    return Draft(
+        kind="suspense",
+        scope=scope,
+        idempotency_key=key,
+        lines=[
+            Line(scope_accounts(scope).hot_wallet, amount_sat),
+            Line(suspense_account(scope), -amount_sat),
+        ],
+        effective_at=effective_at,
+        memo=memo,
+        source_ref=source_ref,
+        actor=actor,
+        approver=approver,
+        block_hash=block_hash,
+        block_height=block_height,
+    )

@@ -1,7 +1,8 @@
 """What database roles may do with the ledger's tables: read and add at most, never change or take away."""
 
 READ, ADD = ["SELECT"], ["SELECT", "INSERT"]
-CHANGE = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+WORK = ["SELECT", "INSERT", "UPDATE"]
+CHANGE = [*WORK, "DELETE"]
 # Where reconciliation stands; it is no proof, and a full run makes it anew.
 STANDING = (
     "ledger_standing",
@@ -11,6 +12,8 @@ STANDING = (
     "ledger_readspend",
     "ledger_outcome",
 )
+# What people work on, or can be made anew; what they did is added elsewhere.
+CHANGING = ("ledger_case", *STANDING)
 SEALS = (
     "ledger_leaf",
     "ledger_leafpayload",
@@ -30,6 +33,8 @@ TABLE_GRANTS: dict[str, list[str]] = {
     "ledger_periodchange": ADD,
     "ledger_reconciliationrun": ADD,
     "ledger_break": ADD,
+    "ledger_case": WORK,
+    "ledger_caseevent": ADD,
     **dict.fromkeys(STANDING, CHANGE),
     **dict.fromkeys(SEALS, READ),
 }

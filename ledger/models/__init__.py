@@ -1,6 +1,7 @@
 """Tables of the ledger."""
 
 from ledger.models.account import Account, AccountKind, Elements
+from ledger.models.case import Case, CaseEvent, CaseStatus, Resolution
 from ledger.models.entry import Entry, Layer, Posting
 from ledger.models.period import Period, PeriodChange, PeriodStatus
 from ledger.models.reconciliation import Break, BreakKind, ReconciliationRun, RunStatus
@@ -12,6 +13,9 @@ __all__ = [
     "AccountKind",
     "Break",
     "BreakKind",
+    "Case",
+    "CaseEvent",
+    "CaseStatus",
     "Checkpoint",
     "Cosignature",
     "Elements",
@@ -30,6 +34,7 @@ __all__ = [
     "ReadSpend",
     "ReadTx",
     "ReconciliationRun",
+    "Resolution",
     "RunStatus",
     "Seal",
     "Standing",

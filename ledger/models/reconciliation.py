@@ -79,10 +79,16 @@ class ReconciliationRun(models.Model):
 
 
 class Break(models.Model):
-    """One typed difference: what was expected and what was found, with the place where to look."""
+    """One typed difference: what was expected and what was found, with the place where to look.
+
+    ``unit`` is what it is about in the books' words: a payout, a payment, the source of entries, or the wallet.
+    ``amount_sat`` is what the chain moves on the wallet more than the books, where it is a movement.
+    """
 
     run = models.ForeignKey(ReconciliationRun, on_delete=models.PROTECT, related_name="breaks")
     kind = models.CharField(max_length=20, choices=BreakKind)
+    unit = models.CharField(max_length=110, blank=True)
+    amount_sat = models.BigIntegerField(null=True)
     payment_id = models.BigIntegerField(null=True)
     payout_id = models.BigIntegerField(null=True)
     txid = models.CharField(max_length=64, blank=True)

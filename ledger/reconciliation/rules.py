@@ -82,7 +82,8 @@ INSERT INTO recon_break
 SELECT 'payout:' || p.payout_id, CASE WHEN r.is_repeated THEN 'duplicate_payment' ELSE 'unauthorized_spend' END,
     NULL, p.payout_id, o.txid, o.vout, '', o.amount_sat::text,
     CASE WHEN r.is_repeated THEN format('Output %%s of payout %%s pays a payment of it once more.', o.vout, p.payout_id)
-        ELSE format('Output %%s of payout %%s is no payment of it and not its change.', o.vout, p.payout_id) END
+        ELSE format('Output %%s of payout %%s is no payment of it and not its change.', o.vout, p.payout_id) END,
+    -o.amount_sat
 FROM recon_payout p
 JOIN ledger_readoutput o ON o.standing_id = %(standing)s AND o.txid = p.txid
 LEFT JOIN recon_claim c ON c.txid = o.txid AND c.vout = o.vout
@@ -131,7 +132,8 @@ SELECT m.source_ref, w.kind, NULL, NULL, m.txid, m.vout,
         WHEN 'duplicate_booking' THEN format('%%s sat %%s and are booked %%s times.', abs(m.chain_sat),
             CASE WHEN m.is_out THEN 'went out' ELSE 'came in' END, m.booked_sat / m.chain_sat)
         ELSE format('%%s sat %%s and %%s sat are booked for it.', abs(m.chain_sat),
-            CASE WHEN m.is_out THEN 'went out' ELSE 'came in' END, abs(m.booked_sat)) END
+            CASE WHEN m.is_out THEN 'went out' ELSE 'came in' END, abs(m.booked_sat)) END,
+    m.chain_sat - m.booked_sat
 FROM recon_movement m
 CROSS JOIN LATERAL (SELECT CASE
     WHEN m.chain_sat = 0 AND m.is_off_chain THEN 'reorged_out'

@@ -15,17 +15,17 @@ MOST_BREAKS_STORED = 10_000
 FETCH = 2_000
 
 COLUMNS = """
-kind, payment_id, payout_id, txid, vout, left(expected, 200) AS expected, left(found, 200) AS found,
+kind, unit, amount_sat, payment_id, payout_id, txid, vout, left(expected, 200) AS expected, left(found, 200) AS found,
 left(message, 300) AS message
 """
 ORDER = """
-ORDER BY kind COLLATE "C", payment_id NULLS LAST, payout_id NULLS LAST, txid COLLATE "C", vout NULLS LAST,
+ORDER BY kind COLLATE "C", unit COLLATE "C", payment_id NULLS LAST, payout_id NULLS LAST, txid COLLATE "C", vout NULLS LAST,
     expected COLLATE "C", found COLLATE "C", message COLLATE "C"
 """
 ORDERED = f"SELECT * FROM (SELECT {COLUMNS} FROM recon_break) b {ORDER}"  # noqa: S608 - all parts are constants.
 STORED = f"SELECT * FROM (SELECT {COLUMNS} FROM ledger_break WHERE run_id = %s) b {ORDER}"  # noqa: S608
 STORE = f"""
-INSERT INTO ledger_break (run_id, kind, payment_id, payout_id, txid, vout, expected, found, message)
+INSERT INTO ledger_break (run_id, kind, unit, amount_sat, payment_id, payout_id, txid, vout, expected, found, message)
 SELECT %s, b.* FROM ({ORDERED}) b LIMIT %s
 """  # noqa: S608 - both parts are constants.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from ledger.models import ReconciliationRun, Standing
-from ledger.reconciliation import match, run, tables, touched
+from ledger.reconciliation import following, match, run, tables, touched
 from ledger.reconciliation.evidence import Backend, ChainFacts, SourceStale, UtxoFact
 from ledger.reconciliation.reading import Reading, cluster
 from ledger.reconciliation.spool import TABLES
@@ -64,7 +64,8 @@ def compare(sources: Sources, now: datetime, finished_at: Callable[[], datetime]
         started_at=now,
         finished_at=finished_at(),
     )
-    stored = run.store_result(heading, result, 0)
+    stored = run.store_result(heading, result, following.count_explained(sources.scope))
+    following.follow(stored)
     found.run, found.books_mark, found.cluster = stored, mark, cluster()
     found.block_height, found.block_hash = sources.chain.height, sources.chain.block_hash
     found.save()
@@ -74,7 +75,9 @@ def compare(sources: Sources, now: datetime, finished_at: Callable[[], datetime]
 def store_inconclusive(heading: run.Heading, reason: str) -> ReconciliationRun:
     """Store a run that could not compare anything; the watermarks stay where they are."""
     with transaction.atomic():
-        return run.store_inconclusive(heading, reason)
+        stored = run.store_inconclusive(heading, reason)
+        following.follow_silence(stored)
+        return stored
 
 
 def _take_in(scope: touched.Scope, found: Standing, sources: Sources) -> None:

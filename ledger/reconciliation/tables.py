@@ -33,7 +33,7 @@ CREATE TEMP TABLE recon_payment (payment_id bigint, payout_id bigint, txid text,
 CREATE TEMP TABLE recon_movement (source_ref text, is_out boolean, txid text, vout bigint, spender text, booked_sat bigint,
     chain_sat bigint, is_off_chain boolean) ON COMMIT DROP;
 CREATE TEMP TABLE recon_break (unit text, kind text, payment_id bigint, payout_id bigint, txid text, vout bigint,
-    expected text, found text, message text) ON COMMIT DROP;
+    expected text, found text, message text, amount_sat bigint) ON COMMIT DROP;
 CREATE TEMP TABLE recon_unit (unit text, outcome text, count bigint, amount_sat bigint, is_open boolean) ON COMMIT DROP;
 """
 ALL = (

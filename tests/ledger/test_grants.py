@@ -13,7 +13,7 @@ class TestTableGrants:
 
     @pytest.mark.parametrize("listed", [grants.TABLE_GRANTS, grants.SEALER_GRANTS])
     def test_let_rows_be_read_and_added_only(self, listed: dict[str, list[str]]) -> None:
-        kept = {tuple(rights) for table, rights in listed.items() if table not in grants.STANDING}
+        kept = {tuple(rights) for table, rights in listed.items() if table not in grants.CHANGING}
         assert kept <= {("SELECT",), ("SELECT", "INSERT"), ()}
 
     def test_lets_the_application_read_and_add_but_not_seal(self) -> None:
@@ -23,7 +23,7 @@ class TestTableGrants:
         rest = {
             table: tuple(rights)
             for table, rights in grants.TABLE_GRANTS.items()
-            if table not in seals and table not in grants.STANDING
+            if table not in seals and table not in grants.CHANGING
         }
         assert set(seals.values()) == {("SELECT",)}
         assert set(rest.values()) == {("SELECT", "INSERT")}
