@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from payments.payout import dispatch, rounds, webhook
+from payments.payout import dispatch, reconciling, rounds, webhook
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
 # that does not hear it is killed at the second, and its lease runs out. The sweep starts anew.
@@ -43,6 +43,13 @@ def anchor(*, checkpoint_id: int) -> None:
 def prove(*, block_id: int) -> None:
     """Keep where in a block its final payouts lie."""
     dispatch.prove(block_id=block_id)
+
+
+# It may have the chain to read from the wallet's birth on. Where the broker hands it out again meanwhile, it does nothing.
+@shared_task(soft_time_limit=3_500, time_limit=3_600)
+def reconcile(*, program_id: int) -> None:
+    """Compare claims, books and blocks of a program."""
+    reconciling.reconcile(program_id=program_id)
 
 
 @shared_task(**LIMITS)

@@ -126,7 +126,12 @@ CAUSES: dict[str, Cause] = {
     ),
     "reconciliation_break": Cause(
         "The newest reconciliation of a program found differences between claims, books and blocks.",
-        "Open the run under Reconciliation and explain each break. A clean run closes the alarm.",
+        "Open the run's cases under Reconciliation; two people explain each. A clean run closes the alarm.",
+    ),
+    "reconciliation_overdue": Cause(
+        "No reconciliation of the program has proved anything for two days, or twice the time that the settings name.",
+        "Read the reason of its last runs; start the workers, or mend the node. The next run that proves something closes "
+        "the alarm.",
     ),
     "seals_broken": Cause(
         "What is stored of the books' tree contradicts what was sealed: somebody changed it behind the guards. No "

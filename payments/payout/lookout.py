@@ -11,13 +11,13 @@ from django.utils import timezone
 from ledger.models import ReconciliationRun, RunStatus
 from payments.models import Alarm, AlarmDelivery, Block, Heartbeat, NodeStatus, Payout, Program
 from payments.onchain.network import MainnetRefused, WrongChain
-from payments.payout import alarms, follow, guard
+from payments.payout import alarms, follow, guard, reconciling
 from payments.states import PayoutStatus
 
 UNREACHABLE, ELSEWHERE, UNWATCHED = "node_unreachable", "node_elsewhere", "follow_late"
 FROZEN, BREAK, DOWN = "payout_frozen", "reconciliation_break", "webhook_down"
 # What a person must not close, because the next look would find it again.
-WITH_THEIR_CAUSE = (UNREACHABLE, ELSEWHERE, UNWATCHED, FROZEN, DOWN)
+WITH_THEIR_CAUSE = (UNREACHABLE, ELSEWHERE, UNWATCHED, FROZEN, DOWN, reconciling.OVERDUE)
 
 # A node that restarts is back within a minute.
 UNREACHABLE_S = 60
@@ -37,6 +37,7 @@ def look() -> None:
     _node(timezone.now())
     _frozen()
     _reconciliation()
+    reconciling.watch(timezone.now())
     _webhook(timezone.now())
 
 

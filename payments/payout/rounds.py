@@ -13,7 +13,18 @@ from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import Disbursement, Heartbeat, Intervention, Payment, Payout, Wallet
 from payments.models.payout import IS_ORPHAN
-from payments.payout import alarms, anchor, guard, hasten, intervene, lookout, proofs, signing, webhook
+from payments.payout import (
+    alarms,
+    anchor,
+    guard,
+    hasten,
+    intervene,
+    lookout,
+    proofs,
+    reconciling,
+    signing,
+    webhook,
+)
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, InterventionStatus, PaymentStatus
 
 # Of each kind of work; what is left comes with a later sweep.
@@ -157,6 +168,12 @@ def blocks_to_prove() -> Iterator[Ring]:
         yield Ring("prove", {"block_id": pk})
 
 
+def programs_to_reconcile() -> Iterator[Ring]:
+    """Find programs whose books are due to be compared with claims and blocks."""
+    for pk in reconciling.due():
+        yield Ring("reconcile", {"program_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -168,4 +185,5 @@ FINDERS = (
     books_to_seal,
     checkpoints_to_anchor,
     blocks_to_prove,
+    programs_to_reconcile,
 )
