@@ -237,6 +237,8 @@ SPECTACULAR_SETTINGS = {
         "PeriodStatus": "ledger.models.period.PeriodStatus",
         "RunStatus": "ledger.models.reconciliation.RunStatus",
         "BreakKind": "ledger.models.reconciliation.BreakKind",
+        "CaseStatus": "ledger.models.case.CaseStatus",
+        "Resolution": "ledger.models.case.Resolution",
     },
 }
 

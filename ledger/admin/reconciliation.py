@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -17,7 +18,7 @@ from govpay.errors import GovPayError
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, Table, is_hash, is_number
 from ledger.admin.filters import ScopeFilter, by_number
-from ledger.models import Account, Break, ReconciliationRun, RunStatus
+from ledger.models import Account, Break, Case, ReconciliationRun, RunStatus
 from ledger.reconciliation import service
 
 RECONCILE = "ledger.add_reconciliationrun"
@@ -33,6 +34,7 @@ class ReconcileForm(forms.Form):
     """What to reconcile."""
 
     scope = forms.ChoiceField(required=False)
+    is_full = forms.BooleanField(required=False, label="Read all, and not only what changed")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,7 +54,7 @@ class ReconciliationRunAdmin(BookAdmin):
         ("outcome", "scope", "breaks_found"),
         "reason",
         "block",
-        ("started", "finished"),
+        ("started", "finished", "extent"),
         "fingerprint",
     )
     actions_list = ("reconcile_now",)
@@ -86,6 +88,19 @@ class ReconciliationRunAdmin(BookAdmin):
                 else "None: all is explained.",
                 cells.list_of(Break, f"run={row.pk}"),
             ),
+            Table(
+                "Cases that it found last",
+                ("Case", "Kind", "Owner"),
+                [
+                    (
+                        cells.link(cells.page_of(Case, found.pk), f"Case {found.pk}"),
+                        found.get_kind_display(),
+                        found.owner,
+                    )
+                    for found in Case.objects.filter(last_run=row).order_by("pk")[:SHOWN]
+                ],
+                "None, or a later run found them too.",
+            ),
             Table("Counts", ("Outcome", "Count"), _pairs(row.counts)),
             Table("Sums", ("Of what", "Amount"), _pairs(row.totals)),
         ]
@@ -106,7 +121,7 @@ class ReconciliationRunAdmin(BookAdmin):
         """Ask for the scope, reconcile, and say what came of it."""
         form = ReconcileForm(request.POST if request.method == "POST" else None)
         if request.method == "POST" and form.is_valid():
-            return self._reconcile(request, form.cleaned_data["scope"] or None)
+            return self._reconcile(request, form.cleaned_data["scope"] or None, form.cleaned_data["is_full"])
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
@@ -119,9 +134,9 @@ class ReconciliationRunAdmin(BookAdmin):
             request, "ledger/admin/reconcile.html", context, status=422 if form.errors else 200
         )
 
-    def _reconcile(self, request: HttpRequest, scope: str | None) -> HttpResponse:
+    def _reconcile(self, request: HttpRequest, scope: str | None, is_full: bool) -> HttpResponse:
         try:
-            runs = service.reconcile(scope=scope, now=timezone.now())
+            runs = service.reconcile(scope=scope, now=timezone.now(), is_full=is_full)
         except GovPayError as error:
             self.message_user(request, error.message, messages.ERROR)
             return redirect(cells.list_of(ReconciliationRun))
@@ -171,6 +186,14 @@ class ReconciliationRunAdmin(BookAdmin):
     def finished(self, row: ReconciliationRun) -> str:
         """When it ended."""
         return cells.moment(row.finished_at)
+
+    @display(description="read")
+    def extent(self, row: ReconciliationRun) -> str:
+        """Whether it read all, or went on from another run."""
+        if row.is_full or row.previous_id is None:
+            return "all"
+        previous = cells.link(cells.page_of(ReconciliationRun, row.previous_id), f"run {row.previous_id}")
+        return format_html("what changed since {}", previous)
 
     @display(description="digest")
     def fingerprint(self, row: ReconciliationRun) -> str:
@@ -245,8 +268,9 @@ def _verdict(run: ReconciliationRun) -> str:
         return f"{run.scope}: inconclusive, nothing is proved. {run.reason}"
     place = f"at block {run.block_height:,}"
     if run.status == RunStatus.CLEAN:
-        return f"{run.scope}: clean {place}; claims, books and blocks agree."
-    return f"{run.scope}: {run.break_count:,} breaks {place}."
+        explained = ", or people explained why not" if run.explained_count else ""
+        return f"{run.scope}: clean {place}; claims, books and blocks agree{explained}."
+    return f"{run.scope}: {run.break_count - run.explained_count:,} breaks {place}."
 
 
 def _pairs(numbers: dict[str, int]) -> list[tuple[Any, ...]]:

@@ -10,6 +10,8 @@ from ledger.models import (
     AccountKind,
     Break,
     BreakKind,
+    Case,
+    CaseStatus,
     Entry,
     Posting,
     ReconciliationRun,
@@ -78,6 +80,19 @@ class Runs(filters.FilterSet):
 
     class Meta:
         model = ReconciliationRun
+        fields: list[str] = []
+
+
+class Cases(filters.FilterSet):
+    """By scope, kind, status and owner."""
+
+    scope = filters.CharFilter(max_length=40)
+    kind = filters.ChoiceFilter(choices=BreakKind.choices)
+    status = filters.ChoiceFilter(choices=CaseStatus.choices)
+    owner = filters.CharFilter(max_length=150)
+
+    class Meta:
+        model = Case
         fields: list[str] = []
 
 

@@ -104,6 +104,9 @@ class TrialBalanceQuery(Strict):
         trim_whitespace=False,
         help_text="One scope such as program:1; else all.",
     )
+    is_full = serializers.BooleanField(
+        required=False, help_text="Read all, which proves the runs before, and not only what changed."
+    )
     as_of = serializers.DateTimeField(
         required=False, help_text="The effective time up to which entries count; else now."
     )
@@ -253,10 +256,18 @@ class ReconciliationRun(serializers.Serializer[Any]):
     scope = serializers.CharField()
     status = serializers.ChoiceField(choices=RunStatus.choices)
     reason = serializers.CharField(allow_blank=True, help_text="Why it is inconclusive; else empty.")
+    is_full = serializers.BooleanField(
+        help_text="Whether all was read, or what changed since the run before."
+    )
+    previous_id = serializers.IntegerField(
+        allow_null=True, help_text="The run from whose watermarks it went on."
+    )
     block_hash = serializers.CharField(allow_blank=True)
     block_height = serializers.IntegerField(allow_null=True)
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="By outcome.")
     totals = serializers.DictField(child=serializers.IntegerField(), help_text="In satoshis.")
+    break_count = serializers.IntegerField()
+    explained_count = serializers.IntegerField(help_text="How many of the breaks two people have explained.")
     digest = Digest(help_text="SHA-256 over what was found: equal in two runs that found the same.")
     started_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField()
@@ -271,6 +282,9 @@ class Reconciliation(Strict):
         trim_whitespace=False,
         help_text="One scope such as program:1; else all.",
     )
+    is_full = serializers.BooleanField(
+        required=False, help_text="Read all, which proves the runs before, and not only what changed."
+    )
 
 
 class ReconciliationRuns(serializers.Serializer[Any]):
@@ -284,6 +298,10 @@ class Break(serializers.Serializer[Any]):
 
     id = serializers.IntegerField()
     kind = serializers.ChoiceField(choices=BreakKind.choices)
+    unit = serializers.CharField(allow_blank=True, help_text="What it is about, in the books' words.")
+    amount_sat = serializers.IntegerField(
+        allow_null=True, help_text="What the chain moved on the wallet more than the books say."
+    )
     payment_id = serializers.IntegerField(allow_null=True)
     payout_id = serializers.IntegerField(allow_null=True)
     txid = serializers.CharField(allow_blank=True)

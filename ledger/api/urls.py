@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ledger.api import proofs, reports, views
+from ledger.api import cases, proofs, reports, views
 
 urlpatterns = [
     path("accounts/", views.Accounts.as_view(), name="account-list"),
@@ -25,4 +25,27 @@ urlpatterns = [
         name="reconciliation-run-detail",
     ),
     path("reconciliation-runs/<int:pk>/breaks/", views.Breaks.as_view(), name="reconciliation-run-breaks"),
+    path("reconciliation-cases/", cases.Cases.as_view(), name="reconciliation-case-list"),
+    path("reconciliation-cases/<int:pk>/", cases.CaseDetail.as_view(), name="reconciliation-case-detail"),
+    path(
+        "reconciliation-cases/<int:pk>/assign/", cases.AssignCase.as_view(), name="reconciliation-case-assign"
+    ),
+    path(
+        "reconciliation-cases/<int:pk>/propose/",
+        cases.ProposeCase.as_view(),
+        name="reconciliation-case-propose",
+    ),
+    path(
+        "reconciliation-cases/<int:pk>/approve/",
+        cases.ApproveCase.as_view(),
+        name="reconciliation-case-approve",
+    ),
+    path(
+        "reconciliation-cases/<int:pk>/reject/", cases.RejectCase.as_view(), name="reconciliation-case-reject"
+    ),
+    path(
+        "reconciliation-cases/<int:pk>/withdraw/",
+        cases.WithdrawCase.as_view(),
+        name="reconciliation-case-withdraw",
+    ),
 ]

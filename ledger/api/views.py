@@ -216,7 +216,8 @@ class ReconciliationRuns(ListAPIView[Any]):
         """
         wanted = serializers.Reconciliation(data=request.data)
         wanted.is_valid(raise_exception=True)
-        runs = service.reconcile(scope=wanted.validated_data.get("scope"), now=timezone.now())
+        asked = {"scope": None} | wanted.validated_data
+        runs = service.reconcile(now=timezone.now(), **asked)
         return Response(serializers.ReconciliationRuns({"runs": runs}).data, status.HTTP_201_CREATED)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db.models import CharField, OuterRef, Q, QuerySet, Subquery, Value
@@ -53,7 +54,7 @@ def watch(now: datetime) -> None:
             alarms.clear(OVERDUE, subject="program", subject_id=pk, note="It was reconciled.")
 
 
-def _standing() -> "QuerySet[Program, Program]":
+def _standing() -> "QuerySet[Any, Any]":
     """Return the programs that have a wallet, with ``last_at``, when the last run began that proved anything."""
     scope = Concat(Value("program:"), Cast(OuterRef("pk"), CharField()))
     newest = _proved().filter(scope=scope).order_by("-pk").values("started_at")[:1]

@@ -98,6 +98,13 @@ ALLOWED = {
     "POST /api/v1/reconciliation-runs/",
     "GET /api/v1/reconciliation-runs/{pk}/",
     "GET /api/v1/reconciliation-runs/{pk}/breaks/",
+    "GET /api/v1/reconciliation-cases/",
+    "GET /api/v1/reconciliation-cases/{pk}/",
+    "POST /api/v1/reconciliation-cases/{pk}/assign/",
+    "POST /api/v1/reconciliation-cases/{pk}/propose/",
+    "POST /api/v1/reconciliation-cases/{pk}/approve/",
+    "POST /api/v1/reconciliation-cases/{pk}/reject/",
+    "POST /api/v1/reconciliation-cases/{pk}/withdraw/",
 }
 
 
@@ -158,8 +165,15 @@ class TestSchema:
             if "post" in methods
             and "Idempotency-Key" not in {p["name"] for p in methods["post"].get("parameters", [])}
         }
-        # A token must not be stored, ending one twice ends it once, and each reconciliation is a look of its own.
-        assert without == {"/api/v1/auth/login/", "/api/v1/auth/logout/", "/api/v1/reconciliation-runs/"}
+        # A token must not be stored, ending one twice ends it once, each reconciliation is a look of its own, and a case is
+        # decided by the number of its proposal.
+        of_cases = ("assign", "propose", "approve", "reject", "withdraw")
+        assert without == {
+            "/api/v1/auth/login/",
+            "/api/v1/auth/logout/",
+            "/api/v1/reconciliation-runs/",
+            *(f"/api/v1/reconciliation-cases/{{pk}}/{verb}/" for verb in of_cases),
+        }
 
     def test_is_served(self, client: Client) -> None:
         response = client.get("/api/schema/", headers={"accept": "application/vnd.oai.openapi+json"})

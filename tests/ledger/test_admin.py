@@ -20,6 +20,7 @@ from ledger.books import Draft, Line
 from ledger.models import (
     Account,
     Break,
+    Case,
     Checkpoint,
     Cosignature,
     Entry,
@@ -36,7 +37,7 @@ from tests.ledger.witness import SCOPE, World
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 CODES = chart.program_accounts(7)
 ROOT = bytes(range(32))
-MODELS = ["account", "entry", "posting", "period", "reconciliationrun", "break", "seal", "checkpoint"]
+MODELS = ["account", "entry", "posting", "period", "reconciliationrun", "break", "case", "seal", "checkpoint"]
 TRIAL_BALANCE = "/admin/ledger/account/trial-balance/"
 RECONCILE = "/admin/ledger/reconciliationrun/reconcile/"
 
@@ -96,12 +97,12 @@ def page_url(name: str, pk: int) -> str:
 
 def one_of_each() -> dict[str, Any]:
     """Return a row of every model by its name."""
-    models = (Account, Entry, Posting, Period, ReconciliationRun, Break, Seal, Checkpoint)
+    models = (Account, Entry, Posting, Period, ReconciliationRun, Break, Case, Seal, Checkpoint)
     return {model._meta.model_name: model.objects.order_by("pk")[0] for model in models}  # type: ignore[misc]
 
 
 def everything() -> list[list[tuple[Any, ...]]]:
-    models = (Account, Entry, Posting, Period, ReconciliationRun, Break, Seal, Checkpoint)
+    models = (Account, Entry, Posting, Period, ReconciliationRun, Break, Case, Seal, Checkpoint)
     return [
         [
             tuple(bytes(c) if isinstance(c, memoryview) else c for c in row)

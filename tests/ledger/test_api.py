@@ -448,6 +448,8 @@ class TestReconciliationRuns:
             {
                 "id": stored.pk,
                 "kind": "amount",
+                "unit": "payout:1",
+                "amount_sat": None,
                 "payment_id": 1,
                 "payout_id": 1,
                 "txid": witness.digest_of("payout", 1),

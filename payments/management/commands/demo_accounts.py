@@ -25,6 +25,8 @@ CAST = [
 ADMINISTRATOR = ("hugo", "Hugo Lind")
 PROGRAM = ("PENSIONS", "Old-age pensions (pilot)")
 ADMINISTRATOR_RIGHTS = ["add_program", "add_membership"]
+TREASURER_RIGHTS = ["close_period", "resolve_case"]
+APPROVER_RIGHTS = ["resolve_case"]
 READER_RIGHTS = [
     "view_account",
     "view_entry",
@@ -57,7 +59,9 @@ class Command(BaseCommand):
                 user = self._user(username, full_name, password)
                 user.groups.add(self._readers())
                 if role == Role.TREASURER:
-                    user.user_permissions.set(Permission.objects.filter(codename="close_period"))
+                    user.user_permissions.set(Permission.objects.filter(codename__in=TREASURER_RIGHTS))
+                elif role == Role.APPROVER:
+                    user.user_permissions.set(Permission.objects.filter(codename__in=APPROVER_RIGHTS))
                 Membership.objects.get_or_create(
                     program=program, user=user, role=role, defaults={"granted_by": administrator}
                 )

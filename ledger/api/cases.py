@@ -1,0 +1,248 @@
+"""Cases of reconciliation over HTTP: read by readers of the books, resolved by two people who may."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema, extend_schema_view
+from rest_framework import serializers
+from rest_framework.generics import ListAPIView
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from ledger.api import access, filters
+from ledger.api.serializers import Digest, Strict
+from ledger.models import BreakKind, Case, CaseStatus, Resolution
+from ledger.reconciliation import cases
+
+MAX_ID = 2**63 - 1
+
+
+class CaseOut(serializers.Serializer[Any]):
+    """A break over the runs that found it: what differs, since when, whose it is, and what people say of it."""
+
+    id = serializers.IntegerField()
+    scope = serializers.CharField()
+    kind = serializers.ChoiceField(choices=BreakKind.choices)
+    unit = serializers.CharField(help_text="What it is about, in the books' words.")
+    payment_id = serializers.IntegerField(allow_null=True)
+    payout_id = serializers.IntegerField(allow_null=True)
+    txid = serializers.CharField(allow_blank=True)
+    vout = serializers.IntegerField(allow_null=True)
+    expected = serializers.CharField(allow_blank=True)
+    found = serializers.CharField(allow_blank=True)
+    message = serializers.CharField()
+    amount_sat = serializers.IntegerField(
+        allow_null=True, help_text="What the chain moved on the wallet more than the books say."
+    )
+    status = serializers.ChoiceField(choices=CaseStatus.choices)
+    owner = serializers.CharField(allow_blank=True)
+    first_run_id = serializers.IntegerField()
+    last_run_id = serializers.IntegerField()
+    opened_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
+    age_blocks = serializers.SerializerMethodField()
+    age_days = serializers.SerializerMethodField()
+    proposal = serializers.IntegerField(help_text="The number of the newest proposal; deciding names it.")
+    resolution = serializers.ChoiceField(choices=Resolution.choices, allow_blank=True)
+    note = serializers.CharField(allow_blank=True)
+    evidence_sha256 = Digest(allow_null=True)
+    entry_id = serializers.IntegerField(allow_null=True)
+    proposed_by = serializers.CharField(allow_blank=True)
+    decided_by = serializers.CharField(allow_blank=True)
+
+    def get_age_blocks(self, case: Case) -> int | None:
+        """Blocks from the run that opened it to the last one that found it."""
+        return cases.age_blocks(case)
+
+    def get_age_days(self, case: Case) -> int:
+        """Whole days since it was opened, or until it closed."""
+        return cases.age_days(case)
+
+
+class CaseEventOut(serializers.Serializer[Any]):
+    """Something that happened to a case."""
+
+    action = serializers.CharField()
+    actor = serializers.CharField()
+    note = serializers.CharField(allow_blank=True)
+    run_id = serializers.IntegerField(allow_null=True)
+    entry_id = serializers.IntegerField(allow_null=True)
+    recorded_at = serializers.DateTimeField()
+
+
+class CaseWithEvents(CaseOut):
+    """A case and all that happened to it, in order."""
+
+    events = CaseEventOut(many=True)
+
+
+class Assignment(Strict):
+    """Who shall own a case."""
+
+    owner = serializers.CharField(max_length=150, help_text="A user name.")
+
+
+class CaseProposal(Strict):
+    """What a case is, by whoever found out."""
+
+    resolution = serializers.ChoiceField(choices=Resolution.choices)
+    note = serializers.CharField(max_length=cases.MAX_NOTE)
+    entry_id = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=MAX_ID)
+    evidence_sha256 = serializers.RegexField(
+        "^[0-9a-f]{64}$",
+        required=False,
+        allow_null=True,
+        help_text="SHA-256 of a file that is kept elsewhere.",
+    )
+
+
+class CaseConsent(Strict):
+    """Which proposal somebody agrees to."""
+
+    proposal = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+    note = serializers.CharField(required=False, allow_blank=True, default="", max_length=cases.MAX_NOTE)
+
+
+class CaseRefusal(Strict):
+    """Which proposal somebody refuses, and why."""
+
+    proposal = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+    note = serializers.CharField(max_length=cases.MAX_NOTE)
+
+
+class CaseNumber(Strict):
+    """Which proposal somebody takes back."""
+
+    proposal = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
+
+
+class MayResolve(BasePermission):
+    """Those who may resolve cases, and read the books."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Tell whether the user holds both rights."""
+        return request.user.is_authenticated and request.user.has_perms([access.READ, cases.RIGHT])
+
+
+@extend_schema_view(get=extend_schema(operation_id="reconciliation_cases_list", tags=["reconciliation"]))
+class Cases(ListAPIView[Any]):
+    """Cases, latest first."""
+
+    permission_classes = [access.MayReadBooks]
+    serializer_class = CaseOut
+    filterset_class = filters.Cases
+
+    def get_queryset(self) -> QuerySet[Any, Any]:
+        """Return the cases with the runs that their ages are told by: one statement."""
+        return Case.objects.select_related("last_run")
+
+
+class CaseDetail(APIView):
+    """One case."""
+
+    permission_classes = [access.MayReadBooks]
+
+    @extend_schema(
+        operation_id="reconciliation_cases_retrieve",
+        tags=["reconciliation"],
+        responses={200: CaseWithEvents},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """Return a case and its events."""
+        return _answer(cases.get(pk))
+
+
+class _Verb(APIView):
+    """Something that those who may resolve cases do with one."""
+
+    permission_classes = [MayResolve]
+
+
+class AssignCase(_Verb):
+    """Gives a case to somebody."""
+
+    @extend_schema(
+        operation_id="reconciliation_cases_assign",
+        tags=["reconciliation"],
+        request=Assignment,
+        responses={200: CaseWithEvents},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Let somebody own the case."""
+        return _answer(cases.assign(by=_user(request), case_id=pk, **_body(Assignment, request)))
+
+
+class ProposeCase(_Verb):
+    """Says what a case is."""
+
+    @extend_schema(
+        operation_id="reconciliation_cases_propose",
+        tags=["reconciliation"],
+        request=CaseProposal,
+        responses={200: CaseWithEvents},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Propose an entry, evidence or suspense; another person decides."""
+        asked = _body(CaseProposal, request)
+        if asked.get("evidence_sha256"):
+            asked["evidence_sha256"] = bytes.fromhex(asked["evidence_sha256"])
+        return _answer(cases.propose(by=_user(request), case_id=pk, **asked))
+
+
+class ApproveCase(_Verb):
+    """Agrees to what was proposed."""
+
+    @extend_schema(
+        operation_id="reconciliation_cases_approve",
+        tags=["reconciliation"],
+        request=CaseConsent,
+        responses={200: CaseWithEvents},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Agree as a second person; suspense is booked with it."""
+        return _answer(cases.approve(by=_user(request), case_id=pk, **_body(CaseConsent, request)))
+
+
+class RejectCase(_Verb):
+    """Refuses what was proposed."""
+
+    @extend_schema(
+        operation_id="reconciliation_cases_reject",
+        tags=["reconciliation"],
+        request=CaseRefusal,
+        responses={200: CaseWithEvents},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Refuse as a second person; the case is open again."""
+        return _answer(cases.reject(by=_user(request), case_id=pk, **_body(CaseRefusal, request)))
+
+
+class WithdrawCase(_Verb):
+    """Takes back what one proposed."""
+
+    @extend_schema(
+        operation_id="reconciliation_cases_withdraw",
+        tags=["reconciliation"],
+        request=CaseNumber,
+        responses={200: CaseWithEvents},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Take back one's own proposal; the case is open again."""
+        return _answer(cases.withdraw(by=_user(request), case_id=pk, **_body(CaseNumber, request)))
+
+
+def _body(serializer: type[Strict], request: Request) -> dict[str, Any]:
+    given = serializer(data=request.data)
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
+
+
+def _answer(case: Case) -> Response:
+    events = case.events.order_by("pk").values("action", "actor", "note", "entry_id", "recorded_at", "run_id")
+    return Response(CaseOut(case).data | {"events": CaseEventOut(events, many=True).data})
+
+
+def _user(request: Request) -> Any:
+    return request.user
