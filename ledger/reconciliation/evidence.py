@@ -188,6 +188,10 @@ class Backend(Protocol):
         """Yield the payouts that the payments belong to."""
         ...
 
+    def rivals(self, scope: str, payout_ids: Sequence[int]) -> Iterator[int]:
+        """Yield the payouts with payments for the same obligations as theirs."""
+        ...
+
     def claims(self, scope: str, only: Sequence[int] | None) -> Iterator[Claim]:
         """Yield the claims from the database, in memory that does not grow with their number."""
         ...

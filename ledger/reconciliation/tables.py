@@ -64,6 +64,7 @@ def load(backend: Backend, scope: Scope, waiting: Iterable[str]) -> None:
     else:
         found = set(touched.payouts())
         found.update(backend.changed(scope.name, scope.books_mark, touched.txids(scope)))
+        found.update(backend.rivals(scope.name, sorted(found)))
         _claims(backend, scope.name, sorted(found))
         # What is booked for a payment may stand under a source that is not its payout's.
         owners = set(backend.owners(scope.name, touched.references_of_others())) - found

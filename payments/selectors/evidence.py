@@ -97,6 +97,28 @@ OWNERS = """
 SELECT DISTINCT m.payout_id FROM payments_payment m JOIN payments_payout p ON p.id = m.payout_id
 WHERE m.id = ANY(%(payments)s) AND p.wallet_id = %(wallet)s
 """
+# Upwards what the payments stand in for; downwards what stands in for those that were void at some time, which are few.
+RIVALS = """
+WITH RECURSIVE up AS (
+    SELECT m.reissue_of_id AS id FROM payments_payment m
+    WHERE m.payout_id = ANY(%(payouts)s) AND m.reissue_of_id IS NOT NULL
+    UNION SELECT m.reissue_of_id FROM up JOIN payments_payment m ON m.id = up.id WHERE m.reissue_of_id IS NOT NULL
+)
+SELECT DISTINCT m.payout_id FROM up JOIN payments_payment m ON m.id = up.id JOIN payments_payout p ON p.id = m.payout_id
+WHERE p.wallet_id = %(wallet)s
+"""
+ONCE_VOID = """
+SELECT m.id FROM payments_payout p JOIN payments_payment m ON m.payout_id = p.id
+WHERE p.wallet_id = %(wallet)s AND p.id = ANY(%(payouts)s) AND EXISTS (
+    SELECT FROM payments_statuschange c WHERE c.subject = 'payout' AND c.subject_id = p.id AND c.new = 'voided')
+"""
+REISSUED = """
+WITH RECURSIVE down AS (
+    SELECT m.id, m.payout_id FROM payments_payment m WHERE m.reissue_of_id = ANY(%(payments)s)
+    UNION SELECT m.id, m.payout_id FROM down JOIN payments_payment m ON m.reissue_of_id = down.id
+)
+SELECT DISTINCT p.id FROM down JOIN payments_payout p ON p.id = down.payout_id WHERE p.wallet_id = %(wallet)s
+"""
 # Signed versions of payouts that no block holds.
 UNMINED = """
 SELECT t.txid FROM payments_payout p JOIN payments_payouttx t ON t.payout_id = p.id
@@ -185,6 +207,12 @@ class ChainEvidence:
     def owners(self, scope: str, payment_ids: Sequence[int]) -> Iterator[int]:
         """Yield the payouts of payments."""
         yield from (pk for (pk,) in _rows(OWNERS, scope, payments=list(payment_ids)))
+
+    def rivals(self, scope: str, payout_ids: Sequence[int]) -> Iterator[int]:
+        """Yield the payouts that these reissue, and those that reissue what of these was void at some time."""
+        yield from (pk for (pk,) in _rows(RIVALS, scope, payouts=list(payout_ids)))
+        if once_void := [pk for (pk,) in _rows(ONCE_VOID, scope, payouts=list(payout_ids))]:
+            yield from (pk for (pk,) in _rows(REISSUED, scope, payments=once_void))
 
     def claims(self, scope: str, only: Sequence[int] | None) -> Iterator[Claim]:
         """Yield every payment whose payout is signed, ordered by txid and vout."""

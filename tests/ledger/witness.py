@@ -274,6 +274,10 @@ class Witness:
     def owners(self, scope: str, payment_ids: Sequence[int]) -> Iterator[int]:
         yield from {c.payout_id for c in self.world.claims if c.payment_id in set(payment_ids)}
 
+    def rivals(self, scope: str, payout_ids: Sequence[int]) -> Iterator[int]:
+        wanted = {c.obligation for c in _of(self.world.claims, payout_ids)}
+        yield from {c.payout_id for c in self.world.claims if c.obligation in wanted}
+
     def claims(self, scope: str, only: Sequence[int] | None) -> Iterator[Claim]:
         if only is None:
             self.world.changed = set()

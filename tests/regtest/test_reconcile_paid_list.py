@@ -10,11 +10,13 @@ from django.utils import timezone
 from deploy.local.regtest import to_btc
 from deploy.local.rpc import Rpc
 from ledger import books, chart
-from ledger.models import Entry, ReconciliationRun, RunStatus
-from ledger.reconciliation import service
+from ledger.models import Case, Entry, ReconciliationRun, RunStatus
+from ledger.reconciliation import cases, service
 from payments.models import Coin, Payment, Payout
+from payments.onchain import node
 from payments.payout import dispatch
-from tests.regtest.ministry import Ministry, use_node
+from tests import factories
+from tests.regtest.ministry import Ministry, follow, use_node
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -137,6 +139,70 @@ class TestAgreement:
         first, second = reconcile(ministry), reconcile(ministry)
         assert bytes(first.digest) == bytes(second.digest)
         assert first.pk != second.pk
+
+
+class TestIncrements:
+    def agree(self, ministry: Ministry) -> ReconciliationRun:
+        """An increment and a full run at the same block find the same."""
+        increment, full = reconcile(ministry), reconcile(ministry, is_full=True)
+        assert (increment.is_full, full.is_full) == (False, True)
+        assert (increment.counts, increment.totals) == (full.counts, full.totals)
+        assert bytes(increment.digest) == bytes(full.digest)
+        return increment
+
+    def test_agree_with_full_runs_through_a_payouts_life(self, ministry: Ministry) -> None:
+        reconcile(ministry)
+        (payout,) = ministry.pay(ministry.release(AMOUNTS_SAT))
+        assert outcomes(self.agree(ministry)) == {"claims": 3, "in_flight": 3}
+        ministry.mine(1)
+        assert outcomes(self.agree(ministry)) == {"claims": 3, "matched": 3}
+        ministry.mine(6)
+        (other,) = ministry.pay(ministry.release([40_000], period="2026-12"))
+        assert outcomes(self.agree(ministry)) == {"claims": 4, "matched": 3, "in_flight": 1}
+        ministry.mine(1)
+        assert outcomes(self.agree(ministry)) == {"claims": 4, "matched": 4}
+        assert {payout.wallet_id, other.wallet_id} == {ministry.program.wallet.pk}
+
+    def test_agree_after_a_reorganization_between_them(self, ministry: Ministry) -> None:
+        reconcile(ministry)
+        ministry.pay(ministry.release(AMOUNTS_SAT))
+        ministry.mine(1)
+        ministry.deposit([50_000])
+        assert outcomes(self.agree(ministry)) == {"claims": 3, "matched": 3}
+        ministry.miner.reorg(2, 3, with_mempool=False)
+        follow(ministry.miner)
+        found = self.agree(ministry)
+        assert (found.status, outcomes(found)) == (RunStatus.CLEAN, {"claims": 3, "in_flight": 3})
+        assert found.totals["wallet_unspent_sat"] == 3_000_000
+        ministry.mine(1)
+        assert outcomes(self.agree(ministry)) == {"claims": 3, "matched": 3}
+
+    def test_read_only_new_blocks(self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch) -> None:
+        reconcile(ministry)
+        asked: list[str] = []
+        raw_block = node.Node.raw_block
+        monkeypatch.setattr(
+            node.Node, "raw_block", lambda self, block: asked.append(block) or raw_block(self, block)
+        )
+        reconcile(ministry)
+        assert asked == []
+        ministry.mine(2)
+        asked.clear()
+        reconcile(ministry)
+        assert len(asked) == 2
+
+    def test_book_a_lost_coin_to_suspense_by_two_people(self, ministry: Ministry, payout: Payout) -> None:
+        reconcile(ministry)
+        spend_a_deposit(ministry, ministry.miner.make_address())
+        reconcile(ministry)
+        case = Case.objects.get()
+        first, second = (factories.make_user(name, cases.RIGHT) for name in ("dalia", "omar"))
+        cases.propose(by=first, case_id=case.pk, resolution="suspense", note="Somebody has the keys.")
+        cases.approve(by=second, case_id=case.pk, proposal=1)
+        found = self.agree(ministry)
+        assert (found.status, found.break_count) == (RunStatus.CLEAN, 0)
+        case.refresh_from_db()
+        assert case.status == "closed"
 
 
 def change_amount(ministry: Ministry, payout: Payout) -> None:

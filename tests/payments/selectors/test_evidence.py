@@ -20,7 +20,7 @@ from ledger.reconciliation.evidence import (
     SourceTooOld,
     Version,
 )
-from payments.models import Block, ChangeOutput, Payment, Payout, PayoutTx, Program
+from payments.models import Block, ChangeOutput, Payment, Payout, PayoutTx, Program, StatusChange
 from payments.models.payout import PayoutKind
 from payments.onchain import network, node
 from payments.onchain.network import Network, WrongChain
@@ -140,6 +140,56 @@ class TestNarrowed:
         pk = Payment.objects.filter(payout=sealed).latest("pk").pk
         assert list(evidence.backend().owners(program.scope, [pk, pk + 1])) == [sealed.pk]
         assert list(evidence.backend().owners(factories.make_program(code="OTHER").scope, [pk])) == []
+
+
+class TestRivals:
+    @pytest.fixture
+    def chain(self, program: Program, officer: Any) -> list[Payout]:
+        """Three payouts of a payment each, of which the second stands in for the first and the third for the second."""
+        made: list[Payout] = []
+        before = None
+        for number in range(3):
+            row = factories.make_disbursement(
+                program, officer, amounts_sat=[1_000], period=f"2026-{number + 1:02}"
+            )
+            payout = Payout.objects.create(
+                disbursement=row,
+                wallet=program.wallet,
+                payment_count=1,
+                payments_sat=1_000,
+                manifest_hash=bytes(32),
+                anchor_txid=txid_of("anchor", number),
+                anchor_vout=0,
+            )
+            payment = row.payments.get()
+            script = b"\x00\x14" + bytes([number]) * 20
+            row.payments.update(payout=payout, vout=0, reissue_of=before, script_pubkey=script)
+            before = payment
+            made.append(payout)
+        return made
+
+    def rivals(self, program: Program, *payouts: Payout) -> set[int]:
+        return set(evidence.backend().rivals(program.scope, [payout.pk for payout in payouts]))
+
+    def test_are_what_is_reissued(self, program: Program, chain: list[Payout]) -> None:
+        first, second, third = chain
+        assert self.rivals(program, third) == {first.pk, second.pk}
+        assert self.rivals(program, first) == set()
+
+    def test_are_what_reissues_what_was_void(self, program: Program, chain: list[Payout]) -> None:
+        first, second, third = chain
+        StatusChange.objects.create(
+            subject="payout", subject_id=first.pk, old="sent", new="voided", reason="gone"
+        )
+        assert self.rivals(program, first) == {second.pk, third.pk}
+        assert self.rivals(factories.make_program(code="OTHER"), first, third) == set()
+
+    def test_share_one_obligation(self, program: Program, chain: list[Payout]) -> None:
+        for number, payout in enumerate(chain):
+            sign(payout, name=f"reissue {number}")
+        found = {claim.payout_id: claim.obligation for claim in claims(program)}
+        assert set(found) == {payout.pk for payout in chain}
+        assert len(set(found.values())) == 1
 
 
 @pytest.mark.django_db(transaction=True)
