@@ -2,16 +2,17 @@
 
 from dataclasses import dataclass
 
-from django.db import connection
+from django.db import connection, transaction
 
 from ledger.models import ReadBlock, Standing
+from ledger.reconciliation import touched
 from ledger.reconciliation.evidence import Backend, ChainFacts, Start, Walk
 from ledger.reconciliation.spool import Spool
 
 BEFORE_ALL = -1
 # What is unspent now, and what a tx above the height spends; of both, what was there at the height.
 COINS = """
-WITH coin AS (
+WITH coin AS MATERIALIZED (
     SELECT txid, vout, amount_sat FROM ledger_readoutput
     WHERE standing_id = %(standing)s AND is_ours AND NOT is_spent
     UNION ALL
@@ -88,6 +89,7 @@ def _fork(backend: Backend, standing: Standing) -> ReadBlock | None:
 
 def _coins(standing: Standing, height: int) -> dict[tuple[str, int], int]:
     """Return what was unspent after the block at a height, by outpoint."""
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        touched.look_up()
         cursor.execute(COINS, {"standing": standing.pk, "height": height})
         return {(txid, vout): amount_sat for txid, vout, amount_sat in cursor}

@@ -88,6 +88,7 @@ def _take_in(scope: touched.Scope, found: Standing, sources: Sources) -> None:
         touched.forget(scope)
         gone = touched.Moved(0, 0)
     else:
+        touched.look_up()
         gone = touched.leave(scope)
     with connection.cursor() as cursor:
         for table, columns in TABLES.items():

@@ -177,6 +177,12 @@ def forget(scope: Scope) -> None:
     _run(scope, FORGET)
 
 
+def look_up() -> None:
+    """Let the rest of the database transaction find rows by index: few of many, whatever is known of tables just filled."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+
+
 def leave(scope: Scope) -> Moved:
     """Take out what lies above the height, note what it was, and return what that changes."""
     amount_sat, coin_count = _moved(scope)
