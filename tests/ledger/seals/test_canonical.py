@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger.seals import canonical, leaf, tree
 from ledger.seals.canonical import SealedEntry, SealedLine
@@ -64,6 +66,28 @@ class TestEncode:
 
     def test_gives_the_golden_bytes_of_version_2(self) -> None:
         assert canonical.encode(ENTRY, "govpay/entry/2") == GOLDEN_2
+
+    @given(
+        st.builds(
+            SealedLine,
+            account=st.text(max_size=8),
+            elements=st.lists(st.text(max_size=3), min_size=5, max_size=5),
+            currency=st.text(max_size=3),
+            scale=st.integers(0, 18),
+            layer=st.text(max_size=8),
+            amount=st.integers(-(2**63), 2**63 - 1),
+            reference=st.none() | st.integers(-(2**63), 2**63 - 1),
+        )
+    )
+    def test_writes_lines_as_any_writer_of_json_does(self, line: SealedLine) -> None:
+        """Sorted, without spaces, in UTF-8: RFC 8785 for what a line has."""
+        reference = None if line.reference is None else str(line.reference)
+        known = [line.account, line.elements, line.currency, line.scale, line.layer]
+        said = json.dumps(
+            [*known, str(line.amount), reference], separators=(",", ":"), ensure_ascii=False
+        ).encode("utf-8", "surrogatepass")
+        found = canonical._piece(line).encode("utf-8", "surrogatepass")
+        assert found == said + b"\n"
 
     def test_writes_the_original_time_where_there_is_one(self) -> None:
         late = ENTRY._replace(original_at=datetime(2026, 11, 23, tzinfo=UTC))
