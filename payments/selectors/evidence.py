@@ -9,12 +9,7 @@ from django.conf import settings
 from django.db import connection
 
 from ledger.reconciliation.evidence import (
-    ChainBlock,
     ChainFacts,
-    ChainForked,
-    ChainOutput,
-    ChainSpend,
-    ChainTx,
     ChangeClaim,
     Claim,
     PayoutClaim,
@@ -24,9 +19,9 @@ from ledger.reconciliation.evidence import (
     UtxoFact,
     Version,
 )
-from payments.models import Block, Program, Wallet, WalletScript
-from payments.onchain import block as blocks
-from payments.onchain import network, node, tx
+from payments.models import Block, Program, Wallet
+from payments.onchain import network, node
+from payments.selectors import walk as walks
 
 # Looking through all unspent outputs of a public test network takes minutes.
 SCAN_TIMEOUT_S = 600
@@ -171,9 +166,9 @@ class ChainEvidence:
         """Return the block that the node's chain has at the height, None above the tip; raise NodeError."""
         return self.client.block_hash(height)
 
-    def walk(self, scope: str, start: Start | None) -> "BlockWalk":
+    def walk(self, scope: str, start: Start | None) -> walks.BlockWalk:
         """Return a reader of raw blocks that goes on from there, or begins at the wallet's birth."""
-        return BlockWalk(self.client, _wallet(scope), start)
+        return walks.BlockWalk(self.client, _wallet(scope), start)
 
     def waiting(self, scope: str) -> Iterator[str]:
         """Yield the txids of signed versions, in no block, that wait in the node's memory pool; raise NodeError."""
@@ -184,7 +179,7 @@ class ChainEvidence:
 
     def utxos(self, scope: str) -> UtxoFact:
         """Let the node look through its own set of unspent outputs; raise SourceStale while it is busy."""
-        scripts = sorted(_scripts(_wallet(scope)))
+        scripts = sorted(walks.scripts(_wallet(scope)))
         if not scripts:
             info = self.client.chain_info()
             return UtxoFact(info.best_block_hash, info.height, 0, 0)
@@ -235,67 +230,8 @@ class ChainEvidence:
             yield ChangeClaim(txid, vout, bytes(script), amount_sat)
 
 
-class BlockWalk:
-    """Reads raw blocks by hash and follows the wallet's coins itself, whatever the follower wrote down."""
-
-    def __init__(self, client: node.Node, wallet: Wallet, start: Start | None) -> None:
-        self.client = client
-        self.wallet = wallet
-        self.unspent: dict[tx.OutPoint, int] = {}
-        self.height: int | None = None
-        self.block_hash = ""
-        if start is not None:
-            self.unspent = {
-                tx.OutPoint(*outpoint): amount_sat for outpoint, amount_sat in start.coins.items()
-            }
-            self.height, self.block_hash = start.height, start.block_hash
-
-    def read_to(self, chain: ChainFacts) -> Iterator[ChainBlock]:
-        """Yield the blocks up to and with the chain's, with the wallet's txs; raise ChainForked and NodeError."""
-        if self.wallet.birth_height is None:
-            return
-        scripts = _scripts(self.wallet)
-        start = self.wallet.birth_height if self.height is None else self.height + 1
-        for height in range(start, chain.height + 1):
-            block_hash = self.client.block_hash(height)
-            if block_hash is None:
-                raise ChainForked(f"The node has no block at height {height} any more.")
-            block = blocks.parse(self.client.raw_block(block_hash), block_hash=block_hash)
-            if self.block_hash and block.prev_hash != self.block_hash:
-                raise ChainForked(f"Block {block_hash} does not follow block {self.block_hash}.")
-            found = [self._describe(t, scripts) for t in block.txs]
-            self.height, self.block_hash = height, block_hash
-            ours = tuple(chain_tx for chain_tx in found if chain_tx is not None)
-            yield ChainBlock(height, block_hash, block.time, ours)
-        if self.block_hash and self.block_hash != chain.block_hash:
-            raise ChainForked(f"Block {chain.block_hash} is not on the node's chain any more.")
-
-    def _describe(self, found: tx.Tx, scripts: set[bytes]) -> ChainTx | None:
-        """Return what the tx did to the wallet, None for a stranger's, and follow the coins."""
-        spends = tuple(
-            ChainSpend(outpoint.txid, outpoint.vout, self.unspent.pop(outpoint))
-            for outpoint in found.inputs
-            if outpoint in self.unspent
-        )
-        received = [vout for vout, output in enumerate(found.outputs) if output.script_pubkey in scripts]
-        if not spends and not received:
-            return None
-        for vout in received:
-            self.unspent[tx.OutPoint(found.txid, vout)] = found.outputs[vout].amount_sat
-        outputs = tuple(
-            ChainOutput(vout, output.script_pubkey, output.amount_sat, output.script_pubkey in scripts)
-            for vout, output in enumerate(found.outputs)
-        )
-        return ChainTx(found.txid, len(found.inputs), outputs, spends)
-
-
 def _wallet(scope: str) -> Wallet:
     return Wallet.objects.get(program_id=int(scope.removeprefix("program:")))
-
-
-def _scripts(wallet: Wallet) -> set[bytes]:
-    rows = WalletScript.objects.filter(wallet=wallet).values_list("script_pubkey", flat=True)
-    return {bytes(script) for script in rows.iterator(chunk_size=FETCH)}
 
 
 def _rows(
