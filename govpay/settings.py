@@ -234,6 +234,8 @@ SPECTACULAR_SETTINGS = {
         "Role": "payments.models.program.Role",
         "AccountKind": "ledger.models.account.AccountKind",
         "Layer": "ledger.models.entry.Layer",
+        "PackKind": "ledger.models.pack.PackKind",
+        "PackStatus": "ledger.models.pack.PackStatus",
         "PeriodStatus": "ledger.models.period.PeriodStatus",
         "RunStatus": "ledger.models.reconciliation.RunStatus",
         "BreakKind": "ledger.models.reconciliation.BreakKind",

@@ -12,8 +12,10 @@ STANDING = (
     "ledger_readspend",
     "ledger_outcome",
 )
+# Packs that are being made, and their files, which are deleted after a while; what they prove stands in the books.
+PACKS = ("ledger_packjob", "ledger_packpart")
 # What people work on, or can be made anew; what they did is added elsewhere.
-CHANGING = ("ledger_case", *STANDING)
+CHANGING = ("ledger_case", *STANDING, *PACKS)
 SEALS = (
     "ledger_leaf",
     "ledger_leafpayload",
@@ -23,6 +25,9 @@ SEALS = (
     "ledger_checkpoint",
     "ledger_cosignature",
 )
+
+# The application may delete of these, and the trigger lets it delete what two people blacked out and nothing else.
+BLACKED_OUT = ("ledger_leafpayload", "ledger_leafsalt")
 
 # The application's role.
 TABLE_GRANTS: dict[str, list[str]] = {
@@ -36,7 +41,11 @@ TABLE_GRANTS: dict[str, list[str]] = {
     "ledger_case": WORK,
     "ledger_caseevent": ADD,
     **dict.fromkeys(STANDING, CHANGE),
+    **dict.fromkeys(PACKS, CHANGE),
+    "ledger_redactionrequest": ADD,
+    "ledger_redaction": ADD,
     **dict.fromkeys(SEALS, READ),
+    **{table: ["SELECT", "DELETE"] for table in BLACKED_OUT},
 }
 # The role of the process that seals the books: it reads them, and adds to nothing but its own tables.
 SEALER_GRANTS: dict[str, list[str]] = {
@@ -47,6 +56,8 @@ SEALER_GRANTS: dict[str, list[str]] = {
     "ledger_periodchange": READ,
     "ledger_reconciliationrun": READ,
     "ledger_break": READ,
+    "ledger_redactionrequest": READ,
+    "ledger_redaction": READ,
     **dict.fromkeys(SEALS, ADD),
 }
 # What an auditor, who reads everything else, is not shown.

@@ -488,6 +488,13 @@ HEADING = (
     "actor approver block_hash block_height effective_at id idempotency_key input_hash kind lines memo original_at"
     " recorded_at reversal_of scope source_ref version"
 )
+# Reconciliation runs, and what was done with periods, are sealed among the entries, each as one piece.
+RUN, PERIOD = "govpay/run/1", "govpay/period/1"
+PERIOD_HEADING = "actor digest ends_at id note period recorded_at status through_entry_id version"
+RUN_HEADING = (
+    "block_hash block_height books_mark break_count counts digest explained_count finished_at id is_full previous reason"
+    " scope started_at status totals version"
+)
 LAYERS = ("settled", "pending", "encumbered")
 
 
@@ -505,7 +512,11 @@ def entry_of(salt: bytes, payload: str) -> tuple[bytes, Record, list[Line]]:
         return leaf_hash(salt + payload.encode()), heading, [line_of(line) for line in heading["lines"]]
     pieces = payload[:-1].split("\n")
     heading = parse(pieces[0])
-    check_heading(heading, "govpay/entry/2", int)
+    if isinstance(heading, dict) and heading.get("version") in (RUN, PERIOD):
+        fields(heading, RUN_HEADING if heading["version"] == RUN else PERIOD_HEADING)
+        heading = heading | {"lines": 0}
+    else:
+        check_heading(heading, "govpay/entry/2", int)
     if heading["lines"] != len(pieces) - 1:
         raise Wrong("lines_missing", f"The entry says that it has {heading['lines']} lines.")
     edge = Frontier()
@@ -542,7 +553,7 @@ def line_of(line: Any) -> Line:
         scale,
         layer,
         units,
-        None if reference is None else whole(reference, 1),
+        None if reference is None else whole(reference),
     )
 
 
@@ -714,6 +725,7 @@ CREATE TABLE entry (id INTEGER PRIMARY KEY, undoes INTEGER UNIQUE);
 CREATE TABLE sent (payout TEXT, vout INTEGER, payment INTEGER, sat INTEGER, PRIMARY KEY (payout, vout)) WITHOUT ROWID;
 CREATE TABLE fee (payout TEXT PRIMARY KEY, sat INTEGER) WITHOUT ROWID;
 CREATE TABLE line (payment INTEGER PRIMARY KEY, list TEXT, script BLOB, sat INTEGER, is_seen INTEGER DEFAULT 0);
+CREATE TABLE run (id TEXT PRIMARY KEY, facts TEXT) WITHOUT ROWID;
 CREATE TABLE header (hash TEXT PRIMARY KEY, height INTEGER UNIQUE, root BLOB) WITHOUT ROWID;
 """
 
@@ -777,6 +789,7 @@ class Pack:
         self.anchored: dict[int, tuple[int, str]] = {}
         self.last: tuple[int, str] | None = None
         self.blocks: dict[int, str] = {}
+        self.closers: dict[str, str] = {}
         self.accounts: Sums = {}
         self.exact = True
         self.counts = dict.fromkeys(
@@ -1032,8 +1045,15 @@ class Pack:
             fields(record, "entry leaf salt")
             start, height = whole(record["leaf"], 0), 0
             digest, heading, lines = entry_of(hex_of(record["salt"]), record["entry"])
-            check_balanced(lines)
-            self._entry(heading, lines)
+            if heading["version"] == RUN:
+                self.table.execute(
+                    "INSERT INTO run VALUES (?, ?)", (heading["id"], canonical(run_facts(heading)))
+                )
+            elif heading["version"] == PERIOD:
+                self._period(heading)
+            else:
+                check_balanced(lines)
+                self._entry(heading, lines)
         if start != self.edge.size or not self.edge.add(digest, height):
             raise Wrong("leaf_missing", f"Leaf {self.edge.size} comes next, and this is {start}.")
         head = self.heads.get(self.edge.size)
@@ -1044,6 +1064,12 @@ class Pack:
             raise Wrong("head_differs", message)
         if height and any(start < size < self.edge.size for size in self.heads):
             raise Wrong("leaf_missing", "A subtree hides where a checkpoint ends.")
+
+    def _period(self, change: Record) -> None:
+        """Remember who closed a period; raise Wrong where the same person sealed it."""
+        if change["status"] == "sealed" and self.closers.get(change["period"]) == change["actor"]:
+            raise Wrong("same_person", f"Period {change['period']} was closed and sealed by one person.")
+        self.closers[change["period"]] = change["actor"]
 
     def _entry(self, heading: Record, lines: list[Line]) -> None:
         self.counts["entries"] += 1
@@ -1410,11 +1436,26 @@ class Pack:
 
     def check_runs(self) -> None:
         """Computing the digests of the reconciliation runs again."""
+        self.loose = 0
         self.records("reconciliation/runs.jsonl", self._run)
+        if self.loose:
+            self.remarks.append(
+                f"{self.loose} reconciliation runs are sealed by no checkpoint yet, or blacked out."
+            )
 
     def _run(self, record: Record) -> None:
         self.counts["runs"] += 1
-        fields(record, "breaks digest finished_at heading run")
+        fields(record, "breaks digest finished_at heading is_cut run")
+        sealed = self.table.execute("SELECT facts FROM run WHERE id = ?", (record["run"],)).fetchone()
+        if sealed is None:
+            self.loose += 1
+        elif sealed[0] != canonical(run_facts(record["heading"] | {"digest": record["digest"]})):
+            raise Wrong("run_differs", "The run is not the one that was sealed.")
+        if record["is_cut"]:
+            self.remarks.append(
+                f"Run {record['run']} found more than was stored: its digest cannot be taken again."
+            )
+            return
         found = hashlib.sha256()
         for part in (record["heading"], *record["breaks"]):
             text = json.dumps(part, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -1499,6 +1540,13 @@ class Pack:
                 units = self.at(name, f"line {number}", int, whole_part + decimals)
                 sums[key] = sums.get(key, 0) + units
         return sums
+
+
+def run_facts(run: Record) -> Record:
+    """Return what a run's seal and its record both say, in one spelling."""
+    names = ["block_hash", "block_height", "digest", "explained_count", "reason", "scope", "status"]
+    sums = {name: {key: int(value) for key, value in run[name].items()} for name in ("counts", "totals")}
+    return {name: run[name] for name in names} | sums
 
 
 def plain_account(key: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from ledger.packs import jobs
 from payments.payout import dispatch, reconciling, rounds, webhook
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
@@ -50,6 +51,13 @@ def prove(*, block_id: int) -> None:
 def reconcile(*, program_id: int) -> None:
     """Compare claims, books and blocks of a program."""
     reconciling.reconcile(program_id=program_id)
+
+
+# A pack of a large installation takes longer; its job renews its lease while its worker lives.
+@shared_task(soft_time_limit=7_000, time_limit=7_200)
+def build_pack(*, job_id: int) -> None:
+    """Make an evidence pack that somebody asked for."""
+    jobs.run(job_id)
 
 
 @shared_task(**LIMITS)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ledger.api import cases, proofs, reports, views
+from ledger.api import cases, packs, proofs, reports, views
 
 urlpatterns = [
     path("accounts/", views.Accounts.as_view(), name="account-list"),
@@ -16,6 +16,9 @@ urlpatterns = [
     path("checkpoints/", views.Checkpoints.as_view(), name="checkpoint-list"),
     path("checkpoints/consistency/", proofs.Consistency.as_view(), name="checkpoint-consistency"),
     path("checkpoints/<int:pk>/", views.CheckpointDetail.as_view(), name="checkpoint-detail"),
+    path("packs/", packs.Packs.as_view(), name="pack-list"),
+    path("packs/<int:pk>/", packs.PackDetail.as_view(), name="pack-detail"),
+    path("packs/<int:pk>/file/", packs.PackFile.as_view(), name="pack-file"),
     path("periods/", views.Periods.as_view(), name="period-list"),
     path("periods/<int:pk>/", views.PeriodDetail.as_view(), name="period-detail"),
     path("reconciliation-runs/", views.ReconciliationRuns.as_view(), name="reconciliation-run-list"),

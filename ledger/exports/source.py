@@ -21,7 +21,7 @@ class Selection:
     """Which entries: of a scope, on an account, in a time, as known at one, about some sources, below a sealed size.
 
     All by default. ``effective_from`` is in, ``effective_before`` is not. ``sealed_size`` takes the first so many leaves of
-    the tree.
+    the tree, but for those that were blacked out.
     """
 
     scope: str | None = None
@@ -88,7 +88,9 @@ AND (%(refs)s::text[] IS NULL OR e.source_ref = ANY(%(refs)s))
 """
 ENDS = f"""
 {CHOSEN}
-AND (%(size)s::bigint IS NULL OR EXISTS (SELECT FROM ledger_leaf f WHERE f.entry_id = e.id AND f.index < %(size)s))
+AND (%(size)s::bigint IS NULL OR EXISTS (
+    SELECT FROM ledger_leaf f JOIN ledger_leafpayload d ON d.leaf_id = f.index
+    WHERE f.entry_id = e.id AND f.index < %(size)s))
 """
 SINCE = "(%(since)s::timestamptz IS NULL OR e.effective_at >= %(since)s)"
 TOTALS = f"""

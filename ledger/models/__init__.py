@@ -3,8 +3,10 @@
 from ledger.models.account import Account, AccountKind, Elements
 from ledger.models.case import Case, CaseEvent, CaseStatus, Resolution
 from ledger.models.entry import Entry, Layer, Posting
+from ledger.models.pack import PackJob, PackKind, PackPart, PackStatus
 from ledger.models.period import Period, PeriodChange, PeriodStatus
 from ledger.models.reconciliation import Break, BreakKind, ReconciliationRun, RunStatus
+from ledger.models.redaction import Redaction, RedactionRequest
 from ledger.models.seal import Checkpoint, Cosignature, Leaf, LeafPayload, LeafSalt, Seal, Subtree
 from ledger.models.standing import Outcome, ReadBlock, ReadOutput, ReadSpend, ReadTx, Standing
 
@@ -25,6 +27,10 @@ __all__ = [
     "LeafPayload",
     "LeafSalt",
     "Outcome",
+    "PackJob",
+    "PackKind",
+    "PackPart",
+    "PackStatus",
     "Period",
     "PeriodChange",
     "PeriodStatus",
@@ -34,6 +40,8 @@ __all__ = [
     "ReadSpend",
     "ReadTx",
     "ReconciliationRun",
+    "Redaction",
+    "RedactionRequest",
     "Resolution",
     "RunStatus",
     "Seal",

@@ -1,8 +1,11 @@
 """The sealed entries of a pack, in the order of the tree, and hashes in the place of all others."""
 
+import heapq
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from django.db import connection
@@ -18,16 +21,32 @@ AT_ONCE = 20
 MANY = 5_000
 SINCE = "AND (%(since)s::timestamptz IS NULL OR e.effective_at >= %(since)s)"
 LEAVES = f"""
-SELECT f.index, f.hash, s.salt, d.payload FROM ledger_leaf f JOIN ledger_entry e ON e.id = f.entry_id
+SELECT f.index, f.hash, s.salt, d.payload, q.asked_by, q.why, r.approved_by, r.redacted_at
+FROM ledger_leaf f JOIN ledger_entry e ON e.id = f.entry_id
 LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index
+LEFT JOIN ledger_redaction r ON r.leaf_id = f.index LEFT JOIN ledger_redactionrequest q ON q.id = r.request_id
 WHERE {CHOSEN} {SINCE} AND f.index < %(size)s ORDER BY f.index
 """  # noqa: S608 - all parts are constants.
 COUNT = f"""
 SELECT count(f.index), count(*) - count(f.index)
 FROM ledger_entry e LEFT JOIN ledger_leaf f ON f.entry_id = e.id AND f.index < %(size)s WHERE {CHOSEN} {SINCE}
 """  # noqa: S608 - all parts are constants.
-SOURCES = f"""
-SELECT DISTINCT e.source_ref FROM ledger_entry e JOIN ledger_leaf f ON f.entry_id = e.id AND f.index < %(size)s
+RUN_LEAVES = """
+SELECT f.index, f.hash, s.salt, d.payload, q.asked_by, q.why, b.approved_by, b.redacted_at
+FROM ledger_leaf f JOIN ledger_reconciliationrun r ON r.id = f.run_id
+LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index
+LEFT JOIN ledger_redaction b ON b.leaf_id = f.index LEFT JOIN ledger_redactionrequest q ON q.id = b.request_id
+WHERE r.scope = ANY(%(scopes)s) AND f.index < %(size)s AND (%(since)s::timestamptz IS NULL OR r.finished_at >= %(since)s)
+    AND (%(before)s::timestamptz IS NULL OR r.finished_at < %(before)s) ORDER BY f.index
+"""
+PERIOD_LEAVES = """
+SELECT f.index, f.hash, s.salt, d.payload, q.asked_by, q.why, b.approved_by, b.redacted_at
+FROM ledger_leaf f LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index
+LEFT JOIN ledger_redaction b ON b.leaf_id = f.index LEFT JOIN ledger_redactionrequest q ON q.id = b.request_id
+WHERE f.period_change_id IS NOT NULL AND f.index < %(size)s ORDER BY f.index
+"""
+DISTINCT = f"""
+SELECT DISTINCT e.{{column}} FROM ledger_entry e JOIN ledger_leaf f ON f.entry_id = e.id AND f.index < %(size)s
 WHERE {CHOSEN} {SINCE} ORDER BY 1
 """  # noqa: S608 - all parts are constants.
 
@@ -48,12 +67,17 @@ def count(selection: Selection) -> Count:
 
 def sources(selection: Selection) -> Iterator[str]:
     """Yield what the selected entries are about, each once."""
-    for (source,) in _rows(SOURCES, selection, MANY):
-        yield source
+    yield from _each("source_ref", selection)
+
+
+def scopes(selection: Selection) -> Iterator[str]:
+    """Yield the scopes of the selected entries, each once."""
+    yield from _each("scope", selection)
 
 
 def leaves(selection: Selection, sizes: Sequence[int]) -> Iterator[bytes]:
-    """Yield a record for each selected entry, and for each whole subtree of the others, in the order of the tree.
+    """Yield a record for each selected entry, each run of their scopes, each change of a period, and each whole
+    subtree of the others, in order.
 
     ``sizes`` are those of the checkpoints: no subtree reaches over one, so that each head follows from what is before it.
     """
@@ -67,7 +91,9 @@ def leaves(selection: Selection, sizes: Sequence[int]) -> Iterator[bytes]:
             at = end
 
     at = 0
-    for row in _rows(LEAVES, selection, AT_ONCE):
+    runs = _rows(RUN_LEAVES, selection, AT_ONCE, scopes=list(scopes(selection)))
+    marks = _rows(PERIOD_LEAVES, selection, AT_ONCE)
+    for row in heapq.merge(_rows(LEAVES, selection, AT_ONCE), runs, marks, key=itemgetter(0)):
         yield from hidden(at, row[0])
         yield _leaf(row)
         at = row[0] + 1
@@ -75,12 +101,27 @@ def leaves(selection: Selection, sizes: Sequence[int]) -> Iterator[bytes]:
 
 
 def _leaf(row: Sequence[Any]) -> bytes:
-    index, _digest, salt, payload = row
+    index, digest, salt, payload, asked_by, why, approved_by, redacted_at = row
+    if approved_by is not None:
+        redacted = {
+            "approved_by": approved_by,
+            "asked_by": asked_by,
+            "at": redacted_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "why": why,
+        }
+        return record.line({"hash": bytes(digest).hex(), "leaf": str(index), "redacted": redacted})
+    if salt is None or payload is None:
+        raise store.SealsBroken(f"The sealed bytes, or the salt, of leaf {index} are gone.", leaf=index)
     return record.line({"entry": bytes(payload).decode(), "leaf": str(index), "salt": bytes(salt).hex()})
 
 
-def _rows(query: str, selection: Selection, at_once: int) -> Iterator[tuple[Any, ...]]:
+def _each(column: str, selection: Selection) -> Iterator[str]:
+    for (value,) in _rows(DISTINCT.format(column=column), selection, MANY):
+        yield value
+
+
+def _rows(query: str, selection: Selection, at_once: int, **more: object) -> Iterator[tuple[Any, ...]]:
     with connection.chunked_cursor() as rows:
-        rows.execute(query, selection.values())
+        rows.execute(query, selection.values() | more)
         while chunk := rows.fetchmany(at_once):
             yield from chunk

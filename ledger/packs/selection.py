@@ -3,12 +3,10 @@
 import re
 from typing import NamedTuple
 
-from django.db import models
-
 from govpay.errors import Conflict, InvalidInput
 from ledger import selectors
 from ledger.exports import Selection
-from ledger.models import Checkpoint
+from ledger.models import Checkpoint, PackKind
 from ledger.packs import evidence
 
 NUMBER = re.compile("[1-9][0-9]{0,17}")
@@ -18,14 +16,6 @@ class NothingSealed(Conflict):
     """There is no checkpoint yet, so that nothing can be proved."""
 
     code = "nothing_sealed"
-
-
-class Kind(models.TextChoices):
-    """What may be asked for."""
-
-    ALL = "all", "All books"
-    PERIOD = "period", "A period"
-    DISBURSEMENT = "disbursement", "A list"
 
 
 class Asked(NamedTuple):
@@ -42,9 +32,9 @@ def resolve(asked: Asked, checkpoint: Checkpoint) -> Selection:
     Raises NotFound for a period or a list that is not there, and InvalidInput for what cannot be asked.
     """
     size, scope = checkpoint.seal.size, asked.scope or None
-    if asked.kind == Kind.ALL and not asked.name:
+    if asked.kind == PackKind.ALL and not asked.name:
         return Selection(scope=scope, sealed_size=size)
-    if asked.kind == Kind.PERIOD and asked.name:
+    if asked.kind == PackKind.PERIOD and asked.name:
         period = selectors.get_period(asked.name)
         return Selection(
             scope=scope,
@@ -52,7 +42,7 @@ def resolve(asked: Asked, checkpoint: Checkpoint) -> Selection:
             effective_before=period.ends_at,
             sealed_size=size,
         )
-    if asked.kind == Kind.DISBURSEMENT and NUMBER.fullmatch(asked.name) and not scope:
+    if asked.kind == PackKind.DISBURSEMENT and NUMBER.fullmatch(asked.name) and not scope:
         return Selection(source_refs=evidence.backend().sources(int(asked.name)), sealed_size=size)
     raise InvalidInput(
         "A pack is of all, of a period by its name, or of a list by its number.",

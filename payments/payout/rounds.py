@@ -8,6 +8,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
 
 from govpay.models import IdempotencyRecord
+from ledger.packs import jobs
 from ledger.seals import checkpoints, sealer
 from payments import doorbell
 from payments.doorbell import Ring
@@ -71,6 +72,7 @@ def late_s() -> int:
 
 def prune() -> None:
     """Delete stored answers of requests that nobody will repeat any more, a few at a time: no lock is held for long."""
+    jobs.forget()
     expired = IdempotencyRecord.objects.filter(created_at__lt=Now() - IDEMPOTENCY_KEPT).order_by("created_at")
     while keys := list(expired.values_list("pk", flat=True)[:AT_ONCE]):
         IdempotencyRecord.objects.filter(pk__in=keys).delete()
@@ -174,6 +176,12 @@ def programs_to_reconcile() -> Iterator[Ring]:
         yield Ring("reconcile", {"program_id": pk})
 
 
+def packs_to_build() -> Iterator[Ring]:
+    """Find evidence packs that somebody asked for and no worker is at."""
+    for pk in jobs.waiting().values_list("pk", flat=True)[:AT_ONCE]:
+        yield Ring("build_pack", {"job_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -186,4 +194,5 @@ FINDERS = (
     checkpoints_to_anchor,
     blocks_to_prove,
     programs_to_reconcile,
+    packs_to_build,
 )

@@ -89,6 +89,10 @@ ALLOWED = {
     "GET /api/v1/trial-balance/",
     "GET /api/v1/reports/",
     "GET /api/v1/reports/{name}/",
+    "GET /api/v1/packs/",
+    "POST /api/v1/packs/",
+    "GET /api/v1/packs/{pk}/",
+    "GET /api/v1/packs/{pk}/file/",
     "GET /api/v1/periods/",
     "GET /api/v1/periods/{pk}/",
     "GET /api/v1/checkpoints/",
@@ -165,12 +169,13 @@ class TestSchema:
             if "post" in methods
             and "Idempotency-Key" not in {p["name"] for p in methods["post"].get("parameters", [])}
         }
-        # A token must not be stored, ending one twice ends it once, each reconciliation is a look of its own, and a case is
-        # decided by the number of its proposal.
+        # A token must not be stored, ending one twice ends it once, each reconciliation and pack is of its own moment, and a
+        # case is decided by the number of its proposal.
         of_cases = ("assign", "propose", "approve", "reject", "withdraw")
         assert without == {
             "/api/v1/auth/login/",
             "/api/v1/auth/logout/",
+            "/api/v1/packs/",
             "/api/v1/reconciliation-runs/",
             *(f"/api/v1/reconciliation-cases/{{pk}}/{verb}/" for verb in of_cases),
         }

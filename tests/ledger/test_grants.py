@@ -13,17 +13,23 @@ class TestTableGrants:
 
     @pytest.mark.parametrize("listed", [grants.TABLE_GRANTS, grants.SEALER_GRANTS])
     def test_let_rows_be_read_and_added_only(self, listed: dict[str, list[str]]) -> None:
-        kept = {tuple(rights) for table, rights in listed.items() if table not in grants.CHANGING}
+        kept = {
+            tuple(rights)
+            for table, rights in listed.items()
+            if table not in (*grants.CHANGING, *grants.BLACKED_OUT)
+        }
         assert kept <= {("SELECT",), ("SELECT", "INSERT"), ()}
 
     def test_lets_the_application_read_and_add_but_not_seal(self) -> None:
         seals = {
             table: tuple(rights) for table, rights in grants.TABLE_GRANTS.items() if table in grants.SEALS
         }
+        blacked_out = {seals.pop(table) for table in grants.BLACKED_OUT}
+        assert blacked_out == {("SELECT", "DELETE")}
         rest = {
             table: tuple(rights)
             for table, rights in grants.TABLE_GRANTS.items()
-            if table not in seals and table not in grants.CHANGING
+            if table not in (*seals, *grants.CHANGING, *grants.BLACKED_OUT)
         }
         assert set(seals.values()) == {("SELECT",)}
         assert set(rest.values()) == {("SELECT", "INSERT")}

@@ -1,22 +1,28 @@
 """Packs and receipts of lists that a real node paid, checked by ``ledger/verify.py`` alone, in an empty environment."""
 
+import hashlib
 import io
+import json
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils import timezone
 
 from ledger import verify
-from ledger.models import Checkpoint, LeafSalt
+from ledger.models import Checkpoint, Entry, LeafSalt, Period
 from ledger.packs import receipts
-from ledger.seals import checkpoints, sealer
+from ledger.reconciliation import service
+from ledger.seals import checkpoints, note, redaction, sealer
 from payments.models import Disbursement, Payment, Payout
 from payments.payout import dispatch, proofs
+from tests import factories
 from tests.regtest.ministry import Ministry, use_node
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,6 +63,7 @@ def story(ministry: Ministry) -> Disbursement:
     ministry.pay(made)
     ministry.mine(6)
     seal_and_anchor(ministry)
+    service.reconcile(scope=None, now=timezone.now())
     sealer.seal()
     checkpoints.issue()
     return made
@@ -82,6 +89,198 @@ class TestPack:
         call_command("audit_pack", str(tmp_path / name), all=True)
         code, said = run(tmp_path / name)
         assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
+        assert said.splitlines()[1:5] == [
+            "  7 entries with 19 lines, of 8 in the tree; all balance",
+            "  2 checkpoints, each continuing the one before; 1 in blocks",
+            "  1 lists, 3 payments in 2 payouts as they were approved",
+            "  2 blocks, 1 reconciliation runs",
+        ]
+
+
+class Forger:
+    """An insider who has the log's key, changes a file of a pack, and seals the pack anew."""
+
+    def __init__(self, pack: Path) -> None:
+        self.pack = pack
+
+    def change(self, name: str, old: str, new: str, count: int = 1) -> None:
+        text = (self.pack / name).read_text(encoding="utf-8")
+        assert old in text, (name, old)
+        (self.pack / name).write_text(text.replace(old, new, count), encoding="utf-8")
+
+    def drop_line(self, name: str, line: int) -> None:
+        lines = (self.pack / name).read_text(encoding="utf-8").splitlines(keepends=True)
+        (self.pack / name).write_text("".join(lines[:line] + lines[line + 1 :]), encoding="utf-8")
+
+    def reseal(self) -> None:
+        names = sorted(
+            path.relative_to(self.pack).as_posix() for path in self.pack.rglob("*") if path.is_file()
+        )
+        digests = {
+            name: hashlib.sha256((self.pack / name).read_bytes()).hexdigest()
+            for name in names
+            if name not in (verify.MANIFEST, verify.MANIFEST_NOTE)
+        }
+        manifest = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
+        (self.pack / verify.MANIFEST).write_text(manifest)
+        key = checkpoints.signer()
+        text = f"{verify.PACK}\n{hashlib.sha256(manifest.encode()).hexdigest()}\n"
+        (self.pack / verify.MANIFEST_NOTE).write_text(
+            str(note.Note(text, (key.sign(text),))), encoding="utf-8"
+        )
+
+
+def found_wrong(pack: Path) -> verify.Wrong:
+    """Return the first thing that the verifier finds wrong."""
+    with pytest.raises(verify.Wrong) as found:
+        verify.Pack(verify.Folder(pack), None, (), lambda text: None).check()
+    return found.value
+
+
+class TestTampering:
+    def test_with_any_byte_is_found_and_the_file_named(self, story: Disbursement, tmp_path: Path) -> None:
+        pack = tmp_path / "pack"
+        call_command("audit_pack", str(pack), all=True)
+        flipped = 0
+        for path in sorted(pack.rglob("*")):
+            if path.is_dir():
+                continue
+            name, raw = path.relative_to(pack).as_posix(), path.read_bytes()
+            # Which byte of a long file it is makes no difference to a hash of all of it.
+            for at in range(0, len(raw), 1 + len(raw) // 2_000):
+                path.write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
+                wrong = found_wrong(pack)
+                flipped += 1
+                if not name.startswith("manifest."):
+                    assert (wrong.code, wrong.file) == ("changed_file", name)
+            for cut in (0, len(raw) // 2, len(raw) - 1):
+                path.write_bytes(raw[:cut])
+                found_wrong(pack)
+            path.unlink()
+            assert found_wrong(pack).code in ("missing_file", "not_a_pack")
+            path.write_bytes(raw)
+        assert flipped > 15_000
+        (pack / "more").write_text("x")
+        wrong = found_wrong(pack)
+        assert (wrong.code, wrong.file) == ("unlisted_file", "more")
+        (pack / "more").unlink()
+        verify.Pack(verify.Folder(pack), None, (), lambda text: None).check()
+
+    def test_by_who_has_the_key_is_found_too(self, story: Disbursement, tmp_path: Path) -> None:
+        story.refresh_from_db()
+        pack, listed = tmp_path / "pack", f"lists/{story.pk}"
+        call_command("audit_pack", str(pack), all=True)
+        facts = json.loads((pack / f"{listed}/list.json").read_text())
+        paid = [json.loads(line) for line in (pack / "payments.jsonl").read_text().splitlines()]
+        payout = json.loads((pack / "payouts.jsonl").read_text().splitlines()[0])
+        raw, branch = payout["versions"][0]["raw"], payout["mined"]["branch"]
+        header = json.loads((pack / "headers.jsonl").read_text().splitlines()[3])["header"]
+        size = min(int(path.stem) for path in (pack / "checkpoints").glob("*.ots"))
+        script = bytes(Payment.objects.filter(disbursement=story).latest("pk").script_pubkey or b"").hex()
+        leaves, run_file = "journal/leaves.jsonl", "reconciliation/runs.jsonl"
+        approved, maker = f'"approved_by":"{facts["approved_by"]}"', facts["made_by"]
+        payments = [f'"payment":"{each["payment"]}"' for each in paid]
+        cases = [
+            (leaves, '\\"50000\\"', '\\"50001\\"', "entry_unbalanced"),
+            (leaves, "Assets:", "Assets:X", "head_differs"),
+            (leaves, '"salt":"', '"salt":"0', "bad_hex"),
+            (leaves, '{"entry"', '{ "entry"', "not_canonical"),
+            (leaves, '"leaf":"1"', '"leaf":"2"', "leaf_missing"),
+            (f"checkpoints/{size}.note", "\n8\n" if size == 8 else f"\n{size}\n", "\n99\n", "bad_signature"),
+            (f"checkpoints/{size}.json", '"network":"regtest"', '"network":"signet"', "wrong_network"),
+            (f"checkpoints/{size}.json", '"block_height":', '"block_height":1', "anchor_block"),
+            (f"{listed}/list.json", approved, f'"approved_by":"{maker}"', "same_person"),
+            (f"{listed}/list.json", approved, '"approved_by":"zoe"', "approval_differs"),
+            (f"{listed}/list.json", f'"released_by":"{facts["released_by"]}"', '"released_by":"zoe"', "approval_differs"),
+            (f"{listed}/list.json", facts["manifest_sha256"], "00" * 32, "manifest_differs"),
+            (f"{listed}/list.json", '"program":"PENSIONS"', '"program":"OTHERS"', "bad_manifest_text"),
+            (f"{listed}/manifest.txt", "|50000|", "|50001|", "manifest_totals"),
+            (f"{listed}/manifest.txt", f"|{script}|", f"|{script[:-2]}00|", "manifest_differs"),
+            ("payments.jsonl", payments[0], payments[1], "payment_unknown"),
+            ("payments.jsonl", '"vout":0', '"vout":7', "bad_order"),
+            ("payouts.jsonl", payout["spends"], "00" * 32 + ":0", "txs_share_no_input"),
+            ("payouts.jsonl", script, script[:-2] + "00", "output_differs"),
+            ("payouts.jsonl", raw, raw[:-2], "truncated_bytes"),
+            ("payouts.jsonl", f'"branch":"{branch}"', f'"branch":"00{"11" * 32}{branch}"', "not_in_block"),
+            ("payouts.jsonl", payout["mined"]["block_hash"], "00" * 32, "not_in_chain"),
+            ("payouts.jsonl", f'"fee_sat":"{payout["fee_sat"]}"', '"fee_sat":"1"', "fee_differs"),
+            ("headers.jsonl", header, header[:8] + "00" + header[10:], "headers_broken no_work"),
+            ("headers.jsonl", header, header[:-2], "bad_header"),
+            (run_file, '"matched":3', '"matched":4', "run_differs"),
+            ("exports/journal.csv", ",50000,", ",50001,", "totals_differ"),
+            ("exports/journal.jsonl", '"50000"', '"50001"', "totals_differ"),
+            ("exports/journal.beancount", "  0.00050000 BTC", "  0.00050001 BTC", "totals_differ"),
+            ("exports/journal.journal", "  0.00050000 BTC", "  0.00050001 BTC", "totals_differ"),
+            ("pack.json", '"network":"regtest"', '"network":"signet"', "wrong_network"),
+            ("pack.json", '"not_sealed":"0"', '"not_sealed":"-1"', "bad_number"),
+        ]  # fmt: skip
+        for number, (name, old, new, code) in enumerate(cases):
+            forged = tmp_path / f"forged-{number}"
+            shutil.copytree(pack, forged)
+            forger = Forger(forged)
+            forger.change(name, old, new)
+            forger.reseal()
+            assert found_wrong(forged).code in code.split(), (name, old, new, str(found_wrong(forged)))
+        lines = {leaves: (2, "leaf_missing"), "payments.jsonl": (1, "payment_missing")}
+        for name, (line, code) in lines.items():
+            forged = tmp_path / f"dropped-{line}"
+            shutil.copytree(pack, forged)
+            forger = Forger(forged)
+            forger.drop_line(name, line)
+            forger.reseal()
+            assert found_wrong(forged).code in (code, "output_unexplained"), (name, str(found_wrong(forged)))
+
+    def test_of_list_and_manifest_alike_is_found_by_the_books(
+        self, story: Disbursement, tmp_path: Path
+    ) -> None:
+        pack = tmp_path / "pack"
+        call_command("audit_pack", str(pack), disbursement=str(story.pk))
+        verify.Pack(verify.Folder(pack), None, (), lambda text: None).check()
+        forger, name = Forger(pack), f"lists/{story.pk}/manifest.txt"
+        was = hashlib.sha256((pack / name).read_bytes()).hexdigest()
+        forger.change(name, "purpose|pension", "purpose|bonus")
+        forger.change(f"lists/{story.pk}/list.json", '"purpose":"pension"', '"purpose":"bonus"')
+        now = hashlib.sha256((pack / name).read_bytes()).hexdigest()
+        forger.change(f"lists/{story.pk}/list.json", was, now)
+        forger.reseal()
+        wrong = found_wrong(pack)
+        assert (wrong.code, wrong.file) == ("approval_differs", f"lists/{story.pk}/list.json")
+
+
+class TestOtherWorlds:
+    def test_are_refused(self, story: Disbursement, tmp_path: Path) -> None:
+        pack, receipt = tmp_path / "pack.zip", tmp_path / "receipt.json"
+        call_command("audit_pack", str(pack), all=True)
+        call_command("receipt", Payment.objects.filter(disbursement=story).latest("pk").pk, str(receipt))
+        other = str(note.Signer("govpay/regtest", bytes(32)).verifier)
+        for path in (pack, receipt):
+            assert run(path, "--network", "signet")[0] == 1
+            assert "wrong_network" in run(path, "--network", "signet")[1]
+            assert "unknown_key" in run(path, "--key", other)[1]
+            code, said = run(path, "--node", "http://user:secret@127.0.0.1:9")
+            assert (code, "node_silent" in said, "secret" in said) == (3, True, False)
+            assert run(path, "--node", settings.GOVPAY_NODE_URL)[0] == 0
+            path.write_bytes(path.read_bytes()[:-100])
+            assert run(path)[0] == 2
+
+    def test_in_which_the_blocks_are_gone_are_noticed(
+        self, ministry: Ministry, story: Disbursement, tmp_path: Path
+    ) -> None:
+        pack = tmp_path / "pack"
+        call_command("audit_pack", str(pack), all=True)
+        depth = ministry.miner.node.call("getblockcount")
+        anchored = Payout.objects.filter(kind="anchor").latest("pk")
+        ministry.miner.reorg(
+            depth - anchored.mined_height + 1, depth - anchored.mined_height + 2, with_mempool=False
+        )
+        code, said = run(pack, "--node", settings.GOVPAY_NODE_URL)
+        assert (code, "not_in_chain" in said) == (1, True), said
+        assert run(pack)[0] == 0
+        ministry.mine(0)
+        again = tmp_path / "again"
+        call_command("audit_pack", str(again), all=True)
+        code, said = run(again, "--node", settings.GOVPAY_NODE_URL)
+        assert (code, "2 of 2 checkpoints are in no final block yet" in said) == (0, True), said
 
 
 class TestReceipt:
@@ -147,3 +346,89 @@ class TestReceipt:
         answer = client.post("/verify/", {"text": changed.decode()})
         assert answer.status_code == 422
         assert "<code>wrong_amount</code>" in answer.content.decode()
+
+
+class TestRedaction:
+    def test_leaves_a_pack_that_verifies_and_says_so(self, story: Disbursement, tmp_path: Path) -> None:
+        clerk, judge = (factories.make_user(name, "ledger.redact_leaf") for name in ("clerk", "judge"))
+        payout = Payout.objects.get(disbursement=story)
+        entry = Entry.objects.get(kind="payout_sent", source_ref=f"payout:{payout.pk}")
+        asked = redaction.ask(by=clerk, entry_id=entry.pk, why="A judge ordered it.")
+        redaction.carry_out(by=judge, request_id=asked.pk)
+        call_command("audit_pack", str(tmp_path / "pack"), all=True)
+        code, said = run(tmp_path / "pack")
+        assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
+        assert "NOTE 1 entries are blacked out; the tree over them is whole." in said
+        assert f"NOTE The books do not say that payout {payout.pk} left." in said
+        for path in (tmp_path / "pack").rglob("*"):
+            assert path.is_dir() or entry.idempotency_key.encode() not in path.read_bytes(), path
+        payment = Payment.objects.filter(disbursement=story).first()
+        with pytest.raises(receipts.ReceiptNotReady) as refusal:
+            receipts.make(payment.pk)
+        assert refusal.value.details["rule"] == "redacted"
+
+
+class TestSelections:
+    def test_of_a_list_hides_all_other_entries(
+        self, story: Disbursement, ministry: Ministry, tmp_path: Path
+    ) -> None:
+        ministry.deposit([900_000])
+        other = ministry.release([70_000, 80_000], period="2026-12")
+        ministry.pay(other)
+        ministry.mine(6)
+        prove_all()
+        sealer.seal()
+        checkpoints.issue()
+        call_command("audit_pack", str(tmp_path / "pack"), disbursement=str(story.pk))
+        code, said = run(tmp_path / "pack")
+        assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
+        assert f"Pack of disbursement {story.pk} on regtest" in said
+        assert "1 lists, 3 payments in 1 payouts as they were approved" in said
+        for path in (tmp_path / "pack").rglob("*"):
+            assert path.is_dir() or f"disbursement:{other.pk}" not in path.read_text(errors="replace"), path
+        call_command("audit_pack", str(tmp_path / "other"), disbursement=str(other.pk))
+        assert run(tmp_path / "other")[0] == 0
+
+    def test_of_a_period_and_of_a_scope(
+        self, story: Disbursement, ministry: Ministry, tmp_path: Path
+    ) -> None:
+        Period.objects.create(name="2026", ends_at=timezone.now() + timedelta(days=1), opened_by="dalia")
+        for name, which in (
+            ("period", {"period": "2026"}),
+            ("scope", {"all": True, "scope": ministry.program.scope}),
+        ):
+            call_command("audit_pack", str(tmp_path / name), **which)
+            code, said = run(tmp_path / name)
+            assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
+            assert "7 entries with 19 lines, of 8 in the tree" in said
+
+    def test_say_how_much_is_younger(self, story: Disbursement, ministry: Ministry, tmp_path: Path) -> None:
+        ministry.deposit([500_000])
+        call_command("audit_pack", str(tmp_path / "pack"), all=True)
+        code, said = run(tmp_path / "pack")
+        assert (code, "NOTE 1 entries are younger than the last checkpoint" in said) == (0, True), said
+
+    @pytest.mark.parametrize(
+        ("which", "code"),
+        [
+            ({"disbursement": "999999"}, "not_found"),
+            ({"period": "x"}, "not_found"),
+            ({"disbursement": "x"}, "invalid"),
+        ],
+    )
+    def test_refuse_what_is_not_there_and_leave_nothing(
+        self, story: Disbursement, tmp_path: Path, which: dict[str, str], code: str
+    ) -> None:
+        for name in ("pack", "pack.zip"):
+            with pytest.raises(CommandError, match=code):
+                call_command("audit_pack", str(tmp_path / name), **which)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_never_overwrite(self, story: Disbursement, tmp_path: Path) -> None:
+        (tmp_path / "pack").mkdir()
+        (tmp_path / "pack" / "mine").write_text("kept")
+        (tmp_path / "pack.zip").write_text("kept")
+        for name in ("pack", "pack.zip"):
+            with pytest.raises(CommandError, match="cannot be written"):
+                call_command("audit_pack", str(tmp_path / name), all=True)
+        assert (tmp_path / "pack" / "mine").read_text() == (tmp_path / "pack.zip").read_text() == "kept"

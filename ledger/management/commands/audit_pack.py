@@ -8,8 +8,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from govpay.errors import GovPayError
+from ledger.models import PackKind
 from ledger.packs import build, sink
-from ledger.packs.selection import Asked, Kind
+from ledger.packs.selection import Asked
 
 
 class Command(BaseCommand):
@@ -45,7 +46,7 @@ class Command(BaseCommand):
 
 def _asked(options: dict[str, Any]) -> Asked:
     if options["disbursement"] is not None:
-        return Asked(Kind.DISBURSEMENT, options["disbursement"], options["scope"])
+        return Asked(PackKind.DISBURSEMENT, options["disbursement"], options["scope"])
     if options["period"] is not None:
-        return Asked(Kind.PERIOD, options["period"], options["scope"])
-    return Asked(Kind.ALL, "", options["scope"])
+        return Asked(PackKind.PERIOD, options["period"], options["scope"])
+    return Asked(PackKind.ALL, "", options["scope"])

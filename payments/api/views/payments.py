@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -45,7 +45,12 @@ class Receipt(Scoped):
     @extend_schema(
         operation_id="payments_receipt",
         tags=["payments"],
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (409, "application/problem+json"): OpenApiResponse(
+                {"$ref": "#/components/schemas/Problem"}, "It is not settled, or not sealed, yet."
+            ),
+        },
     )
     def get(self, request: Request, payment_id: int) -> HttpResponse:
         """Return the receipt of a settled payment: a file that proves it, with nothing of anybody else's in it.

@@ -62,6 +62,8 @@ class Command(BaseCommand):
                     user.user_permissions.set(Permission.objects.filter(codename__in=TREASURER_RIGHTS))
                 elif role == Role.APPROVER:
                     user.user_permissions.set(Permission.objects.filter(codename__in=APPROVER_RIGHTS))
+                elif role == Role.AUDITOR:
+                    user.user_permissions.set(Permission.objects.filter(codename="make_pack"))
                 Membership.objects.get_or_create(
                     program=program, user=user, role=role, defaults={"granted_by": administrator}
                 )

@@ -1,0 +1,217 @@
+"""Evidence packs in the admin: asked for, followed, downloaded; and which entries were blacked out."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from govpay.errors import GovPayError
+from ledger.admin import cells
+from ledger.admin.base import BookAdmin
+from ledger.models import PackJob, PackKind, PackStatus, Redaction
+from ledger.packs import answer, jobs
+
+TONES = {
+    PackStatus.WAITING: cells.PLAIN,
+    PackStatus.RUNNING: cells.UNSURE,
+    PackStatus.DONE: cells.GOOD,
+    PackStatus.FAILED: cells.BAD,
+    PackStatus.EXPIRED: cells.PLAIN,
+}
+
+
+class PackForm(forms.Form):
+    """What a pack is wanted of."""
+
+    kind = forms.ChoiceField(label="Of what", choices=PackKind.choices)
+    name = forms.CharField(
+        label="Name", required=False, max_length=30, help_text="A period's name, or a list's number."
+    )
+    scope = forms.CharField(
+        label="Scope", required=False, max_length=40, help_text="One scope such as program:1; empty for all."
+    )
+
+
+@admin.register(PackJob)
+class PackJobAdmin(BookAdmin):
+    """The packs that were asked for, latest first."""
+
+    list_display = ("number", "subject", "state", "progress", "asker", "asked", "size")
+    list_filter = (("status", ChoicesDropdownFilter),)
+    search_fields = ("pk",)
+    search_help_text = "Search by number"
+    fields = (
+        ("state", "subject"),
+        "progress",
+        ("asker", "asked"),
+        ("size", "finished"),
+        "fingerprint",
+        "reason",
+    )
+    actions_list = ("make",)
+    actions_detail = ("download",)
+    when_empty = (
+        "Nobody asked for a pack yet. Make one with the button above; anybody checks it with verify.py."
+    )
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the section to those who may make packs."""
+        return request.user.has_perm(jobs.RIGHT)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let those look who may make packs."""
+        return request.user.has_perm(jobs.RIGHT)
+
+    # Named by a method: a permission's own name makes the theme's start-up check ask the database, which may be empty.
+    def has_pack_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Let those make and download packs who may."""
+        return request.user.has_perm(jobs.RIGHT)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer the file where there is one."""
+        row: Any = self.get_object(request, str(object_id))
+        if row is None or row.status != PackStatus.DONE:
+            return []
+        return [self.get_unfold_action("download")]
+
+    @action(
+        description="Make a pack",
+        url_path="make",
+        icon="inventory_2",
+        variant=ActionVariant.PRIMARY,
+        permissions=["pack"],
+    )
+    def make(self, request: HttpRequest) -> HttpResponseBase:
+        """Ask for what, and let a worker make it."""
+        form = PackForm(request.POST or None)
+        refusal = ""
+        if request.method == "POST" and form.is_valid():
+            try:
+                by: Any = request.user
+                job = jobs.ask(by=by, **form.cleaned_data)
+            except GovPayError as error:
+                refusal = error.message
+            else:
+                message = (
+                    f"Pack {job.pk} is made in the background; load this page again to see how far it is."
+                )
+                self.message_user(request, message, messages.SUCCESS)
+                return redirect(cells.page_of(PackJob, job.pk))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "title": "Make a pack",
+            "meaning": "It holds the entries, lists, approvals, transactions and proofs up to the newest checkpoint, of all"
+            " programs unless you name a list or a scope, and no personal data.",
+            "form": form,
+            "refusal": refusal,
+            "back": cells.list_of(PackJob),
+        }
+        status = 422 if form.errors or refusal else 200
+        return TemplateResponse(request, "ledger/admin/period.html", context, status=status)
+
+    @action(description="Download", url_path="download", icon="download", permissions=["pack"])
+    def download(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
+        """Hand out the file."""
+        try:
+            by: Any = request.user
+            return answer.as_file(*jobs.download(by=by, job_id=int(object_id)))
+        except GovPayError as error:
+            self.message_user(request, error.message, messages.ERROR)
+            return redirect(cells.list_of(PackJob))
+
+    @display(description="pack")
+    def number(self, row: PackJob) -> str:
+        """Its number."""
+        return f"Pack {row.pk}"
+
+    @display(description="of")
+    def subject(self, row: PackJob) -> str:
+        """What it is of."""
+        return " ".join(part for part in (row.get_kind_display(), row.name, row.scope) if part)
+
+    @display(description="state")
+    def state(self, row: PackJob) -> str:
+        """How far it is."""
+        return cells.label(row.get_status_display(), TONES[PackStatus(row.status)])
+
+    @display(description="progress")
+    def progress(self, row: PackJob) -> str:
+        """How many entries are written."""
+        if row.status != PackStatus.RUNNING or not row.step:
+            return cells.EMPTY
+        return f"{row.step}: {row.done:,} of {row.total:,} entries"
+
+    @display(description="asked by")
+    def asker(self, row: PackJob) -> str:
+        """Who asked for it."""
+        return row.asked_by
+
+    @display(description="asked")
+    def asked(self, row: PackJob) -> str:
+        """When."""
+        return cells.moment(row.asked_at)
+
+    @display(description="finished")
+    def finished(self, row: PackJob) -> str:
+        """When it ended."""
+        return cells.moment(row.finished_at)
+
+    @display(description="bytes")
+    def size(self, row: PackJob) -> str:
+        """How large the file is."""
+        return cells.number(row.size_bytes)
+
+    @display(description="SHA-256")
+    def fingerprint(self, row: PackJob) -> str:
+        """The hash of the file."""
+        return cells.EMPTY if row.sha256 is None else cells.whole(bytes(row.sha256).hex())
+
+    @display(description="why not")
+    def reason(self, row: PackJob) -> str:
+        """Why it failed."""
+        return cells.long(row.message) if row.message else cells.EMPTY
+
+
+@admin.register(Redaction)
+class RedactionAdmin(BookAdmin):
+    """The sealed entries that were blacked out."""
+
+    list_display = ("place", "asker", "agreed", "when", "reason")
+    list_select_related = ("request",)
+    fields = ("place", ("asker", "agreed"), "when", "reason")
+    search_fields = ("pk",)
+    search_help_text = "Search by the number of a leaf"
+    when_empty = "Nothing was blacked out."
+
+    @display(description="leaf")
+    def place(self, row: Redaction) -> str:
+        """Its place in the tree."""
+        return f"Leaf {row.pk}"
+
+    @display(description="asked by")
+    def asker(self, row: Redaction) -> str:
+        """Who asked for it."""
+        return row.request.asked_by
+
+    @display(description="agreed by")
+    def agreed(self, row: Redaction) -> str:
+        """Who agreed."""
+        return row.approved_by
+
+    @display(description="when")
+    def when(self, row: Redaction) -> str:
+        """When it happened."""
+        return cells.moment(row.redacted_at)
+
+    @display(description="why")
+    def reason(self, row: Redaction) -> str:
+        """Why."""
+        return cells.long(row.request.why)

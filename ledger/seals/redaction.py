@@ -1,0 +1,70 @@
+"""Blacks out sealed entries: salt and bytes are deleted, the hash stays, and the tree over it is as whole as before.
+
+One person asks and says why, another agrees. The entry's row stays in the books, which nobody can change; what leaves them,
+as packs and their journals, has neither the bytes nor the lines any more.
+"""
+
+from django.contrib.auth.models import User
+from django.db import transaction
+
+from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
+from ledger.models import Leaf, LeafPayload, LeafSalt, Redaction, RedactionRequest
+
+RIGHT = "ledger.redact_leaf"
+MOST_WHY = 300
+
+
+class AlreadyRedacted(Conflict):
+    """The entry was blacked out before."""
+
+    code = "already_redacted"
+
+
+class SamePersonTwice(Forbidden):
+    """Asking for a redaction and agreeing to it are done by different people."""
+
+    code = "same_person_twice"
+
+
+@transaction.atomic
+def ask(*, by: User, entry_id: int, why: str) -> RedactionRequest:
+    """Ask that a sealed entry is blacked out; raise Forbidden, NotFound, AlreadyRedacted, InvalidInput."""
+    _require(by)
+    leaf = Leaf.objects.filter(entry_id=entry_id).first()
+    if leaf is None:
+        raise NotFound(f"There is no sealed entry {entry_id}.", entry_id=entry_id)
+    if Redaction.objects.filter(leaf=leaf).exists():
+        raise AlreadyRedacted(f"Entry {entry_id} was blacked out before.", entry_id=entry_id)
+    if not 0 < len(why.strip()) <= MOST_WHY:
+        message = (
+            f"Say why, in at most {MOST_WHY} characters and without personal data: it is shown in packs."
+        )
+        raise InvalidInput(message, errors=[{"column": "why", "code": "invalid", "message": message}])
+    return RedactionRequest.objects.create(leaf=leaf, asked_by=by.get_username(), why=why.strip())
+
+
+@transaction.atomic
+def carry_out(*, by: User, request_id: int) -> Redaction:
+    """Agree to a request of another person, and delete the entry's salt and sealed bytes with that.
+
+    Raises Forbidden, NotFound, SamePersonTwice, AlreadyRedacted.
+    """
+    _require(by)
+    asked = RedactionRequest.objects.filter(pk=request_id).first()
+    if asked is None:
+        raise NotFound(f"There is no request {request_id} for a redaction.", request_id=request_id)
+    if asked.asked_by == by.get_username():
+        raise SamePersonTwice("Who asked for a redaction cannot agree to it.")
+    done, is_new = Redaction.objects.get_or_create(
+        leaf_id=asked.leaf_id, defaults={"request": asked, "approved_by": by.get_username()}
+    )
+    if not is_new:
+        raise AlreadyRedacted(f"Leaf {asked.leaf_id} was blacked out before.", leaf=asked.leaf_id)
+    LeafSalt.objects.filter(leaf_id=asked.leaf_id).delete()
+    LeafPayload.objects.filter(leaf_id=asked.leaf_id).delete()
+    return done
+
+
+def _require(by: User) -> None:
+    if not by.has_perm(RIGHT):
+        raise Forbidden(f"Blacking out needs the permission {RIGHT}.")
