@@ -53,6 +53,7 @@ class TestMatrix:
             "entries",
             "packs",
             "periods",
+            "reconciliation-cases",
             "reconciliation-runs",
             "reports",
         }
