@@ -9,15 +9,25 @@ from ledger.models import ReconciliationRun, RunStatus
 from ledger.packs import journal, record
 
 AT_ONCE = 100
-ROW = ("kind", "payment_id", "payout_id", "txid", "vout", "expected", "found", "message")
-# Texts that long were cut when they were stored, after the digest was taken.
-CUT = {"expected": 200, "found": 200, "message": 300}
+# As the digest takes them.
+ROW = (
+    "kind",
+    "unit",
+    "amount_sat",
+    "payment_id",
+    "payout_id",
+    "txid",
+    "vout",
+    "expected",
+    "found",
+    "message",
+)
 
 
 def lines(selection: Selection) -> Iterator[bytes]:
     """Yield a record for each run of the scopes of the selected entries, in the selected time.
 
-    ``is_cut`` says that more breaks, or longer texts, were found than were stored, so that the digest cannot be taken again.
+    ``is_cut`` says that more breaks were found than were stored, so that the digest cannot be taken again.
     """
     runs = ReconciliationRun.objects.filter(scope__in=list(journal.scopes(selection))).order_by("pk")
     if selection.effective_from is not None:
@@ -27,7 +37,6 @@ def lines(selection: Selection) -> Iterator[bytes]:
     for run in runs.iterator(chunk_size=AT_ONCE):
         breaks = [] if run.status == RunStatus.INCONCLUSIVE else list(run.breaks.order_by("pk").values(*ROW))
         is_cut = run.break_count > len(breaks) and run.status != RunStatus.INCONCLUSIVE
-        is_cut |= any(len(each[name]) >= most for each in breaks for name, most in CUT.items())
         yield record.line(
             {
                 "breaks": [[each[name] for name in ROW] for each in breaks],
