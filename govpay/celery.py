@@ -6,6 +6,7 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 from django.core.exceptions import ImproperlyConfigured
+from django.db import close_old_connections, connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 from govpay import broker
@@ -24,6 +25,22 @@ app.steps["worker"].add(DjangoStructLogInitStep)
 def keep_django_logging(**_: Any) -> None:
     """Stop Celery from replacing the logging that settings.py configured."""
     structlog.contextvars.clear_contextvars()
+
+
+@signals.task_prerun.connect
+def renew_connections(**_: Any) -> None:
+    """Have the database asked whether it is still there before the first statement of a task, as before a request.
+
+    Celery itself would make a connection for each task, with a process of PostgreSQL behind it that has to read the
+    whole catalogue anew; CELERY_DB_REUSE_MAX tells it to keep them.
+    """
+    close_old_connections()
+
+
+@signals.task_failure.connect
+def end_sessions(**_: Any) -> None:
+    """Close the connections of a task that failed, or was cut off at its time limit: nobody knows what locks it holds."""
+    connections.close_all()
 
 
 @signals.worker_init.connect

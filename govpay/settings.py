@@ -158,6 +158,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "retry_on_timeout": True,
 }
 CELERY_TASK_PUBLISH_RETRY = False
+# A worker keeps its connection to the database for so many tasks, rather than making one for each: govpay/celery.py.
+CELERY_DB_REUSE_MAX = 10_000
 # Rounds have a queue, and in production a worker, of their own: a node that hangs holds up whoever asks it, and must not
 # keep blocks from being read and lost work from being found.
 CELERY_TASK_DEFAULT_QUEUE = "work"

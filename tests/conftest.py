@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import redis
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import TransactionTestCase
@@ -58,6 +60,18 @@ def _quick_passwords() -> Iterator[None]:
 
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
         yield
+
+
+@pytest.fixture(scope="session")
+def _broker() -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _empty_queues(_broker: redis.Redis) -> None:
+    """Begin with empty queues: nobody works off what the tests before have rung."""
+    _broker.delete(settings.CELERY_TASK_DEFAULT_QUEUE, settings.GOVPAY_ROUNDS_QUEUE)
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -51,7 +51,12 @@ class Consistency(APIView):
         operation_id="ledger_checkpoints_consistency",
         tags=["ledger"],
         parameters=[serializers.ConsistencyQuery],
-        responses={200: serializers.ConsistencyProof},
+        responses={
+            200: serializers.ConsistencyProof,
+            (422, "application/problem+json"): OpenApiResponse(
+                {"$ref": "#/components/schemas/Problem"}, "The sizes are none, or not in order."
+            ),
+        },
     )
     def get(self, request: Request) -> Response:
         """Return the proof that the tree over ``new`` leaves begins with the one over ``old`` (RFC 6962)."""

@@ -104,9 +104,6 @@ class TrialBalanceQuery(Strict):
         trim_whitespace=False,
         help_text="One scope such as program:1; else all.",
     )
-    is_full = serializers.BooleanField(
-        required=False, help_text="Read all, which proves the runs before, and not only what changed."
-    )
     as_of = serializers.DateTimeField(
         required=False, help_text="The effective time up to which entries count; else now."
     )
