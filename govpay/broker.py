@@ -5,11 +5,12 @@ from typing import Any
 import redis
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from kombu.transport.redis import Channel
+from kombu.transport.redis import Channel, Empty
 
 KEEPING = "noeviction"
 
 _connparams = Channel._connparams
+_receive_one = Channel._receive_one
 
 
 def _connparams_of_open_channel(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -23,9 +24,25 @@ def _connparams_of_open_channel(self: Any, *args: Any, **kwargs: Any) -> Any:
     return _connparams(self, *args, **kwargs)
 
 
+def _receive_one_that_came(self: Any, client: Any) -> Any:
+    """Read a broadcast only when one is there, and say at once that the connection was lost.
+
+    kombu 5.7 asks for the next message when the connection becomes readable, as it does when it is lost. redis-py 8 then
+    connects anew by itself and waits for a message without end, and the worker consumes nothing until one comes.
+    """
+    try:
+        if client.connection is None or not client.connection.can_read(timeout=0):
+            raise Empty
+    except self.connection_errors:
+        self._in_listen = None
+        raise
+    return _receive_one(self, client)
+
+
 def mend() -> None:
-    """Put the mend in place; once or several times is the same."""
+    """Put the mends in place; once or several times is the same."""
     Channel._connparams = _connparams_of_open_channel
+    Channel._receive_one = _receive_one_that_came
 
 
 def check_at_start() -> None:
