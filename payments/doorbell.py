@@ -1,5 +1,6 @@
 """Rings a task after the commit; a lost ring costs only the time until the next sweep."""
 
+import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -32,9 +33,11 @@ def ring_missing(rings: Sequence[Ring]) -> None:
 
     While workers hang, every sweep finds the same rows again. Counting what waits keeps the queue as short as the
     work is, and needs no clock, as messages that expire would: a machine an hour off would drop every one of them.
+    What waits may be other rings than these: which of these are left out is drawn each time, so that none is for ever.
     """
-    for found in rings[_count_waiting(settings.CELERY_TASK_DEFAULT_QUEUE) :]:
-        ring(found.task, **found.ids)
+    missing = max(len(rings) - _count_waiting(settings.CELERY_TASK_DEFAULT_QUEUE), 0)
+    for position in sorted(random.sample(range(len(rings)), missing)):
+        ring(rings[position].task, **rings[position].ids)
 
 
 def drop_stale_rounds(most: int) -> None:

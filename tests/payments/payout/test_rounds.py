@@ -12,6 +12,7 @@ from django.utils import timezone
 from govpay.errors import GovPayError
 from govpay.models import IdempotencyRecord
 from payments import doorbell
+from payments.doorbell import Ring
 from payments.models import Alarm, Disbursement, Heartbeat, Payout, Program
 from payments.payout import dispatch, guard, rounds
 from payments.states import PayoutStatus
@@ -65,22 +66,27 @@ class TestSweep:
         assert rung == [untried.pk, oldest.pk, recent.pk]
         assert resting.pk not in rung
 
-    def test_rings_only_for_as_many_as_do_not_wait_in_the_queue_already(
-        self, disbursement: Disbursement, rung: list[int]
-    ) -> None:
-        first, second, third = (make_payout(disbursement, number) for number in (1, 2, 3))
-        queue = settings.CELERY_TASK_DEFAULT_QUEUE
-        with current_app.connection_for_write() as connection:
-            channel = connection.default_channel
-            try:
-                current_app.send_task("payments.tasks.advance", kwargs={"payout_id": first.pk})
-                assert channel.queue_declare(queue, passive=True).message_count == 1
-                rounds.sweep()
-                assert rung == [second.pk, third.pk]
-            finally:
-                channel.queue_purge(queue)
-            rounds.sweep()
-        assert rung == [second.pk, third.pk, first.pk, second.pk, third.pk]
+    def test_rings_only_for_as_many_as_do_not_wait_in_the_queue_already(self, rung: list[int]) -> None:
+        rings = [Ring("advance", {"payout_id": pk}) for pk in range(1, 6)]
+        for _ in range(2):
+            current_app.send_task("payments.tasks.seal_books")
+        doorbell.ring_missing(rings)
+        assert len(rung) == len(set(rung)) == 3
+        assert rung == sorted(rung)
+        for _ in range(3):
+            current_app.send_task("payments.tasks.seal_books")
+        rung.clear()
+        doorbell.ring_missing(rings)
+        assert rung == []
+
+    def test_leaves_nobody_out_for_ever_while_something_else_waits(self, rung: list[int]) -> None:
+        rings = [Ring("advance", {"payout_id": pk}) for pk in range(1, 6)]
+        for _ in range(4):
+            current_app.send_task("payments.tasks.seal_books")
+        for _ in range(300):
+            doorbell.ring_missing(rings)
+        assert len(rung) == 300
+        assert set(rung) == {1, 2, 3, 4, 5}
 
     def test_drops_rounds_that_piled_up_while_nobody_worked(self) -> None:
         queue = settings.GOVPAY_ROUNDS_QUEUE
