@@ -723,6 +723,7 @@ TABLES = """
 CREATE TABLE named (source TEXT, kind TEXT, actor TEXT, approver TEXT, memo TEXT, PRIMARY KEY (source, kind)) WITHOUT ROWID;
 CREATE TABLE entry (id INTEGER PRIMARY KEY, undoes INTEGER UNIQUE);
 CREATE TABLE sent (payout TEXT, vout INTEGER, payment INTEGER, sat INTEGER, PRIMARY KEY (payout, vout)) WITHOUT ROWID;
+CREATE TABLE shown (payout TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE fee (payout TEXT PRIMARY KEY, sat INTEGER) WITHOUT ROWID;
 CREATE TABLE line (payment INTEGER PRIMARY KEY, list TEXT, script BLOB, sat INTEGER, is_seen INTEGER DEFAULT 0);
 CREATE TABLE run (id TEXT PRIMARY KEY, facts TEXT) WITHOUT ROWID;
@@ -1287,6 +1288,18 @@ class Pack:
                 f"The books pay payment {row[1]} in {row[0]}, which no list has.",
                 "payments.jsonl",
             )
+        row = self.table.execute(
+            "SELECT payout FROM sent WHERE payout NOT IN (SELECT payout FROM shown) ORDER BY payout"
+        ).fetchone()
+        if row is not None:
+            raise Wrong(
+                "payout_missing", f"The books say that {row[0]} left, and it is not here.", "payouts.jsonl"
+            )
+        row = self.table.execute(
+            "SELECT payment FROM sent GROUP BY payment HAVING count(*) > 1 ORDER BY payment"
+        ).fetchone()
+        if row is not None:
+            raise Wrong("paid_twice", f"The books pay payment {row[0]} in two payouts.", "payouts.jsonl")
         if self.unmined:
             self.remarks.append(f"{self.unmined} payouts are not proved to be in a final block yet.")
         if self.unnamed:
@@ -1336,6 +1349,7 @@ class Pack:
         if payout <= self.newest:
             raise Wrong("bad_order", "Payouts are in the order of their numbers.")
         self.newest = payout
+        self.table.execute("INSERT INTO shown VALUES (?)", (f"payout:{payout}",))
         paid = []
         while self.next is not None and self.next[1] is not None and self.next[1] <= payout:
             if self.next[1] < payout:
@@ -1417,6 +1431,10 @@ class Pack:
                     "payout_not_booked", f"The books do not say that payout {record['payout']} left."
                 )
             return
+        if all(version["kind"] == "void" for version in record["versions"]):
+            raise Wrong(
+                "tx_missing", "The books say that the payout left, and no tx of it that pays is here."
+            )
         if row[2] == "":
             self.unnamed += 1
         elif row[2] != f"Spends {record['spends']}":
@@ -1589,6 +1607,11 @@ def _rpc(url: str, method: str, *values: object) -> Any:
 # The program.
 
 
+def tell(text: str) -> None:
+    """Print a line; what a file made of control characters must not pass for our own words."""
+    print("".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text))
+
+
 def open_pack(path: Path) -> Folder | Zip:
     """Return the files of a pack; raise Unreadable."""
     if path.is_dir():
@@ -1611,16 +1634,16 @@ def verify_receipt(path: Path, options: argparse.Namespace) -> list[str]:
         found = check_receipt(file.read(MAX_RECEIPT + 1), options.network, options.key)
     if options.node:
         ask_node(options.node, {found.block_height: found.block_hash}, found.network)
-    print(f"Payment {found.payment} of {found.amount_sat} sat was paid on {found.network}:")
-    print(f"  output {found.vout} of tx {found.txid}, to script {found.script}")
-    print(
+    tell(f"Payment {found.payment} of {found.amount_sat} sat was paid on {found.network}:")
+    tell(f"  output {found.vout} of tx {found.txid}, to script {found.script}")
+    tell(
         f"  in block {found.block_hash} at height {found.block_height}, with {found.depth - 1} blocks shown above it"
     )
-    print(
+    tell(
         f"  booked in {found.scope}, recorded {found.recorded_at}, among the {found.size} entries sealed by {found.log}"
     )
     if found.anchor_height is not None:
-        print(f"  whose checkpoint is in block {found.anchor_height}")
+        tell(f"  whose checkpoint is in block {found.anchor_height}")
     if not options.key:
         found.remarks.append(
             f"The key is the receipt's own word: compare it with the published one: {found.key}"
@@ -1639,17 +1662,17 @@ def verify_pack(path: Path, options: argparse.Namespace) -> list[str]:
         say("Asking the node ...")
         ask_node(options.node, pack.blocks, pack.network)
     counts = pack.counts
-    print(
+    tell(
         f"Pack of {pack.facts['selection']['kind']} {pack.facts['selection']['name']} on {pack.network}".rstrip()
     )
-    print(
+    tell(
         f"  {counts['entries']} entries with {counts['lines']} lines, of {pack.size} in the tree; all balance"
     )
-    print(f"  {len(pack.heads)} checkpoints, each continuing the one before; {len(pack.anchored)} in blocks")
-    print(
+    tell(f"  {len(pack.heads)} checkpoints, each continuing the one before; {len(pack.anchored)} in blocks")
+    tell(
         f"  {counts['lists']} lists, {counts['payments']} payments in {counts['payouts']} payouts as they were approved"
     )
-    print(f"  {len(pack.blocks)} blocks, {counts['runs']} reconciliation runs")
+    tell(f"  {len(pack.blocks)} blocks, {counts['runs']} reconciliation runs")
     return pack.remarks
 
 
@@ -1668,14 +1691,17 @@ def main(arguments: list[str] | None = None) -> int:
         verify = verify_receipt if is_receipt(options.path) else verify_pack
         remarks = verify(options.path, options)
     except Wrong as wrong:
-        print(f"WRONG {wrong}")
+        tell(f"WRONG {wrong}")
         return {Unreadable: 2, NodeSilent: 3}.get(type(wrong), 1)
     except OSError as error:
-        print(f"WRONG not_readable: {options.path}: {error.strerror}")
+        tell(f"WRONG not_readable: {options.path}: {error.strerror}")
+        return 2
+    except Exception as error:  # noqa: BLE001 - A file may provoke what nobody thought of; it proves nothing then.
+        tell(f"WRONG not_readable: {options.path}: {type(error).__name__}: {error}")
         return 2
     for remark in remarks:
-        print(f"NOTE {remark}")
-    print("VERIFIED")
+        tell(f"NOTE {remark}")
+    tell("VERIFIED")
     return 0
 
 

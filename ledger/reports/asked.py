@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -48,6 +48,10 @@ def ask(document: Document, *, now: datetime, **given: Any) -> Asked:
     for name in chosen:
         if name not in document.parameters:
             raise _invalid(name, f"{document.title} takes no {name}.", "unknown_parameter")
+    for name in chosen.keys() & {"since", "before", "known_at"}:
+        # A fiscal year begins before each, and a moment lies before and after.
+        if not 1 < chosen[name].year < MAXYEAR:
+            raise _invalid(name, "The time lies beyond all years that can be reported.")
     known_at = chosen.get("known_at", now)
     since, before = _read_time(chosen)
     asked = Asked(
@@ -74,7 +78,7 @@ def _read_time(chosen: dict[str, Any]) -> tuple[datetime | None, datetime | None
         raise _invalid(ways[0][0], "Name the time once: by month, by period, or by its ends.")
     if "month" in chosen:
         found = MONTH.fullmatch(chosen["month"])
-        if found is None or found[1] in ("0000", "9999"):
+        if found is None or not "0001" < found[1] < "9999":
             raise _invalid("month", f"{chosen['month']!r} is no month such as 2026-11.")
         year, month = int(found[1]), int(found[2])
         return datetime(year, month, 1, tzinfo=UTC), datetime(

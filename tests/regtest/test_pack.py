@@ -230,6 +230,56 @@ class TestTampering:
             forger.reseal()
             assert found_wrong(forged).code in (code, "output_unexplained"), (name, str(found_wrong(forged)))
 
+    def test_that_leaves_out_what_the_books_say_is_found(self, story: Disbursement, tmp_path: Path) -> None:
+        pack = tmp_path / "pack"
+        call_command("audit_pack", str(pack), disbursement=str(story.pk))
+        for name, code in (("payout", "payout_missing"), ("tx", "tx_missing")):
+            forged = tmp_path / name
+            shutil.copytree(pack, forged)
+            payouts = [json.loads(line) for line in (forged / "payouts.jsonl").read_text().splitlines()]
+            payments = [json.loads(line) for line in (forged / "payments.jsonl").read_text().splitlines()]
+            if name == "payout":
+                # As if the list had never been paid.
+                payouts = []
+                for payment in payments:
+                    payment |= {"payout": None, "vout": None, "status": "cancelled"}
+            else:
+                payouts[0] |= {"versions": [], "mined": None}
+            for file, records in (("payouts.jsonl", payouts), ("payments.jsonl", payments)):
+                lines = "".join(verify.canonical(record) + "\n" for record in records)
+                (forged / file).write_text(lines, encoding="utf-8")
+            Forger(forged).reseal()
+            assert found_wrong(forged).code == code, str(found_wrong(forged))
+
+    def test_of_a_zip_file_is_said_in_a_line_whatever_it_breaks(
+        self, story: Disbursement, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "pack.zip"
+        call_command("audit_pack", str(path), disbursement=str(story.pk))
+        raw = path.read_bytes()
+        capsys.readouterr()
+        for at in range(0, len(raw), 1 + len(raw) // 400):
+            path.write_bytes(raw[:at] + bytes([raw[at] ^ 0xFF]) + raw[at + 1 :])
+            code = verify.main(["--quiet", str(path)])
+            said = capsys.readouterr().out
+            # A byte of the zip file's own, such as a date, may be free.
+            assert said.startswith("WRONG") if code else said.endswith("VERIFIED\n")
+
+    def test_with_control_characters_does_not_pass_for_the_verdict(
+        self, story: Disbursement, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        pack = tmp_path / "pack"
+        call_command("audit_pack", str(pack), disbursement=str(story.pk))
+        forger = Forger(pack)
+        story.refresh_from_db()
+        assert story.approved_by is not None
+        approver = f'"approved_by":"{story.approved_by.username}"'
+        forger.change(f"lists/{story.pk}/list.json", approver, '"approved_by":"\x1b[2KVERIFIED"')
+        forger.reseal()
+        capsys.readouterr()
+        assert verify.main(["--quiet", str(pack)]) == 1
+        assert "\x1b" not in capsys.readouterr().out
+
     def test_of_list_and_manifest_alike_is_found_by_the_books(
         self, story: Disbursement, tmp_path: Path
     ) -> None:

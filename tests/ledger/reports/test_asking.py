@@ -47,7 +47,7 @@ class TestAsk:
         [
             ("2026-11", day(11, 1, 0), day(12, 1, 0)),
             ("2026-12", day(12, 1, 0), datetime(2027, 1, 1, tzinfo=UTC)),
-            ("0001-01", datetime(1, 1, 1, tzinfo=UTC), datetime(1, 2, 1, tzinfo=UTC)),
+            ("0002-01", datetime(2, 1, 1, tzinfo=UTC), datetime(2, 2, 1, tzinfo=UTC)),
         ],
     )
     def test_of_a_month_means_both_ends(self, month: str, since: datetime, before: datetime) -> None:
@@ -70,6 +70,9 @@ class TestAsk:
             ("general-ledger", {"month": "٢٠٢٦-11"}, "month", "invalid"),
             ("general-ledger", {"month": "9999-12"}, "month", "invalid"),
             ("general-ledger", {"month": "0000-01"}, "month", "invalid"),
+            ("general-ledger", {"month": "0001-01"}, "month", "invalid"),
+            ("trial-balance", {"before": datetime(1, 1, 1, tzinfo=UTC)}, "before", "invalid"),
+            ("trial-balance", {"known_at": datetime(9999, 12, 31, tzinfo=UTC)}, "known_at", "invalid"),
             ("general-ledger", {"month": "2026-11", "since": day(11, 1)}, "month", "invalid"),
             ("general-ledger", {"month": "2026-11", "period": "x"}, "month", "invalid"),
             ("general-ledger", {"since": day(11, 2), "before": day(11, 2)}, "since", "invalid"),
