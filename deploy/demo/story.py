@@ -32,7 +32,7 @@ def tell(stack: Stack, console: Console, *, password: str) -> dict[str, Any]:
     with clock.phase("Starting PostgreSQL, Redis, bitcoind, web, two workers and beat"):
         stack.start_services()
         stack.migrate()
-        stack.manage("demo_accounts", "--password", password)
+        stack.manage("demo_accounts", f"--password={password}")
         stack.start_web()
         workers = start_workers(stack)
         stack.start_beat()
