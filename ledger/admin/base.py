@@ -1,17 +1,22 @@
 """The one rule of the ledger's admin: readers of the books look, and nobody adds, changes or deletes anything."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.contrib.admin.utils import flatten_fieldsets
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
+from govpay.errors import NotFound
+
 READ = "ledger.view_entry"
 MOST_ROWS = 10_000
+
+Row = TypeVar("Row", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -114,3 +119,11 @@ def is_number(term: str) -> bool:
 def is_hash(term: str) -> bool:
     """Say whether the text can be a txid or a block hash."""
     return len(term) == 64 and term.isascii() and all(c in "0123456789abcdef" for c in term.lower())
+
+
+def find_row(find: Callable[[int], Row], object_id: str) -> Row:
+    """Return what the address of an action names; raise Http404 when nothing has the number."""
+    try:
+        return find(int(object_id))
+    except (ValueError, NotFound) as error:
+        raise Http404(f"There is nothing with the number {object_id}.") from error

@@ -14,7 +14,7 @@ from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
 from ledger.admin import cells
-from ledger.admin.base import BookAdmin, Table
+from ledger.admin.base import BookAdmin, Table, find_row
 from ledger.admin.filters import ScopeFilter, by_number
 from ledger.models import Case, CaseStatus, Entry, ReconciliationRun, Resolution
 from ledger.reconciliation import cases
@@ -149,7 +149,7 @@ class CaseAdmin(BookAdmin):
     )
     def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Agree as a second person."""
-        row = cases.get(int(object_id))
+        row = find_row(cases.get, object_id)
         meaning = f"{row.get_resolution_display()}: {row.note}"
         if row.resolution == Resolution.SUSPENSE:
             meaning += f" {row.amount_sat:,} sat are booked between the wallet and suspense."
@@ -183,7 +183,7 @@ class CaseAdmin(BookAdmin):
         call: Callable[..., object],
     ) -> HttpResponse:
         """Show the form; once it is complete make the one call, and say what came of it."""
-        row = cases.get(int(object_id))
+        row = find_row(cases.get, object_id)
         form = form_class(request.POST or None, initial={"proposal": row.proposal})
         back = cells.page_of(Case, row.pk)
         refusal = ""

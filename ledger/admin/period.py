@@ -15,7 +15,7 @@ from unfold.enums import ActionVariant
 from govpay.errors import GovPayError
 from ledger import periods, selectors
 from ledger.admin import cells
-from ledger.admin.base import BookAdmin, Table
+from ledger.admin.base import BookAdmin, Table, find_row
 from ledger.models import Period, PeriodStatus
 
 TONES = {
@@ -116,7 +116,7 @@ class PeriodAdmin(BookAdmin):
     @action(description="Close", url_path="close", icon="event_available", permissions=["decide"])
     def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Close the period."""
-        row = selectors.get_period(pk=int(object_id))
+        row = find_row(lambda pk: selectors.get_period(pk=pk), object_id)
         return self._ask(
             request,
             NoteForm(request.POST or None),
@@ -129,7 +129,7 @@ class PeriodAdmin(BookAdmin):
     @action(description="Open again", url_path="reopen", icon="undo", permissions=["decide"])
     def reopen(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Open a closed period again."""
-        row = selectors.get_period(pk=int(object_id))
+        row = find_row(lambda pk: selectors.get_period(pk=pk), object_id)
         return self._ask(
             request,
             NoteForm(request.POST or None),
@@ -148,7 +148,7 @@ class PeriodAdmin(BookAdmin):
     )
     def seal(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Seal a closed period, with the digest of the figures that the page shows."""
-        row = selectors.get_period(pk=int(object_id))
+        row = find_row(lambda pk: selectors.get_period(pk=pk), object_id)
         try:
             figures = periods.figures(row)
         except GovPayError as error:

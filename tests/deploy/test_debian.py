@@ -9,9 +9,9 @@ from deploy.local.debian import Source
 from deploy.local.errors import LocalStackError
 
 ONE_LINE = """\
-# deb http://old.example/debian bookworm main
-deb http://mirror.example/debian bookworm main contrib # the near one
-deb-src http://mirror.example/debian bookworm main
+# deb http://old.example/linux bookworm main
+deb http://mirror.example/linux bookworm main contrib # the near one
+deb-src http://mirror.example/linux bookworm main
 deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg] https://third.example/apt bookworm stable
 deb\thttp://mirror.example/security bookworm-security main
 """
@@ -43,7 +43,7 @@ Components: main
 class TestParseOneLine:
     def test_reads_binary_lines_with_and_without_options(self) -> None:
         assert debian.parse_one_line(ONE_LINE) == [
-            Source("http://mirror.example/debian", ("bookworm",), ("main", "contrib")),
+            Source("http://mirror.example/linux", ("bookworm",), ("main", "contrib")),
             Source("https://third.example/apt", ("bookworm",), ("stable",)),
             Source("http://mirror.example/security", ("bookworm-security",), ("main",)),
         ]
@@ -62,13 +62,13 @@ class TestReadSources:
     def test_skips_files_that_apt_would_not_read(self, tmp_path: Path) -> None:
         parts = tmp_path / "sources.list.d"
         parts.mkdir()
-        (tmp_path / "sources.list").write_text("deb http://a.example/debian bookworm main\n")
+        (tmp_path / "sources.list").write_text("deb http://a.example/linux bookworm main\n")
         (parts / "b.sources").write_text(
             "Types: deb\nURIs: http://b.example\nSuites: stable\nComponents: main\n"
         )
-        (parts / "c.list.disabled").write_text("deb http://c.example/debian bookworm main\n")
+        (parts / "c.list.disabled").write_text("deb http://c.example/linux bookworm main\n")
         uris = [source.uri for source in debian.read_sources(tmp_path)]
-        assert uris == ["http://a.example/debian", "http://b.example"]
+        assert uris == ["http://a.example/linux", "http://b.example"]
 
 
 class TestChooseMirror:

@@ -178,3 +178,11 @@ class TestAdmin:
         assert first.post(page(case, "withdraw"), {"proposal": 2}).status_code == 302
         found = Case.objects.get()
         assert (found.status, found.owner, found.proposal) == ("open", "dalia", 2)
+
+    @pytest.mark.parametrize("number", ["999999", "abc", "9" * 30])
+    @pytest.mark.parametrize("name", sorted(VERBS))
+    def test_knows_no_verb_of_a_case_that_is_none(
+        self, name: str, number: str, case: Case, dalia: User
+    ) -> None:
+        address = page(case, name).replace(f"/{case.pk}/", f"/{number}/")
+        assert browser(dalia).get(address).status_code == 404
