@@ -198,7 +198,7 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "SCHEMA_COERCE_PATH_PK": False,
     "EXCEPTION_HANDLER": "govpay.api.problems.handle",
-    "DEFAULT_THROTTLE_RATES": {"login": "20/min"},
+    "DEFAULT_THROTTLE_RATES": {"login": "20/min", "verify": "20/min"},
     # How many proxies in front may be believed about a caller's address; none, unless said so.
     "NUM_PROXIES": env.whole("GOVPAY_PROXIES", 0, least=0, most=10),
     "COERCE_DECIMAL_TO_STRING": True,

@@ -55,7 +55,9 @@ GENESIS = {
 # The easiest target that a header of the network may name, in the compact form of headers.
 EASIEST = {"regtest": 0x207FFFFF, "signet": 0x1E0377AE, "testnet3": 0x1D00FFFF, "testnet4": 0x1D00FFFF}
 MAX_RECORD = 64 * 1024 * 1024
-MAX_RECEIPT = 8 * 1024 * 1024
+# A receipt has two txs of at most 100,000 bytes without witnesses, in hex and base64, and little else.
+MAX_RECEIPT = 1024 * 1024
+MAX_SIGNATURES = 16
 MAX_SAT = 21_000_000 * 100_000_000
 INT64 = 2**63
 
@@ -239,8 +241,11 @@ def read_note(note: str) -> tuple[str, list[Signature]]:
     text, found, rest = note.rpartition("\n\n")
     if not found or not rest.endswith("\n"):
         raise Wrong("bad_note", "This is no signed note: a text, an empty line, and signatures.")
+    lines = rest[:-1].split("\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise Wrong("too_many_signatures", f"A note has {MAX_SIGNATURES} signatures at most.")
     signatures = []
-    for line in rest[:-1].split("\n"):
+    for line in lines:
         match = SIGNATURE_LINE.fullmatch(line)
         raw = _base64(match[2]) if match else b""
         if match is None or len(raw) <= 4:
@@ -255,13 +260,14 @@ def require_signed(text: str, signatures: Iterable[Signature], key: str) -> None
     found = [body for other, other_id, body in signatures if (other, other_id) == (name, key_id)]
     if not found:
         raise Wrong("not_signed", f"It is not signed by {name} with the key {key_id.hex()}.")
-    for body in found:
-        signature, message = body, text.encode()
-        if kind == WITNESS:
-            at_s, signature = int.from_bytes(body[:8], "big"), body[8:]
-            message = f"cosignature/v1\ntime {at_s}\n{text}".encode()
-        if not is_signed(public, signature, message):
-            raise Wrong("bad_signature", f"The signature of {name} is not one of this text.")
+    if len(found) > 1:
+        raise Wrong("too_many_signatures", f"It is signed by {name} more than once with the same key.")
+    signature, message = found[0], text.encode()
+    if kind == WITNESS:
+        at_s, signature = int.from_bytes(signature[:8], "big"), signature[8:]
+        message = f"cosignature/v1\ntime {at_s}\n{text}".encode()
+    if not is_signed(public, signature, message):
+        raise Wrong("bad_signature", f"The signature of {name} is not one of this text.")
 
 
 def read_head(text: str) -> tuple[str, int, bytes]:
@@ -389,6 +395,8 @@ def climb(txid: str, branch: bytes) -> bytes:
 
 OTS_MAGIC = b"\x00OpenTimestamps\x00\x00Proof\x00\xbf\x89\xe2\xe8\x84\xe8\x92\x94\x01\x08"
 OTS_BITCOIN = bytes.fromhex("0588960d73d71901")
+# The format's readers take arguments of 4,096 bytes: one before the tx's commitment, and one after it.
+MAX_OTS_TX = 2 * 4096
 
 
 def read_ots(raw: bytes, digest: bytes) -> tuple[Tx, bytes, int]:
@@ -407,6 +415,8 @@ def read_ots(raw: bytes, digest: bytes) -> tuple[Tx, bytes, int]:
         elif tag in (0xF0, 0xF1):
             other = data.take(data.leb128())
             found = found + other if tag == 0xF0 else other + found
+            if len(found) > MAX_OTS_TX:
+                raise Wrong("bad_ots", f"A step of the proof makes more than {MAX_OTS_TX} bytes.")
         else:
             raise Wrong("bad_ots", f"The proof has a step {tag:#04x}, which none of ours has.")
     if data.take(8) != OTS_BITCOIN:

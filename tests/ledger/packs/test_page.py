@@ -1,13 +1,30 @@
 """The public page: a receipt in, plain words out, whatever anybody sends."""
 
 import json
+from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from ledger import verify
+from ledger.packs import page
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("seal_key")]
+
+
+@pytest.fixture(autouse=True)
+def _nobody_is_throttled() -> None:
+    cache.clear()
+
+
+class Unread:
+    """A body that nobody may read."""
+
+    def read(self, *size: int) -> bytes:
+        raise AssertionError("the body was read")
+
+    readline = read
 
 
 def words(answer: object) -> str:
@@ -65,3 +82,33 @@ class TestPage:
         answer = client.post("/verify/", {"text": verify.canonical(record)})
         assert "<code>wrong_network</code>" in words(answer)
         assert "It is of signet, not of regtest." in words(answer)
+
+    def test_says_right_of_nothing_before_a_key_signed(self, client: Client, settings: Any) -> None:
+        settings.GOVPAY_SEAL_KEY = None
+        answer = client.post("/verify/", {"text": verify.canonical({"format": verify.RECEIPT})})
+        assert (answer.status_code, "<code>unknown_key</code>" in words(answer)) == (422, True)
+
+    def test_wants_the_token_of_its_form(self) -> None:
+        client = Client(enforce_csrf_checks=True)
+        assert client.post("/verify/", {"text": "{"}).status_code == 403
+        token = client.get("/verify/").cookies["csrftoken"].value
+        answer = client.post("/verify/", {"text": "{", "csrfmiddlewaretoken": token})
+        assert (answer.status_code, "<code>not_a_receipt</code>" in words(answer)) == (422, True)
+
+
+class TestLimits:
+    def test_are_on_the_checks_of_an_address_whatever_it_says_of_itself(self, client: Client) -> None:
+        for n in range(20):
+            forwarded = {"x-forwarded-for": f"10.0.0.{n}"}
+            assert client.post("/verify/", {"text": "{"}, headers=forwarded).status_code == 422
+        refused: Any = client.post("/verify/", **{"wsgi.input": Unread()})
+        assert refused.status_code == 429
+        assert 0 < int(refused["Retry-After"]) <= 60
+        assert "<code>throttled</code>" in words(refused)
+        assert client.get("/verify/").status_code == 200
+        assert client.post("/verify/", {"text": "{"}, REMOTE_ADDR="192.0.2.7").status_code == 422
+
+    def test_are_on_the_length_before_anything_is_read(self, client: Client) -> None:
+        for length in (str(page.MAX_BODY + 1), "9" * 5_000, "x", "-1", "\xb2"):
+            answer: Any = client.post("/verify/", CONTENT_LENGTH=length, **{"wsgi.input": Unread()})
+            assert (answer.status_code, "<code>not_a_receipt</code>" in words(answer)) == (413, True), length

@@ -109,6 +109,19 @@ class TestEd25519:
         with pytest.raises(verify.Wrong, match="bad_signature"):
             verify.require_signed(text, mixed, str(key.verifier))
 
+    def test_takes_one_signature_of_a_key_and_few_in_all(self) -> None:
+        key = note.Signer("log", bytes(32))
+        text = "log\n1\n" + "A" * 43 + "=\n"
+        line = f"{key.sign(text).line()}\n"
+        others = [f"{note.Signer(f'w{n}', bytes(32), note.WITNESS).sign(text).line()}\n" for n in range(16)]
+        _, signatures = verify.read_note(f"{text}\n{line}{''.join(others[:15])}")
+        verify.require_signed(text, signatures, str(key.verifier))
+        with pytest.raises(verify.Wrong, match="too_many_signatures"):
+            verify.read_note(f"{text}\n{line}{''.join(others)}")
+        _, twice = verify.read_note(f"{text}\n{line}{line}")
+        with pytest.raises(verify.Wrong, match="too_many_signatures"):
+            verify.require_signed(text, twice, str(key.verifier))
+
 
 class TestTree:
     @settings(max_examples=50, deadline=None)
@@ -172,6 +185,13 @@ class TestOts:
             assert outcome(changed, digest) != f"{root!r} {height}"
             with pytest.raises(verify.Wrong):
                 verify.read_ots(raw[:at], digest)
+
+    def test_refuses_one_that_grows_without_a_hash(self) -> None:
+        digest = hashlib.sha256(b"note").digest()
+        begin = ots.MAGIC + ots.VERSION + ots.SHA256 + digest
+        most = verify.MAX_OTS_TX - len(digest)
+        assert outcome(begin + b"\xf0\x01x" * most + b"\x00", digest) == "truncated_bytes"
+        assert outcome(begin + b"\xf0\x01x" * (most + 1) + b"\x00", digest) == "bad_ots"
 
 
 class TestHeader:
