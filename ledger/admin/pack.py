@@ -13,7 +13,7 @@ from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
 from ledger.admin import cells
-from ledger.admin.base import BookAdmin
+from ledger.admin.base import BookAdmin, find_row
 from ledger.models import PackJob, PackKind, PackStatus, Redaction
 from ledger.packs import answer, jobs
 
@@ -120,12 +120,13 @@ class PackJobAdmin(BookAdmin):
     @action(description="Download", url_path="download", icon="download", permissions=["pack"])
     def download(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """Hand out the file."""
+        by: Any = request.user
+        job = find_row(lambda pk: jobs.get(by=by, job_id=pk), object_id)
         try:
-            by: Any = request.user
-            return answer.as_file(*jobs.download(by=by, job_id=int(object_id)))
+            return answer.as_file(*jobs.download(by=by, job_id=job.pk))
         except GovPayError as error:
             self.message_user(request, error.message, messages.ERROR)
-            return redirect(cells.list_of(PackJob))
+            return redirect(cells.page_of(PackJob, job.pk))
 
     @display(description="pack")
     def number(self, row: PackJob) -> str:
@@ -144,10 +145,12 @@ class PackJobAdmin(BookAdmin):
 
     @display(description="progress")
     def progress(self, row: PackJob) -> str:
-        """How many entries are written."""
-        if row.status != PackStatus.RUNNING or not row.step:
-            return cells.EMPTY
-        return f"{row.step}: {row.done:,} of {row.total:,} entries"
+        """What is being written, and how many entries are."""
+        if row.status == PackStatus.WAITING:
+            return "a worker takes it in some seconds"
+        if row.status == PackStatus.RUNNING:
+            return f"{row.step or 'begins'}: {row.done:,} of {row.total:,} entries"
+        return f"{row.total:,} entries" if row.status == PackStatus.DONE else cells.EMPTY
 
     @display(description="asked by")
     def asker(self, row: PackJob) -> str:
@@ -176,7 +179,7 @@ class PackJobAdmin(BookAdmin):
 
     @display(description="why not")
     def reason(self, row: PackJob) -> str:
-        """Why it failed."""
+        """Why it failed, or why its file was deleted."""
         return cells.long(row.message) if row.message else cells.EMPTY
 
 

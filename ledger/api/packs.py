@@ -56,13 +56,13 @@ class Pack(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=PackStatus.choices)
     asked_by = serializers.CharField()
     asked_at = serializers.DateTimeField()
-    step = serializers.CharField(allow_blank=True, help_text="What is being written.")
+    step = serializers.CharField(allow_blank=True, help_text="What is written now, as of a second or so ago.")
     done = serializers.IntegerField(help_text="Entries that are written.")
     total = serializers.IntegerField(help_text="Entries that there are to write.")
     finished_at = serializers.DateTimeField(allow_null=True)
     size_bytes = serializers.IntegerField(allow_null=True)
     sha256 = Digest(allow_null=True, help_text="Of the zip file.")
-    code = serializers.CharField(allow_blank=True, help_text="Why it failed.")
+    code = serializers.CharField(allow_blank=True, help_text="Why it failed, or why its file was deleted.")
     message = serializers.CharField(allow_blank=True)
 
 

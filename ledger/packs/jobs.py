@@ -12,11 +12,13 @@ from datetime import timedelta
 from typing import IO, Any
 
 import structlog
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from govpay.errors import Conflict, Forbidden, GovPayError, NotFound
 from ledger.models import Checkpoint, PackJob, PackPart, PackStatus
@@ -30,7 +32,8 @@ RIGHT = "ledger.make_pack"
 MOST_OPEN = 5
 MOST_ATTEMPTS = 3
 LEASE = timedelta(seconds=60)
-RENEW_S = 10
+# Whoever looks at a job that is made sees a figure no older than this.
+RENEW_S = 1
 KEPT = timedelta(days=7)
 PART_BYTES = 1 << 20
 
@@ -59,7 +62,9 @@ def ask(*, by: User, kind: str, name: str = "", scope: str = "") -> PackJob:
         mine = _open().filter(asked_by=by.get_username()).count()
         if mine >= MOST_OPEN:
             raise TooManyPacks(f"{mine} packs that you asked for are not made yet.", most=MOST_OPEN)
-        return PackJob.objects.create(kind=kind, name=name, scope=scope, asked_by=by.get_username())
+        job = PackJob.objects.create(kind=kind, name=name, scope=scope, asked_by=by.get_username())
+        _ring(job.pk)
+        return job
 
 
 def get(*, by: User, job_id: int) -> PackJob:
@@ -75,7 +80,8 @@ def download(*, by: User, job_id: int) -> tuple[PackJob, Iterator[bytes]]:
     """Return a pack's file in parts; raise Forbidden, NotFound, PackNotThere."""
     job = get(by=by, job_id=job_id)
     if job.status != PackStatus.DONE:
-        raise PackNotThere(f"Pack {job_id} is {job.get_status_display().lower()}.", status=job.status)
+        message = f"Pack {job_id} is {job.get_status_display().lower()}. {job.message}".rstrip()
+        raise PackNotThere(message, status=job.status)
     log.info("pack_downloaded", job_id=job_id, by=by.get_username())
     return job, _parts(job)
 
@@ -101,7 +107,7 @@ def run(job_id: int) -> None:
                 status=PackStatus.FAILED, code=error.code, message=error.message[:300], finished_at=Now()
             )
             return
-        _keep(job, file)
+        _keep(job, file, entries=pulse.seen[2])
 
 
 def forget() -> None:
@@ -111,6 +117,35 @@ def forget() -> None:
         with transaction.atomic():
             if old.filter(pk=pk).update(status=PackStatus.EXPIRED):
                 PackPart.objects.filter(job=pk).delete()
+
+
+@transaction.atomic
+def black_out(leaf: int) -> None:
+    """Delete every file that may show a leaf, with the redaction that blacks it out, in its database transaction.
+
+    That is all of them, because nobody keeps which leaves a file shows. What is being made begins anew. The lock waits for
+    whoever stores a file, and keeps others from beginning, until the redaction can be seen: no file slips through.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("LOCK TABLE ledger_packjob IN SHARE ROW EXCLUSIVE MODE")
+    message = (
+        f"The file was deleted when leaf {leaf} was blacked out. Ask for it again: it is made without it."
+    )
+    made = PackJob.objects.filter(status=PackStatus.DONE)
+    PackPart.objects.filter(job__in=made).delete()
+    made.update(status=PackStatus.EXPIRED, code="redacted", message=message)
+    running = PackJob.objects.filter(status=PackStatus.RUNNING)
+    for pk in list(running.values_list("pk", flat=True)):
+        _ring(pk)
+    # The worker finds its lease lost, and its try does not count.
+    running.update(
+        status=PackStatus.WAITING,
+        attempts=F("attempts") - 1,
+        lease_token=F("lease_token") + 1,
+        lease_until=None,
+        step="",
+        done=0,
+    )
 
 
 class _Pulse:
@@ -146,6 +181,11 @@ class _Pulse:
             connection.close()
 
 
+def _ring(job_id: int) -> None:
+    """Wake a worker after the commit; where nobody hears it, the next sweep finds the row."""
+    import_string(settings.LEDGER_DOORBELL)("build_pack", job_id=job_id)
+
+
 def _claim(job_id: int) -> PackJob | None:
     """Take a job that nobody is at; give one up that killed its workers."""
     with transaction.atomic():
@@ -167,7 +207,7 @@ def _claim(job_id: int) -> PackJob | None:
         return PackJob.objects.get(pk=job_id)
 
 
-def _keep(job: PackJob, file: IO[bytes]) -> None:
+def _keep(job: PackJob, file: IO[bytes], *, entries: int) -> None:
     """Store the file and end the job in one database transaction, unless the lease was lost."""
     digest = hashlib.sha256()
     with transaction.atomic():
@@ -184,7 +224,8 @@ def _keep(job: PackJob, file: IO[bytes]) -> None:
             step="",
             size_bytes=size,
             sha256=digest.digest(),
-            done=F("total"),
+            done=entries,
+            total=entries,
             finished_at=Now(),
             lease_until=None,
         )

@@ -1,7 +1,7 @@
 """Blacks out sealed entries: salt and bytes are deleted, the hash stays, and the tree over it is as whole as before.
 
 One person asks and says why, another agrees. The entry's row stays in the books, which nobody can change; what leaves them,
-as packs and their journals, has neither the bytes nor the lines any more.
+as packs and their journals, has neither the bytes nor the lines any more, and the files of packs that had are deleted.
 """
 
 from django.contrib.auth.models import User
@@ -9,6 +9,7 @@ from django.db import transaction
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
 from ledger.models import Leaf, LeafPayload, LeafSalt, Redaction, RedactionRequest
+from ledger.packs import jobs
 
 RIGHT = "ledger.redact_leaf"
 MOST_WHY = 300
@@ -45,7 +46,7 @@ def ask(*, by: User, entry_id: int, why: str) -> RedactionRequest:
 
 @transaction.atomic
 def carry_out(*, by: User, request_id: int) -> Redaction:
-    """Agree to a request of another person, and delete the entry's salt and sealed bytes with that.
+    """Agree to a request of another person, and delete the entry's salt and sealed bytes with that, also in packs.
 
     Raises Forbidden, NotFound, SamePersonTwice, AlreadyRedacted.
     """
@@ -62,6 +63,7 @@ def carry_out(*, by: User, request_id: int) -> Redaction:
         raise AlreadyRedacted(f"Leaf {asked.leaf_id} was blacked out before.", leaf=asked.leaf_id)
     LeafSalt.objects.filter(leaf_id=asked.leaf_id).delete()
     LeafPayload.objects.filter(leaf_id=asked.leaf_id).delete()
+    jobs.black_out(asked.leaf_id)
     return done
 
 

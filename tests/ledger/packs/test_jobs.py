@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import threading
+import time
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,17 +12,18 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.test import Client
 from rest_framework.test import APIClient
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
 from ledger import periods, selectors, verify
-from ledger.models import PackJob, PackPart, PackStatus
+from ledger.models import Leaf, PackJob, PackPart, PackStatus
 from ledger.packs import build, jobs
 from ledger.packs.selection import NothingSealed
-from ledger.seals import checkpoints, sealer
-from payments import tasks
+from ledger.seals import checkpoints, redaction, sealer
+from payments import doorbell, tasks
 from payments.payout import rounds
 from tests import factories
 from tests.ledger.seals.scene import post
@@ -50,6 +53,28 @@ def api(auditor: User) -> APIClient:
 
 def whole(job: PackJob) -> bytes:
     return b"".join(bytes(part) for part in job.parts.order_by("number").values_list("data", flat=True))
+
+
+@pytest.fixture
+def rung(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, int]]]:
+    """The doorbells that were rung."""
+    found: list[tuple[str, dict[str, int]]] = []
+    monkeypatch.setattr(doorbell, "ring", lambda task, **ids: found.append((task, ids)))
+    return found
+
+
+def black_out_the_first() -> None:
+    """Two people black out the first entry of the books."""
+    clerk, judge = (factories.make_user(name, redaction.RIGHT) for name in ("clerk", "judge"))
+    asked = redaction.ask(by=clerk, entry_id=Leaf.objects.get(pk=0).entry_id, why="The memo named a person.")
+    redaction.carry_out(by=judge, request_id=asked.pk)
+
+
+def is_anybody_waiting() -> bool:
+    """Tell whether a session waits for the lock of another one."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
 
 
 @pytest.mark.usefixtures("sealed")
@@ -121,6 +146,37 @@ class TestRun:
         with pytest.raises(jobs.PackNotThere):
             jobs.download(by=auditor, job_id=asked.pk)
 
+    def test_shows_how_far_it_is(
+        self, auditor: User, api: APIClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = jobs.ask(by=auditor, kind="all")
+        make: Callable[..., Any] = build.build
+        seen: list[tuple[Any, ...]] = []
+
+        def watched(*args: Any, progress: build.Progress, **kwargs: Any) -> Any:
+            def note(step: str, done: int, total: int) -> None:
+                progress(step, done, total)
+                if step == "lists and payouts":
+                    # The next step waits until this one was seen from outside, for a few seconds at most.
+                    thread = threading.Thread(target=look)
+                    thread.start()
+                    thread.join()
+
+            return make(*args, progress=note, **kwargs)
+
+        def look() -> None:
+            until = time.monotonic() + 5
+            while (not seen or seen[-1][1] != "lists and payouts") and time.monotonic() < until:
+                shown = api.get(f"/api/v1/packs/{asked.pk}/").json()
+                seen.append((shown["status"], shown["step"], shown["done"], shown["total"]))
+            connection.close()
+
+        monkeypatch.setattr(build, "build", watched)
+        jobs.run(asked.pk)
+        assert seen[-1] == ("running", "lists and payouts", 3, 3)
+        asked.refresh_from_db()
+        assert (asked.status, asked.step, asked.done, asked.total) == (PackStatus.DONE, "", 3, 3)
+
     def test_is_forgotten_after_a_week(self, auditor: User) -> None:
         old, new = (jobs.ask(by=auditor, kind="all") for _ in range(2))
         for job in (old, new):
@@ -133,7 +189,68 @@ class TestRun:
         assert refusal.value.details["status"] == PackStatus.EXPIRED
 
 
+@pytest.mark.usefixtures("sealed")
+class TestBlackOut:
+    def test_takes_the_files_that_were_made_before(self, auditor: User, client: Client) -> None:
+        old = jobs.ask(by=auditor, kind="all")
+        jobs.run(old.pk)
+        black_out_the_first()
+        old.refresh_from_db()
+        assert (old.status, old.code, PackPart.objects.count()) == (PackStatus.EXPIRED, "redacted", 0)
+        with pytest.raises(jobs.PackNotThere, match="deleted when leaf 0 was blacked out"):
+            jobs.download(by=auditor, job_id=old.pk)
+        client.force_login(auditor)
+        page = client.get(f"/admin/ledger/packjob/{old.pk}/change/").content.decode()
+        assert "deleted when leaf 0 was blacked out" in page
+        new = jobs.ask(by=auditor, kind="all")
+        jobs.run(new.pk)
+        leaves = zipfile.ZipFile(io.BytesIO(whole(new))).read("journal/leaves.jsonl").decode()
+        assert (leaves.count("govpay/entry/2"), leaves.count("redacted")) == (2, 1)
+
+    def test_begins_anew_what_is_being_made(
+        self, auditor: User, rung: list[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = jobs.ask(by=auditor, kind="all")
+        make: Callable[..., Any] = build.build
+
+        def overtaken(*args: Any, **kwargs: Any) -> Any:
+            made = make(*args, **kwargs)
+            rung.clear()
+            black_out_the_first()
+            return made
+
+        monkeypatch.setattr(build, "build", overtaken)
+        jobs.run(asked.pk)
+        asked.refresh_from_db()
+        assert (asked.status, asked.attempts, PackPart.objects.count()) == (PackStatus.WAITING, 0, 0)
+        assert rung == [("build_pack", {"job_id": asked.pk})]
+        monkeypatch.setattr(build, "build", make)
+        jobs.run(asked.pk)
+        assert zipfile.ZipFile(io.BytesIO(whole(asked))).read("journal/leaves.jsonl").count(b"redacted") == 1
+
+    def test_keeps_others_from_beginning_before_it_is_seen(self, auditor: User) -> None:
+        asked = jobs.ask(by=auditor, kind="all")
+
+        def begin() -> None:
+            jobs.run(asked.pk)
+            connection.close()
+
+        worker = threading.Thread(target=begin)
+        with transaction.atomic():
+            black_out_the_first()
+            worker.start()
+            while worker.is_alive() and not is_anybody_waiting():
+                worker.join(0.01)
+            assert worker.is_alive()
+        worker.join()
+        assert zipfile.ZipFile(io.BytesIO(whole(asked))).read("journal/leaves.jsonl").count(b"redacted") == 1
+
+
 class TestAsk:
+    def test_wakes_a_worker_at_once(self, sealed: None, auditor: User, rung: list[Any]) -> None:
+        asked = jobs.ask(by=auditor, kind="all")
+        assert rung == [("build_pack", {"job_id": asked.pk})]
+
     def test_takes_the_right(self, sealed: None) -> None:
         reader = factories.make_user("reader", "ledger.view_entry")
         for call in (lambda: jobs.ask(by=reader, kind="all"), lambda: jobs.get(by=reader, job_id=1)):
@@ -185,7 +302,7 @@ class TestApi:
         assert (refused.status_code, refused.json()["code"]) == (409, "pack_not_there")
         jobs.run(asked["id"])
         shown = api.get(f"/api/v1/packs/{asked['id']}/").json()
-        assert (shown["status"], shown["done"], shown["total"]) == ("done", 0, 0)
+        assert (shown["status"], shown["done"], shown["total"]) == ("done", 3, 3)
         answer = api.get(f"/api/v1/packs/{asked['id']}/file/")
         raw = b"".join(answer.streaming_content)
         assert hashlib.sha256(raw).hexdigest() == shown["sha256"]
@@ -222,6 +339,11 @@ class TestAdmin:
         assert f"/admin/ledger/packjob/{job.pk}/download/" in page.content.decode()
         answer = client.get(f"/admin/ledger/packjob/{job.pk}/download/")
         assert b"".join(answer.streaming_content) == whole(job)
+
+    @pytest.mark.parametrize("number", ["999", "x", "9" * 30])
+    def test_has_no_file_of_a_number_that_is_none(self, auditor: User, client: Client, number: str) -> None:
+        client.force_login(auditor)
+        assert client.get(f"/admin/ledger/packjob/{number}/download/").status_code == 404
 
     def test_hides_packs_from_those_who_may_not(self, client: Client) -> None:
         client.force_login(factories.make_user("reader", "ledger.view_entry"))
