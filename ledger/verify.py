@@ -730,7 +730,8 @@ MANIFEST, MANIFEST_NOTE = "manifest.sha256", "manifest.note"
 CHUNK = 1 << 20
 # What a pack says of itself, in one statement a table, so that a million entries need no memory.
 TABLES = """
-CREATE TABLE named (source TEXT, kind TEXT, actor TEXT, approver TEXT, memo TEXT, PRIMARY KEY (source, kind)) WITHOUT ROWID;
+CREATE TABLE named (source TEXT, kind TEXT, actor TEXT, approver TEXT, memo TEXT, undoes INTEGER, PRIMARY KEY (source, kind))
+    WITHOUT ROWID;
 CREATE TABLE entry (id INTEGER PRIMARY KEY, undoes INTEGER UNIQUE);
 CREATE TABLE sent (payout TEXT, vout INTEGER, payment INTEGER, sat INTEGER, PRIMARY KEY (payout, vout)) WITHOUT ROWID;
 CREATE TABLE shown (payout TEXT PRIMARY KEY) WITHOUT ROWID;
@@ -1093,8 +1094,8 @@ class Pack:
         kind, source = heading["kind"], heading["source_ref"]
         # What is encumbered anew when a line is withdrawn has no approver.
         if kind in ("commitment", "payout_sent") or (kind == "encumbrance" and heading["approver"]):
-            values = (source, kind, heading["actor"], heading["approver"], heading["memo"])
-            self.table.execute("INSERT INTO named VALUES (?, ?, ?, ?, ?)", values)
+            values = (source, kind, heading["actor"], heading["approver"], heading["memo"], undoes)
+            self.table.execute("INSERT INTO named VALUES (?, ?, ?, ?, ?, ?)", values)
         if kind == "payout_sent":
             paid = [(units, reference) for _, _, _, _, _, units, reference in lines]
             rows = [(source, n, ref, units) for n, (units, ref) in enumerate(paid) if ref is not None]
@@ -1190,21 +1191,22 @@ class Pack:
         """Compare who made, approved and released a list, and the manifest, with the entries that hold and owe its money."""
         approval, release = self.named(source, "encumbrance"), self.named(source, "commitment")
         expected = [(approval, record["made_by"]), (release, record["released_by"])]
-        if approval is None and release is not None:
-            # Before approval encumbered anything, it booked at once what is owed.
+        if approval is None and release is not None and release[3] is None:
+            # Before approval encumbered anything, it booked at once what is owed; nothing was encumbered that this undoes.
             expected = [(release, record["made_by"])]
-        elif approval is None:
-            self.lacking(
-                "approval_not_booked", f"The books do not say that list {record['list']} was approved."
-            )
-        elif release is None and record["released_by"] is not None:
-            self.lacking(
-                "release_not_booked", f"The books do not say that list {record['list']} was released."
-            )
+        else:
+            if approval is None:
+                self.lacking(
+                    "approval_not_booked", f"The books do not say that list {record['list']} was approved."
+                )
+            if release is None and record["released_by"] is not None:
+                self.lacking(
+                    "release_not_booked", f"The books do not say that list {record['list']} was released."
+                )
         for booked, person in expected:
             if booked is None:
                 continue
-            actor, approver, memo = booked
+            actor, approver, memo, _ = booked
             if (actor, approver) != (person, record["approved_by"]):
                 raise Wrong("approval_differs", f"The books say that {actor} acted and {approver} approved.")
             if memo not in ("", f"Manifest {record['manifest_sha256']}"):
@@ -1213,7 +1215,7 @@ class Pack:
                 )
 
     def named(self, source: str, kind: str) -> Any:
-        query = "SELECT actor, approver, memo FROM named WHERE source = ? AND kind = ?"
+        query = "SELECT actor, approver, memo, undoes FROM named WHERE source = ? AND kind = ?"
         return self.table.execute(query, (source, kind)).fetchone()
 
     def lacking(self, code: str, message: str) -> None:

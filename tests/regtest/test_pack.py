@@ -22,6 +22,7 @@ from ledger.reconciliation import service
 from ledger.seals import checkpoints, note, redaction, sealer
 from payments.models import Disbursement, Payment, Payout
 from payments.payout import dispatch, proofs
+from payments.services import disbursements
 from tests import factories
 from tests.regtest.ministry import Ministry, use_node
 
@@ -451,6 +452,28 @@ class TestSelections:
             code, said = run(tmp_path / name)
             assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
             assert "7 entries with 19 lines, of 8 in the tree" in said
+
+    def test_of_a_period_has_lists_that_were_approved_in_the_one_before(
+        self, ministry: Ministry, tmp_path: Path
+    ) -> None:
+        now = timezone.now()
+        for name, ends_at in (("2026-10", now - timedelta(hours=1)), ("2026-11", now + timedelta(days=1))):
+            Period.objects.create(name=name, ends_at=ends_at, opened_by="dalia")
+        made = factories.make_disbursement(ministry.program, ministry.officer, amounts_sat=AMOUNTS)
+        made = disbursements.submit(by=ministry.officer, disbursement_id=made.pk)
+        agreed = {"disbursement_id": made.pk, "manifest_hash": bytes(made.manifest_hash or b"")}
+        disbursements.approve(by=ministry.approver, now=now - timedelta(hours=2), **agreed)
+        disbursements.release(by=ministry.releaser, **agreed)
+        ministry.pay(made)
+        ministry.mine(6)
+        prove_all()
+        sealer.seal()
+        checkpoints.issue()
+        for name, lacking in (("2026-10", "released"), ("2026-11", "approved")):
+            call_command("audit_pack", str(tmp_path / name), period=name)
+            code, said = run(tmp_path / name)
+            assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
+            assert f"NOTE The books do not say that list {made.pk} was {lacking}." in said
 
     def test_say_how_much_is_younger(self, story: Disbursement, ministry: Ministry, tmp_path: Path) -> None:
         ministry.deposit([500_000])
