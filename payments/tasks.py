@@ -47,7 +47,7 @@ def prove(*, block_id: int) -> None:
 
 
 # It may have the chain to read from the wallet's birth on. Where the broker hands it out again meanwhile, it does nothing.
-@shared_task(soft_time_limit=3_500, time_limit=3_600)
+@shared_task(soft_time_limit=reconciling.LIMIT_S, time_limit=reconciling.LIMIT_S + 100)
 def reconcile(*, program_id: int) -> None:
     """Compare claims, books and blocks of a program."""
     reconciling.reconcile(program_id=program_id)

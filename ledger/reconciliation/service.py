@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import OperationalError, connection
+from django.utils import timezone
 
 from govpay.errors import GovPayError, NotFound
 from ledger.models import ReconciliationRun, RunStatus
@@ -38,6 +39,13 @@ def reconcile(
         _Attempts(backend, name, now, is_full, report or (lambda text: None)).conclude()
         for name in (scopes if scope is None else [scope])
     ]
+
+
+def give_up(*, scope: str, started_at: datetime, reason: str) -> ReconciliationRun:
+    """Store a run that proves nothing, and why: it could not be concluded."""
+    log.warning("reconciliation_inconclusive", scope=scope, reason=reason)
+    heading = run.Heading(scope=scope, started_at=started_at, finished_at=max(started_at, timezone.now()))
+    return standing.store_inconclusive(heading, reason)
 
 
 class _Attempts:
@@ -97,9 +105,7 @@ class _Attempts:
         return found
 
     def _conclude_nothing(self, reason: str) -> ReconciliationRun:
-        log.warning("reconciliation_inconclusive", scope=self.scope, reason=reason)
-        heading = run.Heading(scope=self.scope, started_at=self.now, finished_at=self._finished_at())
-        return standing.store_inconclusive(heading, reason)
+        return give_up(scope=self.scope, started_at=self.now, reason=reason)
 
     def _finished_at(self) -> datetime:
         return self.now + timedelta(seconds=time.monotonic() - self.started_s)

@@ -42,6 +42,8 @@ def compare(sources: Sources, now: datetime, finished_at: Callable[[], datetime]
         # Inside a caller's transaction this is too late, and one statement after another must do.
         if not connection.savepoint_ids:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        # Of a worker that is gone no statement must go on for an hour, and hold what its session has locked.
+        cursor.execute("SET LOCAL client_connection_check_interval = '1s'")
         cursor.execute(MARK)
         (mark,) = cursor.fetchone()
     # Whoever waits for this row and sees it changed is told by PostgreSQL, and whoever comes later by the run.

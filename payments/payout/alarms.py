@@ -49,6 +49,15 @@ def clear_all(code: str, *, subject: str, subject_ids: Iterable[int], note: str)
         close(rows, note=note)
 
 
+def clear_others(code: str, *, subject: str, subject_ids: Iterable[int], note: str) -> None:
+    """Close the open alarms about all rows but these."""
+    rows = Alarm.objects.filter(code=code, subject=subject, closed_at=None).exclude(
+        subject_id__in=subject_ids
+    )
+    if rows.exists():
+        close(rows, note=note)
+
+
 @transaction.atomic
 def close(rows: QuerySet[Alarm], *, note: str, by: User | None = None) -> None:
     """Close those of the alarms that are still open; nobody closes what the engine finds gone."""

@@ -129,9 +129,10 @@ CAUSES: dict[str, Cause] = {
         "Open the run's cases under Reconciliation; two people explain each. A clean run closes the alarm.",
     ),
     "reconciliation_overdue": Cause(
-        "No reconciliation of the program has proved anything for two days, or twice the time that the settings name.",
-        "Read the reason of its last runs; start the workers, or mend the node. The next run that proves something closes "
-        "the alarm.",
+        "No reconciliation of the program has proved anything for two days, or no full one for two weeks, or twice the "
+        "times that the settings name.",
+        "Read the reason of its last runs; start the workers, or mend the node. A full run that does not end within an hour "
+        "is made by manage.py reconcile --full. The next run that proves something closes the alarm.",
     ),
     "seals_broken": Cause(
         "What is stored of the books' tree contradicts what was sealed: somebody changed it behind the guards. No "
