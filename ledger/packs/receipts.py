@@ -4,12 +4,14 @@ The books show one line of one entry, each piece under a salt of its own; the ch
 """
 
 import base64
+import json
 from functools import partial
 from typing import Any
 
 from django.db import connection
 
 from govpay.errors import Conflict
+from ledger import verify
 from ledger.exports.source import snapshot
 from ledger.models import Checkpoint, Entry, LeafPayload
 from ledger.packs import evidence, record
@@ -21,16 +23,26 @@ TRIES = 10
 
 
 class ReceiptNotReady(Conflict):
-    """The payment is not final, not sealed under a checkpoint, or sealed in a form of which no line can be shown alone.
+    """The payment is not final yet, or not sealed under a checkpoint yet.
 
-    ``details['rule']`` says which: settled, sealed, redacted or form.
+    ``details['rule']`` says which: settled or sealed.
     """
 
     code = "receipt_not_ready"
 
 
+class NoReceipt(Conflict):
+    """What is sealed of the payment proves nothing of it alone, and never will.
+
+    ``details['rule']`` says why: redacted, form (an entry of version 1 is shown whole or not at all), outpoint (the entry was
+    written before entries named what their txs spend), or the code with which `ledger.verify` would refuse the receipt.
+    """
+
+    code = "no_receipt"
+
+
 def make(payment_id: int) -> bytes:
-    """Return a payment's receipt, which `ledger.verify` checks; raise NotFound and ReceiptNotReady."""
+    """Return a payment's receipt, as `ledger.verify` takes it; raise NotFound, ReceiptNotReady and NoReceipt."""
     backend = evidence.backend()
     with snapshot():
         output = backend.output(payment_id)
@@ -38,7 +50,7 @@ def make(payment_id: int) -> bytes:
             raise ReceiptNotReady("The payment is not buried in the chain yet.", rule="settled")
         sealed = _sealed(output.payout_id)
         checkpoint, anchor = _checkpoint(backend, sealed.leaf_id)
-        return record.line(
+        made = record.line(
             {
                 "amount_sat": str(output.amount_sat),
                 "checkpoint": {
@@ -59,6 +71,12 @@ def make(payment_id: int) -> bytes:
                 "script_pubkey": output.script_pubkey.hex(),
             }
         )
+    try:
+        verify.check_receipt(made)
+    except verify.Wrong as wrong:
+        message = f"What is sealed does not prove the payment: {wrong.rule}"
+        raise NoReceipt(message, rule=wrong.code) from wrong
+    return made
 
 
 def _sealed(payout_id: int) -> LeafPayload:
@@ -69,7 +87,7 @@ def _sealed(payout_id: int) -> LeafPayload:
         raise ReceiptNotReady("The entry of the payment is not sealed yet.", rule="sealed")
     found = LeafPayload.objects.filter(leaf=entry.leaf).select_related("leaf__salt").first()
     if found is None:
-        raise ReceiptNotReady("The entry of the payment was blacked out.", rule="redacted")
+        raise NoReceipt("The entry of the payment was blacked out.", rule="redacted")
     return found
 
 
@@ -89,10 +107,15 @@ def _checkpoint(backend: evidence.Backend, index: int) -> tuple[Checkpoint, dict
 def _entry(sealed: LeafPayload, payment_id: int, size: int) -> dict[str, Any]:
     salt, payload = bytes(sealed.leaf.salt.salt), bytes(sealed.payload)
     if not payload.endswith(b"\n"):
-        raise ReceiptNotReady("The entry was sealed in a form of which no line is shown alone.", rule="form")
+        raise NoReceipt("The entry was sealed in a form of which no line is shown alone.", rule="form")
+    pieces = payload.split(b"\n")
+    if not json.loads(pieces[0])["memo"]:
+        raise NoReceipt("The entry was written before entries named what their txs spend.", rule="outpoint")
     # A line ends with the payment that it is about.
     ending = f',"{payment_id}"]'.encode()
-    index = next(n for n, piece in enumerate(payload.split(b"\n")) if piece.endswith(ending))
+    index = next((n for n, piece in enumerate(pieces) if piece.endswith(ending)), None)
+    if index is None:
+        raise NoReceipt("The entry has no line of the payment.", rule="wrong_line")
     heading, line = leaf.show(salt, payload, 0), leaf.show(salt, payload, index)
     path = tree.prove_inclusion(partial(store.read_from, connection), sealed.leaf_id, size)
     return {

@@ -414,7 +414,7 @@ class TestRedaction:
         for path in (tmp_path / "pack").rglob("*"):
             assert path.is_dir() or entry.idempotency_key.encode() not in path.read_bytes(), path
         payment = Payment.objects.filter(disbursement=story).first()
-        with pytest.raises(receipts.ReceiptNotReady) as refusal:
+        with pytest.raises(receipts.NoReceipt) as refusal:
             receipts.make(payment.pk)
         assert refusal.value.details["rule"] == "redacted"
 
