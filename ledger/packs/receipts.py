@@ -34,8 +34,8 @@ class ReceiptNotReady(Conflict):
 class NoReceipt(Conflict):
     """What is sealed of the payment proves nothing of it alone, and never will.
 
-    ``details['rule']`` says why: redacted, form (an entry of version 1 is shown whole or not at all), outpoint (the entry was
-    written before entries named what their txs spend), or the code with which `ledger.verify` would refuse the receipt.
+    ``details['rule']`` says why: redacted, form (an entry of version 1 is shown whole or not at all), outpoint (the entry
+    was written before entries named what their txs spend), or the code with which `ledger.verify` would refuse it.
     """
 
     code = "no_receipt"

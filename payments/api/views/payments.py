@@ -56,8 +56,8 @@ class Receipt(Scoped):
     def get(self, request: Request, payment_id: int) -> HttpResponse:
         """Return the receipt of a settled payment: a file that proves it, with nothing of anybody else's in it.
 
-        Answers 409 `receipt_not_ready` until the payment is settled and its entry is under a checkpoint, and `no_receipt` where
-        what is sealed of it never proves it alone: `details.rule` says why.
+        Answers 409 `receipt_not_ready` until the payment is settled and its entry is under a checkpoint, and `no_receipt`
+        where what is sealed of it never proves it alone: `details.rule` says why.
         """
         response = HttpResponse(receipts.make(payment_id), content_type="application/octet-stream")
         response["Content-Disposition"] = f'attachment; filename="receipt-{payment_id}.json"'
