@@ -30,6 +30,12 @@ class Forbidden(GovPayError):
     http_status = 403
 
 
+class SamePersonTwice(Forbidden):
+    """One person did what two different people must do (R-06); people are told apart by id, for names may change."""
+
+    code = "same_person_twice"
+
+
 class Conflict(GovPayError):
     """The thing is not in a state that allows this."""
 

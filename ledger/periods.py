@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
-from govpay.errors import Conflict, Forbidden, InvalidInput, Unavailable
+from govpay.errors import Conflict, Forbidden, InvalidInput, SamePersonTwice, Unavailable
 from ledger import selectors
 from ledger.models import Period, PeriodChange, PeriodStatus
 from ledger.models.period import NAME
@@ -49,12 +49,6 @@ class PeriodChanged(Conflict):
     """The books of the period are not those that the first person closed, or not those that the second one saw."""
 
     code = "period_changed"
-
-
-class SamePersonTwice(Forbidden):
-    """Closing and sealing are done by different people."""
-
-    code = "same_person_twice"
 
 
 class BooksBusy(Unavailable):
@@ -135,8 +129,14 @@ def seal(*, by: User, name: str, digest: bytes, note: str = "") -> PeriodChange:
     period = _get(name, PeriodStatus.CLOSING)
     closed = selectors.last_change(period)
     assert closed is not None  # It is closing.
-    if closed.actor == by.get_username():
+    if closed.user_id is None:
+        raise PeriodChanged(f"Nobody kept who closed {name}; open it again and close it with that.")
+    if closed.user_id == by.pk:
         raise SamePersonTwice(f"{by.get_username()} closed {name}; a second person seals it.")
+    if closed.actor == by.get_username():
+        raise SamePersonTwice(
+            f"{name} was closed under the name {closed.actor}; somebody of another name seals it."
+        )
     if closed.through_entry_id != seen.through_entry_id or digest != seen.digest:
         raise PeriodChanged(
             f"The figures of {name} are not those that were looked at.", digest=seen.digest.hex()
@@ -207,7 +207,7 @@ def _change(
     period: Period, status: PeriodStatus, by: User, note: str, digest: bytes | None = None
 ) -> PeriodChange:
     made = PeriodChange.objects.create(
-        period=period, status=status, actor=by.get_username(), note=note[:300], digest=digest
+        period=period, status=status, actor=by.get_username(), user=by, note=note[:300], digest=digest
     )
     made.refresh_from_db()
     return made

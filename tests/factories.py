@@ -42,6 +42,12 @@ def make_user(name: str, *permissions: str, **columns: Any) -> User:
     return User.objects.get(pk=user.pk)
 
 
+def rename(user: User, name: str) -> User:
+    """Give somebody another name, as whoever may change users can."""
+    User.objects.filter(pk=user.pk).update(username=name)
+    return User.objects.get(pk=user.pk)
+
+
 def make_administrator() -> User:
     """Whoever sets up programs and roles."""
     found = User.objects.filter(username="administrator").first()

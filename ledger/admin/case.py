@@ -64,7 +64,7 @@ class CaseAdmin(BookAdmin):
     """Breaks that people work on, latest first."""
 
     list_display = ("number", "scope", "type", "state", "owned", "amount", "age", "message")
-    list_select_related = ("last_run",)
+    list_select_related = cases.SHOWN
     list_filter = (
         ScopeFilter,
         ("status", ChoicesDropdownFilter),
@@ -106,7 +106,7 @@ class CaseAdmin(BookAdmin):
         row: Any = self.get_object(request, str(object_id))
         if row is None or not self.has_resolve_permission(request):
             return []
-        is_mine = row.proposed_by == request.user.get_username()
+        is_mine = row.proposed_by_id == request.user.pk
         names: tuple[str, ...] = () if row.status == S.CLOSED else ("assign",)
         if row.status == S.OPEN:
             names += ("propose",)
@@ -226,7 +226,7 @@ class CaseAdmin(BookAdmin):
     @display(description="owner")
     def owned(self, row: Case) -> str:
         """Whose it is."""
-        return row.owner or "nobody"
+        return str(row.owner or "nobody")
 
     @display(description="moved on chain")
     def amount(self, row: Case) -> str:

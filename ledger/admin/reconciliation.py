@@ -95,9 +95,11 @@ class ReconciliationRunAdmin(BookAdmin):
                     (
                         cells.link(cells.page_of(Case, found.pk), f"Case {found.pk}"),
                         found.get_kind_display(),
-                        found.owner,
+                        str(found.owner or "nobody"),
                     )
-                    for found in Case.objects.filter(last_run=row).order_by("pk")[:SHOWN]
+                    for found in Case.objects.filter(last_run=row)
+                    .select_related("owner")
+                    .order_by("pk")[:SHOWN]
                 ],
                 "None, or a later run found them too.",
             ),

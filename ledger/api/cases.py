@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ledger.api import access, filters
-from ledger.api.serializers import Digest, Strict
+from ledger.api.serializers import Digest, Strict, Username
 from ledger.models import BreakKind, Case, CaseStatus, Resolution
 from ledger.reconciliation import cases
 
@@ -37,7 +37,7 @@ class CaseOut(serializers.Serializer[Any]):
         allow_null=True, help_text="What the chain moved on the wallet more than the books say."
     )
     status = serializers.ChoiceField(choices=CaseStatus.choices)
-    owner = serializers.CharField(allow_blank=True)
+    owner = Username(allow_null=True)
     first_run_id = serializers.IntegerField()
     last_run_id = serializers.IntegerField()
     opened_at = serializers.DateTimeField()
@@ -49,8 +49,8 @@ class CaseOut(serializers.Serializer[Any]):
     note = serializers.CharField(allow_blank=True)
     evidence_sha256 = Digest(allow_null=True)
     entry_id = serializers.IntegerField(allow_null=True)
-    proposed_by = serializers.CharField(allow_blank=True)
-    decided_by = serializers.CharField(allow_blank=True)
+    proposed_by = Username(allow_null=True)
+    decided_by = Username(allow_null=True)
 
     def get_age_blocks(self, case: Case) -> int | None:
         """Blocks from the run that opened it to the last one that found it."""
@@ -135,8 +135,8 @@ class Cases(ListAPIView[Any]):
     filterset_class = filters.Cases
 
     def get_queryset(self) -> QuerySet[Any, Any]:
-        """Return the cases with the runs that their ages are told by: one statement."""
-        return Case.objects.select_related("last_run")
+        """Return the cases with their people and the runs that their ages are told by: one statement."""
+        return Case.objects.select_related(*cases.SHOWN)
 
 
 class CaseDetail(APIView):

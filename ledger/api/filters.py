@@ -89,7 +89,7 @@ class Cases(filters.FilterSet):
     scope = filters.CharFilter(max_length=40)
     kind = filters.ChoiceFilter(choices=BreakKind.choices)
     status = filters.ChoiceFilter(choices=CaseStatus.choices)
-    owner = filters.CharFilter(max_length=150)
+    owner = filters.CharFilter("owner__username", max_length=150)
 
     class Meta:
         model = Case

@@ -32,6 +32,15 @@ class Digest(serializers.Field[Any, Any, str, Any]):
         return bytes(value).hex()
 
 
+@extend_schema_field({"type": "string"})
+class Username(serializers.Field[Any, Any, str, Any]):
+    """A user, by the name that they have now."""
+
+    def to_representation(self, value: Any) -> str:
+        """Return the name."""
+        return str(value.get_username())
+
+
 class Account(serializers.Serializer[Any]):
     """An account and what stands on it; debits are positive."""
 

@@ -1,11 +1,14 @@
 """Cases: a break that people work on until its difference vanished or two of them explained it."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from ledger.models.entry import Entry
 from ledger.models.reconciliation import BreakKind, ReconciliationRun
+
+USER = settings.AUTH_USER_MODEL
 
 
 class CaseStatus(models.TextChoices):
@@ -44,7 +47,7 @@ class Case(models.Model):
     message = models.CharField(max_length=300)
     amount_sat = models.BigIntegerField(null=True)
     status = models.CharField(max_length=10, choices=CaseStatus, default=CaseStatus.OPEN)
-    owner = models.CharField(max_length=150, blank=True)
+    owner = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
     first_run = models.ForeignKey(ReconciliationRun, on_delete=models.PROTECT, related_name="+")
     last_run = models.ForeignKey(ReconciliationRun, on_delete=models.PROTECT, related_name="+")
     opened_at = models.DateTimeField()
@@ -55,8 +58,8 @@ class Case(models.Model):
     note = models.CharField(max_length=1_000, blank=True)
     evidence_sha256 = models.BinaryField(max_length=32, null=True)
     entry = models.ForeignKey(Entry, null=True, on_delete=models.PROTECT, related_name="+")
-    proposed_by = models.CharField(max_length=150, blank=True)
-    decided_by = models.CharField(max_length=150, blank=True)
+    proposed_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    decided_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
         permissions = [("resolve_case", "Can own, propose and decide cases of reconciliation")]
@@ -66,14 +69,21 @@ class Case(models.Model):
             ),
             models.CheckConstraint(condition=Q(status__in=CaseStatus.values), name="case_status_is_known"),
             models.CheckConstraint(
-                condition=Q(decided_by="") | (~Q(decided_by=F("proposed_by")) & ~Q(proposed_by="")),
+                condition=Q(decided_by=None)
+                | (~Q(decided_by=F("proposed_by")) & Q(proposed_by__isnull=False)),
                 name="case_decided_by_another",
             ),
             models.CheckConstraint(
-                condition=Q(status=CaseStatus.EXPLAINED, resolution__in=Resolution.values) & ~Q(decided_by="")
-                | Q(status=CaseStatus.PROPOSED, resolution__in=Resolution.values, decided_by="")
-                & ~Q(proposed_by="")
-                | Q(status=CaseStatus.OPEN, resolution="", proposed_by="", decided_by="", closed_at=None)
+                condition=Q(
+                    status=CaseStatus.EXPLAINED, resolution__in=Resolution.values, decided_by__isnull=False
+                )
+                | Q(
+                    status=CaseStatus.PROPOSED,
+                    resolution__in=Resolution.values,
+                    proposed_by__isnull=False,
+                    decided_by=None,
+                )
+                | Q(status=CaseStatus.OPEN, resolution="", proposed_by=None, decided_by=None, closed_at=None)
                 | Q(status=CaseStatus.CLOSED, closed_at__isnull=False),
                 name="case_people_of_status",
             ),
@@ -91,11 +101,15 @@ class Case(models.Model):
 
 
 class CaseEvent(models.Model):
-    """Something that happened to a case: who did it, or that a run found it; never changed or deleted."""
+    """Something that happened to a case: who did it, or that a run found it; never changed or deleted.
+
+    ``actor`` is the name that ``user`` had then.
+    """
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="events")
     action = models.CharField(max_length=10)
     actor = models.CharField(max_length=150)
+    user = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
     note = models.CharField(max_length=1_000, blank=True)
     run = models.ForeignKey(ReconciliationRun, null=True, on_delete=models.PROTECT, related_name="+")
     entry = models.ForeignKey(Entry, null=True, on_delete=models.PROTECT, related_name="+")

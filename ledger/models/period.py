@@ -1,5 +1,6 @@
 """Periods of the books and what people did with them; nothing here is ever changed or deleted."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -41,12 +42,14 @@ class PeriodChange(models.Model):
     """A period's next status, by whom and why: the latest is what holds; a period without any is open.
 
     ``through_entry_id`` is the last entry that stood when it was closed, which the database says itself, and ``digest`` is
-    the SHA-256 of the trial balance that was sealed.
+    the SHA-256 of the trial balance that was sealed. ``actor`` is the name that ``user`` had then; a second person is
+    another user of another name.
     """
 
     period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="changes")
     status = models.CharField(max_length=10, choices=PeriodStatus)
     actor = models.CharField(max_length=150)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.PROTECT, related_name="+")
     note = models.CharField(max_length=300, blank=True)
     through_entry_id = models.BigIntegerField(db_default=0, editable=False)
     digest = models.BinaryField(max_length=32, null=True)

@@ -6,12 +6,14 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
+from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
 from ledger import books, chart, events
 from ledger.models import BreakKind, Case, CaseEvent, CaseStatus, Entry, ReadBlock, ReadTx, Resolution
 
 RIGHT = "ledger.resolve_case"
 MAX_NOTE = 1_000
+# What showing a case takes besides its row.
+SHOWN = ("last_run", "owner", "proposed_by", "decided_by")
 # Movements on the wallet that nobody knows may be booked to suspense until somebody does.
 UNKNOWN = (BreakKind.UNKNOWN_IN, BreakKind.UNKNOWN_OUT, BreakKind.UNAUTHORIZED_SPEND)
 
@@ -28,15 +30,9 @@ class ProposalStale(Conflict):
     code = "proposal_stale"
 
 
-class SamePersonTwice(Forbidden):
-    """Proposing and deciding are done by different people."""
-
-    code = "same_person_twice"
-
-
 def get(case_id: int) -> Case:
     """Return a case; raise NotFound."""
-    found = Case.objects.select_related("first_run", "last_run").filter(pk=case_id).first()
+    found = Case.objects.select_related(*SHOWN).filter(pk=case_id).first()
     if found is None:
         raise NotFound(f"There is no case {case_id}.")
     return found
@@ -51,7 +47,7 @@ def assign(*, by: User, case_id: int, owner: str) -> Case:
     user = User.objects.filter(username=owner, is_active=True).first()
     if user is None or not user.has_perm(RIGHT):
         raise _invalid("owner", f"Nobody of this name has the permission {RIGHT}.")
-    return _change(case, by, "assigned", owner, owner=owner)
+    return _change(case, by, "assigned", owner, owner=user)
 
 
 @transaction.atomic
@@ -94,7 +90,7 @@ def propose(
         proposal=case.proposal + 1,
         resolution=resolution,
         evidence_sha256=evidence_sha256,
-        proposed_by=by.get_username(),
+        proposed_by=by,
     )
 
 
@@ -108,7 +104,7 @@ def approve(*, by: User, case_id: int, proposal: int, note: str = "") -> Case:
     case = _decide(by, case_id, proposal)
     entry_id = case.entry_id
     if case.resolution == Resolution.SUSPENSE:
-        entry_id = _book_to_suspense(case, by.get_username())
+        entry_id = _book_to_suspense(case, by)
     return _change(
         case,
         by,
@@ -116,7 +112,7 @@ def approve(*, by: User, case_id: int, proposal: int, note: str = "") -> Case:
         note,
         entry_id=entry_id,
         status=CaseStatus.EXPLAINED,
-        decided_by=by.get_username(),
+        decided_by=by,
     )
 
 
@@ -133,7 +129,7 @@ def withdraw(*, by: User, case_id: int, proposal: int) -> Case:
     case = _take(by, case_id)
     _require(case, CaseStatus.PROPOSED)
     _require_proposal(case, proposal)
-    if case.proposed_by != by.get_username():
+    if case.proposed_by != by:
         raise Forbidden(f"{case.proposed_by} proposed it and takes it back.")
     return _change(case, by, "withdrawn", "", **_cleared(), status=CaseStatus.OPEN)
 
@@ -162,7 +158,7 @@ def _decide(by: User, case_id: int, proposal: int) -> Case:
     case = _take(by, case_id)
     _require(case, CaseStatus.PROPOSED)
     _require_proposal(case, proposal)
-    if case.proposed_by == by.get_username():
+    if case.proposed_by == by:
         raise SamePersonTwice(f"{case.proposed_by} proposed it; a second person decides.")
     return case
 
@@ -177,7 +173,7 @@ def _require_proposal(case: Case, proposal: int) -> None:
         raise ProposalStale(f"Case {case.pk} has proposal {case.proposal} by now.", proposal=case.proposal)
 
 
-def _book_to_suspense(case: Case, approver: str) -> int:
+def _book_to_suspense(case: Case, by: User) -> int:
     """Book the movement where it is seen, against suspense; return the entry."""
     chart.open_suspense(case.scope)
     txid = case.txid
@@ -185,7 +181,8 @@ def _book_to_suspense(case: Case, approver: str) -> int:
         txid = case.found
     mined = ReadTx.objects.filter(standing__scope=case.scope, txid=txid).first()
     block = mined and ReadBlock.objects.filter(standing=mined.standing_id, height=mined.block_height).first()
-    assert case.amount_sat is not None  # It was looked at when it was proposed.
+    assert case.amount_sat is not None  # Both were looked at when it was proposed.
+    assert case.proposed_by is not None
     source = f"output:{case.txid}:{case.vout}" if case.kind == BreakKind.UNAUTHORIZED_SPEND else case.unit
     (entry_id,) = books.post(
         [
@@ -196,8 +193,8 @@ def _book_to_suspense(case: Case, approver: str) -> int:
                 amount_sat=case.amount_sat,
                 effective_at=timezone.now(),
                 memo=case.note[:300],
-                actor=case.proposed_by,
-                approver=approver,
+                actor=case.proposed_by.get_username(),
+                approver=by.get_username(),
                 block_hash=block.block_hash if block else "",
                 block_height=block.height if block else None,
             )
@@ -207,7 +204,7 @@ def _book_to_suspense(case: Case, approver: str) -> int:
 
 
 def _cleared() -> dict[str, Any]:
-    return {"resolution": "", "evidence_sha256": None, "proposed_by": "", "decided_by": ""}
+    return {"resolution": "", "evidence_sha256": None, "proposed_by": None, "decided_by": None}
 
 
 def _change(
@@ -220,7 +217,7 @@ def _change(
         changes["entry_id"] = entry_id
     Case.objects.filter(pk=case.pk).update(**changes)
     CaseEvent.objects.create(
-        case=case, action=action, actor=by.get_username(), note=note[:MAX_NOTE], entry_id=entry_id
+        case=case, action=action, actor=by.get_username(), user=by, note=note[:MAX_NOTE], entry_id=entry_id
     )
     return get(case.pk)
 

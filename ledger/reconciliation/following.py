@@ -34,7 +34,7 @@ ORDER BY kind, unit, payment_id, vout, id
 REOPEN = f"""
 WITH found AS ({FOUND}), reopened AS (
     UPDATE ledger_case c SET status = 'open', closed_at = NULL, resolution = '', note = '', evidence_sha256 = NULL,
-        entry_id = NULL, proposed_by = '', decided_by = '',
+        entry_id = NULL, proposed_by_id = NULL, decided_by_id = NULL,
         opened_at = CASE c.status WHEN 'closed' THEN %(at)s ELSE c.opened_at END,
         opened_height = CASE c.status WHEN 'closed' THEN %(height)s ELSE c.opened_height END
     FROM found b WHERE c.scope = %(scope)s AND {IS_SAME} AND c.status <> 'open' AND NOT ({IS_EXPLAINED})
@@ -52,10 +52,9 @@ FROM found b WHERE c.scope = %(scope)s AND {IS_SAME}
 OPEN = f"""
 WITH found AS ({FOUND}), opened AS (
     INSERT INTO ledger_case (scope, kind, unit, payment_id, payout_id, txid, vout, expected, found, message, amount_sat,
-        status, owner, first_run_id, last_run_id, opened_at, opened_height, proposal, resolution, note, proposed_by,
-        decided_by)
+        status, first_run_id, last_run_id, opened_at, opened_height, proposal, resolution, note)
     SELECT %(scope)s, b.kind, b.unit, b.payment_id, b.payout_id, b.txid, b.vout, b.expected, b.found, b.message,
-        b.amount_sat, 'open', '', %(run)s, %(run)s, %(at)s, %(height)s, 0, '', '', '', ''
+        b.amount_sat, 'open', %(run)s, %(run)s, %(at)s, %(height)s, 0, '', ''
     FROM found b WHERE NOT EXISTS (SELECT FROM ledger_case c WHERE c.scope = %(scope)s AND {IS_SAME})
     ORDER BY b.id RETURNING id
 )

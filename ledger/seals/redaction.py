@@ -7,7 +7,7 @@ as packs and their journals, has neither the bytes nor the lines any more, and t
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
+from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
 from ledger.models import Leaf, LeafPayload, LeafSalt, Redaction, RedactionRequest
 from ledger.packs import jobs
 
@@ -19,12 +19,6 @@ class AlreadyRedacted(Conflict):
     """The entry was blacked out before."""
 
     code = "already_redacted"
-
-
-class SamePersonTwice(Forbidden):
-    """Asking for a redaction and agreeing to it are done by different people."""
-
-    code = "same_person_twice"
 
 
 @transaction.atomic
@@ -41,7 +35,7 @@ def ask(*, by: User, entry_id: int, why: str) -> RedactionRequest:
             f"Say why, in at most {MOST_WHY} characters and without personal data: it is shown in packs."
         )
         raise InvalidInput(message, errors=[{"column": "why", "code": "invalid", "message": message}])
-    return RedactionRequest.objects.create(leaf=leaf, asked_by=by.get_username(), why=why.strip())
+    return RedactionRequest.objects.create(leaf=leaf, asked_by=by.get_username(), user=by, why=why.strip())
 
 
 @transaction.atomic
@@ -54,10 +48,12 @@ def carry_out(*, by: User, request_id: int) -> Redaction:
     asked = RedactionRequest.objects.filter(pk=request_id).first()
     if asked is None:
         raise NotFound(f"There is no request {request_id} for a redaction.", request_id=request_id)
-    if asked.asked_by == by.get_username():
+    if asked.user_id == by.pk:
         raise SamePersonTwice("Who asked for a redaction cannot agree to it.")
+    if asked.asked_by == by.get_username() or asked.user_id is None:
+        raise SamePersonTwice(f"Nobody can tell you from the {asked.asked_by} who asked; ask for it anew.")
     done, is_new = Redaction.objects.get_or_create(
-        leaf_id=asked.leaf_id, defaults={"request": asked, "approved_by": by.get_username()}
+        leaf_id=asked.leaf_id, defaults={"request": asked, "approved_by": by.get_username(), "user": by}
     )
     if not is_new:
         raise AlreadyRedacted(f"Leaf {asked.leaf_id} was blacked out before.", leaf=asked.leaf_id)

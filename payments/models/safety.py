@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from payments.models.program import Program
@@ -45,6 +45,9 @@ class Stop(models.Model):
                 condition=Q(is_open=True, lifted_at__isnull=True, lifted_by__isnull=True)
                 | Q(is_open=False, lifted_at__isnull=False, lifted_by__isnull=False),
                 name="stop_lifted_by_somebody",
+            ),
+            models.CheckConstraint(
+                condition=Q(lifted_by=None) | ~Q(lifted_by=F("thrown_by")), name="stop_lifted_by_another"
             ),
         ]
 

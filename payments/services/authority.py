@@ -12,12 +12,6 @@ class RoleMissing(Forbidden):
     code = "role_missing"
 
 
-class SamePersonTwice(Forbidden):
-    """Maker, approver and releaser must be different people (R-06)."""
-
-    code = "same_person_twice"
-
-
 def require(*, user: User, program_id: int, roles: tuple[str, ...]) -> None:
     """Raise NotFound unless the user belongs to the program, RoleMissing unless with one of the roles."""
     held = set(

@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
-from govpay.errors import Conflict, InvalidInput, NotFound
+from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from payments import doorbell, states
 from payments.models import Disbursement, ManifestSignature, Payment, Role, Signer, Wallet
 from payments.models.history import move
@@ -93,7 +93,7 @@ def approve(
     """
     disbursement = lock(by, disbursement_id, (Role.APPROVER,))
     if by.pk == disbursement.made_by_id:
-        raise authority.SamePersonTwice("The officer who made a list cannot approve it.")
+        raise SamePersonTwice("The officer who made a list cannot approve it.")
     _require_status(disbursement, DisbursementStatus.SUBMITTED)
     require_manifest(disbursement, manifest_hash)
     Wallet.objects.lock().get(program_id=disbursement.program_id)
@@ -137,7 +137,7 @@ def reject(*, by: User, disbursement_id: int, note: str) -> Disbursement:
     """Refuse a submitted list for a reason; its people can be listed again."""
     disbursement = lock(by, disbursement_id, (Role.APPROVER,))
     if by.pk == disbursement.made_by_id:
-        raise authority.SamePersonTwice("The officer who made a list cannot reject it; withdraw it instead.")
+        raise SamePersonTwice("The officer who made a list cannot reject it; withdraw it instead.")
     _close(disbursement, by, DisbursementStatus.REJECTED, note)
     return get(user=by, disbursement_id=disbursement_id)
 
@@ -152,7 +152,7 @@ def release(
     """
     disbursement = lock(by, disbursement_id, (Role.RELEASER,))
     if by.pk in (disbursement.made_by_id, disbursement.approved_by_id):
-        raise authority.SamePersonTwice("Maker, approver and releaser must be three different people.")
+        raise SamePersonTwice("Maker, approver and releaser must be three different people.")
     _require_status(disbursement, DisbursementStatus.APPROVED)
     require_manifest(disbursement, manifest_hash)
     reissues.require_final(Payment.objects.filter(disbursement=disbursement))
@@ -240,7 +240,7 @@ def _require_signature(disbursement: Disbursement, releaser: User) -> None:
         disbursement=disbursement, manifest_sha256=disbursement.manifest_hash
     )
     if signed.filter(key__user=releaser).exists():
-        raise authority.SamePersonTwice("Who signed the manifest as an approver cannot release the list.")
+        raise SamePersonTwice("Who signed the manifest as an approver cannot release the list.")
     if disbursement.program.wallet.signer != Signer.PSBT:
         return
     assert disbursement.approved_by_id is not None

@@ -4,7 +4,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from govpay.errors import Conflict, InvalidInput, NotFound
+from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from payments import doorbell
 from payments.models import Disbursement, Payment, Role, StatusChange
 from payments.models.history import move
@@ -83,7 +83,7 @@ def _require_second_person(payment: Payment, by: User) -> None:
         .first()
     )
     if last is not None and last.actor_id == by.pk:
-        raise authority.SamePersonTwice("Somebody else than the person who held the payment must decide.")
+        raise SamePersonTwice("Somebody else than the person who held the payment must decide.")
 
 
 def _move(payment: Payment, by: User, old: str, new: str, note: str) -> None:

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
+from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
 from payments import doorbell
 from payments.models import Intervention, InterventionKind, Payout, Program, Role, StatusChange, Wallet
 from payments.models.history import move
@@ -166,7 +166,7 @@ def approve(*, by: User, intervention_id: int, note: str = "") -> Intervention:
     """
     found = _lock(by, intervention_id)
     if by.pk == found.proposed_by_id:
-        raise authority.SamePersonTwice("Somebody else than the person who proposed it must agree.")
+        raise SamePersonTwice("Somebody else than the person who proposed it must agree.")
     _require_proposed(found)
     if found.proposed_at < timezone.now() - intervene.VALID_FOR:
         raise InterventionStale("It was proposed more than a day ago; look at the figures again.")
@@ -184,7 +184,7 @@ def reject(*, by: User, intervention_id: int, note: str) -> Intervention:
     """Refuse, as a second person and for a reason, what was proposed; nothing else changes."""
     found = _lock(by, intervention_id)
     if by.pk == found.proposed_by_id:
-        raise authority.SamePersonTwice("Somebody else than the person who proposed it must decide.")
+        raise SamePersonTwice("Somebody else than the person who proposed it must decide.")
     _require_note(note)
     _decide(found, by, S.REJECTED, note)
     return get(user=by, intervention_id=intervention_id)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from govpay.errors import Conflict, GovPayError
+from govpay.errors import Conflict, GovPayError, SamePersonTwice
 from payments.models import ApproverKey, Disbursement, ManifestSignature, Role
-from payments.services import authority, disbursements, manifest
+from payments.services import disbursements, manifest
 from payments.signer import manifest as form
 from payments.states import DisbursementStatus, StatusConflict
 
@@ -58,7 +58,7 @@ def sign(
     """
     disbursement = disbursements.lock(by, disbursement_id, (Role.APPROVER,))
     if by.pk in (disbursement.made_by_id, disbursement.released_by_id):
-        raise authority.SamePersonTwice("Who made or released a list cannot sign its manifest.")
+        raise SamePersonTwice("Who made or released a list cannot sign its manifest.")
     _require(disbursement, SIGNABLE)
     disbursements.require_manifest(disbursement, manifest_sha256)
     key = ApproverKey.objects.filter(user=by, retired_at=None).first()

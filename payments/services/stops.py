@@ -4,7 +4,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from govpay.errors import Conflict, InvalidInput, NotFound
+from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from payments import doorbell
 from payments.models import Membership, Role, Stop
 from payments.payout import alarms
@@ -67,7 +67,7 @@ def lift(*, by: User, stop_id: int, reason: str) -> Stop:
     if not stop.is_open:
         raise StopLifted("This stop was lifted before.")
     if stop.thrown_by_id == by.pk:
-        raise authority.SamePersonTwice("Somebody else than the person who stopped the engine must lift it.")
+        raise SamePersonTwice("Somebody else than the person who stopped the engine must lift it.")
     _require_reason(reason)
     stop.is_open, stop.lifted_by, stop.lifted_at = False, by, timezone.now()
     stop.lift_reason = reason.strip()

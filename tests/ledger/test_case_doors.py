@@ -177,7 +177,7 @@ class TestAdmin:
         first.post(page(case, "propose"), VERBS["propose"])
         assert first.post(page(case, "withdraw"), {"proposal": 2}).status_code == 302
         found = Case.objects.get()
-        assert (found.status, found.owner, found.proposal) == ("open", "dalia", 2)
+        assert (found.status, found.owner, found.proposal) == ("open", dalia, 2)
 
     @pytest.mark.parametrize("number", ["999999", "abc", "9" * 30])
     @pytest.mark.parametrize("name", sorted(VERBS))

@@ -27,6 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from govpay.errors import SamePersonTwice
 from ledger import books, chart, periods, selectors
 from ledger.books import Draft, Line
 from ledger.models import Entry, Layer, Leaf
@@ -340,7 +341,7 @@ class Machine(RuleBasedStateMachine):
         digest = periods.figures(selectors.get_period(month.name)).digest
         refusal = None
         if self.people[who] == month.closed_by:
-            refusal = periods.SamePersonTwice
+            refusal = SamePersonTwice
         elif any(entry.effective < month.ends for entry in self.entries[month.closed_with :]):
             refusal = periods.PeriodChanged
         if refusal is not None:

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
 
-from govpay.errors import Forbidden, GovPayError, InvalidInput, NotFound
+from govpay.errors import Forbidden, GovPayError, InvalidInput, NotFound, SamePersonTwice
 from ledger import books, chart, periods, selectors
 from ledger.books import Draft, Line
 from ledger.models import Entry, Period, PeriodChange
@@ -216,12 +216,35 @@ class TestClosing:
         periods.close(by=emil, name="2026-10")
         assert status("2026-10") == "closing"
 
-    def test_is_sealed_by_a_second_person_only(self, dalia: User) -> None:
-        with pytest.raises(periods.SamePersonTwice):
+    def test_is_sealed_by_a_second_person_only(self, dalia: User, emil: User) -> None:
+        with pytest.raises(SamePersonTwice):
             seal(dalia)
         period = Period.objects.get(name="2026-10")
-        with pytest.raises(DatabaseError, match="sealed by a second person"), transaction.atomic():
-            PeriodChange.objects.create(period=period, status="sealed", actor="dalia", digest=b"x")
+        for name, user in (("dalia", dalia), ("dahlia", dalia), ("dalia", emil), ("emil", None)):
+            with pytest.raises(DatabaseError, match="sealed by a second person"), transaction.atomic():
+                PeriodChange.objects.create(
+                    period=period, status="sealed", actor=name, user=user, digest=b"x"
+                )
+        assert status("2026-10") == "closing"
+
+    def test_is_not_sealed_by_the_same_person_under_another_name(self, dalia: User, emil: User) -> None:
+        dalia = factories.rename(dalia, "dahlia")
+        with pytest.raises(SamePersonTwice):
+            seal(dalia)
+        # Nor by somebody who has her name now: packs tell the two apart by what they were called.
+        emil = factories.rename(emil, "dalia")
+        with pytest.raises(SamePersonTwice):
+            seal(emil)
+        assert seal(factories.rename(emil, "emil")).status == "sealed"
+
+    def test_by_whom_nobody_kept_is_closed_once_more_before_it_is_sealed(
+        self, dalia: User, emil: User
+    ) -> None:
+        periods.reopen(by=dalia, name="2026-10", note="")
+        period = Period.objects.get(name="2026-10")
+        PeriodChange.objects.create(period=period, status="closing", actor="dalia")
+        with pytest.raises(periods.PeriodChanged):
+            seal(emil)
         assert status("2026-10") == "closing"
 
     def test_is_sealed_with_the_figures_that_were_looked_at(self, emil: User) -> None:
@@ -401,7 +424,7 @@ class TestErrors:
                 periods.PeriodNotOver,
                 periods.PeriodOrder,
                 periods.PeriodChanged,
-                periods.SamePersonTwice,
+                SamePersonTwice,
                 periods.BooksBusy,
                 books.PeriodSealed,
                 books.NothingHeld,

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from govpay.errors import Forbidden, GovPayError, InvalidInput, NotFound
+from govpay.errors import Forbidden, GovPayError, InvalidInput, NotFound, SamePersonTwice
 from ledger import books, chart
 from ledger.models import Case, CaseEvent, CaseStatus, Entry, Posting, RunStatus
 from ledger.reconciliation import cases, service
@@ -124,7 +124,7 @@ class TestExplain:
         found = reconcile()
         assert (found.status, found.break_count, found.explained_count) == (RunStatus.CLEAN, 1, 1)
         case.refresh_from_db()
-        assert (case.status, case.proposed_by, case.decided_by) == ("explained", "dalia", "omar")
+        assert (case.status, case.proposed_by, case.decided_by) == ("explained", dalia, omar)
         assert bytes(case.evidence_sha256 or b"") == sha256
         assert actions(case) == [
             ("opened", "reconciliation"),
@@ -141,7 +141,7 @@ class TestExplain:
         found = reconcile(is_full=True)
         assert (found.status, found.explained_count) == (RunStatus.BREAKS, 0)
         case.refresh_from_db()
-        assert (case.status, case.found, case.proposed_by, case.decided_by) == ("open", "71", "", "")
+        assert (case.status, case.found, case.proposed_by, case.decided_by) == ("open", "71", None, None)
 
     def test_by_an_entry_that_does_not_help_is_open_again(self, case: Case, dalia: User, omar: User) -> None:
         entry = Entry.objects.latest("pk")
@@ -222,18 +222,21 @@ class TestRefusals:
 
     def test_of_the_proposer_as_second_person(self, case: Case, dalia: User) -> None:
         explain(case, dalia)
-        self.refuse(cases.SamePersonTwice, lambda: cases.approve(by=dalia, case_id=case.pk, proposal=1))
-        self.refuse(
-            cases.SamePersonTwice, lambda: cases.reject(by=dalia, case_id=case.pk, proposal=1, note="No.")
-        )
+        self.refuse(SamePersonTwice, lambda: cases.approve(by=dalia, case_id=case.pk, proposal=1))
+        self.refuse(SamePersonTwice, lambda: cases.reject(by=dalia, case_id=case.pk, proposal=1, note="No."))
 
-    def test_of_the_same_person_by_the_database(self, case: Case, dalia: User) -> None:
+    def test_of_the_same_person_by_another_name(self, case: Case, dalia: User) -> None:
+        explain(case, dalia)
+        dalia = factories.rename(dalia, "dahlia")
+        self.refuse(SamePersonTwice, lambda: cases.approve(by=dalia, case_id=case.pk, proposal=1))
+
+    def test_of_the_same_person_by_the_database(self, case: Case, dalia: User, omar: User) -> None:
         explain(case, dalia)
         rows = Case.objects.filter(pk=case.pk)
         for changes in (
-            {"status": "explained", "decided_by": "dalia"},
+            {"status": "explained", "decided_by": dalia},
             {"status": "explained"},
-            {"status": "explained", "decided_by": "omar", "proposed_by": ""},
+            {"status": "explained", "decided_by": omar, "proposed_by": None},
             {"status": "open"},
             {"status": "closed"},
             {"status": "done"},
@@ -289,10 +292,19 @@ class TestRefusals:
 class TestPeople:
     def test_own_cases(self, case: Case, dalia: User, omar: User, auditor: User) -> None:
         cases.assign(by=dalia, case_id=case.pk, owner="omar")
-        assert Case.objects.get().owner == "omar"
+        assert Case.objects.get().owner == omar
         with pytest.raises(InvalidInput):
             cases.assign(by=dalia, case_id=case.pk, owner="auditor")
         assert actions(case)[-1] == ("assigned", "dalia")
+
+    def test_may_have_the_name_that_another_had(self, case: Case, dalia: User, omar: User) -> None:
+        cases.propose(by=dalia, case_id=case.pk, resolution="suspense", note="Nobody knows.")
+        dalia, omar = factories.rename(dalia, "dahlia"), factories.rename(omar, "dalia")
+        done = cases.approve(by=omar, case_id=case.pk, proposal=1)
+        entry = Entry.objects.get(pk=done.entry_id)
+        assert (entry.actor, entry.approver) == ("dahlia", "dalia")
+        found = CaseEvent.objects.filter(user__isnull=False).order_by("pk").values_list("actor", "user_id")
+        assert list(found) == [("dalia", dalia.pk), ("dalia", omar.pk)]
 
     def test_reject_and_withdraw(self, case: Case, dalia: User, omar: User) -> None:
         explain(case, dalia)

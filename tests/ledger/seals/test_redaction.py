@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection, transaction
 
-from govpay.errors import Forbidden, InvalidInput, NotFound
+from govpay.errors import Forbidden, InvalidInput, NotFound, SamePersonTwice
 from ledger import grants
 from ledger.models import Leaf, LeafPayload, LeafSalt, Redaction, RedactionRequest
 from ledger.seals import checkpoints, redaction, sealer, verification
@@ -42,7 +42,8 @@ def execute(statement: str) -> None:
 
 @transaction.atomic
 def delete_the_salt_only(asked: RedactionRequest) -> None:
-    Redaction.objects.create(leaf=asked.leaf, request=asked, approved_by="judge")
+    judge = User.objects.get(username="judge")
+    Redaction.objects.create(leaf=asked.leaf, request=asked, approved_by="judge", user=judge)
     LeafSalt.objects.filter(leaf=asked.leaf).delete()
 
 
@@ -68,15 +69,31 @@ class TestRedaction:
         sealer.seal()
         assert checkpoints.issue() is not None
 
-    def test_takes_two_people(self, ids: list[int], clerk: User) -> None:
+    def test_takes_two_people(self, ids: list[int], clerk: User, judge: User) -> None:
         asked = redaction.ask(by=clerk, entry_id=ids[1], why="The memo named a person.")
-        with pytest.raises(redaction.SamePersonTwice):
+        with pytest.raises(SamePersonTwice):
             redaction.carry_out(by=clerk, request_id=asked.pk)
-        with pytest.raises(IntegrityError, match="two people"), transaction.atomic():
-            Redaction.objects.create(leaf_id=1, request=asked, approved_by="clerk")
-        with pytest.raises(IntegrityError, match="two people"), transaction.atomic():
-            Redaction.objects.create(leaf_id=2, request=asked, approved_by="judge")
+        for leaf, name, user in (
+            (1, "clerk", clerk),
+            (1, "clergy", clerk),
+            (1, "clerk", judge),
+            (1, "judge", None),
+            (2, "judge", judge),
+        ):
+            with pytest.raises(IntegrityError, match="two people"), transaction.atomic():
+                Redaction.objects.create(leaf_id=leaf, request=asked, approved_by=name, user=user)
         assert kept() == (3, 3, 0)
+
+    def test_takes_two_people_whatever_they_are_called(
+        self, ids: list[int], clerk: User, judge: User
+    ) -> None:
+        asked = redaction.ask(by=clerk, entry_id=ids[1], why="The memo named a person.")
+        clerk, judge = factories.rename(clerk, "clergy"), factories.rename(judge, "clerk")
+        for by in (clerk, judge):
+            with pytest.raises(SamePersonTwice):
+                redaction.carry_out(by=by, request_id=asked.pk)
+        assert kept() == (3, 3, 0)
+        assert redaction.carry_out(by=factories.rename(judge, "judge"), request_id=asked.pk).leaf_id == 1
 
     def test_takes_the_right(self, ids: list[int], clerk: User) -> None:
         stranger = factories.make_user("stranger")
@@ -121,7 +138,7 @@ class TestGuards:
                 execute(statement)
         assert kept() == (2, 2, 1)
 
-    def test_let_no_redaction_be_halfway(self, ids: list[int], clerk: User) -> None:
+    def test_let_no_redaction_be_halfway(self, ids: list[int], clerk: User, judge: User) -> None:
         asked = redaction.ask(by=clerk, entry_id=ids[1], why="x")
         with pytest.raises(IntegrityError, match="still there"):
             delete_the_salt_only(asked)

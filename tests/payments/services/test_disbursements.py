@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from govpay.errors import InvalidInput, NotFound
+from govpay.errors import InvalidInput, NotFound, SamePersonTwice
 from ledger import books, chart, events
 from ledger.models import Entry
 from payments.models import Destination, Disbursement, Payment, Program, StatusChange
@@ -134,7 +134,7 @@ class TestApprove:
         self, submitted: Disbursement, officer: User, program: Program
     ) -> None:
         program.memberships.create(user=officer, role="approver", granted_by=officer)
-        with pytest.raises(authority.SamePersonTwice):
+        with pytest.raises(SamePersonTwice):
             disbursements.approve(by=officer, disbursement_id=submitted.pk, manifest_hash=hash_of(submitted))
         assert status_of(submitted) == DisbursementStatus.SUBMITTED
         assert Entry.objects.filter(kind="encumbrance").count() == 0
@@ -255,7 +255,7 @@ class TestRelease:
     ) -> None:
         for person in (officer, approver):
             program.memberships.create(user=person, role="releaser", granted_by=officer)
-            with pytest.raises(authority.SamePersonTwice):
+            with pytest.raises(SamePersonTwice):
                 disbursements.release(by=person, disbursement_id=approved.pk, manifest_hash=hash_of(approved))
         assert status_of(approved) == DisbursementStatus.APPROVED
 

@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import OperationalError, connection
 
-from govpay.errors import InvalidInput, NotFound
+from govpay.errors import InvalidInput, NotFound, SamePersonTwice
 from ledger import books, chart
 from payments.models import Disbursement, Payment, Payout, Program, WalletScript
 from payments.payout import seal
@@ -72,7 +72,7 @@ class TestHold:
 class TestResume:
     def test_needs_a_second_person(self, payment: Payment, officer: User, approver: User) -> None:
         holds.hold(by=officer, payment_id=payment.pk, note="address disputed")
-        with pytest.raises(authority.SamePersonTwice):
+        with pytest.raises(SamePersonTwice):
             holds.resume(by=officer, payment_id=payment.pk, note="fine after all")
         assert holds.resume(by=approver, payment_id=payment.pk, note="checked").status == "pending"
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from django.db.utils import IntegrityError
 from django.utils import timezone
 
-from govpay.errors import GovPayError, InvalidInput, NotFound
+from govpay.errors import GovPayError, InvalidInput, NotFound, SamePersonTwice
 from payments import doorbell
 from payments.models import (
     Alarm,
@@ -315,9 +315,9 @@ class TestDecide:
 
     def test_refuses_the_person_who_proposed_it(self, payout: Payout, treasurer: User) -> None:
         asked = propose(payout, treasurer)
-        with refused(authority.SamePersonTwice):
+        with refused(SamePersonTwice):
             interventions.approve(by=treasurer, intervention_id=asked.pk)
-        with refused(authority.SamePersonTwice):
+        with refused(SamePersonTwice):
             interventions.reject(by=treasurer, intervention_id=asked.pk, note="Withdrawn.")
 
     def test_refuses_the_proposer_in_another_role(
@@ -327,7 +327,7 @@ class TestDecide:
             program=program, user=treasurer, role="approver", granted_by=factories.make_administrator()
         )
         asked = propose(payout, treasurer)
-        with refused(authority.SamePersonTwice):
+        with refused(SamePersonTwice):
             interventions.approve(by=treasurer, intervention_id=asked.pk)
 
     def test_rejects_for_a_reason(self, payout: Payout, treasurer: User, approver: User) -> None:
@@ -579,7 +579,7 @@ class TestUnhalt:
     def test_waits_for_a_second_person(self, halted: Wallet, treasurer: User, second: User) -> None:
         asked = self.ask(halted, treasurer)
         assert (asked.status, asked.needs_second, asked.payout) == ("proposed", True, None)
-        with refused(authority.SamePersonTwice):
+        with refused(SamePersonTwice):
             interventions.approve(by=treasurer, intervention_id=asked.pk)
         assert interventions.approve(by=second, intervention_id=asked.pk).status == "approved"
 

@@ -2,8 +2,10 @@
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
 
-from govpay.errors import InvalidInput, NotFound
+from govpay.errors import InvalidInput, NotFound, SamePersonTwice
 from payments import doorbell
 from payments.models import Alarm, Disbursement, Payout, Program, ScriptPurpose, Stop, Wallet, WalletScript
 from payments.payout import guard, rounds, seal
@@ -100,8 +102,10 @@ class TestLift:
 
     def test_is_refused_to_the_person_who_threw_it(self, treasurer: User) -> None:
         stop = stops.throw(by=treasurer, reason="Look.")
-        with pytest.raises(authority.SamePersonTwice):
+        with pytest.raises(SamePersonTwice):
             stops.lift(by=treasurer, stop_id=stop.pk, reason="Never mind.")
+        with pytest.raises(IntegrityError, match="stop_lifted_by_another"), transaction.atomic():
+            Stop.objects.update(is_open=False, lifted_by=treasurer, lifted_at=timezone.now())
         assert Stop.objects.get().is_open
         assert Alarm.objects.get().closed_at is None
 
