@@ -167,8 +167,8 @@ class Backend(Protocol):
         """Return a reader that goes on from there, or begins at the wallet's birth."""
         ...
 
-    def utxos(self, scope: str) -> UtxoFact:
-        """Ask the node what it holds unspent for the wallet now; raise SourceStale while it cannot say."""
+    def utxos(self, scope: str, chain: ChainFacts) -> UtxoFact:
+        """Ask the node what it holds unspent for the wallet at this block; raise SourceStale while it cannot say."""
         ...
 
     def waiting(self, scope: str) -> Iterator[str]:

@@ -70,11 +70,9 @@ class _Attempts:
                     time.sleep(WAIT_S)
                 try:
                     return self._try()
-                except (evidence.ChainForked, standing.Overtaken) as error:
-                    reason = error.message
-                    self._forget()
                 except evidence.SourceStale as error:
                     reason = error.message
+                    self._keep_what_holds(error)
             return self._conclude_nothing(reason)
         except GovPayError as error:
             return self._conclude_nothing(error.message)
@@ -89,7 +87,7 @@ class _Attempts:
         self.reading.read_to(chain)
         waiting = list(self.backend.waiting(self.scope))
         self.report(f"{self.scope}: asking the node for what is unspent at block {chain.height}")
-        utxo = self.backend.utxos(self.scope)
+        utxo = self.backend.utxos(self.scope, chain)
         if utxo.block_hash != chain.block_hash:
             raise evidence.SourceStale(f"The node moved from block {chain.block_hash} to {utxo.block_hash}.")
         self.report(f"{self.scope}: comparing")
@@ -103,6 +101,12 @@ class _Attempts:
         if found.status == RunStatus.BREAKS:
             log.error("reconciliation_breaks", scope=self.scope, run_id=found.pk, **found.counts)
         return found
+
+    def _keep_what_holds(self, error: evidence.SourceStale) -> None:
+        """Keep what was read for the next attempt, unless the chain or another run took away what it goes on from."""
+        is_cut_off = isinstance(error, standing.Overtaken) and not (self.reading and self.reading.is_full)
+        if is_cut_off or isinstance(error, evidence.ChainForked):
+            self._forget()
 
     def _conclude_nothing(self, reason: str) -> ReconciliationRun:
         return give_up(scope=self.scope, started_at=self.now, reason=reason)

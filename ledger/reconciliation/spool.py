@@ -1,6 +1,7 @@
 """Keeps what blocks say on disk while nodes are asked, so that no database transaction waits for them."""
 
 import csv
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -34,6 +35,9 @@ class Spool:
         block_row, tx_row, output_row, spend_row = (
             csv.writer(self._files[table]).writerow for table in TABLES
         )
+        for file in self._files.values():
+            # Another attempt may have stopped in the middle of them.
+            file.seek(0, os.SEEK_END)
         me = self.standing_id
         for block in blocks:
             self.blocks += 1

@@ -36,7 +36,8 @@ class Sources(NamedTuple):
 def compare(sources: Sources, now: datetime, finished_at: Callable[[], datetime]) -> ReconciliationRun:
     """Compare in one snapshot of claims and books, and store the run with the watermarks that it reached.
 
-    Raises SourceStale if the follower has moved on by then, and Overtaken where another run has.
+    Raises SourceStale if the follower has moved on by then, and Overtaken where another run has; a full run goes on from
+    none, and is overtaken only while both compare.
     """
     with connection.cursor() as cursor:
         # Inside a caller's transaction this is too late, and one statement after another must do.
@@ -48,7 +49,7 @@ def compare(sources: Sources, now: datetime, finished_at: Callable[[], datetime]
         (mark,) = cursor.fetchone()
     # Whoever waits for this row and sees it changed is told by PostgreSQL, and whoever comes later by the run.
     found = Standing.objects.select_for_update().get(pk=sources.reading.standing_id)
-    if found.run_id != sources.reading.run_id:
+    if found.run_id != sources.reading.run_id and not sources.reading.is_full:
         raise Overtaken("Another run of the scope was faster.")
     if sources.backend.read_tip() != sources.chain.block_hash:
         raise SourceStale(f"The follower moved on from block {sources.chain.block_hash}.")

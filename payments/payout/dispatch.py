@@ -65,7 +65,7 @@ def seal(*, disbursement_id: int) -> None:
         wallet = disbursement.program.wallet
         guard.require_wallet_runs(wallet)
         guard.require_fresh_tip(client)
-        _catch_up(client)
+        follower.catch_up(client, failpoint=failpoint.hit)
         client.load_wallet(wallet.name)
         guard.check_wallet(wallet, client)
         rate = feerate.choose(disbursement.program, client, is_urgent=disbursement.is_urgent)
@@ -148,7 +148,7 @@ def anchor(*, checkpoint_id: int) -> None:
         if wallet is None:
             return
         guard.require_fresh_tip(client)
-        _catch_up(client)
+        follower.catch_up(client, failpoint=failpoint.hit)
         client.load_wallet(wallet.name)
         guard.check_wallet(wallet, client)
         sealing.refill_change(wallet, client)
@@ -249,17 +249,6 @@ def reimport(*, progress: reimporting.Progress) -> list[reimporting.Report]:
             raise guard.FollowerBusy("Another worker follows the chain now; try again in a moment.")
         follower.follow(client, failpoint=failpoint.hit)
         return reimporting.reimport(client, progress=progress)
-
-
-def _catch_up(client: node.Node) -> None:
-    """Read the blocks that are left, unless another worker does, and raise guard.FollowerBehind if some still are."""
-    try:
-        guard.require_follower_at_tip(client)
-    except guard.FollowerBehind:
-        with follower.only_one() as is_mine:
-            if is_mine:
-                follower.follow(client, failpoint=failpoint.hit)
-        guard.require_follower_at_tip(client)
 
 
 def _with_node(

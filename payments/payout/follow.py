@@ -70,6 +70,17 @@ def follow(client: node.Node, *, failpoint: FailPoint) -> None:
         raise
 
 
+def catch_up(client: node.Node, *, failpoint: FailPoint) -> None:
+    """Read the blocks that are left, unless another worker does, and raise guard.FollowerBehind if some still are."""
+    try:
+        guard.require_follower_at_tip(client)
+    except guard.FollowerBehind:
+        with only_one() as is_mine:
+            if is_mine:
+                follow(client, failpoint=failpoint)
+        guard.require_follower_at_tip(client)
+
+
 def _wake() -> None:
     """Let payouts that failed while the node was away try again at once: it is back."""
     Payout.objects.filter(status__in=PAYOUT_ACTIVE, attempts__gt=0).update(due_at=None)

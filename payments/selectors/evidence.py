@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
+from govpay.errors import Unavailable
 from ledger.reconciliation.evidence import (
     ChainFacts,
     ChangeClaim,
@@ -21,10 +22,14 @@ from ledger.reconciliation.evidence import (
 )
 from payments.models import Block, Program, Wallet
 from payments.onchain import network, node
+from payments.payout import alone, failpoint, follow, guard
 from payments.selectors import walk as walks
 
-# Looking through all unspent outputs of a public test network takes minutes.
+# Looking through all unspent outputs of a public test network takes minutes, and a node does it for one at a time: so
+# long may the others wait for their turn.
 SCAN_TIMEOUT_S = 600
+SCAN_WAIT_S = 900
+SCAN_LOCK = 0x676F7363
 FETCH = 5_000
 
 # Of a payout's versions the one that a block holds speaks for it, and else the newest signed one that pays. The fee is
@@ -123,6 +128,12 @@ ORDER BY t.id
 ASKED_AT_ONCE = 500
 
 
+class ScanTaken(Unavailable):
+    """Others had the node look through its unspent outputs for so long that our turn did not come."""
+
+    code = "scan_taken"
+
+
 def backend() -> "ChainEvidence":
     """Return the witness that ``settings.LEDGER_EVIDENCE`` names."""
     return ChainEvidence()
@@ -142,10 +153,10 @@ class ChainEvidence:
         return [program.scope for program in Program.objects.filter(network=network.current()).order_by("pk")]
 
     def chain(self, scope: str) -> ChainFacts:
-        """Return the node's best block if the follower has read it.
+        """Return the node's best block, up to which the follower has read; what is left to read is read here.
 
-        Raises WrongChain and MainnetRefused, SourceTooOld for a node that lives in the past, SourceStale while
-        the follower is behind, and NodeError.
+        Raises WrongChain and MainnetRefused, SourceTooOld for a node that lives in the past, SourceStale while another
+        worker still reads, and what the follower and the node raise.
         """
         network.check_node(self.client, network.current())
         info = self.client.chain_info()
@@ -155,12 +166,13 @@ class ChainEvidence:
         )
         if not is_alive:
             raise SourceTooOld(f"The node's best block {info.height} is {age_s} s old.", age_s=age_s)
-        if self.read_tip() != info.best_block_hash:
-            raise SourceStale(
-                f"The follower has not read the node's best block {info.height} yet.",
-                block_hash=info.best_block_hash,
-            )
-        return ChainFacts(network.current().value, info.best_block_hash, info.height)
+        try:
+            # Where one process is all there is, nobody else would while we wait.
+            follow.catch_up(self.client, failpoint=failpoint.hit)
+        except guard.FollowerBehind as error:
+            raise SourceStale("Another worker still reads the node's newest blocks.") from error
+        tip = Block.objects.filter(is_active=True).latest("height")
+        return ChainFacts(network.current().value, tip.block_hash, tip.height)
 
     def block_at(self, height: int) -> str | None:
         """Return the block that the node's chain has at the height, None above the tip; raise NodeError."""
@@ -177,16 +189,26 @@ class ChainEvidence:
             lacking = self.client.mempool_lacks(txids)
             yield from (txid for txid in txids if txid not in lacking)
 
-    def utxos(self, scope: str) -> UtxoFact:
-        """Let the node look through its own set of unspent outputs; raise SourceStale while it is busy."""
+    def utxos(self, scope: str, chain: ChainFacts) -> UtxoFact:
+        """Let the node look through its own set of unspent outputs, when it is our turn among all runs.
+
+        Raises SourceStale where it moved on meanwhile, or is busy for somebody who is none of us; ScanTaken, NodeError.
+        """
         scripts = sorted(walks.scripts(_wallet(scope)))
         if not scripts:
             info = self.client.chain_info()
             return UtxoFact(info.best_block_hash, info.height, 0, 0)
-        try:
-            found = self.scanner.scan_utxos(scripts)
-        except node.NodeBusy as error:
-            raise SourceStale(error.message) from error
+        with alone.only_one(SCAN_LOCK, wait_s=SCAN_WAIT_S) as is_mine:
+            if not is_mine:
+                raise ScanTaken(
+                    f"Other runs had the node look through its unspent outputs for {SCAN_WAIT_S:,} s; reconcile again later."
+                )
+            if self.client.chain_info().best_block_hash != chain.block_hash:
+                raise SourceStale(f"The node moved on from block {chain.block_hash}.")
+            try:
+                found = self.scanner.scan_utxos(scripts)
+            except node.NodeBusy as error:
+                raise SourceStale(error.message) from error
         amount_sat = sum(output.amount_sat for _, output, _ in found.unspents)
         return UtxoFact(found.block_hash, found.height, amount_sat, len(found.unspents))
 

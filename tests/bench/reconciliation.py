@@ -58,7 +58,7 @@ class Evidence:
     def walk(self, scope: str, start: Start | None) -> "Walk":
         return Walk(self, 0 if start is None else start.height)
 
-    def utxos(self, scope: str) -> UtxoFact:
+    def utxos(self, scope: str, chain: ChainFacts) -> UtxoFact:
         return UtxoFact(_digest("block", self.height), self.height, _left_sat(self.count), 1)
 
     def waiting(self, scope: str) -> Iterator[str]:

@@ -300,3 +300,23 @@ class TestConcurrency:
         assert bytes(early.digest) == bytes(late.digest)
         assert Standing.objects.get(scope=SCOPE).run_id == late.pk
         agree(world)
+
+    def test_of_a_full_run_with_increments_reads_no_block_twice(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Increments that end while it reads, which may take an hour, take nothing away from it."""
+        reconcile()
+        compare = standing.compare
+        between = [reconcile]
+
+        def late(*args: Any, **kwargs: Any) -> ReconciliationRun:
+            if between:
+                between.pop()()
+            return compare(*args, **kwargs)
+
+        monkeypatch.setattr(standing, "compare", late)
+        world.reads.clear()
+        found = reconcile(is_full=True)
+        assert (found.status, found.is_full, found.previous_id) == (RunStatus.CLEAN, True, found.pk - 1)
+        assert world.reads == [1, 0]
+        agree(world)

@@ -248,7 +248,7 @@ class Witness:
     def walk(self, scope: str, start: Start | None) -> "WitnessWalk":
         return WitnessWalk(self.world, start)
 
-    def utxos(self, scope: str) -> UtxoFact:
+    def utxos(self, scope: str, chain: ChainFacts) -> UtxoFact:
         if self.world.moves and self.world.moves[0] == "node":
             self.world.moves.pop(0)
             return UtxoFact(digest_of("another block"), self.world.height + 1, 0, 0)

@@ -12,6 +12,7 @@ from payments.payout import dispatch, follow
 from payments.states import PayoutStatus
 from tests.regtest.ministry import Ministry, use_node
 from tests.regtest.nodes import wait_for
+from tests.sessions import another_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -20,15 +21,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def ministry(settings: object) -> Ministry:
     use_node(settings)
     return Ministry.open(deposits_sat=[1_000_000])
-
-
-@contextmanager
-def another_session() -> Iterator[psycopg.Connection]:
-    """A session of somebody else in the same database."""
-    parts = connection.get_connection_params()
-    names = ("host", "port", "user", "password", "dbname")
-    with psycopg.connect(**{name: parts[name] for name in names if parts.get(name)}) as session:
-        yield session
 
 
 @contextmanager

@@ -1,12 +1,30 @@
 """The walk through raw blocks on a real node: what it sees of the wallet, once each, over reorganizations."""
 
-import pytest
+import threading
+import time
 
-from ledger.reconciliation.evidence import ChainFacts, ChainForked, ChainTx, Start, Walk
-from payments.models import ChainFact, Coin, WalletScript
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from ledger.models import RunStatus
+from ledger.reconciliation import service
+from ledger.reconciliation.evidence import (
+    ChainFacts,
+    ChainForked,
+    ChainTx,
+    SourceStale,
+    Start,
+    UtxoFact,
+    Walk,
+)
+from payments.models import Block, ChainFact, Coin, WalletScript
 from payments.payout import dispatch
 from payments.selectors import evidence
+from tests import sessions
 from tests.regtest.ministry import Ministry, use_node
+
+WAITING = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -101,11 +119,60 @@ class TestUtxos:
     def test_are_what_the_node_has_to_our_scripts(self, ministry: Ministry) -> None:
         ministry.miner.fund([ministry.funding_address()], 7_000)
         ministry.mine(1)
-        found = evidence.backend().utxos(ministry.program.scope)
+        chain = evidence.backend().chain(ministry.program.scope)
+        found = evidence.backend().utxos(ministry.program.scope, chain)
         assert (found.amount_sat, found.coin_count) == (1_007_000, 2)
-        assert found.block_hash == ministry.miner.node.call("getbestblockhash")
+        assert found.block_hash == chain.block_hash == ministry.miner.node.call("getbestblockhash")
 
     def test_of_a_wallet_that_is_not_made_yet_are_none(self, ministry: Ministry) -> None:
         WalletScript.objects.all().delete()
-        found = evidence.backend().utxos(ministry.program.scope)
+        chain = evidence.backend().chain(ministry.program.scope)
+        found = evidence.backend().utxos(ministry.program.scope, chain)
         assert (found.amount_sat, found.coin_count) == (0, 0)
+
+    def test_wait_until_no_other_run_has_the_node_scan(self, ministry: Ministry) -> None:
+        chain = evidence.backend().chain(ministry.program.scope)
+        found: list[UtxoFact] = []
+
+        def ask() -> None:
+            try:
+                found.append(evidence.backend().utxos(ministry.program.scope, chain))
+            finally:
+                connection.close()
+
+        with sessions.holding(evidence.SCAN_LOCK) as other:
+            asking = threading.Thread(target=ask)
+            asking.start()
+            deadline = time.monotonic() + 30
+            while not other.execute(WAITING).fetchone():
+                assert time.monotonic() < deadline, "nobody waits for the lock"
+            assert found == []
+        asking.join(30)
+        assert [one.amount_sat for one in found] == [1_000_000]
+
+    def test_are_given_up_with_a_reason_when_their_turn_does_not_come(
+        self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(evidence, "SCAN_WAIT_S", 1)
+        with sessions.holding(evidence.SCAN_LOCK):
+            (run,) = service.reconcile(scope=ministry.program.scope, now=timezone.now())
+        reason = "Other runs had the node look through its unspent outputs for 1 s; reconcile again later."
+        assert (run.status, run.reason) == (RunStatus.INCONCLUSIVE, reason)
+        (run,) = service.reconcile(scope=ministry.program.scope, now=timezone.now())
+        assert run.status == RunStatus.CLEAN
+
+    def test_are_not_asked_for_a_block_that_is_not_the_tip_any_more(self, ministry: Ministry) -> None:
+        chain = evidence.backend().chain(ministry.program.scope)
+        ministry.miner.mine(1)
+        with pytest.raises(SourceStale, match=f"moved on from block {chain.block_hash}"):
+            evidence.backend().utxos(ministry.program.scope, chain)
+
+
+class TestChain:
+    def test_is_read_where_nobody_else_reads_it(self, ministry: Ministry) -> None:
+        """One process is all there is: no follower comes while it waits."""
+        ministry.miner.mine(3)
+        best = ministry.miner.node.call("getbestblockhash")
+        found = evidence.backend().chain(ministry.program.scope)
+        assert found.block_hash == best
+        assert Block.objects.filter(is_active=True).latest("height").block_hash == best

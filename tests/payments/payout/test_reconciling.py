@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from celery.exceptions import SoftTimeLimitExceeded
 from django.db import connection
@@ -17,7 +16,7 @@ from ledger.reconciliation import evidence, service
 from payments import tasks
 from payments.models import Alarm, Heartbeat, Program, Wallet
 from payments.payout import lookout, reconciling, rounds
-from tests import factories
+from tests import factories, sessions
 from tests.ledger import witness
 
 pytestmark = pytest.mark.django_db
@@ -36,12 +35,6 @@ def age(prefix: str, program: Program, seconds: int) -> None:
     """Let so long pass since the last attempt."""
     late = timezone.now() - timedelta(seconds=seconds + 1)
     assert Heartbeat.objects.filter(name=f"{prefix}{program.pk}").update(beat_at=late) == 1
-
-
-def known_parts() -> dict[str, Any]:
-    """Where the database of the test is."""
-    parts = connection.get_connection_params()
-    return {name: parts[name] for name in ("host", "port", "user", "password", "dbname") if name in parts}
 
 
 @pytest.fixture
@@ -106,11 +99,9 @@ class TestDue:
     def test_is_nobody_at_whom_another_worker_is_however_long(
         self, program: Program, asked: list[dict[str, Any]]
     ) -> None:
-        with psycopg.connect(**known_parts()) as other:
-            other.execute("SELECT pg_advisory_lock(%s)", [reconciling.LOCKS + program.pk])
+        with sessions.holding(reconciling.LOCKS + program.pk):
             tasks.reconcile(program_id=program.pk)
             assert (asked, Heartbeat.objects.count()) == ([], 0)
-            other.execute("SELECT pg_advisory_unlock(%s)", [reconciling.LOCKS + program.pk])
         tasks.reconcile(program_id=program.pk)
         assert len(asked) == 1
 
@@ -174,7 +165,7 @@ class TestLimit:
             "The run did not end within 3,500 s.",
         )
         assert [(one.kind, one.message) for one in found.breaks.all()] == [("stale_source", found.reason)]
-        with psycopg.connect(**known_parts(), autocommit=True) as other:
+        with sessions.another_session(autocommit=True) as other:
             other.execute("SET lock_timeout = '20s'")
             other.execute("SELECT pg_advisory_lock(%s)", [reconciling.LOCKS + int(scope.split(":")[1])])
 

@@ -5,7 +5,6 @@ import socket
 import time
 from typing import Any
 
-import psycopg
 import pytest
 from django.conf import settings as project
 from django.db import connection
@@ -24,9 +23,10 @@ from payments.models import Block, ChangeOutput, Payment, Payout, PayoutTx, Prog
 from payments.models.payout import PayoutKind
 from payments.onchain import network, node
 from payments.onchain.network import Network, WrongChain
+from payments.payout import follow
 from payments.selectors import evidence
 from payments.states import PayoutStatus
-from tests import factories
+from tests import factories, sessions
 
 pytestmark = pytest.mark.django_db
 
@@ -219,11 +219,7 @@ class TestChanged:
         self, program: Program, sealed: Payout
     ) -> None:
         """A savepoint writes under a number of its own, which no snapshot lists as running."""
-        parts = connection.get_connection_params()
-        known = {
-            name: parts[name] for name in ("host", "port", "user", "password", "dbname") if name in parts
-        }
-        with psycopg.connect(**known) as slow:
+        with sessions.another_session() as slow:
             slow.execute("SELECT pg_current_xact_id()")
             slow.execute("SAVEPOINT one")
             slow.execute("UPDATE payments_payout SET problem = 'late' WHERE id = %s", [sealed.pk])
@@ -284,7 +280,7 @@ class TestChain:
     ) -> None:
         if block_hash:
             self.read(block_hash)
-        with pytest.raises(SourceStale):
+        with sessions.holding(follow.FOLLOWER_LOCK), pytest.raises(SourceStale):
             evidence.backend().chain(program.scope)
 
     def test_is_refused_where_the_node_follows_another(self, program: Program, said: dict[str, Any]) -> None:
@@ -330,8 +326,11 @@ class TestUtxos:
             raise node.NodeBusy("The node is scanning for somebody else.")
 
         monkeypatch.setattr(node.Node, "scan_utxos", busy)
+        chain = ChainFacts("regtest", TIP, 5)
+        info = node.ChainInfo("regtest", 5, TIP, 0, 0, False, False)
+        monkeypatch.setattr(node.Node, "chain_info", lambda self: info)
         with pytest.raises(SourceStale, match="scanning for somebody else"):
-            evidence.backend().utxos(program.scope)
+            evidence.backend().utxos(program.scope, chain)
 
 
 class TestHungNode:
