@@ -10,6 +10,8 @@ from ledger import books
 from ledger.models import Account, AccountKind, Elements
 
 UNCLASSIFIED = Elements()
+# What codes of suspense accounts look like, for SQL.
+SUSPENSE = "^[A-Za-z]+:Suspense(:|$)"
 PROGRAM_SCOPE = re.compile(r"program:([1-9][0-9]{0,17})")
 
 
@@ -40,6 +42,8 @@ NAMES: dict[str, tuple[str, AccountKind, str]] = {
     "transfers": ("Transfers to people", AccountKind.EXPENSE, "272"),
     "network_fees": ("Network fees", AccountKind.EXPENSE, "22"),
 }
+# Other expense of the GFSM 2014.
+OTHER_EXPENSE = "28"
 
 
 def program_scope(program_id: int) -> str:
@@ -98,16 +102,26 @@ def suspense_account(scope: str) -> str:
     return scope_accounts(scope).hot_wallet.replace("Assets:HotWallet", "Liabilities:Suspense")
 
 
+def losses_account(scope: str) -> str:
+    """Return the code of a program's account for coins that are lost for good; raise NotFound for any other scope."""
+    return scope_accounts(scope).network_fees.replace("NetworkFees", "Losses")
+
+
 def open_suspense(scope: str) -> None:
-    """Open the account for what nobody knows, classified as the program's other accounts; harmless to repeat."""
+    """Open the account for what nobody knows; harmless to repeat."""
+    _open_beside(scope, suspense_account(scope), "Suspense", AccountKind.LIABILITY, NAMES["payable"][2])
+
+
+def open_losses(scope: str) -> None:
+    """Open the account for coins that are lost for good; harmless to repeat."""
+    _open_beside(scope, losses_account(scope), "Losses", AccountKind.EXPENSE, OTHER_EXPENSE)
+
+
+def _open_beside(scope: str, code: str, name: str, kind: AccountKind, economic: str) -> None:
+    """Open an account that a program seldom needs, classified as its others."""
     # One that stands keeps its elements, whatever the others were classified as since.
-    if Account.objects.filter(code=suspense_account(scope), scope=scope).exists():
+    if Account.objects.filter(code=code, scope=scope).exists():
         return
     wallet = Account.objects.get(code=scope_accounts(scope).hot_wallet)
-    account = books.NewAccount(
-        suspense_account(scope),
-        "Suspense",
-        AccountKind.LIABILITY,
-        elements=wallet.elements._replace(object=NAMES["payable"][2]),
-    )
+    account = books.NewAccount(code, name, kind, elements=wallet.elements._replace(object=economic))
     books.open_accounts(scope, [account])

@@ -19,6 +19,7 @@ KINDS = (
     "payout_voided",
     "settlement",
     "suspense",
+    "reclassification",
 )
 ENCUMBERED = Layer.ENCUMBERED.value
 
@@ -281,4 +282,30 @@ def suspense(
         approver=approver,
         block_hash=block_hash,
         block_height=block_height,
+    )
+
+
+def reclassification(
+    *,
+    scope: str,
+    key: str,
+    source_ref: str,
+    suspended_sat: int,
+    account: str,
+    effective_at: datetime,
+    memo: str,
+    actor: str,
+    approver: str,
+) -> Draft:
+    """What stands on suspense for ``source_ref``, debits positive, goes to the account where it belongs."""
+    return Draft(
+        kind="reclassification",
+        scope=scope,
+        idempotency_key=key,
+        lines=[Line(suspense_account(scope), -suspended_sat), Line(account, suspended_sat)],
+        effective_at=effective_at,
+        memo=memo,
+        source_ref=source_ref,
+        actor=actor,
+        approver=approver,
     )

@@ -1,8 +1,14 @@
 """What database roles may do with the ledger's tables: read and add at most, never change or take away."""
 
 READ, ADD = ["SELECT"], ["SELECT", "INSERT"]
-WORK = ["SELECT", "INSERT", "UPDATE"]
-CHANGE = [*WORK, "DELETE"]
+CHANGE = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+# What people and runs change of a case; what it is about stays, and a trigger keeps it from the owner of the table too.
+OF_A_CASE = (
+    "payout_id, txid, expected, found, message, amount_sat, status, owner_id, last_run_id, opened_at, opened_height,"
+    " closed_at, proposal, resolution, note, evidence_sha256, entry_id, account_id, suspense_ref, proposed_by_id,"
+    " decided_by_id"
+)
+WORK = ["SELECT", "INSERT", f"UPDATE ({OF_A_CASE})"]
 # Where reconciliation stands; it is no proof, and a full run makes it anew.
 STANDING = (
     "ledger_standing",

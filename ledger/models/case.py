@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from ledger.models.account import Account
 from ledger.models.entry import Entry
 from ledger.models.reconciliation import BreakKind, ReconciliationRun
 
@@ -12,11 +13,15 @@ USER = settings.AUTH_USER_MODEL
 
 
 class CaseStatus(models.TextChoices):
-    """How far a case has come; only runs close it, and any of them may find it open again."""
+    """How far a case has come; only runs close or suspend it, and any of them may find it open again."""
 
     OPEN = "open", "Open"  # Somebody has to find out.
     PROPOSED = "proposed", "Proposed"  # One person says what it is; another decides.
     EXPLAINED = "explained", "Explained"  # Two people agree on what it is, for these figures.
+    SUSPENDED = (
+        "suspended",
+        "In suspense",
+    )  # The newest run did not find it, for suspense holds it: what is it?
     CLOSED = "closed", "Closed"  # The newest run did not find it any more.
 
 
@@ -26,13 +31,17 @@ class Resolution(models.TextChoices):
     ENTRY = "entry", "An entry that was posted"  # The next run must not find the difference any more.
     EVIDENCE = "evidence", "Evidence"  # The difference stays, and is known.
     SUSPENSE = "suspense", "Suspense"  # Nobody knows: it is booked where it is seen until somebody does.
+    ACCOUNT = "account", "An account where it belongs"  # Somebody does: it leaves suspense, on evidence.
+    REVERSAL = "reversal", "A booking undone"  # What was booked to suspense, or out of it, was wrong.
 
 
 class Case(models.Model):
     """A difference over the runs that found it: the same kind at the same place is the same case, for ever.
 
     ``expected``, ``found`` and ``message`` are those of ``last_run``. ``proposal`` counts what was proposed, so that nobody
-    agrees to another proposal than the one that was looked at. What people did is in its events.
+    agrees to another proposal than the one that was looked at. ``entry`` is the one that resolves it, or, of a reversal that
+    is proposed, the one to undo; ``suspense_ref`` is the source of its entries on suspense. What people did is in
+    its events.
     """
 
     scope = models.CharField(max_length=40)
@@ -58,6 +67,8 @@ class Case(models.Model):
     note = models.CharField(max_length=1_000, blank=True)
     evidence_sha256 = models.BinaryField(max_length=32, null=True)
     entry = models.ForeignKey(Entry, null=True, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(Account, null=True, on_delete=models.PROTECT, related_name="+")
+    suspense_ref = models.CharField(max_length=100, blank=True)
     proposed_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
     decided_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
 
@@ -84,14 +95,23 @@ class Case(models.Model):
                     decided_by=None,
                 )
                 | Q(status=CaseStatus.OPEN, resolution="", proposed_by=None, decided_by=None, closed_at=None)
+                | Q(status=CaseStatus.SUSPENDED, closed_at=None)
                 | Q(status=CaseStatus.CLOSED, closed_at__isnull=False),
                 name="case_people_of_status",
             ),
             models.CheckConstraint(
-                condition=Q(resolution__in=["", Resolution.SUSPENSE])
-                | Q(resolution=Resolution.ENTRY, entry__isnull=False)
+                condition=Q(resolution__in=["", Resolution.SUSPENSE, Resolution.ACCOUNT])
+                | Q(resolution__in=[Resolution.ENTRY, Resolution.REVERSAL], entry__isnull=False)
                 | (Q(resolution=Resolution.EVIDENCE, entry=None) & ~Q(note="")),
                 name="case_resolution_is_whole",
+            ),
+            models.CheckConstraint(
+                condition=(~Q(resolution=Resolution.ACCOUNT) & Q(account=None))
+                | (
+                    Q(resolution=Resolution.ACCOUNT, account__isnull=False, evidence_sha256__isnull=False)
+                    & ~Q(note="")
+                ),
+                name="case_moves_on_evidence",
             ),
         ]
         indexes = [models.Index(fields=["status", "-id"], name="case_status")]

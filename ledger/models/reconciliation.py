@@ -45,9 +45,10 @@ class ReconciliationRun(models.Model):
     """One comparison of claims, books and blocks at one block hash.
 
     ``counts`` is by outcome, differences of time too; ``break_count`` counts the breaks among them, of which people have
-    explained ``explained_count``. ``is_full``: it read everything; else what changed since ``previous``, the run whose
-    watermarks it began at. Its own are the block and ``books_mark``, the database snapshot of the books that it read.
-    ``digest`` is over what was found: a full run at the same facts gives the same.
+    explained ``explained_count``; for ``uncased_count`` there is no case yet, and the next runs open theirs. ``is_full``: it
+    read everything; else what changed since ``previous``, the run whose watermarks it began at. Its own are the block and
+    ``books_mark``, the database snapshot of the books that it read. ``digest`` is over what was found: a full run at the
+    same facts gives the same.
     """
 
     scope = models.CharField(max_length=40)
@@ -62,6 +63,7 @@ class ReconciliationRun(models.Model):
     totals = models.JSONField(default=dict)
     break_count = models.PositiveIntegerField(default=0)
     explained_count = models.PositiveIntegerField(default=0)
+    uncased_count = models.PositiveIntegerField(default=0)
     digest = models.BinaryField(max_length=32)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField()

@@ -1,5 +1,6 @@
 """Works on cases: somebody owns one, proposes what it is, and another person agrees or does not."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -7,15 +8,25 @@ from django.db import transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
-from ledger import books, chart, events
-from ledger.models import BreakKind, Case, CaseEvent, CaseStatus, Entry, ReadBlock, ReadTx, Resolution
+from ledger.models import Account, BreakKind, Case, CaseEvent, CaseStatus, Entry, Resolution
+from ledger.reconciliation import suspense
 
 RIGHT = "ledger.resolve_case"
 MAX_NOTE = 1_000
 # What showing a case takes besides its row.
-SHOWN = ("last_run", "owner", "proposed_by", "decided_by")
-# Movements on the wallet that nobody knows may be booked to suspense until somebody does.
-UNKNOWN = (BreakKind.UNKNOWN_IN, BreakKind.UNKNOWN_OUT, BreakKind.UNAUTHORIZED_SPEND)
+SHOWN = ("last_run", "owner", "account", "proposed_by", "decided_by")
+# Of which cases these are proposed; everything else of open ones.
+PROPOSED_FOR: dict[Resolution, tuple[CaseStatus, ...]] = {
+    Resolution.ACCOUNT: (CaseStatus.SUSPENDED,),
+    Resolution.REVERSAL: (CaseStatus.SUSPENDED, CaseStatus.CLOSED),
+}
+ON_EVIDENCE = (Resolution.EVIDENCE, Resolution.ACCOUNT, Resolution.REVERSAL)
+# What is booked once two people agree.
+BOOKED: dict[Resolution, Callable[[Case, User], Entry]] = {
+    Resolution.SUSPENSE: suspense.book,
+    Resolution.ACCOUNT: suspense.move,
+    Resolution.REVERSAL: suspense.undo,
+}
 
 
 class CaseState(Conflict):
@@ -59,27 +70,26 @@ def propose(
     note: str,
     entry_id: int | None = None,
     evidence_sha256: bytes | None = None,
+    account: str | None = None,
 ) -> Case:
-    """Say what an open case is: an entry of its scope that was posted for it, evidence, or that nobody knows.
+    """Say what a case is.
 
-    Raises Forbidden, NotFound, CaseState, and InvalidInput for what does not explain this kind of break.
+    An open one: an entry of its scope that was posted for it, evidence, or that nobody knows (suspense). One in suspense:
+    the account where it belongs, on evidence. One in suspense or closed: a booking to suspense or out of it that is to be
+    undone. Raises Forbidden, NotFound, CaseState, and InvalidInput for what does not explain this kind of break.
     """
     case = _take(by, case_id)
-    _require(case, CaseStatus.OPEN)
+    if resolution not in Resolution.values:
+        raise _invalid("resolution", f"Use {_either(Resolution.values)}.")
+    _require(case, *PROPOSED_FOR.get(Resolution(resolution), (CaseStatus.OPEN,)))
     if not note.strip() or len(note) > MAX_NOTE:
         raise _invalid("note", f"Say why, in at most {MAX_NOTE:,} characters.")
-    if resolution not in Resolution.values:
-        raise _invalid("resolution", "Use entry, evidence or suspense.")
-    if (entry_id is not None) != (resolution == Resolution.ENTRY):
-        raise _invalid("entry_id", "An entry is named where it is the resolution, and only there.")
-    if entry_id is not None and not Entry.objects.filter(pk=entry_id, scope=case.scope).exists():
-        raise _invalid("entry_id", f"{case.scope} has no entry {entry_id}.")
-    if evidence_sha256 is not None and resolution != Resolution.EVIDENCE:
-        raise _invalid("evidence_sha256", "A file's hash belongs to evidence.")
-    if resolution == Resolution.SUSPENSE and (case.kind not in UNKNOWN or not case.amount_sat):
+    if resolution == Resolution.SUSPENSE and (case.kind not in suspense.UNKNOWN or not case.amount_sat):
         raise _invalid("resolution", "Only a movement that nobody knows is booked to suspense.")
     if resolution == Resolution.EVIDENCE and case.kind == BreakKind.STALE_SOURCE:
         raise _invalid("resolution", "A source that cannot testify is mended, not explained.")
+    _check_entry(case, resolution, entry_id)
+    _check_evidence(resolution, evidence_sha256)
     return _change(
         case,
         by,
@@ -90,27 +100,31 @@ def propose(
         proposal=case.proposal + 1,
         resolution=resolution,
         evidence_sha256=evidence_sha256,
+        account=_find_account(case, resolution, account),
         proposed_by=by,
+        decided_by=None,
     )
 
 
 @transaction.atomic
 def approve(*, by: User, case_id: int, proposal: int, note: str = "") -> Case:
-    """Agree, as another person, to the proposal of this number; suspense is booked with it.
+    """Agree, as another person, to the proposal of this number; what it books to suspense or out of it is booked with that.
 
-    The next run closes the case once the difference is gone. Raises Forbidden, NotFound, CaseState, ProposalStale,
-    SamePersonTwice.
+    The next run closes the case once the difference is gone and nothing of it is in suspense. Raises Forbidden, NotFound,
+    CaseState, ProposalStale, SamePersonTwice, NothingSuspended, AlreadyUndone.
     """
     case = _decide(by, case_id, proposal)
-    entry_id = case.entry_id
-    if case.resolution == Resolution.SUSPENSE:
-        entry_id = _book_to_suspense(case, by)
+    entry_id, suspense_ref = case.entry_id, case.suspense_ref
+    if case.resolution in BOOKED:
+        entry = BOOKED[Resolution(case.resolution)](case, by)
+        entry_id, suspense_ref = entry.pk, entry.source_ref
     return _change(
         case,
         by,
         "approved",
         note,
         entry_id=entry_id,
+        suspense_ref=suspense_ref,
         status=CaseStatus.EXPLAINED,
         decided_by=by,
     )
@@ -118,9 +132,9 @@ def approve(*, by: User, case_id: int, proposal: int, note: str = "") -> Case:
 
 @transaction.atomic
 def reject(*, by: User, case_id: int, proposal: int, note: str) -> Case:
-    """Refuse the proposal of this number, as another person: the case is open again. Raises as `approve`."""
+    """Refuse the proposal of this number, as another person: the case is what it was before. Raises as `approve`."""
     case = _decide(by, case_id, proposal)
-    return _change(case, by, "rejected", note, **_cleared(), status=CaseStatus.OPEN)
+    return _change(case, by, "rejected", note, **_cleared(case))
 
 
 @transaction.atomic
@@ -131,7 +145,7 @@ def withdraw(*, by: User, case_id: int, proposal: int) -> Case:
     _require_proposal(case, proposal)
     if case.proposed_by != by:
         raise Forbidden(f"{case.proposed_by} proposed it and takes it back.")
-    return _change(case, by, "withdrawn", "", **_cleared(), status=CaseStatus.OPEN)
+    return _change(case, by, "withdrawn", "", **_cleared(case))
 
 
 def age_blocks(case: Case) -> int | None:
@@ -163,9 +177,14 @@ def _decide(by: User, case_id: int, proposal: int) -> Case:
     return case
 
 
-def _require(case: Case, status: CaseStatus) -> None:
-    if case.status != status:
-        raise CaseState(f"Case {case.pk} is {case.status}, not {status}.", status=case.status)
+def _require(case: Case, *statuses: CaseStatus) -> None:
+    if case.status not in statuses:
+        raise CaseState(f"Case {case.pk} is {case.status}, not {_either(statuses)}.", status=case.status)
+
+
+def _either(words: Sequence[str]) -> str:
+    *first, last = map(str, words)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _require_proposal(case: Case, proposal: int) -> None:
@@ -173,38 +192,49 @@ def _require_proposal(case: Case, proposal: int) -> None:
         raise ProposalStale(f"Case {case.pk} has proposal {case.proposal} by now.", proposal=case.proposal)
 
 
-def _book_to_suspense(case: Case, by: User) -> int:
-    """Book the movement where it is seen, against suspense; return the entry."""
-    chart.open_suspense(case.scope)
-    txid = case.txid
-    if case.kind == BreakKind.UNKNOWN_OUT:
-        txid = case.found
-    mined = ReadTx.objects.filter(standing__scope=case.scope, txid=txid).first()
-    block = mined and ReadBlock.objects.filter(standing=mined.standing_id, height=mined.block_height).first()
-    assert case.amount_sat is not None  # Both were looked at when it was proposed.
-    assert case.proposed_by is not None
-    source = f"output:{case.txid}:{case.vout}" if case.kind == BreakKind.UNAUTHORIZED_SPEND else case.unit
-    (entry_id,) = books.post(
-        [
-            events.suspense(
-                scope=case.scope,
-                key=f"suspense:case:{case.pk}:{case.proposal}",
-                source_ref=source,
-                amount_sat=case.amount_sat,
-                effective_at=timezone.now(),
-                memo=case.note[:300],
-                actor=case.proposed_by.get_username(),
-                approver=by.get_username(),
-                block_hash=block.block_hash if block else "",
-                block_height=block.height if block else None,
+def _check_entry(case: Case, resolution: str, entry_id: int | None) -> None:
+    if (entry_id is not None) != (resolution in (Resolution.ENTRY, Resolution.REVERSAL)):
+        raise _invalid(
+            "entry_id", "An entry is named where it is the resolution, or is undone, and only there."
+        )
+    if entry_id is None:
+        return
+    if resolution == Resolution.REVERSAL:
+        if not suspense.bookings(case).filter(pk=entry_id).exists():
+            raise _invalid(
+                "entry_id", f"Entry {entry_id} is no booking of this case to suspense or out of it."
             )
-        ]
-    )
-    return entry_id
+    elif not Entry.objects.filter(pk=entry_id, scope=case.scope).exists():
+        raise _invalid("entry_id", f"{case.scope} has no entry {entry_id}.")
 
 
-def _cleared() -> dict[str, Any]:
-    return {"resolution": "", "evidence_sha256": None, "proposed_by": None, "decided_by": None}
+def _check_evidence(resolution: str, evidence_sha256: bytes | None) -> None:
+    if evidence_sha256 is None and resolution == Resolution.ACCOUNT:
+        raise _invalid(
+            "evidence_sha256", "What leaves suspense leaves it on evidence: name the file's SHA-256."
+        )
+    if evidence_sha256 is not None and resolution not in ON_EVIDENCE:
+        raise _invalid("evidence_sha256", f"A file's hash belongs to {_either(ON_EVIDENCE)}.")
+
+
+def _find_account(case: Case, resolution: str, code: str | None) -> Account | None:
+    if (code is not None) != (resolution == Resolution.ACCOUNT):
+        raise _invalid("account", "An account is named where it is the resolution, and only there.")
+    if code is None:
+        return None
+    found = suspense.find_account(case.scope, code)
+    if found is None:
+        raise _invalid("account", f"Use {_either(suspense.account_codes(case.scope))}.")
+    return found
+
+
+def _cleared(case: Case) -> dict[str, Any]:
+    """Return what a case is without its proposal."""
+    status = CaseStatus.OPEN
+    if case.resolution in PROPOSED_FOR:
+        status = CaseStatus.SUSPENDED if suspense.standing_sat(case) else CaseStatus.CLOSED
+    cleared = dict.fromkeys(("evidence_sha256", "account", "proposed_by", "decided_by"))
+    return {"status": status, "resolution": "", **cleared}
 
 
 def _change(

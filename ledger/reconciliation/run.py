@@ -54,9 +54,12 @@ class Verdict:
     totals: dict[str, int] = field(default_factory=dict)
     break_count: int = 0
     explained_count: int = 0
+    uncased_count: int = 0
 
 
-def store_result(heading: Heading, result: Result, explained_count: int) -> ReconciliationRun:
+def store_result(
+    heading: Heading, result: Result, explained_count: int, uncased_count: int
+) -> ReconciliationRun:
     """Store a finished comparison with its breaks, in the database transaction that made ``recon_break``.
 
     It is clean when people have explained whatever breaks there are.
@@ -67,6 +70,7 @@ def store_result(heading: Heading, result: Result, explained_count: int) -> Reco
         totals=result.totals,
         break_count=result.break_count,
         explained_count=explained_count,
+        uncased_count=uncased_count,
     )
     run = _create(heading, verdict, _add_breaks(_digest(heading, verdict), ORDERED))
     if result.break_count:
@@ -157,6 +161,7 @@ def _create(heading: Heading, verdict: Verdict, digest: bytes) -> Reconciliation
         totals=verdict.totals,
         break_count=verdict.break_count,
         explained_count=verdict.explained_count,
+        uncased_count=verdict.uncased_count,
         digest=digest,
         started_at=heading.started_at,
         finished_at=heading.finished_at,

@@ -67,7 +67,8 @@ def compare(sources: Sources, now: datetime, finished_at: Callable[[], datetime]
         started_at=now,
         finished_at=finished_at(),
     )
-    stored = run.store_result(heading, result, following.count_explained(sources.scope))
+    explained, uncased = following.count_explained(sources.scope), following.count_uncased(sources.scope)
+    stored = run.store_result(heading, result, explained, uncased)
     following.follow(stored)
     found.run, found.books_mark, found.cluster = stored, mark, cluster()
     found.block_height, found.block_hash = sources.chain.height, sources.chain.block_hash

@@ -4,9 +4,9 @@ An item is what its entries are about (their source); it is gone once they sum t
 has Suspense in its second place, such as Liabilities:Suspense:P7.
 """
 
+from ledger.chart import SUSPENSE
 from ledger.reports.report import CURRENCY, Column, Report, Unit
 
-ACCOUNTS = "^[A-Za-z]+:Suspense(:|$)"
 ITEMS = f"""
 SELECT a.scope, a.code, a.name, a.currency, a.scale, i.item, i.since_at, i.amount,
     floor(extract(epoch FROM %(before)s - i.since_at) / 86400)::bigint AS days
@@ -14,7 +14,7 @@ FROM (
     SELECT p.account_id, min(e.effective_at) AS since_at, sum(p.amount)::bigint AS amount,
         CASE WHEN e.source_ref = '' THEN 'entry:' || coalesce(e.reversal_of_id, e.id) ELSE e.source_ref END AS item
     FROM ledger_posting p JOIN ledger_entry e ON e.id = p.entry_id
-    WHERE p.account_id IN (SELECT id FROM ledger_account WHERE code ~ '{ACCOUNTS}'
+    WHERE p.account_id IN (SELECT id FROM ledger_account WHERE code ~ '{SUSPENSE}'
         AND (%(scope)s::text IS NULL OR scope = %(scope)s))
     AND p.layer = 'settled' AND e.effective_at < %(before)s AND e.recorded_at <= %(known_at)s
     GROUP BY p.account_id, item HAVING sum(p.amount) <> 0

@@ -10,10 +10,12 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 from django.db.models import ProtectedError
+from django.utils import timezone
 from psycopg import sql
 
 from ledger import books, chart, events, grants
-from ledger.models import Account, AccountKind, Entry, Period, PeriodChange, Posting
+from ledger.models import Account, AccountKind, Case, Entry, Period, PeriodChange, Posting
+from ledger.reconciliation import service
 from tests import services
 
 CODES = chart.program_accounts(7)
@@ -357,6 +359,12 @@ class TestApplicationRole:
                 session.execute(sql.SQL("DROP OWNED BY {}").format(role))
                 session.execute(sql.SQL("DROP ROLE {}").format(role))
 
+    @pytest.fixture
+    def case_id(self, app: psycopg.Connection) -> int:
+        """A case that a run opened because it could compare nothing."""
+        service.give_up(scope="program:7", started_at=timezone.now(), reason="The node is silent.")
+        return Case.objects.get().pk
+
     def test_may_read_and_add_and_nothing_else(self, app: psycopg.Connection) -> None:
         before = everything()
         for statement in CHANGES:
@@ -400,4 +408,55 @@ class TestApplicationRole:
             " WHERE c.relkind = 'r' AND c.relname LIKE 'ledger%%' AND a.grantee = %s::regrole GROUP BY 1",
             [APP_ROLE],
         ).fetchall()
-        assert dict(found) == {table: sorted(rights) for table, rights in grants.TABLE_GRANTS.items()}
+        of_columns = app.execute(
+            "SELECT DISTINCT c.relname, a.privilege_type::text FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid,"
+            " aclexplode(t.attacl) a WHERE a.grantee = %s::regrole",
+            [APP_ROLE],
+        ).fetchall()
+        assert dict(found) == {
+            table: sorted(right for right in rights if "(" not in right)
+            for table, rights in grants.TABLE_GRANTS.items()
+        }
+        assert [row for row in of_columns if row[0].startswith("ledger")] == [("ledger_case", "UPDATE")]
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "scope = 'program:8'",
+            "kind = 'unknown_out'",
+            "unit = 'outpoint:x'",
+            "payment_id = 9",
+            "vout = 9",
+            "first_run_id = first_run_id + 1",
+            "id = id + 1",
+        ],
+    )
+    def test_makes_no_case_another_one(self, app: psycopg.Connection, case_id: int, change: str) -> None:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app.execute(f"UPDATE ledger_case SET {change}")
+        with pytest.raises(IntegrityError, match="stays what it is about"), transaction.atomic():
+            run(f"UPDATE ledger_case SET {change}")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "amount_sat = 7",
+            "found = 'x'",
+            "txid = 'x'",
+            "opened_at = now()",
+            "opened_height = 9",
+            "last_run_id = last_run_id - 1",
+            "proposal = -1",
+        ],
+    )
+    def test_changes_no_figure_of_a_case_without_a_run(
+        self, app: psycopg.Connection, case_id: int, change: str
+    ) -> None:
+        with pytest.raises(psycopg.errors.RestrictViolation, match="stays what it is about"):
+            app.execute(f"UPDATE ledger_case SET {change}")
+
+    def test_works_on_cases(self, app: psycopg.Connection, case_id: int) -> None:
+        app.execute("UPDATE ledger_case SET note = 'x', proposal = proposal + 1")
+        app.execute("UPDATE ledger_case SET status = 'closed', closed_at = now()")
+        app.execute("UPDATE ledger_case SET status = 'open', closed_at = NULL, opened_at = now()")
+        assert app.execute("SELECT status, proposal FROM ledger_case").fetchall() == [("open", 1)]

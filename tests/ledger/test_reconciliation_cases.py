@@ -13,7 +13,7 @@ from django.utils import timezone
 from govpay.errors import Forbidden, GovPayError, InvalidInput, NotFound, SamePersonTwice
 from ledger import books, chart
 from ledger.models import Case, CaseEvent, CaseStatus, Entry, Posting, RunStatus
-from ledger.reconciliation import cases, service
+from ledger.reconciliation import cases, following, run, service
 from tests import factories, racing
 from tests.ledger import witness
 from tests.ledger.witness import World, book, digest_of, reconcile
@@ -60,6 +60,35 @@ def explain(case: Case, by: User) -> Case:
 
 
 class TestRuns:
+    def test_at_once_make_one_case(self, world: World) -> None:
+        def fall_silent() -> None:
+            now = timezone.now()
+            service.give_up(scope=witness.SCOPE, started_at=now, reason="The node is silent.")
+
+        _, racer = racing.race(fall_silent, fall_silent)
+        assert racer.error is None
+        case = Case.objects.get()
+        assert case.first_run_id < case.last_run_id
+        assert [action for action, _ in actions(case)] == ["opened"]
+
+    def test_open_so_many_cases_at_most_and_the_next_one_goes_on(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(following, "MOST_CASES_OPENED", 2)
+        monkeypatch.setattr(run, "MOST_BREAKS_STORED", 1)
+        for number in range(9, 14):
+            world.deposit(number, 70, is_booked=False)
+        # Five breaks: all are counted, the rows of one are kept, and cases are opened two by two, the same for each run.
+        found = [reconcile() for _ in range(4)]
+        assert [(one.break_count, one.breaks.count(), one.uncased_count) for one in found] == [
+            (5, 1, 3),
+            (5, 1, 1),
+            (5, 1, 0),
+            (5, 1, 0),
+        ]
+        assert [Case.objects.filter(first_run=one).count() for one in found] == [2, 2, 1, 0]
+        assert set(Case.objects.values_list("last_run", flat=True)) == {found[-1].pk}
+
     def test_open_a_case_a_break_and_keep_it(self, case: Case) -> None:
         first = case.first_run
         assert (case.kind, case.status, case.amount_sat, case.found) == ("unknown_in", "open", 70, "70")
@@ -160,27 +189,29 @@ class TestExplain:
         assert (done.entry_id, reconcile().status, status(case)) == (entry_id, RunStatus.CLEAN, "closed")
 
 
-class TestSuspense:
-    def book(self, dalia: User, omar: User) -> Case:
-        case = Case.objects.get()
-        cases.propose(by=dalia, case_id=case.pk, resolution="suspense", note="Nobody knows.")
-        return cases.approve(by=omar, case_id=case.pk, proposal=1)
+def suspend(dalia: User, omar: User) -> Case:
+    """Book the one case to suspense."""
+    case = Case.objects.get()
+    cases.propose(by=dalia, case_id=case.pk, resolution="suspense", note="Nobody knows.")
+    return cases.approve(by=omar, case_id=case.pk, proposal=1)
 
+
+class TestSuspense:
     def test_takes_what_came_in(self, case: Case, dalia: User, omar: User) -> None:
-        done = self.book(dalia, omar)
+        done = suspend(dalia, omar)
         entry = Entry.objects.get(pk=done.entry_id)
         assert (entry.kind, entry.actor, entry.approver) == ("suspense", "dalia", "omar")
         assert (entry.source_ref, entry.block_height) == (f"outpoint:{case.txid}:1", 100)
         lines = Posting.objects.filter(entry=entry).order_by("pk").values_list("account__code", "amount")
         assert list(lines) == [(ACCOUNTS.hot_wallet, 70), (SUSPENSE, -70)]
-        assert (reconcile().status, status(case)) == (RunStatus.CLEAN, "closed")
+        assert (reconcile().status, status(case)) == (RunStatus.CLEAN, "suspended")
         assert reconcile(is_full=True).status == RunStatus.CLEAN
 
     def test_takes_what_went_out(self, world: World, dalia: User, omar: User) -> None:
         world.steal()
         lost_sat = 1_000_000 - 600 - witness.FEE_SAT
         reconcile()
-        assert Entry.objects.get(pk=self.book(dalia, omar).entry_id).block_height == 100
+        assert Entry.objects.get(pk=suspend(dalia, omar).entry_id).block_height == 100
         assert books.balance(SUSPENSE) == lost_sat
         assert [reconcile().status, reconcile(is_full=True).status] == [RunStatus.CLEAN] * 2
 
@@ -190,7 +221,7 @@ class TestSuspense:
         txid = digest_of("payout", 1)
         world.bend_output(txid, 3, is_ours=False)
         reconcile()
-        self.book(dalia, omar)
+        suspend(dalia, omar)
         assert books.balance(SUSPENSE) == 1_000_000 - 600 - witness.FEE_SAT
         assert [reconcile().status, reconcile(is_full=True).status] == [RunStatus.CLEAN] * 2
         # It stays so when the payout is looked at for another reason.
@@ -201,7 +232,7 @@ class TestSuspense:
         world.mine()
         world.deposit(9, 70, is_booked=False)
         reconcile()
-        self.book(dalia, omar)
+        suspend(dalia, omar)
         assert reconcile().status == RunStatus.CLEAN
         world.reorg(1)
         assert [found.kind for found in reconcile().breaks.all()] == ["reorged_out"]
@@ -275,6 +306,7 @@ class TestRefusals:
             {"resolution": "entry", "note": "Not there.", "entry_id": 999_999_999},
             {"resolution": "evidence", "note": "Both.", "entry_id": 1},
             {"resolution": "suspense", "note": "A file.", "evidence_sha256": bytes(32)},
+            {"resolution": "evidence", "note": "Where?", "account": ACCOUNTS.appropriation},
         ],
     )
     def test_of_a_proposal_that_explains_nothing(
