@@ -111,13 +111,18 @@ WHERE {ENDS} AND {SINCE} ORDER BY e.id
 
 
 @contextmanager
-def snapshot() -> Iterator[None]:
-    """Read the books as they are at one moment, whatever is posted meanwhile; inside a transaction, as that sees them."""
+def snapshot(*, is_read_only: bool = True) -> Iterator[None]:
+    """Read the books as they are at one moment, whatever is posted meanwhile; inside a transaction, as that sees them.
+
+    Whoever needs temporary tables says that it is not read only.
+    """
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
         if is_outermost:
             with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                if is_read_only:
+                    cursor.execute("SET TRANSACTION READ ONLY")
         yield
 
 

@@ -6,14 +6,16 @@ No node is asked: places in blocks and headers were kept when they were read. Wh
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from operator import attrgetter
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from ledger import exports
 from ledger.exports import Selection
 from ledger.exports.source import snapshot
-from ledger.models import Checkpoint
-from ledger.packs import evidence, journal, record, runs
+from ledger.models import Checkpoint, Cosignature
+from ledger.packs import chosen, evidence, journal, record, runs
+from ledger.packs.beside import Beside
 from ledger.packs.selection import Asked, NothingSealed, resolve
 from ledger.packs.sink import Sink
 from ledger.seals import checkpoints, note
@@ -30,18 +32,19 @@ Progress = Callable[[str, int, int], None]
 def build(asked: Asked, sink: Sink, *, now: datetime, progress: Progress) -> dict[str, str]:
     """Write a pack and return the SHA-256 of each of its files, the manifest last.
 
-    Raises NothingSealed, NotFound, InvalidInput before anything is written, and checkpoints.NoSealKey. Memory does not grow
-    with the books.
+    Raises NothingSealed, NotFound, InvalidInput before anything is written, and checkpoints.NoSealKey. Neither
+    the number of statements grows with the pack nor memory, but for a line a file.
     """
     key = checkpoints.signer()
-    with snapshot():
+    # Nothing of the books is written; the tables that say what is chosen are temporary.
+    with snapshot(is_read_only=False):
         newest = Checkpoint.objects.select_related("seal").order_by("-seal__size").first()
         if newest is None:
             raise NothingSealed(
                 "There is no checkpoint of the books yet, so that a pack could prove nothing."
             )
         selection = resolve(asked, newest)
-        _write(asked, selection, sink, now, progress)
+        _write(asked, selection, newest.seal.size, sink, now, progress)
     manifest = "".join(f"{digest}  {name}\n" for name, digest in sorted(sink.digests.items())).encode()
     sink.add(MANIFEST, [manifest])
     text = f"{FORMAT}\n{hashlib.sha256(manifest).hexdigest()}\n"
@@ -49,39 +52,37 @@ def build(asked: Asked, sink: Sink, *, now: datetime, progress: Progress) -> dic
     return sink.digests
 
 
-def _write(asked: Asked, selection: Selection, sink: Sink, now: datetime, progress: Progress) -> None:
+def _write(
+    asked: Asked, selection: Selection, size: int, sink: Sink, now: datetime, progress: Progress
+) -> None:
     backend = evidence.backend()
-    counted = journal.count(selection)
+    sealed, younger = chosen.choose(selection)
     known = Checkpoint.objects.select_related("seal").order_by("seal__size")
     own = str(checkpoints.signer().verifier)
-    keys = sorted({own, *known.values_list("verifier", flat=True)})
+    keys = sorted({own, *known.order_by().values_list("verifier", flat=True).distinct()})
     facts = {
         "format": FORMAT,
         "keys": keys,
         "made_at": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "network": backend.network(),
-        "not_sealed": str(counted.younger),
+        "not_sealed": str(younger),
         "selection": {"kind": asked.kind, "name": asked.name or asked.scope},
-        "size": str(selection.sealed_size),
+        "size": str(size),
     }
     sink.add("pack.json", [record.line(facts)])
-    progress("entries", 0, counted.sealed)
-    sizes = list(known.values_list("seal__size", flat=True))
-    leaves = _counting(journal.leaves(selection, sizes), counted.sealed, progress)
-    sink.add("journal/leaves.jsonl", leaves)
+    progress("entries", 0, sealed)
+    sink.add("journal/leaves.jsonl", _counting(journal.leaves(size), sealed, progress))
     for form in map(exports.get_form, JOURNALS):
-        progress(f"journal.{form.suffix}", counted.sealed, counted.sealed)
+        progress(f"journal.{form.suffix}", sealed, sealed)
         texts = exports.journal(selection, form.name)
         sink.add(f"exports/journal.{form.suffix}", (text.encode() for text in texts))
-    progress("checkpoints", counted.sealed, counted.sealed)
-    heights = _write_checkpoints(backend, known, sink)
-    progress("lists and payouts", counted.sealed, counted.sealed)
-    for file in backend.files(journal.sources(selection)):
+    progress("checkpoints", sealed, sealed)
+    _write_checkpoints(backend, known, sink)
+    progress("lists and payouts", sealed, sealed)
+    for file in backend.files(chosen.numbers):
         sink.add(file.name, file.parts)
-    for file in backend.headers(heights):
-        sink.add(file.name, file.parts)
-    progress("reconciliation", counted.sealed, counted.sealed)
-    sink.add("reconciliation/runs.jsonl", runs.lines(selection))
+    progress("reconciliation", sealed, sealed)
+    sink.add("reconciliation/runs.jsonl", runs.lines(selection, chosen.scopes()))
 
 
 def _counting(parts: Iterable[bytes], total: int, progress: Progress) -> Iterator[bytes]:
@@ -91,18 +92,20 @@ def _counting(parts: Iterable[bytes], total: int, progress: Progress) -> Iterato
             progress("entries", min(done, total), total)
 
 
-def _write_checkpoints(backend: evidence.Backend, known: "QuerySet[Checkpoint]", sink: Sink) -> list[int]:
-    """Write each checkpoint, its witnesses and its anchor; return the heights of the blocks that hold them."""
-    heights = []
-    for checkpoint in known.prefetch_related("cosignatures"):
-        name = f"checkpoints/{checkpoint.seal.size}"
+def _write_checkpoints(backend: evidence.Backend, known: "QuerySet[Checkpoint]", sink: Sink) -> None:
+    """Write each checkpoint, its witnesses and its anchor."""
+    cosignatures = Cosignature.objects.order_by("checkpoint__seal__size", "pk").annotate(
+        size=F("checkpoint__seal__size")
+    )
+    witnesses = Beside(cosignatures.iterator(chunk_size=EVERY), attrgetter("size"))
+    anchors = Beside(backend.anchors(), attrgetter("size"))
+    for checkpoint in known.iterator(chunk_size=EVERY):
+        size = checkpoint.seal.size
+        name = f"checkpoints/{size}"
         sink.add(f"{name}.note", [checkpoint.note.encode()])
-        witnesses = [record.line({"key": c.verifier, "line": c.line}) for c in checkpoint.cosignatures.all()]
-        if witnesses:
-            sink.add(f"{name}.witnesses", witnesses)
-        anchor = backend.anchor(checkpoint)
-        if anchor is not None:
+        lines = [record.line({"key": c.verifier, "line": c.line}) for c in witnesses.of(size)]
+        if lines:
+            sink.add(f"{name}.witnesses", lines)
+        for anchor in anchors.of(size):
             sink.add(f"{name}.ots", [anchor.ots])
             sink.add(f"{name}.json", [record.line(anchor.beside)])
-            heights.append(anchor.beside["block_height"])
-    return heights

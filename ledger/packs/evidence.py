@@ -1,17 +1,19 @@
 """What a pack must be told of lists and blocks, and by whom: the backend that ``settings.LEDGER_PACK_EVIDENCE`` names."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, Protocol, cast
 
 from django.conf import settings
+from django.db.models.expressions import RawSQL
 from django.utils.module_loading import import_string
 
 from ledger.models import Checkpoint
 
 
 class Anchor(NamedTuple):
-    """Where a checkpoint lies in the chain: its ``.ots`` proof, and what stands beside it, for a JSON file."""
+    """Where the checkpoint over ``size`` leaves lies in the chain: its ``.ots`` proof, and what is beside it, as JSON."""
 
+    size: int
     ots: bytes
     beside: dict[str, Any]
 
@@ -40,6 +42,10 @@ class File(NamedTuple):
     parts: Iterable[bytes]
 
 
+# Returns the numbers of the things of a kind that the chosen entries are about, as a subquery.
+Numbers = Callable[[str], RawSQL]
+
+
 class Backend(Protocol):
     """Testifies from the database, in the database transaction of whoever asks; it never asks a node."""
 
@@ -51,12 +57,16 @@ class Backend(Protocol):
         """Return the sources of the entries of a list, such as ``payout:12``; raise NotFound."""
         ...
 
-    def files(self, sources: Iterator[str]) -> Iterator[File]:
-        """Yield the files about the lists and payouts behind these sources of entries, in memory that does not grow."""
+    def anchors(self) -> Iterator[Anchor]:
+        """Yield where final blocks hold checkpoints' hashes, by size."""
         ...
 
-    def headers(self, heights: Iterable[int]) -> Iterator[File]:
-        """Yield the file of headers: from the lowest to the highest block of the files before, and of these heights."""
+    def files(self, numbers: Numbers) -> Iterator[File]:
+        """Yield the files about lists and payouts, in memory that does not grow; last the headers, from the lowest to the
+        highest block that these files or the anchors before them name.
+
+        ``numbers("payout")`` are those of which the chosen entries say ``payout:12``, as a subquery.
+        """
         ...
 
     def anchor(self, checkpoint: Checkpoint) -> Anchor | None:

@@ -1,103 +1,89 @@
 """The sealed entries of a pack, in the order of the tree, and hashes in the place of all others."""
 
-import heapq
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
-from functools import partial
-from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 
-from ledger.exports import Selection
-from ledger.exports.source import CHOSEN
 from ledger.packs import record
 from ledger.packs.cover import cover
-from ledger.seals import store
+from ledger.seals import store, tree
 
 # An entry may have a line for each of 500 people, so that few of them fill the memory.
 AT_ONCE = 20
 MANY = 5_000
-SINCE = "AND (%(since)s::timestamptz IS NULL OR e.effective_at >= %(since)s)"
-LEAVES = f"""
+LEAVES = """
 SELECT f.index, f.hash, s.salt, d.payload, q.asked_by, q.why, r.approved_by, r.redacted_at
-FROM ledger_leaf f JOIN ledger_entry e ON e.id = f.entry_id
+FROM pack_leaf p JOIN ledger_leaf f ON f.index = p.index
 LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index
 LEFT JOIN ledger_redaction r ON r.leaf_id = f.index LEFT JOIN ledger_redactionrequest q ON q.id = r.request_id
-WHERE {CHOSEN} {SINCE} AND f.index < %(size)s ORDER BY f.index
-"""  # noqa: S608 - all parts are constants.
-COUNT = f"""
-SELECT count(f.index), count(*) - count(f.index)
-FROM ledger_entry e LEFT JOIN ledger_leaf f ON f.entry_id = e.id AND f.index < %(size)s WHERE {CHOSEN} {SINCE}
-"""  # noqa: S608 - all parts are constants.
-RUN_LEAVES = """
-SELECT f.index, f.hash, s.salt, d.payload, q.asked_by, q.why, b.approved_by, b.redacted_at
-FROM ledger_leaf f JOIN ledger_reconciliationrun r ON r.id = f.run_id
-LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index
-LEFT JOIN ledger_redaction b ON b.leaf_id = f.index LEFT JOIN ledger_redactionrequest q ON q.id = b.request_id
-WHERE r.scope = ANY(%(scopes)s) AND f.index < %(size)s AND (%(since)s::timestamptz IS NULL OR r.finished_at >= %(since)s)
-    AND (%(before)s::timestamptz IS NULL OR r.finished_at < %(before)s) ORDER BY f.index
+ORDER BY f.index
 """
-PERIOD_LEAVES = """
-SELECT f.index, f.hash, s.salt, d.payload, q.asked_by, q.why, b.approved_by, b.redacted_at
-FROM ledger_leaf f LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index
-LEFT JOIN ledger_redaction b ON b.leaf_id = f.index LEFT JOIN ledger_redactionrequest q ON q.id = b.request_id
-WHERE f.period_change_id IS NOT NULL AND f.index < %(size)s ORDER BY f.index
+SIZES = """
+SELECT s.size FROM ledger_checkpoint c JOIN ledger_seal s ON s.id = c.seal_id WHERE s.size <= %(size)s ORDER BY s.size
 """
-DISTINCT = f"""
-SELECT DISTINCT e.{{column}} FROM ledger_entry e JOIN ledger_leaf f ON f.entry_id = e.id AND f.index < %(size)s
-WHERE {CHOSEN} {SINCE} ORDER BY 1
-"""  # noqa: S608 - all parts are constants.
+# What is hidden is cut where a leaf is shown, and where a checkpoint ends. Subtrees of a level are needed only beside such a
+# place, inside the one of the next level that it is in.
+BESIDE_A_CUT = """
+SELECT h.index, h.hash FROM (
+    SELECT DISTINCT index >> %(bits)s AS above FROM (
+        SELECT index FROM pack_leaf UNION ALL
+        SELECT s.size FROM ledger_checkpoint c JOIN ledger_seal s ON s.id = c.seal_id WHERE s.size <= %(size)s
+    ) cut
+) a JOIN {hashes} h ON h.index >= a.above << 8 AND h.index < (a.above + 1) << 8 {where} ORDER BY h.index
+"""
+OF_LEAVES = BESIDE_A_CUT.format(hashes="ledger_leaf", where="")
+OF_SUBTREES = BESIDE_A_CUT.format(hashes="ledger_subtree", where="AND h.level = %(level)s")
 
 
-class Count(NamedTuple):
-    """How many of the selected entries are below the checkpoint, and how many are younger."""
+def leaves(size: int) -> Iterator[bytes]:
+    """Yield a record for each chosen leaf below a size, and for each whole subtree of the others, in order.
 
-    sealed: int
-    younger: int
-
-
-def count(selection: Selection) -> Count:
-    """Count the selected entries."""
-    with connection.cursor() as cursor:
-        cursor.execute(COUNT, selection.values())
-        return Count(*cursor.fetchone())
-
-
-def sources(selection: Selection) -> Iterator[str]:
-    """Yield what the selected entries are about, each once."""
-    yield from _each("source_ref", selection)
-
-
-def scopes(selection: Selection) -> Iterator[str]:
-    """Yield the scopes of the selected entries, each once."""
-    yield from _each("scope", selection)
-
-
-def leaves(selection: Selection, sizes: Sequence[int]) -> Iterator[bytes]:
-    """Yield a record for each selected entry, each run of their scopes, each change of a period, and each whole
-    subtree of the others, in order.
-
-    ``sizes`` are those of the checkpoints: no subtree reaches over one, so that each head follows from what is before it.
+    No subtree reaches over the end of a checkpoint, so that each head follows from what is before it.
     """
-    read = partial(store.read_from, connection)
-    ends = sorted(sizes)
+    hashes = _Hashes(size)
+    sizes = (end for (end,) in _rows(SIZES, {"size": size}, MANY))
+    end = next(sizes, size)
 
     def hidden(at: int, stop: int) -> Iterator[bytes]:
-        for end in [*ends[bisect_right(ends, at) : bisect_left(ends, stop)], stop]:
-            for start, height, digest in cover(read, at, end):
+        nonlocal end
+        while at < stop:
+            while end <= at:
+                end = next(sizes, size)
+            for start, height, digest in cover(hashes.read, at, min(end, stop)):
                 yield record.line({"from": str(start), "hash": digest.hex(), "height": height})
-            at = end
+            at = min(end, stop)
 
     at = 0
-    runs = _rows(RUN_LEAVES, selection, AT_ONCE, scopes=list(scopes(selection)))
-    marks = _rows(PERIOD_LEAVES, selection, AT_ONCE)
-    for row in heapq.merge(_rows(LEAVES, selection, AT_ONCE), runs, marks, key=itemgetter(0)):
+    for row in _rows(LEAVES, {}, AT_ONCE):
         yield from hidden(at, row[0])
         yield _leaf(row)
         at = row[0] + 1
-    yield from hidden(at, selection.sealed_size or 0)
+    yield from hidden(at, size)
+
+
+class _Hashes:
+    """The hashes that hidden subtrees are made of: a stream for each level of the tree, read from left to right, once."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.levels: dict[int, Iterator[tuple[Any, ...]]] = {}
+
+    def read(self, level: int, first: int, last: int) -> Sequence[bytes]:
+        """Return hashes as ``tree.Read`` wants them, further right than those before; raise SealsBroken."""
+        if level not in self.levels:
+            values = {"size": self.size, "level": level, "bits": tree.LEVEL_BITS * (level + 1)}
+            self.levels[level] = _rows(OF_SUBTREES if level else OF_LEAVES, values, MANY)
+        found = []
+        for wanted in range(first, last):
+            index, digest = -1, b""
+            while index < wanted:
+                index, digest = next(self.levels[level], (last, b""))
+            if index != wanted:
+                raise store.SealsBroken(f"The tree lacks hash {wanted} of level {level}.", level=level)
+            found.append(bytes(digest))
+        return found
 
 
 def _leaf(row: Sequence[Any]) -> bytes:
@@ -115,13 +101,8 @@ def _leaf(row: Sequence[Any]) -> bytes:
     return record.line({"entry": bytes(payload).decode(), "leaf": str(index), "salt": bytes(salt).hex()})
 
 
-def _each(column: str, selection: Selection) -> Iterator[str]:
-    for (value,) in _rows(DISTINCT.format(column=column), selection, MANY):
-        yield value
-
-
-def _rows(query: str, selection: Selection, at_once: int, **more: object) -> Iterator[tuple[Any, ...]]:
+def _rows(query: str, values: Mapping[str, int], at_once: int) -> Iterator[tuple[Any, ...]]:
     with connection.chunked_cursor() as rows:
-        rows.execute(query, selection.values() | more)
+        rows.execute(query, values)
         while chunk := rows.fetchmany(at_once):
             yield from chunk

@@ -1,6 +1,6 @@
 """Keeps where in its block each final payout lies, so that anybody can be shown it when the node has forgotten the block."""
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from payments.models import Block, InclusionProof, Payout
 from payments.onchain import block, node
@@ -52,6 +52,11 @@ def of(payout: Payout) -> InclusionProof | None:
     if payout.status not in FINAL:
         return None
     return InclusionProof.objects.filter(payout=payout, block_hash=payout.mined_block_hash).first()
+
+
+def final() -> QuerySet[InclusionProof]:
+    """Return the places of all final payouts in the blocks that hold them now."""
+    return InclusionProof.objects.filter(block_hash=F("payout__mined_block_hash"), payout__status__in=FINAL)
 
 
 def _unproved() -> QuerySet[Payout]:

@@ -1,15 +1,17 @@
 """What payments testify to packs and receipts: lists with their approvals, txs with their places in blocks, headers."""
 
-import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from operator import attrgetter, itemgetter
 
-from django.db.models import F, Prefetch, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, TextField, Value
+from django.db.models.functions import Cast, Coalesce, Concat
 
 from govpay.errors import NotFound
-from ledger.models import Checkpoint
+from ledger.models import Checkpoint, Entry
 from ledger.packs import record
-from ledger.packs.evidence import Anchor, File, Output
+from ledger.packs.beside import Beside
+from ledger.packs.evidence import Anchor, File, Numbers, Output
 from payments.models import (
     Block,
     ChangeOutput,
@@ -26,9 +28,8 @@ from payments.services import anchors, manifest
 from payments.states import PayoutStatus
 
 FETCH = 2_000
-# A payout's versions may have some hundred kilobytes.
+# A version may have some hundred kilobytes.
 PAYOUTS_AT_ONCE = 20
-SOURCE = re.compile(r"(disbursement|payout|payment):([1-9][0-9]{0,17})")
 # So many headers above the last block that is needed show that work was added to it.
 ABOVE = 100
 RECEIPT_HEADERS = 12
@@ -43,63 +44,59 @@ class PackEvidence:
     """Implements ``ledger.packs.evidence.Backend`` with the tables of payments."""
 
     def __init__(self) -> None:
-        self.heights: set[int] = set()
-        self.known: dict[int, bytes] = {}
+        # The lowest and the highest block that a file names.
+        self.heights: tuple[int, int] | None = None
 
     def network(self) -> str:
         """Return the network of the settings."""
         return network.current().value
 
     def sources(self, disbursement_id: int) -> list[str]:
-        """Return the list itself, its payouts and those that pay for them, and payments that were withdrawn alone."""
+        """Return the list itself, its payouts and those that pay for them, and payments that were withdrawn alone.
+
+        A payout has some hundred payments, so that all of these are few.
+        """
         if not Disbursement.objects.filter(pk=disbursement_id).exists():
             raise NotFound(f"There is no list {disbursement_id}.")
         of_list = Q(disbursement=disbursement_id) | Q(parent__disbursement=disbursement_id)
         payouts = Payout.objects.filter(of_list).order_by("pk").values_list("pk", flat=True)
-        alone = Payment.objects.filter(disbursement=disbursement_id, payout=None).order_by("pk")
+        booked = Entry.objects.filter(source_ref=Concat(Value("payment:"), Cast(OuterRef("pk"), TextField())))
+        alone = Payment.objects.filter(Exists(booked), disbursement=disbursement_id).order_by("pk")
         return [
             f"disbursement:{disbursement_id}",
-            *(f"payout:{pk}" for pk in payouts),
-            *(f"payment:{pk}" for pk in alone.values_list("pk", flat=True)),
+            *(f"payout:{pk}" for pk in payouts.iterator(chunk_size=FETCH)),
+            *(f"payment:{pk}" for pk in alone.values_list("pk", flat=True).iterator(chunk_size=FETCH)),
         ]
 
-    def files(self, sources: Iterator[str]) -> Iterator[File]:
-        """Yield the manifests and approvals of the lists, what became of their payments, and the payouts with their txs."""
-        named: dict[str, set[int]] = {"disbursement": set(), "payout": set(), "payment": set()}
-        for source in sources:
-            if match := SOURCE.fullmatch(source):
-                named[match[1]].add(int(match[2]))
-        lists = named["disbursement"]
-        for path, ids in (("payouts", named["payout"]), ("payments", named["payment"])):
-            for some in _batches(ids):
-                rows = Disbursement.objects.filter(**{f"{path}__in": some})
-                lists |= set(rows.values_list("pk", flat=True))
-        approved = Disbursement.objects.filter(pk__in=lists, approved_by__isnull=False).order_by("pk")
-        people = approved.select_related("program", "cycle", "made_by", "approved_by", "released_by")
-        for disbursement in people.iterator(chunk_size=FETCH):
-            folder = f"lists/{disbursement.pk}"
-            yield File(f"{folder}/list.json", [_list(disbursement)])
-            yield File(f"{folder}/manifest.txt", manifest.text(disbursement))
-        shown = set(approved.values_list("pk", flat=True))
-        payments = Payment.objects.filter(disbursement__in=shown)
-        yield File("payments.jsonl", _payments(payments))
-        payouts = Payout.objects.filter(Q(disbursement__in=shown) | Q(pk__in=named["payout"]))
-        payouts = payouts.exclude(status=PayoutStatus.UNSEALED).distinct()
-        yield File("payouts.jsonl", self._payouts(payouts))
+    def anchors(self) -> Iterator[Anchor]:
+        """Yield where final blocks hold checkpoints' hashes, by size."""
+        for found in anchors.all_proved():
+            self._need(found.beside["block_height"])
+            yield Anchor(found.size, found.ots, found.beside)
 
-    def headers(self, heights: Iterable[int]) -> Iterator[File]:
-        """Yield the headers from the lowest to the highest block that is needed, and some above it."""
-        needed = self.heights | set(heights)
-        if needed:
-            yield File("headers.jsonl", self._headers(needed))
+    def files(self, numbers: Numbers) -> Iterator[File]:
+        """Yield the manifests and approvals of the lists, what became of their payments, the payouts with their txs, and
+        the headers.
+        """
+        payouts = Payout.objects.filter(pk__in=numbers("payout"))
+        payments = Payment.objects.filter(pk__in=numbers("payment"))
+        lists = Disbursement.objects.filter(
+            Q(pk__in=numbers("disbursement"))
+            | Q(pk__in=payouts.values("disbursement"))
+            | Q(pk__in=payments.values("disbursement")),
+            approved_by__isnull=False,
+        )
+        yield from _lists(lists)
+        yield File("payments.jsonl", _payments(Payment.objects.filter(disbursement__in=lists.values("pk"))))
+        shown = Payout.objects.filter(Q(disbursement__in=lists.values("pk")) | Q(pk__in=numbers("payout")))
+        yield File("payouts.jsonl", self._payouts(shown.exclude(status=PayoutStatus.UNSEALED)))
+        if self.heights is not None:
+            yield File("headers.jsonl", _headers(*self.heights))
 
     def anchor(self, checkpoint: Checkpoint) -> Anchor | None:
         """Return where a final block holds a checkpoint's hash, or None."""
         found = anchors.proved(checkpoint)
-        if found is None:
-            return None
-        self.known[found.beside["block_height"]] = bytes.fromhex(found.beside["header"])
-        return Anchor(found.ots, found.beside)
+        return None if found is None else Anchor(found.size, found.ots, found.beside)
 
     def output(self, payment_id: int) -> Output | None:
         """Return where a final block pays a payment, or None until one does; raise NotFound."""
@@ -131,32 +128,57 @@ class PackEvidence:
         )
 
     def _payouts(self, payouts: QuerySet[Payout]) -> Iterator[bytes]:
-        versions = PayoutTx.objects.filter(raw__isnull=False).order_by("pk")
-        change = ChangeOutput.objects.order_by("vout")
+        ids = payouts.values("pk")
         rows = payouts.order_by("pk").select_related("checkpoint__seal")
-        rows = rows.prefetch_related(
-            Prefetch("txs", versions.prefetch_related(Prefetch("change", change))), "inclusion_proofs"
+        signed = PayoutTx.objects.filter(payout__in=ids, raw__isnull=False).order_by("payout", "pk")
+        # In the order of the versions that they belong to.
+        change = ChangeOutput.objects.filter(version__payout__in=ids, version__raw__isnull=False)
+        change = change.order_by("version__payout", "version", "vout").annotate(
+            payout_id=F("version__payout")
         )
-        for payout in rows.iterator(chunk_size=PAYOUTS_AT_ONCE):
-            found = [p for p in payout.inclusion_proofs.all() if p.block_hash == payout.mined_block_hash]
-            proof = found[0] if found and payout.status in proofs.FINAL else None
+        placed = proofs.final().filter(payout__in=ids).order_by("payout")
+        versions = Beside(signed.iterator(chunk_size=PAYOUTS_AT_ONCE), attrgetter("payout_id"))
+        outputs = Beside(change.iterator(chunk_size=FETCH), attrgetter("payout_id"))
+        places = Beside(placed.iterator(chunk_size=FETCH), attrgetter("payout_id"))
+        for payout in rows.iterator(chunk_size=FETCH):
+            proof = next(places.of(payout.pk), None)
             if proof is not None:
-                self.heights.add(proof.block_height)
-                self.known[proof.block_height] = bytes(proof.header)
-            yield _payout(payout, proof)
+                self._need(proof.block_height)
+            yield _payout(payout, list(versions.of(payout.pk)), list(outputs.of(payout.pk)), proof)
 
-    def _headers(self, needed: set[int]) -> Iterator[bytes]:
-        rows = Block.objects.filter(
-            is_active=True, height__gte=min(needed), height__lte=max(needed) + ABOVE
-        ).order_by("height")
-        for height, header in rows.values_list("height", "header").iterator(chunk_size=FETCH):
-            raw = self.known.get(height) if header is None else bytes(header)
-            if raw is not None:
-                yield record.line({"header": raw.hex(), "height": height})
+    def _need(self, height: int) -> None:
+        lowest, highest = self.heights or (height, height)
+        self.heights = (min(lowest, height), max(highest, height))
 
 
-def _list(row: Disbursement) -> bytes:
-    signatures = ManifestSignature.objects.filter(disbursement=row).select_related("key__user").order_by("pk")
+def _headers(lowest: int, highest: int) -> Iterator[bytes]:
+    """Yield the headers of a stretch of the chain and some above it; of old blocks those that proofs kept."""
+    kept = InclusionProof.objects.filter(block_hash=OuterRef("block_hash")).values("header")[:1]
+    rows = Block.objects.filter(is_active=True, height__gte=lowest, height__lte=highest + ABOVE)
+    rows = rows.annotate(known=Coalesce("header", Subquery(kept))).filter(known__isnull=False)
+    for height, header in rows.order_by("height").values_list("height", "known").iterator(chunk_size=FETCH):
+        yield record.line({"header": bytes(header).hex(), "height": height})
+
+
+def _lists(lists: QuerySet[Disbursement]) -> Iterator[File]:
+    """Yield two files a list; signatures and payments are read beside them, so that no list asks for its own."""
+    ids = lists.values("pk")
+    signed = ManifestSignature.objects.filter(disbursement__in=ids).select_related("key__user")
+    signatures = Beside(
+        signed.order_by("disbursement", "pk").iterator(chunk_size=FETCH), attrgetter("disbursement_id")
+    )
+    paid = Payment.objects.filter(disbursement__in=ids).order_by("disbursement", "pk")
+    columns = paid.values_list("disbursement_id", *manifest.COLUMNS)
+    payments = Beside(columns.iterator(chunk_size=FETCH), itemgetter(0))
+    people = lists.select_related("program", "cycle", "made_by", "approved_by", "released_by")
+    for disbursement in people.order_by("pk").iterator(chunk_size=FETCH):
+        folder = f"lists/{disbursement.pk}"
+        yield File(f"{folder}/list.json", [_list(disbursement, signatures.of(disbursement.pk))])
+        rows = (row[1:] for row in payments.of(disbursement.pk))
+        yield File(f"{folder}/manifest.txt", manifest.text_of(disbursement, rows))
+
+
+def _list(row: Disbursement, signatures: Iterable[ManifestSignature]) -> bytes:
     approver, releaser = row.approved_by, row.released_by
     return record.line(
         {
@@ -202,7 +224,9 @@ def _payments(payments: QuerySet[Payment]) -> Iterator[bytes]:
         )
 
 
-def _payout(payout: Payout, proof: InclusionProof | None) -> bytes:
+def _payout(
+    payout: Payout, versions: list[PayoutTx], change: list[ChangeOutput], proof: InclusionProof | None
+) -> bytes:
     mined = None
     if proof is not None:
         mined = {
@@ -224,23 +248,18 @@ def _payout(payout: Payout, proof: InclusionProof | None) -> bytes:
             "versions": [
                 {
                     "change": [
-                        [change.vout, bytes(change.script_pubkey).hex(), str(change.amount_sat)]
-                        for change in version.change.all()
+                        [output.vout, bytes(output.script_pubkey).hex(), str(output.amount_sat)]
+                        for output in change
+                        if output.version_id == version.pk
                     ],
                     "fee_sat": str(version.fee_sat),
                     "kind": version.kind,
                     "raw": bytes(version.raw or b"").hex(),
                 }
-                for version in payout.txs.all()
+                for version in versions
             ],
         }
     )
-
-
-def _batches(ids: set[int]) -> Iterator[list[int]]:
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), FETCH):
-        yield ordered[start : start + FETCH]
 
 
 def _moment(at: datetime | None) -> str | None:

@@ -1,12 +1,19 @@
 """Anchors of checkpoints, as files that prove them without us."""
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+from django.db.models import OuterRef, Subquery
 
 from govpay.errors import Conflict, NotFound
 from ledger.models import Checkpoint
 from ledger.seals import checkpoints, ots
+from payments.models import InclusionProof, PayoutTx
 from payments.onchain import network
-from payments.payout import anchor
+from payments.payout import anchor, proofs
+from payments.states import PayoutStatus
+
+AT_ONCE = 100
 
 
 class NotAnchored(Conflict):
@@ -49,7 +56,26 @@ def proved(checkpoint: Checkpoint) -> Exported | None:
     if found is None:
         return None
     proof, version = found
-    tx = bytes(version.unsigned_tx)
+    return _export(checkpoint, proof, bytes(version.unsigned_tx))
+
+
+def all_proved() -> Iterator[Exported]:
+    """Yield the files of all checkpoints whose hash a final block holds, by size, with one statement."""
+    version = PayoutTx.objects.filter(payout=OuterRef("payout"), txid=OuterRef("txid"))
+    rows = (
+        proofs.final()
+        .filter(payout__checkpoint__isnull=False, payout__status=PayoutStatus.SETTLED)
+        .annotate(tx=Subquery(version.values("unsigned_tx")[:1]))
+        .select_related("payout__checkpoint__seal")
+        .order_by("payout__checkpoint__seal__size")
+    )
+    for proof in rows.iterator(chunk_size=AT_ONCE):
+        checkpoint = proof.payout.checkpoint
+        assert checkpoint is not None
+        yield _export(checkpoint, proof, bytes(proof.tx))
+
+
+def _export(checkpoint: Checkpoint, proof: InclusionProof, tx: bytes) -> Exported:
     buried = ots.Buried(tx, proof.steps, proof.block_height)
     return Exported(
         size=checkpoint.seal.size,

@@ -5,12 +5,15 @@ say different things; ``payments.signer.manifest`` has its form.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
 
 from payments.models import Disbursement, Payment
 from payments.signer import manifest as form
 
 CHUNK = 5_000
+COLUMNS = ("pk", "beneficiary_id", "script_pubkey", "amount_sat", "reissue_of_id")
 
 
 def compute(disbursement: Disbursement) -> bytes:
@@ -22,7 +25,13 @@ def compute(disbursement: Disbursement) -> bytes:
 
 
 def text(disbursement: Disbursement) -> Iterator[bytes]:
-    """Yield the manifest of the list as it stands in the database, in chunks.
+    """Yield the manifest of the list as it stands in the database, in chunks."""
+    rows = Payment.objects.filter(disbursement=disbursement).order_by("pk")
+    return text_of(disbursement, rows.values_list(*COLUMNS).iterator(chunk_size=CHUNK))
+
+
+def text_of(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
+    """Yield the manifest of a list whose payments somebody reads: COLUMNS of each, by number.
 
     Held lines are in it: holding narrows what is paid, never widens it.
     """
@@ -39,17 +48,12 @@ def text(disbursement: Disbursement) -> Iterator[bytes]:
             fee_ceiling_sat=disbursement.fee_reserved_sat or 0,
         )
     ).encode()
-    lines = (
-        Payment.objects.filter(disbursement=disbursement)
-        .order_by("pk")
-        .values_list("pk", "beneficiary_id", "script_pubkey", "amount_sat", "reissue_of_id")
-        .iterator(chunk_size=CHUNK)
-    )
-    chunk: list[str] = []
-    for payment_id, beneficiary_id, script_pubkey, amount_sat, reissue_of in lines:
-        script = bytes(script_pubkey) if script_pubkey is not None else b""
-        chunk.append(form.line_text(form.Line(payment_id, beneficiary_id, script, amount_sat, reissue_of)))
-        if len(chunk) == CHUNK:
-            yield "".join(chunk).encode()
-            chunk = []
-    yield "".join(chunk).encode()
+    left = iter(rows)
+    while chunk := list(islice(left, CHUNK)):
+        yield "".join(map(_line, chunk)).encode()
+
+
+def _line(row: tuple[Any, ...]) -> str:
+    payment_id, beneficiary_id, script_pubkey, amount_sat, reissue_of = row
+    script = bytes(script_pubkey) if script_pubkey is not None else b""
+    return form.line_text(form.Line(payment_id, beneficiary_id, script, amount_sat, reissue_of))

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ledger import verify
@@ -417,6 +419,35 @@ class TestRedaction:
         with pytest.raises(receipts.NoReceipt) as refusal:
             receipts.make(payment.pk)
         assert refusal.value.details["rule"] == "redacted"
+
+
+class TestStatements:
+    def test_are_as_many_for_any_number_of_lists_checkpoints_and_runs(
+        self, story: Disbursement, ministry: Ministry, tmp_path: Path
+    ) -> None:
+        def build(name: str) -> int:
+            with CaptureQueriesContext(connection) as captured:
+                call_command("audit_pack", str(tmp_path / name), all=True)
+            code, said = run(tmp_path / name)
+            assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
+            return len(captured)
+
+        few = build("few")
+        for month in (10, 11, 12):
+            ministry.deposit([900_000])
+            ministry.pay(ministry.release(AMOUNTS, period=f"2027-{month}"))
+            ministry.mine(6)
+            seal_and_anchor(ministry)
+            service.reconcile(scope=None, now=timezone.now())
+        sealer.seal()
+        checkpoints.issue()
+        assert build("many") == few
+        _, said = run(tmp_path / "many")
+        assert said.splitlines()[2:5] == [
+            "  6 checkpoints, each continuing the one before; 4 in blocks",
+            "  4 lists, 12 payments in 8 payouts as they were approved",
+            "  8 blocks, 4 reconciliation runs",
+        ]
 
 
 class TestSelections:
