@@ -518,6 +518,7 @@ class TestSelections:
             ({"disbursement": "999999"}, "not_found"),
             ({"period": "x"}, "not_found"),
             ({"disbursement": "x"}, "invalid"),
+            ({"all": True, "scope": "program:999999"}, "not_found"),
         ],
     )
     def test_refuse_what_is_not_there_and_leave_nothing(
@@ -526,6 +527,14 @@ class TestSelections:
         for name in ("pack", "pack.zip"):
             with pytest.raises(CommandError, match=code):
                 call_command("audit_pack", str(tmp_path / name), **which)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_refuse_a_list_of_which_nothing_is_sealed(
+        self, story: Disbursement, ministry: Ministry, tmp_path: Path
+    ) -> None:
+        made = ministry.release([70_000], period="2026-12")
+        with pytest.raises(CommandError, match="nothing_sealed"):
+            call_command("audit_pack", str(tmp_path / "pack"), disbursement=str(made.pk))
         assert list(tmp_path.iterdir()) == []
 
     def test_never_overwrite(self, story: Disbursement, tmp_path: Path) -> None:

@@ -271,8 +271,12 @@ class TestAsk:
             ("disbursement", "12", "", NotFound),
             ("disbursement", "-1", "", InvalidInput),
             ("disbursement", "9" * 30, "", InvalidInput),
-            ("disbursement", "1", "program:1", InvalidInput),
+            ("disbursement", "1", "program:7", InvalidInput),
             ("other", "", "", InvalidInput),
+            ("all", "", "program:999", NotFound),
+            ("all", "", "7", NotFound),
+            ("all", "", "program:7 ", NotFound),
+            ("disbursement", "1", "program:999", NotFound),
         ],
     )
     def test_refuses_what_is_not_there(
@@ -323,6 +327,12 @@ class TestApi:
             assert answer.status_code == 422 or answer.status_code == 400
             assert field in answer.content.decode()
 
+    def test_refuses_a_scope_that_is_none(self, api: APIClient) -> None:
+        answer = api.post("/api/v1/packs/", {"kind": "all", "scope": "program:999"})
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert "program:999" in answer.json()["detail"]
+        assert not PackJob.objects.exists()
+
 
 @pytest.mark.usefixtures("sealed")
 class TestAdmin:
@@ -332,6 +342,9 @@ class TestAdmin:
         assert client.get("/admin/ledger/packjob/make/").status_code == 200
         refused = client.post("/admin/ledger/packjob/make/", {"kind": "period", "name": "2020-01"})
         assert (refused.status_code, PackJob.objects.count()) == (422, 0)
+        refused = client.post("/admin/ledger/packjob/make/", {"kind": "all", "scope": "program:999"})
+        assert (refused.status_code, PackJob.objects.count()) == (422, 0)
+        assert "No account has the scope" in refused.content.decode()
         assert client.post("/admin/ledger/packjob/make/", {"kind": "all"}).status_code == 302
         job = PackJob.objects.get()
         jobs.run(job.pk)
