@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import TransactionTestCase
 
 from payments.models import Program
+from payments.payout import dispatch
 from tests import factories
 
 GUARDED = """
@@ -72,6 +73,12 @@ def _broker() -> Iterator[redis.Redis]:
 def _empty_queues(_broker: redis.Redis) -> None:
     """Begin with empty queues: nobody works off what the tests before have rung."""
     _broker.delete(settings.CELERY_TASK_DEFAULT_QUEUE, settings.GOVPAY_ROUNDS_QUEUE)
+
+
+@pytest.fixture(autouse=True)
+def _every_visit_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each visit look at the node anew: tests change the world faster than ``LOOK_S``."""
+    monkeypatch.setattr(dispatch, "LOOK_S", 0)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The history of every status, and ``move``, the only function that changes one."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -45,16 +46,19 @@ def move(
     actor_id: int | None = None,
     note: str = "",
     expected: int = 1,
+    locked_ids: Sequence[int] | None = None,
     **changes: Any,
 ) -> None:
     """Move ``expected`` rows from ``old`` to ``new``, with other column changes, and write a history row each.
 
     Call it inside a database transaction. Raises StatusConflict, and changes nothing, when the arrow is not in the
     table, or when not exactly ``expected`` of ``rows`` (the caller's filter may hold a fencing token) are in ``old``.
+    A caller that has locked all of ``rows``, and read that they are in ``old``, may say so by their ``locked_ids``.
     """
     subject = rows.model.status_subject
     reason = states.reason_of(subject, old, new)
-    ids = list(rows.filter(status=old).order_by("pk").select_for_update().values_list("pk", flat=True))
+    waiting = rows.filter(status=old).order_by("pk").select_for_update()
+    ids = list(waiting.values_list("pk", flat=True)) if locked_ids is None else list(locked_ids)
     if len(ids) != expected:
         raise states.StatusConflict(
             f"The {subject} is not {old} any more.",

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from ledger import books, events
-from payments.models import Payment, Payout, PayoutTx, PayoutTxKind, SigningRequest
+from payments.models import Payment, Payout, PayoutTx, PayoutTxKind, Signer, SigningRequest
 from payments.onchain import fee
 from payments.payout import alarms
 
@@ -38,7 +38,7 @@ def keep_signed(payout: Payout, version: PayoutTx, raw: bytes, *, weight: int) -
         raw=raw, signed_at=timezone.now(), vsize_vb=fee.vsize(weight)
     )
     requests = SigningRequest.objects.filter(version=version, completed_at=None)
-    if requests.update(completed_at=timezone.now()):
+    if payout.wallet.signer == Signer.PSBT and requests.update(completed_at=timezone.now()):
         alarms.clear("signing_overdue", subject="payout", subject_id=payout.pk, note="It is signed.")
     if is_first:
         _book_sent(payout, version)

@@ -1,6 +1,6 @@
 """The engine's view of node and signer for one payout; nothing here runs inside a database transaction."""
 
-from payments.models import Payout, PayoutTx, PayoutTxKind, Reservation, Signer, Wallet
+from payments.models import Payout, PayoutTx, PayoutTxKind, Reservation, Signer
 from payments.onchain import node, psbt, tx
 from payments.onchain.send import SendOutcome
 from payments.payout import claim, core, examine, guard, signing, versions, wallets, words
@@ -34,12 +34,15 @@ class NodeChain:
         What the node shows afterwards is looked at again: of two installations that claim at once, one sees the other.
         Raises wallets.KeysMissing when the node's wallet could not sign it.
         """
-        wallet = Wallet.objects.get(payouts=payout_id)
+        payout = Payout.objects.select_related("wallet").get(pk=payout_id)
+        wallet = payout.wallet
         if wallet.signer == Signer.NODE:
             # While it can still be taken back: a restored wallet may not have all keys.
             wallets.require_keys(wallet, _scripts(payout_id), self.client)
-        claim.take(payout_id, self.client)
-        guard.check_claims(wallet, self.client)
+        number = claim.count(payout)
+        if not claim.is_noted(number, guard.check_claims(wallet, self.client)):
+            claim.note(wallet, self.client)
+            guard.check_claims(wallet, self.client)
         return words.Claimed()
 
     def sign(self, payout_id: int) -> words.Signed | words.SignerWaits | words.SignerContradicts:

@@ -1,14 +1,14 @@
 """Notes with the node's wallet what this installation hands to a signer, so that a restored or second database is noticed.
 
 The wallet holds one label ``govpay:1:INSTALLATION:COUNT:TXID`` on its first funding address. The count is taken in the
-database first and written to the node after, so that the node is never ahead of a database that has lost nothing.
+database first and written to the node after, so that the node is never ahead of a database that has lost nothing. A
+label counts every payout that waits for a signer just then, because the node writes each to its disk.
 """
 
 import re
 from typing import NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import F
 
 from payments.models import Installation, Payout, PayoutTx, ScriptPurpose, Wallet
 from payments.onchain import node
@@ -19,6 +19,18 @@ SELECT i.id::text, w.signed_count, (
     SELECT t.txid FROM payments_payout p JOIN payments_payouttx t ON t.payout_id = p.id
     WHERE p.wallet_id = w.id AND p.claim_number = w.signed_count ORDER BY t.id LIMIT 1)
 FROM payments_wallet w LEFT JOIN payments_installation i ON true WHERE w.id = %s
+"""
+# So many payouts one label counts at most: none of them may be signed yet on the day that a database goes back to (ADR 36).
+AT_ONCE = 8
+COUNT = """
+WITH chosen AS (
+    SELECT id, %(count)s + row_number() OVER (ORDER BY id <> %(payout)s, id) AS number FROM payments_payout
+    WHERE wallet_id = %(wallet)s AND claim_number IS NULL AND (id = %(payout)s OR status = 'sealed')
+    ORDER BY number LIMIT %(most)s
+), counted AS (
+    UPDATE payments_payout p SET claim_number = c.number FROM chosen c WHERE p.id = c.id RETURNING p.claim_number
+)
+UPDATE payments_wallet SET signed_count = (SELECT max(claim_number) FROM counted) WHERE id = %(wallet)s
 """
 _LABEL = re.compile(r"govpay:1:([0-9a-f-]{36}):([0-9]{1,18}):([0-9a-f]{64})?")
 
@@ -50,28 +62,38 @@ def announce(wallet: Wallet, client: node.Node) -> None:
     _write(wallet, client, Claim(installation_id(), 0, ""))
 
 
-def take(payout_id: int, client: node.Node) -> None:
-    """Count a payout as handed to a signer, in the database and then with the node; again for the same one is harmless.
+def count(payout: Payout) -> int:
+    """Give the payout the wallet's next number, unless it has one, and the next ones to others that are sealed."""
+    if payout.claim_number is not None:
+        return payout.claim_number
+    with transaction.atomic():
+        wallet = Wallet.objects.lock().get(pk=payout.wallet_id)
+        # Another worker may have counted it while this one waited for the wallet.
+        number = Payout.objects.values_list("claim_number", flat=True).get(pk=payout.pk)
+        if number is None:
+            number = wallet.signed_count + 1
+            values = {"payout": payout.pk, "wallet": wallet.pk, "count": wallet.signed_count, "most": AT_ONCE}
+            with connection.cursor() as cursor:
+                cursor.execute(COUNT, values)
+    return number
+
+
+def is_noted(number: int, claims: list[Claim]) -> bool:
+    """Say whether what the node's wallet keeps, which is ours, counts the payout with this number."""
+    return any(found.number >= number for found in claims)
+
+
+def note(wallet: Wallet, client: node.Node) -> None:
+    """Write the count of the database down with the node; again is harmless.
 
     Several workers may write at once: whoever writes looks whether the database has counted on, and if so writes that,
     so that the last label that is written names the last claim.
     """
-    wallet = _count(payout_id)
     while True:
         ours = last(wallet)
         _write(wallet, client, ours)
         if last(wallet) == ours:
             return
-
-
-@transaction.atomic
-def _count(payout_id: int) -> Wallet:
-    """Give the payout the wallet's next number, unless it has one."""
-    wallet = Wallet.objects.lock().get(payouts=payout_id)
-    number = wallet.signed_count + 1
-    if Payout.objects.filter(pk=payout_id, claim_number=None).update(claim_number=number):
-        Wallet.objects.filter(pk=wallet.pk).update(signed_count=F("signed_count") + 1)
-    return wallet
 
 
 def last(wallet: Wallet) -> Claim:

@@ -24,8 +24,8 @@ from payments.states import InterventionStatus
 
 log = structlog.get_logger(__name__)
 
-# For so long a look at the node's chain serves the visits of a worker to one payout after another.
-CHAIN_CHECK_S = 2
+# For so long a look at the node's chain, tip and wallet serves the visits of a worker to one payout after another.
+LOOK_S = 2
 # Each has 5,000 entries or 100,000 lines at most: some seconds in all.
 SEALS_A_RING = 4
 
@@ -66,7 +66,6 @@ def seal(*, disbursement_id: int) -> None:
         guard.require_wallet_runs(wallet)
         guard.require_fresh_tip(client)
         follower.catch_up(client, failpoint=failpoint.hit)
-        client.load_wallet(wallet.name)
         guard.check_wallet(wallet, client)
         rate = feerate.choose(disbursement.program, client, is_urgent=disbursement.is_urgent)
         while True:
@@ -108,7 +107,6 @@ def consolidate(*, wallet_id: int) -> None:
     def work(client: node.Node) -> None:
         wallet = Wallet.objects.select_related("program").get(pk=wallet_id)
         guard.require_wallet_runs(wallet)
-        client.load_wallet(wallet.name)
         guard.check_wallet(wallet, client)
         sealing.refill_change(wallet, client)
         rate = feerate.choose(wallet.program, client, is_urgent=True)
@@ -149,7 +147,6 @@ def anchor(*, checkpoint_id: int) -> None:
             return
         guard.require_fresh_tip(client)
         follower.catch_up(client, failpoint=failpoint.hit)
-        client.load_wallet(wallet.name)
         guard.check_wallet(wallet, client)
         sealing.refill_change(wallet, client)
         rate = feerate.choose(wallet.program, client, is_urgent=False)
@@ -179,9 +176,8 @@ def advance(*, payout_id: int) -> None:
             # That an anchor was sent has a kill point of its own.
             failpoint.hit("K19" if point == "K11" and payout.kind == PayoutKind.ANCHOR else point)
 
-        guard.require_fresh_tip(client)
-        client.load_wallet(payout.wallet.name)
-        guard.check_wallet(payout.wallet, client)
+        guard.require_fresh_tip(client, max_age_s=LOOK_S)
+        guard.check_wallet(payout.wallet, client, max_age_s=LOOK_S)
         engine.advance(
             payout_id, store=store.PostgresStore(), chain=chain.NodeChain(client), failpoint=points
         )
@@ -263,7 +259,7 @@ def _with_node(
     """
     client = node.connect()
     try:
-        guard.require_chain(client, max_age_s=CHAIN_CHECK_S if task == "advance" else 0)
+        guard.require_chain(client, max_age_s=LOOK_S if task == "advance" else 0)
         work(client)
     except OperationalError as error:
         # A deadlock, a lock that came too late, a database that went away: nothing was committed.

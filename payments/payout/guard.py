@@ -3,6 +3,8 @@
 import hashlib
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import NoReturn
 
@@ -24,8 +26,8 @@ RUNS = """
 SELECT w.halted_at, w.halt_code, w.halt_reason, s.id, s.reason
 FROM payments_wallet w LEFT JOIN payments_stop s ON s.is_open WHERE w.id = %s
 """
-# When this process last found a node on our chain, by its address and the network of the settings.
-_checked_at: dict[tuple[str, str], float] = {}
+# When this process last found something of a node as it should be.
+_found_at: dict[tuple[object, ...], float] = {}
 
 
 class HaltCode(StrEnum):
@@ -113,7 +115,6 @@ def check_at_start() -> None:
 def _check_wallets(client: node.Node) -> None:
     for wallet in Wallet.objects.filter(ready_at__isnull=False).order_by("pk"):
         try:
-            client.load_wallet(wallet.name)
             check_wallet(wallet, client)
         except WalletHalted:
             # It is in the database now, from where all that are halted are named.
@@ -122,19 +123,29 @@ def _check_wallets(client: node.Node) -> None:
             log.error("wallet_does_not_pay", wallet=wallet.name, code=error.code, reason=error.message)
 
 
-def require_chain(client: node.Node, *, max_age_s: float = 0) -> None:
-    """Raise MainnetRefused, WrongChain or PinnedBlockMissing, and note it, unless the node is on our chain.
+@contextmanager
+def _lately(client: node.Node, *what: object, max_age_s: float) -> Iterator[bool]:
+    """Tell whether this process found ``what`` to be good within ``max_age_s``; what ends without an error was.
 
-    A worker that visits many payouts need not ask anew for each: what this process found ``max_age_s`` ago may count.
+    A worker that visits many payouts need not ask the node about the same things anew for each.
     """
-    checked = (client.url_key, settings.GOVPAY_NETWORK)
-    if time.monotonic() - _checked_at.get(checked, -math.inf) < max_age_s:
+    key = (client.url_key, settings.GOVPAY_NETWORK, *what)
+    begun_at = time.monotonic()
+    if begun_at - _found_at.get(key, -math.inf) < max_age_s:
+        yield True
         return
-    _checked_at.pop(checked, None)
+    _found_at.pop(key, None)
+    yield False
+    _found_at[key] = begun_at
+
+
+def require_chain(client: node.Node, *, max_age_s: float = 0) -> None:
+    """Raise MainnetRefused, WrongChain or PinnedBlockMissing, and note it, unless the node is on our chain."""
     try:
-        network.check_node(client, network.current())
-        _require_pinned_block(client)
-        _checked_at[checked] = time.monotonic()
+        with _lately(client, "chain", max_age_s=max_age_s) as is_known:
+            if not is_known:
+                network.check_node(client, network.current())
+                _require_pinned_block(client)
     except (MainnetRefused, WrongChain) as error:
         record(is_ok=False, code=error.code, message=error.message)
         raise
@@ -184,26 +195,29 @@ def require_wallet_runs(wallet: Wallet) -> None:
         )
 
 
-def check_wallet(wallet: Wallet, client: node.Node) -> None:
-    """Halt the wallet and raise WalletHalted when the node's wallet is not what this database thinks it is.
+def check_wallet(wallet: Wallet, client: node.Node, *, max_age_s: float = 0) -> None:
+    """Have the node load the wallet; halt it and raise WalletHalted when it is not what this database thinks it is.
 
     It compares the checksum of the descriptors with the one of the day the wallet was made, and the claims that the
     node's wallet keeps with our own. It looks at the world only: a wallet that is halted already, and whose cause is
-    gone, passes. Raises NodeError; WalletUnavailable when the wallet is not loaded.
+    gone, passes. Raises NodeError; WalletUnavailable when the node cannot load the wallet.
     """
-    if wallet.ready_at is None:
-        return
-    _check_descriptors(wallet, client)
-    check_claims(wallet, client)
+    with _lately(client, "wallet", wallet.pk, max_age_s=max_age_s) as is_known:
+        if not is_known:
+            client.load_wallet(wallet.name)
+            if wallet.ready_at is not None:
+                _check_descriptors(wallet, client)
+                check_claims(wallet, client)
 
 
-def check_claims(wallet: Wallet, client: node.Node) -> None:
-    """Halt the wallet and raise WalletHalted when the node's wallet keeps other claims than this database's."""
+def check_claims(wallet: Wallet, client: node.Node) -> list[claim.Claim]:
+    """Return the claims that the node's wallet keeps; halt it and raise WalletHalted when they are not this database's."""
     # The node first: what another worker claims meanwhile is then in the database already.
     claims = claim.read(wallet, client)
     if claims != [claim.last(wallet)]:
         check_installation(wallet, claims)
         _check_count(wallet, claims)
+    return claims
 
 
 def checksum(wallet: Wallet, client: node.Node) -> str:
@@ -255,8 +269,14 @@ def _halt_and_raise(wallet: Wallet, code: HaltCode, reason: str) -> NoReturn:
     raise WalletHalted(f"The wallet is halted ({code}): {reason}", wallet_id=wallet.pk, halt_code=code.value)
 
 
-def require_fresh_tip(client: node.Node) -> None:
+def require_fresh_tip(client: node.Node, *, max_age_s: float = 0) -> None:
     """Raise TipStale when the node's best block is too old to trust; on regtest only if a setting says what is."""
+    with _lately(client, "tip", max_age_s=max_age_s) as is_known:
+        if not is_known:
+            _require_fresh_tip(client)
+
+
+def _require_fresh_tip(client: node.Node) -> None:
     info = client.chain_info()
     age_s = int(time.time()) - info.tip_time
     if settings.GOVPAY_TIP_AGE_MATTERS and (age_s > settings.GOVPAY_TIP_MAX_AGE_S or info.initial_download):

@@ -84,7 +84,6 @@ def preview_of_wallet(wallet: Wallet, client: node.Node) -> dict[str, Any]:
     """Return why a wallet is halted; raise while it is not, and guard.WalletHalted while the cause stands."""
     if wallet.halted_at is None:
         raise InterventionImpossible("The wallet is not halted.", kind=K.UNHALT.value)
-    client.load_wallet(wallet.name)
     guard.check_wallet(wallet, client)
     return {
         "halt_code": wallet.halt_code,
@@ -224,7 +223,6 @@ def _void(found: Intervention, payout: Payout, planned: void.Plan) -> PayoutTx:
 
 
 def _lift_halt(found: Intervention, client: node.Node, failpoint: FailPoint) -> None:
-    client.load_wallet(found.wallet.name)
     guard.check_wallet(found.wallet, client)
     failpoint("K14-planned")
     with transaction.atomic():

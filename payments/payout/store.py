@@ -278,8 +278,9 @@ class PostgresStore:
             yield payout
 
     def _move(self, payout: Payout, new: str, note: str = "", **changes: Any) -> None:
-        rows = Payout.objects.filter(pk=payout.pk, lease_token=payout.lease_token)
-        move(rows, old=payout.status, new=new, note=note, **changes)
+        # Read and locked by ``fenced``.
+        rows = Payout.objects.filter(pk=payout.pk)
+        move(rows, old=payout.status, new=new, note=note, locked_ids=[payout.pk], **changes)
 
 
 def _list_of(payout: Payout) -> tuple[str, int]:

@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 
 from deploy.local.rpc import Rpc
-from payments.models import Alarm, Installation, Payout, PayoutTx, Program, Wallet
+from payments.models import Alarm, Disbursement, Installation, Payout, PayoutTx, Program, Wallet
 from payments.onchain import node
 from payments.payout import claim, dispatch, guard
 from payments.services import interventions
@@ -35,6 +35,20 @@ def labels(ministry: Ministry) -> list[str]:
     return [label for label in found if label.startswith("govpay:")]
 
 
+def _no_answer(*_: object) -> None:
+    raise node.NodeTimeout("The node did not answer.")
+
+
+def make_groups(ministry: Ministry, count: int) -> Disbursement:
+    """A list that is sealed as so many payouts, each from a coin of its own."""
+    ministry.deposit([500_000] * count)
+    Program.objects.filter(pk=ministry.program.pk).update(group_max_payments=1)
+    disbursement = ministry.release([40_000] * count)
+    dispatch.seal(disbursement_id=disbursement.pk)
+    assert ministry.payouts(disbursement).count() == count
+    return disbursement
+
+
 def come_back(payout: Payout) -> Payout:
     """The retry has come due."""
     Payout.objects.filter(pk=payout.pk).update(due_at=None)
@@ -50,19 +64,16 @@ class TestClaim:
         assert labels(ministry) == [f"govpay:1:{ours}:1:{first.current.txid}"]
         (second,) = ministry.pay(ministry.release([50_000], period="2026-12"))
         assert labels(ministry) == [f"govpay:1:{ours}:2:{second.current.txid}"]
-        claim.take(first.pk, node.connect())
+        assert claim.count(first) == 1
         assert (first.claim_number, second.claim_number, wallet_of(ministry).signed_count) == (1, 2, 2)
         assert labels(ministry) == [f"govpay:1:{ours}:2:{second.current.txid}"]
 
     def test_that_was_interrupted_before_the_node_knew_goes_on(
         self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def fail(*_: object) -> None:
-            raise node.NodeTimeout("The node did not answer.")
-
         disbursement = ministry.release([40_000])
         with monkeypatch.context() as patched:
-            patched.setattr(node.Node, "set_label", fail)
+            patched.setattr(node.Node, "set_label", _no_answer)
             (payout,) = ministry.pay(disbursement)
         assert (payout.status, payout.claim_number) == (PayoutStatus.SEALED, 1)
         payout = come_back(payout)
@@ -74,11 +85,97 @@ class TestClaim:
         ministry.mine(6)
         ministry.judge(exactly=True)
 
+    def test_counts_what_else_is_sealed_with_one_label(
+        self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(claim, "AT_ONCE", 3)
+        disbursement = make_groups(ministry, 4)
+        first, second, third, fourth = ministry.payouts(disbursement)
+        written: list[str] = []
+        set_label = node.Node.set_label
+
+        def record(client: node.Node, script: bytes, label: str) -> None:
+            written.append(label.rsplit(":", 2)[1])
+            set_label(client, script, label)
+
+        monkeypatch.setattr(node.Node, "set_label", record)
+        # Its own number comes first, whichever was sealed before it.
+        dispatch.advance(payout_id=second.pk)
+        numbers = dict(ministry.payouts(disbursement).values_list("pk", "claim_number"))
+        assert numbers == {second.pk: 1, first.pk: 2, third.pk: 3, fourth.pk: None}
+        assert written == ["3"]
+        for payout in (first, third, fourth):
+            dispatch.advance(payout_id=payout.pk)
+        assert written == ["3", "4"]
+        assert (wallet_of(ministry).signed_count, Payout.objects.get(pk=fourth.pk).claim_number) == (4, 4)
+        assert set(ministry.payouts(disbursement).values_list("status", flat=True)) == {PayoutStatus.SENT}
+        ministry.mine(6)
+        ministry.judge(exactly=True)
+
+    def test_of_others_that_was_interrupted_is_written_by_the_next_of_them(
+        self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        disbursement = make_groups(ministry, 2)
+        first, second = ministry.payouts(disbursement)
+        with monkeypatch.context() as patched:
+            patched.setattr(node.Node, "set_label", _no_answer)
+            dispatch.advance(payout_id=first.pk)
+        second.refresh_from_db()
+        assert (second.status, second.claim_number, labels(ministry)[0][-3:]) == ("sealed", 2, ":0:")
+        dispatch.advance(payout_id=second.pk)
+        second.refresh_from_db()
+        ours = str(Installation.objects.get().pk)
+        assert (second.status, labels(ministry)) == ("sent", [f"govpay:1:{ours}:2:{second.current.txid}"])
+
     def test_leaves_labels_alone_that_people_gave(self, ministry: Ministry) -> None:
         of_wallet = Rpc(settings.GOVPAY_NODE_URL, wallet=wallet_of(ministry).name)
         of_wallet.call("setlabel", of_wallet.call("getnewaddress", "", "bech32"), "govpay: Treasury")
         (payout,) = ministry.pay(ministry.release([40_000]))
         assert payout.status == PayoutStatus.SENT
+
+
+class TestLook:
+    def test_serves_a_while_and_the_claims_are_read_before_each_commit_all_the_same(
+        self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        disbursement = make_groups(ministry, 3)
+        first, second, third = ministry.payouts(disbursement)
+        monkeypatch.setattr(dispatch, "LOOK_S", 600)
+        asked: list[str] = []
+        call = node.Node.call
+
+        def record(client: node.Node, method: str, *params: object) -> object:
+            asked.append(method)
+            return call(client, method, *params)
+
+        monkeypatch.setattr(node.Node, "call", record)
+        guard.check_wallet(wallet_of(ministry), node.connect())
+        asked.clear()
+        dispatch.advance(payout_id=first.pk)
+        assert "listlabels" in asked
+        asked.clear()
+        dispatch.advance(payout_id=second.pk)
+        assert "listlabels" in asked
+        assert not {"getblockchaininfo", "listwallets", "listdescriptors"} & set(asked)
+        # Another installation claims the wallet meanwhile.
+        other = claim.Claim(str(uuid.uuid4()), 9, "ab" * 32)
+        of_wallet = Rpc(settings.GOVPAY_NODE_URL, wallet=wallet_of(ministry).name)
+        of_wallet.call("setlabel", of_wallet.call("getnewaddress", "", "bech32"), str(other))
+        dispatch.advance(payout_id=third.pk)
+        third.refresh_from_db()
+        assert (third.status, wallet_of(ministry).halt_code) == ("sealed", "second_installation")
+
+    def test_that_found_something_wrong_serves_nobody(
+        self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dispatch, "LOOK_S", 600)
+        wallet, client = wallet_of(ministry), node.connect()
+        guard.check_wallet(wallet, client)
+        Wallet.objects.filter(pk=wallet.pk).update(descriptor_checksum="ab" * 32)
+        guard.check_wallet(wallet, client, max_age_s=600)
+        for max_age_s in (0, 600):
+            with pytest.raises(guard.WalletHalted, match="other descriptors"):
+                guard.check_wallet(wallet, client, max_age_s=max_age_s)
 
 
 class TestSecondInstallation:
