@@ -45,7 +45,7 @@ class Impossible(AssertionError):
 def decide(payout: words.Snapshot, seen: words.Observation) -> words.Command:
     """Return the next command for a payout in this state after this observation."""
     if payout.status == PayoutStatus.SEALED:
-        command = _sealed(seen)
+        command = _sealed(payout, seen)
     elif payout.status in ALIVE:
         command = _alive(payout, seen)
     else:
@@ -55,12 +55,15 @@ def decide(payout: words.Snapshot, seen: words.Observation) -> words.Command:
     return command
 
 
-def _sealed(seen: words.Observation) -> words.Command:
+def _sealed(payout: words.Snapshot, seen: words.Observation) -> words.Command:
     match seen:
         case words.Nothing():
             return words.CheckCoins()
         case words.CoinsThere():
             return words.Examine()
+        case words.CoinGone() if payout.is_claimed:
+            # If this database is of an older day, it was signed since, and a bump of it may be what took the coin.
+            return words.Commit()
         case words.CoinGone(outpoint):
             return words.Unseal(f"The coin {outpoint} is not unspent any more.")
         case words.Acceptable():

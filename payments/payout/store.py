@@ -22,7 +22,7 @@ SNAPSHOT = """
 SELECT p.lease_until < clock_timestamp() + make_interval(secs => %s), p.status,
     coalesce(p.due_at <= clock_timestamp(), true), p.attempts, p.offers, c.raw IS NULL,
     ARRAY(SELECT t.txid FROM payments_payouttx t WHERE t.payout_id = p.id), s.txid, s.raw,
-    coalesce(c.kind = 'bump', false), coalesce(s.kind = 'bump', false),
+    coalesce(c.kind = 'bump', false), coalesce(s.kind = 'bump', false), p.claim_number IS NOT NULL,
     coalesce(
         (SELECT 'The engine is stopped: ' || reason FROM payments_stop WHERE is_open),
         CASE WHEN w.halted_at IS NOT NULL THEN 'The wallet is halted (' || w.halt_code || '): ' || w.halt_reason END,
@@ -98,7 +98,7 @@ class PostgresStore:
             raise LeaseLost(payout_id)
         if row[0]:
             self._renew(payout_id, token)
-        _, status, is_due, attempts, offers, is_pending, txids, txid, raw, is_bump, is_bump_out, brake = row
+        _, status, is_due, attempts, offers, is_pending, txids, txid, raw, is_bump, is_bump_out, is_claimed, brake = row
         return words.Snapshot(
             payout_id,
             status,
@@ -110,6 +110,7 @@ class PostgresStore:
             attempts=attempts,
             offers=offers,
             is_bump=is_bump,
+            is_claimed=is_claimed,
         )
 
     def commit(self, payout_id: int, token: int) -> None:

@@ -14,7 +14,7 @@ class Snapshot:
     version waits for a signature. ``brake`` says why nothing may be committed, signed or sent now: a global stop, a halted
     wallet, a reissue of what may confirm after all, a child of what is given up; empty when the way is free. ``attempts``
     counts failures in a row, ``offers`` how often in a row a node had the bytes. ``is_bump``: its current version is a fee
-    bump.
+    bump. ``is_claimed``: it was counted as handed to a signer.
     """
 
     payout_id: int
@@ -27,6 +27,7 @@ class Snapshot:
     attempts: int = 0
     offers: int = 0
     is_bump: bool = False
+    is_claimed: bool = False
 
 
 @dataclass(frozen=True)

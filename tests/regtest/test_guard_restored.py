@@ -17,7 +17,7 @@ from ledger.models import Checkpoint
 from ledger.reconciliation.service import reconcile
 from payments.models import Alarm, Payout, PayoutTx, Wallet
 from payments.onchain import node
-from payments.payout import bump, dispatch
+from payments.payout import bump, chain, dispatch
 from payments.services import interventions
 from payments.states import PaymentStatus, PayoutStatus
 from tests import factories
@@ -198,6 +198,34 @@ class TestRestored:
         come_back()
         assert Payout.objects.get().status == (PayoutStatus.MINED if is_mined else PayoutStatus.SENT)
         ministry.mine(6)
+        ministry.judge(exactly=True)
+        require_clean_books(ministry)
+
+    @pytest.mark.parametrize("is_mined", [False, True])
+    def test_never_takes_a_payout_back_that_was_counted_by_then_and_whose_coin_a_bump_took_since(
+        self, is_mined: bool, ministry: Ministry
+    ) -> None:
+        """Count and label agree on that day, so that nothing else tells that it is an older one."""
+        disbursement = ministry.release([40_000, 50_000])
+        dispatch.seal(disbursement_id=disbursement.pk)
+        payout = ministry.payouts(disbursement).get()
+        chain.NodeChain(node.connect()).claim(payout.pk)
+        with restored_afterwards():
+            come_back()
+            lost = bump.build(payout.pk, 30_000, node.connect())
+            come_back()
+            if is_mined:
+                ministry.miner.mine(1)
+        assert (Payout.objects.get().status, wallet().signed_count) == (PayoutStatus.SEALED, 1)
+        come_back()
+        ministry.pay(disbursement)
+        assert Payout.objects.get().status == PayoutStatus.FROZEN
+        assert f"is spent by {lost.txid}" in Payout.objects.get().problem
+        dispatch.follow()
+        call_command("reimport_chain")
+        come_back()
+        ministry.mine(6)
+        assert Payout.objects.get().status == PayoutStatus.SETTLED
         ministry.judge(exactly=True)
         require_clean_books(ministry)
 

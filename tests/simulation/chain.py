@@ -3,7 +3,7 @@
 from payments.onchain.tx import Output
 from payments.payout import core, halving, words
 from tests.simulation.network import Network
-from tests.simulation.rows import VOID
+from tests.simulation.rows import VOID, S
 from tests.simulation.store import MemoryStore
 
 
@@ -37,7 +37,9 @@ class MemoryChain:
         )
 
     def claim(self, payout_id: int) -> words.Claimed:
-        """Nobody else uses the wallet."""
+        """Count everything that is sealed; nobody else uses the wallet."""
+        for payout in self.store.payouts.values():
+            payout.is_claimed |= payout.status == S.SEALED
         return words.Claimed()
 
     def sign(self, payout_id: int) -> words.Signed | words.SignerWaits | words.SignerContradicts:

@@ -52,6 +52,7 @@ class StoredPayout:
     due_at: int = 0
     attempts: int = 0
     offers: int = 0
+    is_claimed: bool = False
     history: list[str] = field(default_factory=list)
     is_released: bool = False
     kind: str = PAYMENTS

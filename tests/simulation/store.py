@@ -100,6 +100,7 @@ class MemoryStore:
             brake=self.brake or self._brake_of_child(payout),
             attempts=payout.attempts,
             offers=payout.offers,
+            is_claimed=payout.is_claimed,
         )
 
     def commit(self, payout_id: int, token: int) -> None:

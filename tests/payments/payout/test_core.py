@@ -148,6 +148,12 @@ class TestDecide:
                 continue
             assert not isinstance(command, words.Unseal | words.Quarantine) or status == PayoutStatus.SEALED
 
+    def test_takes_nothing_back_that_was_counted_as_handed_to_a_signer(self) -> None:
+        claimed = dataclasses.replace(snapshot(PayoutStatus.SEALED, has_bytes=False), is_claimed=True)
+        assert core.decide(claimed, words.CoinGone("bb:0")) == words.Commit()
+        braked = dataclasses.replace(claimed, brake="stopped")
+        assert isinstance(core.decide(braked, words.CoinGone("bb:0")), words.Retry)
+
 
 class TestDelays:
     def test_of_retries_double_to_a_minute_with_a_quarter_of_spread(self) -> None:
