@@ -19,6 +19,7 @@ class BreakKind(models.TextChoices):
     AMOUNT = "amount", "Another amount"
     PAYEE = "payee", "Another script on chain"
     FEE = "fee", "Another fee"
+    SETTLEMENT = "settlement", "Booked as settled otherwise than it is"
     MISSING = "missing", "Not on chain although said to be"
     UNBOOKED = "unbooked", "Paid, not booked"
     PAYMENT_ONLY = "payment_only", "Claimed only: neither booked nor on chain"
@@ -83,8 +84,8 @@ class ReconciliationRun(models.Model):
 class Break(models.Model):
     """One typed difference: what was expected and what was found, with the place where to look.
 
-    ``unit`` is what it is about in the books' words: a payout, a payment, the source of entries, or the wallet.
-    ``amount_sat`` is what the chain moves on the wallet more than the books, where it is a movement.
+    ``unit`` is what it is about in the books' words: a payout, a payment, the source of entries, the wallet, or its coins.
+    ``amount_sat`` is what the chain moves on the wallet more than the books, where it is a movement or a balance.
     """
 
     run = models.ForeignKey(ReconciliationRun, on_delete=models.PROTECT, related_name="breaks")

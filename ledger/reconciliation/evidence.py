@@ -58,7 +58,8 @@ class Claim(NamedTuple):
 class PayoutClaim(NamedTuple):
     """A tx that we say is ours: its fee and the sum of its payments, and how far our records say it came.
 
-    ``was_sent``: a node took it; ``was_mined``: a block held it, which may have left the chain. It waits since ``since``.
+    ``is_settled``: it is final, and its payments are settled; ``was_sent``: a node took it; ``was_mined``: a block held it,
+    which may have left the chain. It waits since ``since``.
     """
 
     payout_id: int
@@ -66,6 +67,7 @@ class PayoutClaim(NamedTuple):
     fee_sat: int
     payments_sat: int
     is_mined: bool
+    is_settled: bool
     was_sent: bool
     was_mined: bool
     since: datetime

@@ -7,13 +7,13 @@ from django.conf import settings
 from django.db import connection
 
 from ledger.models import BreakKind, Standing
-from ledger.reconciliation import rules
+from ledger.reconciliation import outcomes, rules
 from ledger.reconciliation.evidence import UtxoFact
 from ledger.reconciliation.touched import Scope
 
+# What differs is what people explain: the sums themselves are others after the next payment.
 BALANCE_BREAK = """
-INSERT INTO recon_break VALUES ('wallet', 'balance', NULL, NULL, '', NULL, %(expected)s, %(found)s,
-    format('By the books %%s sat are unspent, by the chain %%s sat.', %(expected)s::text, %(found)s::text))
+INSERT INTO recon_break VALUES (%(unit)s, 'balance', NULL, NULL, '', NULL, '0', %(found)s, %(message)s, %(difference)s)
 """
 OUTCOMES = ("claims", "matched", *BreakKind.values)
 
@@ -29,17 +29,17 @@ class Result(NamedTuple):
 def match(scope: Scope, standing: Standing, utxo: UtxoFact, now: datetime) -> Result:
     """Apply every rule to the loaded tables; must run in the database transaction that loaded them.
 
-    The books, what is about to leave the wallet and what the breaks explain must be what the node holds unspent, and
-    so must what the blocks themselves add up to.
+    The books, what is about to leave the wallet and what the breaks explain must be what the blocks add up to, and that
+    must be what the node holds unspent.
     """
     values = scope.values | {
         "overdue": now - settings.GOVPAY_RECONCILE_PATIENCE,
         "patience_s": settings.GOVPAY_RECONCILE_PATIENCE.total_seconds(),
     }
     with connection.cursor() as cursor:
-        for rule in rules.COMPARE:
-            cursor.execute(rule, values)
-        cursor.execute(rules.SUMS, values)
+        for statement in (*rules.COMPARE, *outcomes.SUM_UP):
+            cursor.execute(statement, values)
+        cursor.execute(outcomes.SUMS, values)
         sums: dict[str, tuple[int, int]] = {
             outcome: (count, amount_sat) for outcome, count, amount_sat in cursor.fetchall()
         }
@@ -48,10 +48,21 @@ def match(scope: Scope, standing: Standing, utxo: UtxoFact, now: datetime) -> Re
             return sums.get(outcome, (0, 0))[1]
 
         expected_sat = standing.booked_sat + total("leaving") + total("difference")
-        if (expected_sat, standing.unspent_sat) != (utxo.amount_sat, utxo.amount_sat):
-            unequal_sat = expected_sat if expected_sat != utxo.amount_sat else standing.unspent_sat
-            cursor.execute(BALANCE_BREAK, {"expected": str(unequal_sat), "found": str(utxo.amount_sat)})
-            sums["balance"] = (sums.get("balance", (0, 0))[0] + 1, 0)
+        for unit, by, expected, other, found in (
+            ("wallet", "books", expected_sat, "blocks", standing.unspent_sat),
+            ("coins", "blocks", standing.unspent_sat, "node's own set", utxo.amount_sat),
+        ):
+            if expected != found:
+                message = f"By the {by} {expected:,} sat are unspent, by the {other} {found:,} sat."
+                difference = found - expected
+                shown: dict[str, str | int] = {
+                    "unit": unit,
+                    "found": str(difference),
+                    "difference": difference,
+                    "message": message,
+                }
+                cursor.execute(BALANCE_BREAK, shown)
+                sums["balance"] = (sums.get("balance", (0, 0))[0] + 1, 0)
         cursor.execute("SELECT count(*) FROM recon_break")
         (break_count,) = cursor.fetchone()
     return Result(

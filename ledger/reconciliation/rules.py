@@ -169,11 +169,28 @@ FROM (
 LEFT JOIN (SELECT source_ref, fee_sat AS amount FROM recon_booked_source) b ON b.source_ref = 'payout:' || p.payout_id
 WHERE coalesce(b.amount, 0) IS DISTINCT FROM p.paid_sat OR p.fee_sat IS DISTINCT FROM p.paid_sat
 """
+# A settlement clears what is in transit and names no payment; it is booked for what the records say is settled, once.
+SETTLEMENTS = """
+INSERT INTO recon_break
+SELECT coalesce('payout:' || p.payout_id, b.source_ref), 'settlement', NULL, p.payout_id, coalesce(p.txid, ''), NULL,
+    CASE WHEN s.expected_sat = 0 THEN '' ELSE s.expected_sat::text END,
+    CASE WHEN s.found_sat = 0 THEN '' ELSE s.found_sat::text END,
+    CASE WHEN p.payout_id IS NULL THEN format('%%s sat are booked as settled for %%s, which nobody knows.', s.found_sat,
+            CASE b.source_ref WHEN '' THEN 'nothing' ELSE left(b.source_ref, 100) END)
+        ELSE format('Of payout %%s %%s sat are settled, and %%s sat are booked as settled.', p.payout_id, s.expected_sat,
+            s.found_sat) END
+FROM recon_payout p
+FULL JOIN (SELECT source_ref, settled_sat FROM recon_booked_source WHERE settled_sat <> 0) b
+    ON b.source_ref = 'payout:' || p.payout_id
+CROSS JOIN LATERAL (SELECT CASE WHEN p.is_settled THEN p.payments_sat ELSE 0 END AS expected_sat,
+    coalesce(b.settled_sat, 0) AS found_sat) s
+WHERE s.expected_sat <> s.found_sat
+"""
 ORPHANS = """
 INSERT INTO recon_break
 SELECT b.source_ref, 'orphan_entry', NULL, NULL, '', NULL, '', b.wallet_sat::text,
     format('%%s sat are booked on the wallet for %%s, which nobody knows.', b.wallet_sat,
-        CASE b.source_ref WHEN '' THEN 'nothing' ELSE left(b.source_ref, 100) END)
+        CASE b.source_ref WHEN '' THEN 'nothing' ELSE left(b.source_ref, 100) END), -b.wallet_sat
 FROM recon_booked_source b
 LEFT JOIN recon_payout p ON b.source_ref = 'payout:' || p.payout_id
 LEFT JOIN ledger_readoutput o ON b.source_ref LIKE 'output:%%' AND o.standing_id = %(standing)s
@@ -181,10 +198,13 @@ LEFT JOIN ledger_readoutput o ON b.source_ref LIKE 'output:%%' AND o.standing_id
 WHERE b.wallet_sat <> 0 AND p.payout_id IS NULL AND o.txid IS NULL
     AND b.source_ref !~ '^(outpoint|spend):[0-9a-f]{64}:[0-9]{1,9}$'
 """
-# What a payout took from the wallet by the chain, or will take, and what the books say; its breaks explain what differs.
+# What a payout moves on the wallet by the books and by the chain, which has it or will have it; the outputs that were
+# booked by themselves are among both.
 WALLET = """
-INSERT INTO recon_unit
-SELECT 'payout:' || p.payout_id, w.what, 1, w.amount_sat, w.what = 'leaving'
+INSERT INTO recon_wallet
+SELECT p.payout_id, CASE WHEN c.in_block THEN 0 ELSE p.payments_sat + p.fee_sat END,
+    coalesce(b.wallet_sat, 0) + CASE WHEN c.in_block THEN c.explained_sat ELSE 0 END,
+    CASE WHEN c.in_block THEN c.sat ELSE -p.payments_sat - p.fee_sat END
 FROM recon_payout p
 CROSS JOIN LATERAL (
     SELECT bool_or(t.txid IS NOT NULL) AS in_block, (coalesce(sum(r.sat), 0) - coalesce(sum(s.sat), 0))::bigint AS sat,
@@ -201,25 +221,22 @@ CROSS JOIN LATERAL (
     WHERE v.payout_id = p.payout_id
 ) c
 LEFT JOIN recon_booked_source b ON b.source_ref = 'payout:' || p.payout_id
-CROSS JOIN LATERAL (VALUES
-    ('leaving', CASE WHEN c.in_block THEN 0 ELSE p.payments_sat + p.fee_sat END),
-    ('difference', CASE WHEN c.in_block THEN c.sat - c.explained_sat ELSE -p.payments_sat - p.fee_sat END
-        - coalesce(b.wallet_sat, 0))
-) w(what, amount_sat)
+"""
+WALLET_UNITS = """
+INSERT INTO recon_unit
+SELECT 'payout:' || payout_id, w.what, 1, w.amount_sat, w.what = 'leaving' FROM recon_wallet
+CROSS JOIN LATERAL (VALUES ('leaving', leaving_sat), ('difference', chain_sat - booked_sat)) w(what, amount_sat)
 WHERE w.amount_sat <> 0
 """
+# Nothing is told where another break explains what differs; some kinds explain none.
 PAYOUT_BALANCES = """
 INSERT INTO recon_break
-SELECT u.unit, 'balance', NULL, substr(u.unit, 8)::bigint, '', NULL, '', u.amount_sat::text,
-    format('What %%s takes from the wallet differs by %%s sat between books and chain.', u.unit, u.amount_sat)
-FROM recon_unit u WHERE u.outcome = 'difference' AND NOT EXISTS (
-    SELECT FROM recon_break b WHERE b.unit = u.unit
-    AND b.kind NOT IN ('in_flight', 'not_broadcast', 'evicted', 'replaced', 'reorged_out'))
-"""
-DIFFERENCES = """
-INSERT INTO recon_unit
-SELECT source_ref, 'difference', 1, chain_sat - booked_sat, true FROM recon_movement WHERE booked_sat <> chain_sat
-UNION ALL SELECT b.unit, 'difference', 1, -b.found::bigint, true FROM recon_break b WHERE b.kind = 'orphan_entry'
+SELECT 'payout:' || w.payout_id, 'balance', NULL, w.payout_id, '', NULL, w.booked_sat::text, w.chain_sat::text,
+    format('Payout %%s moves %%s sat on the wallet by the books, and %%s sat by the chain.', w.payout_id, w.booked_sat,
+        w.chain_sat), w.chain_sat - w.booked_sat
+FROM recon_wallet w WHERE w.chain_sat <> w.booked_sat AND NOT EXISTS (
+    SELECT FROM recon_break b WHERE b.unit = 'payout:' || w.payout_id AND b.kind NOT IN (
+        'in_flight', 'not_broadcast', 'evicted', 'replaced', 'reorged_out', 'settlement', 'cut_off'))
 """
 # A fact that an entry names a block for is dated in the period of its block, or somebody wants to know; time is
 # tolerated, as long as it is short.
@@ -247,30 +264,7 @@ CUT_OFF_SOON = (
     + CUT_OFF
     + " AND NOT w.is_long GROUP BY e.source_ref"
 )
-PAYMENT_UNITS = """
-INSERT INTO recon_unit
-SELECT 'payout:' || payout_id, w.outcome, count(*), sum(claimed_sat)::bigint, w.is_open
-FROM recon_payment CROSS JOIN LATERAL (VALUES ('claims', false), (outcome, outcome <> 'matched')) w(outcome, is_open)
-WHERE payout_id IS NOT NULL GROUP BY payout_id, w.outcome, w.is_open
-"""
-OTHER_UNITS = """
-INSERT INTO recon_unit SELECT b.unit, b.kind, count(*), 0, true FROM recon_break b
-WHERE NOT (b.payment_id IS NOT NULL AND b.payout_id IS NOT NULL) GROUP BY b.unit, b.kind
-"""
-UNTOUCH = """
-DELETE FROM ledger_outcome o USING (
-    SELECT source_ref AS unit FROM recon_source UNION SELECT 'payment:' || payment_id FROM recon_reference
-) t WHERE o.standing_id = %(standing)s AND o.unit = t.unit
-"""
-KEEP = """
-INSERT INTO ledger_outcome (standing_id, unit, outcome, count, amount_sat, is_open)
-SELECT %(standing)s, unit, outcome, sum(count), sum(amount_sat), bool_or(is_open) FROM recon_unit GROUP BY unit, outcome
-"""
-SUMS = """
-SELECT outcome, sum(count)::bigint, sum(amount_sat)::bigint FROM ledger_outcome WHERE standing_id = %(standing)s
-GROUP BY outcome
-"""
 COMPARE = (
-    PAYMENTS, PAYMENT_BREAKS, UNAUTHORIZED, MOVEMENTS, MOVEMENT_BREAKS, FEES, ORPHANS, CUT_OFF_BREAKS, CUT_OFF_SOON, WALLET,
-    PAYOUT_BALANCES, DIFFERENCES, PAYMENT_UNITS, OTHER_UNITS, UNTOUCH, KEEP,
+    PAYMENTS, PAYMENT_BREAKS, UNAUTHORIZED, MOVEMENTS, MOVEMENT_BREAKS, FEES, SETTLEMENTS, ORPHANS, CUT_OFF_BREAKS,
+    CUT_OFF_SOON, WALLET, WALLET_UNITS, PAYOUT_BALANCES,
 )  # fmt: skip

@@ -16,7 +16,7 @@ CREATE = """
 CREATE TEMP TABLE recon_claim (payment_id bigint, payout_id bigint, txid text, vout bigint, script_pubkey bytea,
     amount_sat bigint, is_mined boolean, obligation bigint) ON COMMIT DROP;
 CREATE TEMP TABLE recon_payout (payout_id bigint, txid text, fee_sat bigint, payments_sat bigint, is_mined boolean,
-    was_sent boolean, was_mined boolean, since timestamptz) ON COMMIT DROP;
+    is_settled boolean, was_sent boolean, was_mined boolean, since timestamptz) ON COMMIT DROP;
 CREATE TEMP TABLE recon_version (payout_id bigint, txid text) ON COMMIT DROP;
 CREATE TEMP TABLE recon_change (txid text, vout bigint, script_pubkey bytea, amount_sat bigint) ON COMMIT DROP;
 CREATE TEMP TABLE recon_waiting (txid text) ON COMMIT DROP;
@@ -25,13 +25,14 @@ CREATE TEMP TABLE recon_source (source_ref text PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE recon_reference (payment_id bigint PRIMARY KEY) ON COMMIT DROP;
 CREATE TEMP TABLE recon_entry (id bigint, source_ref text, scope text) ON COMMIT DROP;
 CREATE TEMP TABLE recon_booked_payment (payment_id bigint, amount bigint) ON COMMIT DROP;
-CREATE TEMP TABLE recon_booked_source (source_ref text, wallet_sat bigint, fee_sat bigint, block_hash text,
-    block_height bigint) ON COMMIT DROP;
+CREATE TEMP TABLE recon_booked_source (source_ref text, wallet_sat bigint, fee_sat bigint, settled_sat bigint,
+    block_hash text, block_height bigint) ON COMMIT DROP;
 CREATE TEMP TABLE recon_payment (payment_id bigint, payout_id bigint, txid text, vout bigint, outcome text,
     is_break boolean, claimed_sat bigint, found_sat bigint, booked_sat bigint, claimed_script bytea, found_script bytea)
     ON COMMIT DROP;
 CREATE TEMP TABLE recon_movement (source_ref text, is_out boolean, txid text, vout bigint, spender text, booked_sat bigint,
     chain_sat bigint, is_off_chain boolean) ON COMMIT DROP;
+CREATE TEMP TABLE recon_wallet (payout_id bigint, leaving_sat bigint, booked_sat bigint, chain_sat bigint) ON COMMIT DROP;
 CREATE TEMP TABLE recon_break (unit text, kind text, payment_id bigint, payout_id bigint, txid text, vout bigint,
     expected text, found text, message text, amount_sat bigint) ON COMMIT DROP;
 CREATE TEMP TABLE recon_unit (unit text, outcome text, count bigint, amount_sat bigint, is_open boolean) ON COMMIT DROP;
@@ -39,7 +40,7 @@ CREATE TEMP TABLE recon_unit (unit text, outcome text, count bigint, amount_sat 
 ALL = (
     "recon_claim", "recon_payout", "recon_version", "recon_change", "recon_waiting", "recon_txid", "recon_source",
     "recon_reference", "recon_entry", "recon_booked_payment", "recon_booked_source", "recon_payment", "recon_movement",
-    "recon_break", "recon_unit",
+    "recon_wallet", "recon_break", "recon_unit",
 )  # fmt: skip
 DROP = "DROP TABLE IF EXISTS " + ", ".join(f"pg_temp.{table}" for table in ALL)
 

@@ -66,10 +66,14 @@ UNION SELECT 'spend:' || s.from_txid || ':' || s.from_vout FROM recon_txid t
 JOIN ledger_readspend s ON s.standing_id = %(standing)s AND s.txid = t.txid
 ON CONFLICT DO NOTHING
 """
-SOURCES_OF_BOOKS = """
+# What is compared by its source: the wallet, fees, and what is cleared in transit, where payments are compared one by one.
+BY_SOURCE = (
+    "(a.code IN (%(hot_wallet)s, %(network_fees)s) OR (a.code = %(in_transit)s AND p.reference IS NULL))"
+)
+SOURCES_OF_BOOKS = f"""
 INSERT INTO recon_source SELECT DISTINCT e.source_ref FROM ledger_account a JOIN ledger_posting p ON p.account_id = a.id
-JOIN ledger_entry e ON e.id = p.entry_id WHERE a.code IN (%(hot_wallet)s, %(network_fees)s) ON CONFLICT DO NOTHING
-"""
+JOIN ledger_entry e ON e.id = p.entry_id WHERE {BY_SOURCE} ON CONFLICT DO NOTHING
+"""  # noqa: S608 - both parts are constants.
 PAYOUTS_OF_SOURCES = """
 SELECT DISTINCT substr(source_ref, 8)::bigint FROM recon_source WHERE source_ref ~ '^payout:[0-9]{1,18}$'
 """
@@ -108,16 +112,17 @@ FROM recon_reference r JOIN ledger_posting p ON p.reference = r.payment_id JOIN 
 WHERE a.code = %(in_transit)s AND p.layer = 'settled'
 GROUP BY p.reference HAVING sum(p.amount) <> 0
 """
-BOOKED = """
+BOOKED = f"""
 INSERT INTO recon_booked_source SELECT e.source_ref,
     coalesce(sum(p.amount) FILTER (WHERE a.code = %(hot_wallet)s), 0)::bigint,
     coalesce(sum(p.amount) FILTER (WHERE a.code = %(network_fees)s), 0)::bigint,
+    -coalesce(sum(p.amount) FILTER (WHERE a.code = %(in_transit)s), 0)::bigint,
     (array_agg(e.block_hash ORDER BY e.id DESC) FILTER (WHERE e.block_hash <> ''))[1],
     (array_agg(e.block_height ORDER BY e.id DESC) FILTER (WHERE e.block_hash <> ''))[1]
-FROM {} JOIN ledger_posting p ON p.entry_id = e.id JOIN ledger_account a ON a.id = p.account_id
-WHERE p.layer = 'settled' AND a.code IN (%(hot_wallet)s, %(network_fees)s)
+FROM {{}} JOIN ledger_posting p ON p.entry_id = e.id JOIN ledger_account a ON a.id = p.account_id
+WHERE p.layer = 'settled' AND {BY_SOURCE}
 GROUP BY e.source_ref
-"""
+"""  # noqa: S608 - both parts are constants.
 ALL_SOURCES = BOOKED.format("ledger_entry e")
 THESE_SOURCES = BOOKED.format("recon_source s JOIN ledger_entry e ON e.source_ref = s.source_ref")
 CLEAR = """

@@ -38,7 +38,7 @@ SPEAKING = """
 WITH RECURSIVE speaking AS MATERIALIZED (
     SELECT DISTINCT ON (p.id) p.id, t.id AS version_id, t.txid, p.booked_fee_sat AS fee_sat,
         CASE t.kind WHEN 'void' THEN 0 ELSE p.payments_sat END AS payments_sat, t.kind, p.mined_txid IS NOT NULL AS is_mined,
-        coalesce(t.signed_at, p.created_at) AS signed_at
+        p.mined_txid IS NOT NULL AND p.status = 'settled' AS is_settled, coalesce(t.signed_at, p.created_at) AS signed_at
     FROM payments_payout p JOIN payments_payouttx t ON t.payout_id = p.id
     WHERE p.wallet_id = %(wallet)s AND (%(all)s OR p.id = ANY(%(only)s)) AND p.status <> 'unsealed' AND t.raw IS NOT NULL
         AND (t.txid = p.mined_txid OR (t.kind <> 'void' AND p.status <> 'voided'))
@@ -60,7 +60,7 @@ LEFT JOIN (SELECT id, min(root) AS root FROM obligation GROUP BY id) o ON o.id =
 WHERE s.kind <> 'void' ORDER BY s.txid, m.vout
 """
 PAYOUTS = """
-SELECT s.id, s.txid, s.fee_sat, s.payments_sat, s.is_mined, s.is_mined OR EXISTS (
+SELECT s.id, s.txid, s.fee_sat, s.payments_sat, s.is_mined, s.is_settled, s.is_mined OR EXISTS (
         SELECT FROM payments_statuschange c WHERE c.subject = 'payout' AND c.subject_id = s.id AND c.new IN ('sent', 'mined')
     ), s.is_mined OR f.at IS NOT NULL, greatest(s.signed_at, f.at)
 FROM speaking s LEFT JOIN LATERAL (

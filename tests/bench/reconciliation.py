@@ -86,7 +86,7 @@ class Evidence:
     def payouts(self, scope: str, only: Sequence[int] | None) -> Iterator[PayoutClaim]:
         for number in self._numbers(only):
             txid = _digest("payout", number)
-            yield PayoutClaim(number, txid, FEE_SAT, GROUP * AMOUNT_SAT, True, True, True, NOW)
+            yield PayoutClaim(number, txid, FEE_SAT, GROUP * AMOUNT_SAT, True, False, True, True, NOW)
 
     def versions(self, scope: str, only: Sequence[int] | None) -> Iterator[Version]:
         for number in self._numbers(only):

@@ -54,7 +54,7 @@ class TestReconcile:
         assert (found.status, outcomes(found)) == (RunStatus.CLEAN, {})
 
     def test_takes_settlement_for_no_difference(self, world: World) -> None:
-        book("settled", [books.Line(ACCOUNTS.payable, 600), books.Line(ACCOUNTS.in_transit, -600)])
+        world.settle(1)
         assert reconcile().status == RunStatus.CLEAN
 
     def test_takes_a_deposit_that_came_back_after_its_reversal(self, world: World) -> None:

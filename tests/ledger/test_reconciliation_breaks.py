@@ -4,10 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 
 from ledger import books, chart
-from ledger.models import Break, Entry, Period, ReconciliationRun, RunStatus
+from ledger.models import Break, Entry, Period, ReconciliationRun, RunStatus, Standing
 from ledger.reconciliation import evidence, run
 from tests.ledger import witness
 from tests.ledger.witness import FEE_SAT, World, book, digest_of, outcomes, reconcile, script_of
@@ -132,6 +133,41 @@ class TestBreak:
         found = self.expect("orphan_entry")
         assert only_break(found)["found"] == "50"
 
+    def expect_settlement(self, expected: str, found: str, payout_id: int | None = 1) -> None:
+        row = only_break(self.expect("settlement"))
+        assert (row["payout_id"], row["expected"], row["found"]) == (payout_id, expected, found)
+        assert [one.kind for one in reconcile(is_full=True).breaks.all()] == ["settlement"]
+
+    def test_settlement_that_is_not_booked(self, world: World) -> None:
+        world.settle(1, is_booked=False)
+        self.expect_settlement("600", "")
+
+    def test_settlement_that_was_reversed(self, world: World) -> None:
+        world.settle(1)
+        assert reconcile().status == RunStatus.CLEAN
+        entry = Entry.objects.get(kind="settlement")
+        now = timezone.now()
+        books.reverse(entry.pk, idempotency_key="gone", effective_at=now, memo="", actor="engine")
+        self.expect_settlement("600", "")
+        world.bend_payout(1, is_settled=False)
+        assert reconcile().status == RunStatus.CLEAN
+
+    def test_settlement_of_what_is_not_settled(self, world: World) -> None:
+        world.settle(2)
+        world.bend_payout(2, is_settled=False)
+        self.expect_settlement("", "900", 2)
+
+    def test_settlement_booked_twice(self, world: World) -> None:
+        world.settle(1)
+        world.settle(1, occurrence=2)
+        self.expect_settlement("600", "1200")
+
+    @pytest.mark.parametrize("source", ["payout:77", ""])
+    def test_settlement_of_what_nobody_knows(self, world: World, source: str) -> None:
+        lines = [books.Line(ACCOUNTS.payable, 50), books.Line(ACCOUNTS.in_transit, -50)]
+        book("from nowhere", lines, source_ref=source)
+        self.expect_settlement("", "50", None)
+
     def test_duplicate_payment_for_one_obligation(self, world: World) -> None:
         world.mine()
         world.pay(3, 6, [300])
@@ -230,19 +266,40 @@ class TestBreak:
     def test_balance_to_the_satoshi(self, world: World, off_sat: int) -> None:
         (coin,) = world.coins
         world.coins[coin] += off_sat
-        found = self.expect("balance")
+        (row,) = self.expect("balance").breaks.all()
         unspent_sat = 1_000_000 - 600 - FEE_SAT
-        assert (only_break(found)["expected"], only_break(found)["found"]) == (
-            str(unspent_sat),
-            str(unspent_sat + off_sat),
+        assert (row.unit, row.expected, row.found, row.amount_sat) == ("coins", "0", str(off_sat), off_sat)
+        assert row.message == (
+            f"By the blocks {unspent_sat:,} sat are unspent, by the node's own set {unspent_sat + off_sat:,} sat."
         )
+
+    def test_balance_of_the_books(self, world: World) -> None:
+        reconcile()
+        Standing.objects.update(booked_sat=F("booked_sat") + 7)
+        (row,) = self.expect("balance").breaks.all()
+        assert (row.unit, row.expected, row.found, row.amount_sat) == ("wallet", "0", "-7", -7)
+
+    def test_balance_is_the_same_while_the_difference_is(self, world: World) -> None:
+        """What people explained stays explained, whatever is paid meanwhile."""
+        world.coins["cd" * 32, 0] = 3
+        first = only_break(reconcile())
+        world.mine()
+        world.pay(3, 10, [700])
+        world.coins["cd" * 32, 0] = 3
+        assert only_break(reconcile()) == first
 
     def test_balance_of_a_payout(self, world: World) -> None:
         """Its payments and its fee are booked as they are, and still the wallet is debited once more."""
         lines = [books.Line(ACCOUNTS.hot_wallet, -50), books.Line(ACCOUNTS.appropriation, 50)]
         book("more", lines, source_ref="payout:1")
-        found = self.expect("balance")
-        assert (only_break(found)["payout_id"], only_break(found)["found"]) == (1, "50")
+        (row,) = self.expect("balance").breaks.all()
+        assert (row.payout_id, row.expected, row.found, row.amount_sat) == (1, "-950", "-900", 50)
+
+    def test_balance_of_a_payout_is_not_hidden_by_what_explains_nothing_of_it(self, world: World) -> None:
+        world.settle(1, is_booked=False)
+        lines = [books.Line(ACCOUNTS.hot_wallet, -50), books.Line(ACCOUNTS.appropriation, 50)]
+        book("more", lines, source_ref="payout:1")
+        assert sorted(one.kind for one in reconcile().breaks.all()) == ["balance", "settlement"]
 
     def test_rows_are_stored_up_to_a_limit_and_counted_in_full(
         self, world: World, monkeypatch: pytest.MonkeyPatch

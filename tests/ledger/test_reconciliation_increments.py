@@ -218,6 +218,14 @@ def book_nine(choose: random.Random, serial: int) -> None:
     book(f"w{serial}", lines, f"payout:{choose.randint(1, serial)}")
 
 
+def settle_one(choose: random.Random, world: World, serial: int) -> None:
+    """Settle a payout, perhaps in the books or in the records alone, and perhaps not for the first time."""
+    if world.payouts:
+        payout = choose.choice(world.payouts).payout_id
+        world.settle(payout, is_booked=choose.random() < 0.7, occurrence=serial)
+        world.bend_payout(payout, is_settled=choose.random() < 0.7)
+
+
 def bend_one(choose: random.Random, world: World) -> None:
     """Change what is said of a payment, if there is one."""
     if world.claims:
@@ -242,6 +250,7 @@ class TestRandomWorld:
             lambda: empty_world.steal(txid=digest_of("thief", serial)),
             lambda: book_seven(choose, serial),
             lambda: book_nine(choose, serial),
+            lambda: settle_one(choose, empty_world, serial),
             lambda: len(empty_world.blocks) > 3 and empty_world.reorg(choose.randint(1, 2)),
             lambda: bend_one(choose, empty_world),
             lambda: reverse_one(choose, serial),

@@ -1,4 +1,4 @@
-"""Thirty-five differences injected into one honest world: each found, each of its kind and at its place, and none more."""
+"""Thirty-eight differences injected into one honest world: each found, each of its kind and at its place, and none more."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -248,6 +248,22 @@ def a_wallet_line_beside_a_payout(world: World) -> list[Place]:
     return [("balance", "payout:8", None, None)]
 
 
+def a_settlement_that_is_not_booked(world: World) -> list[Place]:
+    world.settle(9, is_booked=False)
+    return [("settlement", "payout:9", None, None)]
+
+
+def a_settlement_of_what_is_not_settled(world: World) -> list[Place]:
+    world.settle(10)
+    world.bend_payout(10, is_settled=False)
+    return [("settlement", "payout:10", None, None)]
+
+
+def a_settlement_of_nothing(world: World) -> list[Place]:
+    book("settled", [books.Line(ACCOUNTS.payable, 55), books.Line(ACCOUNTS.in_transit, -55)], "payout:77777")
+    return [("settlement", "payout:77777", None, None)]
+
+
 def a_block_of_another_period(world: World) -> list[Place]:
     """Last, because all blocks after it would be dated before it."""
     at = timezone.now() - timedelta(days=40)
@@ -259,7 +275,7 @@ def a_block_of_another_period(world: World) -> list[Place]:
 
 def a_coin_that_only_the_node_knows(world: World) -> list[Place]:
     world.coins["cd" * 32, 0] = 3
-    return [("balance", "wallet", None, None)]
+    return [("balance", "coins", None, None)]
 
 
 INJECTIONS: list[Callable[[World], list[Place]]] = [
@@ -294,6 +310,9 @@ INJECTIONS: list[Callable[[World], list[Place]]] = [
     without_a_block_for_too_long,
     another_version_in_a_block,
     a_wallet_line_beside_a_payout,
+    a_settlement_that_is_not_booked,
+    a_settlement_of_what_is_not_settled,
+    a_settlement_of_nothing,
     a_block_of_another_period,
     a_coin_that_only_the_node_knows,
 ]
@@ -323,7 +342,7 @@ class TestInjected:
     def test_alone_is_found_and_nothing_else(
         self, empty_world: World, inject: Callable[[World], list[Place]]
     ) -> None:
-        for number in range(1, 9):
+        for number in range(1, 11):
             pay(empty_world, number)
         assert reconcile().status == RunStatus.CLEAN
         empty_world.mine()

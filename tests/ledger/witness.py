@@ -166,7 +166,15 @@ class World:
         change_vout = len(amounts_sat)
         self.payouts.append(
             PayoutClaim(
-                payout_id, txid, FEE_SAT, sum(amounts_sat), is_mined, True, is_mined, since or timezone.now()
+                payout_id,
+                txid,
+                FEE_SAT,
+                sum(amounts_sat),
+                is_mined,
+                False,
+                True,
+                is_mined,
+                since or timezone.now(),
             )
         )
         self.versions.append(Version(payout_id, txid))
@@ -194,6 +202,25 @@ class World:
         outputs.append(ChainOutput(change_vout, change_script, change_sat, True))
         self.add_tx(ChainTx(txid, 1, tuple(outputs), (ChainSpend(*coin, coin_sat),)))
         return txid
+
+    def settle(self, payout_id: int, *, is_booked: bool = True, occurrence: int = 1) -> None:
+        """A payout is buried deep enough, and that is booked."""
+        self.bend_payout(payout_id, is_settled=True)
+        (paid,) = (payout for payout in self.payouts if payout.payout_id == payout_id)
+        if is_booked:
+            books.post(
+                [
+                    events.settlement(
+                        program_id=PROGRAM,
+                        payout_id=payout_id,
+                        amount_sat=paid.payments_sat,
+                        occurrence=occurrence,
+                        effective_at=timezone.now(),
+                        block_hash=self.block_hash,
+                        block_height=self.height,
+                    )
+                ]
+            )
 
     def bend_payout(self, payout_id: int, **changes: object) -> None:
         """Let the records say something else of one payout."""

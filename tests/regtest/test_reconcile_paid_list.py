@@ -15,7 +15,8 @@ from ledger.reconciliation import cases, service
 from payments.models import Coin, Payment, Payout
 from payments.onchain import node
 from payments.payout import dispatch
-from tests import factories
+from payments.payout.follow import FOLLOWER_LOCK
+from tests import factories, sessions
 from tests.regtest.ministry import Ministry, follow, use_node
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -261,6 +262,16 @@ def unbook_the_payout(ministry: Ministry, payout: Payout) -> None:
     reverse(kind="payout_sent")
 
 
+def unbook_the_settlement(ministry: Ministry, payout: Payout) -> None:
+    ministry.mine(5)
+    reverse(kind="settlement")
+
+
+def settle_in_the_books(ministry: Ministry, payout: Payout) -> None:
+    """Book what is not final yet as settled."""
+    post(ministry, "payable", "in_transit", ref=f"payout:{payout.pk}")
+
+
 def unbook_a_deposit(ministry: Ministry, payout: Payout) -> None:
     reverse(kind="funding")
 
@@ -301,6 +312,8 @@ CASES: list[tuple[Callable[[Ministry, Payout], None], dict[str, int]]] = [
     (book_money_from_nowhere, {"claims": 3, "matched": 3, "orphan_entry": 1}),
     (book_a_deposit_that_never_came, {"claims": 3, "matched": 3, "ledger_only": 1}),
     (unbook_the_payout, {"claims": 3, "unbooked": 3, "fee": 1}),
+    (unbook_the_settlement, {"claims": 3, "matched": 3, "settlement": 1}),
+    (settle_in_the_books, {"claims": 3, "matched": 3, "settlement": 1}),
     (unbook_a_deposit, {"claims": 3, "matched": 3, "unknown_in": 1}),
     (spend_a_coin_elsewhere, {"claims": 3, "matched": 3, "unknown_out": 1}),
     (spend_a_coin_to_ourselves, {"claims": 3, "matched": 3, "unknown_out": 1, "unknown_in": 1}),
@@ -368,10 +381,12 @@ class TestSources:
         assert (run.counts, run.totals, run.block_hash) == ({"stale_source": 1}, {}, "")
         assert [found.kind for found in run.breaks.all()] == ["stale_source"]
 
-    def test_is_inconclusive_while_the_follower_is_behind(self, ministry: Ministry, payout: Payout) -> None:
+    def test_is_inconclusive_while_a_follower_does_not_reach_the_tip(
+        self, ministry: Ministry, payout: Payout
+    ) -> None:
         ministry.miner.mine(1)
-        self.assert_inconclusive(ministry, "The follower has not read the node's best block")
-        dispatch.follow()
+        with sessions.holding(FOLLOWER_LOCK):
+            self.assert_inconclusive(ministry, "Another worker still reads the node's newest blocks.")
         assert reconcile(ministry).status == RunStatus.CLEAN
 
     def test_is_inconclusive_while_the_node_is_down(self, ministry: Ministry, settings: object) -> None:

@@ -101,7 +101,7 @@ class TestClaims:
         change = b"\x00\x14" + b"\x03" * 20
         since = Payout.objects.get(pk=sealed.pk).created_at
         assert payouts(program) == [
-            PayoutClaim(sealed.pk, txid_of("first"), 150, 3_000, False, False, False, since)
+            PayoutClaim(sealed.pk, txid_of("first"), 150, 3_000, False, False, False, False, since)
         ]
         assert list(evidence.backend().versions(program.scope, None)) == [
             Version(sealed.pk, txid_of("first"))
