@@ -98,7 +98,21 @@ class PostgresStore:
             raise LeaseLost(payout_id)
         if row[0]:
             self._renew(payout_id, token)
-        _, status, is_due, attempts, offers, is_pending, txids, txid, raw, is_bump, is_bump_out, is_claimed, brake = row
+        (
+            _,
+            status,
+            is_due,
+            attempts,
+            offers,
+            is_pending,
+            txids,
+            txid,
+            raw,
+            is_bump,
+            is_bump_out,
+            is_claimed,
+            brake,
+        ) = row
         return words.Snapshot(
             payout_id,
             status,

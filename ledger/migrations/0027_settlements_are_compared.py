@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ledger', '0022_second_people_are_other_users'),
+        ('ledger', '0026_cases_keep_what_they_are'),
     ]
 
     operations = [
