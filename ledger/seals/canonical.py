@@ -206,6 +206,13 @@ def heading_of(payload: bytes) -> Any:
     return json.loads(payload.partition(b"\n")[0])
 
 
+def elements_of(payload: bytes) -> list[Any]:
+    """Return the account's elements that each line of an entry was sealed with, in any version; raise ValueError."""
+    heading, *pieces = payload.splitlines()
+    lines = [json.loads(piece) for piece in pieces] or json.loads(heading)["lines"]
+    return [line[1] for line in lines]
+
+
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 

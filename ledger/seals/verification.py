@@ -201,15 +201,18 @@ def _name(entry_id: int | None, run_id: int | None, change_id: int | None) -> tu
 def _encode(entry: canonical.SealedEntry, payload: bytes) -> bytes:
     """Return the bytes of an entry in the version of what was sealed.
 
-    An account that had no elements then may have been classified since, once: the line was sealed without.
+    An account that had no elements then may have been classified since, once: its lines were sealed without.
     """
     version = canonical.version_of(payload)
     now = canonical.encode(entry, version)
-    if now == payload:
+    then = canonical.elements_of(payload)
+    if now == payload or len(then) != len(entry.lines):
         return now
-    blank = [line._replace(elements=("",) * len(line.elements)) for line in entry.lines]
-    then = canonical.encode(entry._replace(lines=blank), version)
-    return then if then == payload else now
+    lines = [
+        line if any(elements) else line._replace(elements=elements)
+        for line, elements in zip(entry.lines, then, strict=True)
+    ]
+    return canonical.encode(entry._replace(lines=lines), version)
 
 
 def _is_redacted(index: int) -> bool:

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from ledger import books, chart
 from ledger.models import Account, Elements, Entry, Leaf
-from ledger.seals import checkpoints, leaf, note, sealer, tree, verification
+from ledger.seals import canonical, checkpoints, leaf, note, sealer, tree, verification
 from tests.conftest import books_may_be_emptied
 from tests.ledger.seals.scene import another_writer, post, tampering
 
@@ -213,4 +213,35 @@ class TestOldAccounts:
             chart.classify_program(8, Elements(entity="022"))
         with tampering("ledger_account"), connection.cursor() as cursor:
             cursor.execute("UPDATE ledger_account SET currency = 'XTS' WHERE scope = 'program:8'")
+        assert [finding.code for finding in verification.verify().findings] == ["entry_changed"]
+
+    @pytest.mark.parametrize("version", ["govpay/entry/1", "govpay/entry/2"])
+    def test_may_stand_beside_accounts_that_were_classified_before(
+        self, opened_books: None, monkeypatch: pytest.MonkeyPatch, version: str
+    ) -> None:
+        chart.open_program(8)
+        codes = chart.program_accounts(8)
+        with tampering("ledger_account"), connection.cursor() as cursor:
+            cursor.execute("UPDATE ledger_account SET object = '' WHERE code = %s", [codes.payable])
+        encode = canonical.encode
+        with monkeypatch.context() as older:
+            older.setattr(canonical, "encode", lambda entry: encode(entry, version))
+            lines = [books.Line(codes.transfers, 5), books.Line(codes.payable, -5)]
+            books.post(
+                [
+                    books.Draft(
+                        kind="test",
+                        scope="program:8",
+                        idempotency_key="mixed",
+                        lines=lines,
+                        effective_at=timezone.now(),
+                        actor="test",
+                    )
+                ]
+            )
+            sealer.seal()
+        assert chart.classify_program(8, Elements(entity="021")) == 1
+        assert verification.verify().findings == []
+        with tampering("ledger_account"), connection.cursor() as cursor:
+            cursor.execute("UPDATE ledger_account SET object = '22' WHERE code = %s", [codes.transfers])
         assert [finding.code for finding in verification.verify().findings] == ["entry_changed"]
