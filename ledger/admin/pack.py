@@ -109,7 +109,8 @@ class PackJobAdmin(BookAdmin):
             "media": self.media,
             "title": "Make a pack",
             "meaning": "It holds the entries, lists, approvals, transactions and proofs up to the newest checkpoint, of all"
-            " programs unless you name a list or a scope, and no personal data.",
+            " programs unless you name a list or a scope. People in it are numbers, officers user names; the notes of"
+            " periods are in it as they were written.",
             "form": form,
             "refusal": refusal,
             "back": cells.list_of(PackJob),

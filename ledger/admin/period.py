@@ -24,6 +24,8 @@ TONES = {
     PeriodStatus.SEALED: cells.GOOD,
 }
 
+NO_NAMES = "It is sealed, and goes into evidence packs: write no name and nothing else about a person."
+
 
 class NewPeriodForm(forms.Form):
     """A period to open."""
@@ -37,7 +39,7 @@ class NewPeriodForm(forms.Form):
 class NoteForm(forms.Form):
     """Why."""
 
-    note = forms.CharField(max_length=300, required=False)
+    note = forms.CharField(max_length=300, required=False, help_text=NO_NAMES)
 
 
 class SealForm(NoteForm):

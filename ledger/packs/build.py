@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from operator import attrgetter
+from pathlib import Path
 
 from django.db.models import F, QuerySet
 
@@ -23,6 +24,8 @@ from ledger.seals import checkpoints, note
 FORMAT = "govpay-pack-1"
 MANIFEST, MANIFEST_NOTE = "manifest.sha256", "manifest.note"
 EVERY = 1_000
+# How to check it, and whom it names.
+README = Path(__file__).with_name("readme.txt")
 JOURNALS = ("csv", "jsonl", "beancount", "hledger")
 
 # Hears what is done, and how many of how many entries are written.
@@ -69,6 +72,7 @@ def _write(
         "selection": {"kind": asked.kind, "name": asked.name or asked.scope},
         "size": str(size),
     }
+    sink.add("readme.txt", [README.read_bytes()])
     sink.add("pack.json", [record.line(facts)])
     progress("entries", 0, sealed)
     sink.add("journal/leaves.jsonl", _counting(journal.leaves(size), sealed, progress))

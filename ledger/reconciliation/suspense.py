@@ -1,5 +1,7 @@
 """Suspense: what nobody knows is booked to it where it is seen, and out of it once somebody does, by two people each."""
 
+import hashlib
+
 from django.contrib.auth.models import User
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
@@ -75,7 +77,7 @@ def book(case: Case, by: User) -> Entry:
         else case.unit,
         amount_sat=case.amount_sat,
         effective_at=timezone.now(),
-        memo=case.note[:300],
+        memo=_memo(case),
         actor=_proposer(case),
         approver=by.get_username(),
         block_hash=block.block_hash if block else "",
@@ -97,7 +99,7 @@ def move(case: Case, by: User) -> Entry:
         suspended_sat=suspended_sat,
         account=case.account.code,
         effective_at=timezone.now(),
-        memo=case.note[:300],
+        memo=_memo(case),
         actor=_proposer(case),
         approver=by.get_username(),
     )
@@ -111,11 +113,16 @@ def undo(case: Case, by: User) -> Entry:
         case.entry_id,
         idempotency_key=f"reversal:case:{case.pk}:{case.proposal}",
         effective_at=timezone.now(),
-        memo=case.note[:300],
+        memo=_memo(case),
         actor=_proposer(case),
         approver=by.get_username(),
     )
     return Entry.objects.get(pk=reversal_id)
+
+
+def _memo(case: Case) -> str:
+    """Return what the entry says of the case: entries leave in packs, and what people write may name somebody (ADR 32)."""
+    return f"Case {case.pk}, note {hashlib.sha256(case.note.encode()).hexdigest()}"
 
 
 def _proposer(case: Case) -> str:

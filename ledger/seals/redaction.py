@@ -22,14 +22,19 @@ class AlreadyRedacted(Conflict):
 
 
 @transaction.atomic
-def ask(*, by: User, entry_id: int, why: str) -> RedactionRequest:
-    """Ask that a sealed entry is blacked out; raise Forbidden, NotFound, AlreadyRedacted, InvalidInput."""
+def ask(*, by: User, why: str, entry_id: int | None = None, index: int | None = None) -> RedactionRequest:
+    """Ask that a sealed entry is blacked out, or any leaf by its index: what was done with a period has a note in it.
+
+    Raises Forbidden, NotFound, AlreadyRedacted, InvalidInput.
+    """
     _require(by)
-    leaf = Leaf.objects.filter(entry_id=entry_id).first()
+    of_entry = entry_id is not None
+    leaf = Leaf.objects.filter(**({"entry_id": entry_id} if of_entry else {"pk": index})).first()
     if leaf is None:
-        raise NotFound(f"There is no sealed entry {entry_id}.", entry_id=entry_id)
+        name = f"sealed entry {entry_id}" if of_entry else f"leaf {index}"
+        raise NotFound(f"There is no {name}.", entry_id=entry_id, index=index)
     if Redaction.objects.filter(leaf=leaf).exists():
-        raise AlreadyRedacted(f"Entry {entry_id} was blacked out before.", entry_id=entry_id)
+        raise AlreadyRedacted(f"Leaf {leaf.pk} was blacked out before.", leaf=leaf.pk)
     if not 0 < len(why.strip()) <= MOST_WHY:
         message = (
             f"Say why, in at most {MOST_WHY} characters and without personal data: it is shown in packs."

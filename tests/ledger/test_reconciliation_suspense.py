@@ -112,7 +112,9 @@ class TestMove:
         done = approve(case, omar)
         entry = Entry.objects.get(pk=done.entry_id)
         assert (entry.kind, entry.actor, entry.approver) == ("reclassification", "dalia", "omar")
-        assert (entry.source_ref, entry.memo) == (case.suspense_ref, "The treasury sent it.")
+        # What somebody wrote stays in the case: entries leave in packs.
+        digest = hashlib.sha256(b"The treasury sent it.").hexdigest()
+        assert (entry.source_ref, entry.memo) == (case.suspense_ref, f"Case {case.pk}, note {digest}")
         assert lines(entry.pk) == [(SUSPENSE, 70), (ACCOUNTS.appropriation, -70)]
         assert (done.status, bytes(done.evidence_sha256 or b"")) == ("explained", LETTER)
         assert ageing() == []

@@ -27,7 +27,7 @@ class Command(BaseCommand):
             "--ends-at", help="open: the first moment after it, such as 2026-11-01; UTC unless it says"
         )
         parser.add_argument("--digest", help="seal: the digest of the figures that were looked at")
-        parser.add_argument("--note", default="", help="why, at most 300 characters")
+        parser.add_argument("--note", default="", help="why, at most 300 characters; it goes into packs")
 
     def handle(self, *args: Any, **options: Any) -> None:
         action, name = options["action"], options["name"]

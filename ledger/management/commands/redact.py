@@ -11,13 +11,14 @@ from ledger.seals import redaction
 
 
 class Command(BaseCommand):
-    """``manage.py redact ask ENTRY --by NAME --why TEXT``, then ``manage.py redact agree REQUEST --by ANOTHER``."""
+    """``manage.py redact ask ENTRY --by NAME --why TEXT`` (or ``LEAF --leaf``); ``redact agree REQUEST --by ANOTHER``."""
 
     help = "Black out a sealed entry: one person asks, another agrees, salt and bytes are deleted, the tree stays whole."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("action", choices=("ask", "agree"))
         parser.add_argument("number", type=int, help="ask: the entry; agree: the request")
+        parser.add_argument("--leaf", action="store_true", help="ask: the number is a leaf's, not an entry's")
         parser.add_argument("--by", required=True, help="the user name of whoever decides")
         parser.add_argument("--why", default="", help="ask: why, without personal data; it is shown in packs")
 
@@ -27,7 +28,8 @@ class Command(BaseCommand):
             raise CommandError(f"There is no user {options['by']}.")
         try:
             if options["action"] == "ask":
-                asked = redaction.ask(by=by, entry_id=options["number"], why=options["why"])
+                which = {"index" if options["leaf"] else "entry_id": options["number"]}
+                asked = redaction.ask(by=by, why=options["why"], **which)
                 self.stdout.write(f"Request {asked.pk} waits for a second person.")
             else:
                 done = redaction.carry_out(by=by, request_id=options["number"])

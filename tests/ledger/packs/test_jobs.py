@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.test import Client
@@ -19,10 +20,10 @@ from rest_framework.test import APIClient
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
 from ledger import periods, selectors, verify
-from ledger.models import Leaf, PackJob, PackPart, PackStatus
+from ledger.models import Leaf, PackJob, PackPart, PackStatus, RedactionRequest
 from ledger.packs import build, jobs
 from ledger.packs.selection import NothingSealed
-from ledger.seals import checkpoints, redaction, sealer
+from ledger.seals import checkpoints, redaction, sealer, verification
 from payments import doorbell, tasks
 from payments.payout import rounds
 from tests import factories
@@ -365,19 +366,42 @@ class TestAdmin:
         assert client.get("/admin/ledger/redaction/").status_code == 200
 
 
+def close_and_seal(closer: User, second: User, note: str = "") -> None:
+    """Close and seal a period with an entry in it, and sign a checkpoint over both."""
+    post("a")
+    periods.open_next(by=closer, name="2026-10", ends_at=datetime(2026, 11, 1, tzinfo=UTC))
+    periods.close(by=closer, name="2026-10", note=note)
+    figures = periods.figures(selectors.get_period("2026-10"))
+    periods.seal(by=second, name="2026-10", digest=figures.digest)
+    sealer.seal()
+    checkpoints.issue()
+
+
 class TestPeriods:
     def test_are_in_a_pack_with_those_who_closed_and_sealed_them(self, auditor: User, tmp_path: Path) -> None:
         closer, second = (factories.make_user(name, periods.RIGHT) for name in ("closer", "second"))
-        post("a")
-        periods.open_next(by=closer, name="2026-10", ends_at=datetime(2026, 11, 1, tzinfo=UTC))
-        periods.close(by=closer, name="2026-10")
-        figures = periods.figures(selectors.get_period("2026-10"))
-        periods.seal(by=second, name="2026-10", digest=figures.digest)
-        sealer.seal()
-        checkpoints.issue()
+        close_and_seal(closer, second)
         asked = jobs.ask(by=auditor, kind="all")
         jobs.run(asked.pk)
         (tmp_path / "pack.zip").write_bytes(whole(asked))
         assert verify.main([str(tmp_path / "pack.zip"), "--quiet"]) == 0
         leaves = zipfile.ZipFile(tmp_path / "pack.zip").read("journal/leaves.jsonl").decode()
         assert (leaves.count("govpay/period/1"), leaves.count("govpay/entry/2")) == (2, 1)
+
+    def test_can_be_blacked_out_because_people_write_notes(self, auditor: User, tmp_path: Path) -> None:
+        closer, second = (factories.make_user(name, periods.RIGHT) for name in ("closer", "second"))
+        close_and_seal(closer, second, note="Maria Perez called.")
+        clerk, judge = (factories.make_user(name, redaction.RIGHT) for name in ("clerk", "judge"))
+        index = Leaf.objects.filter(period_change__note="Maria Perez called.").get().pk
+        call_command("redact", "ask", index, leaf=True, by=clerk.username, why="A note named a person.")
+        call_command("redact", "agree", RedactionRequest.objects.get().pk, by=judge.username)
+        assert verification.verify().findings == []
+        asked = jobs.ask(by=auditor, kind="all")
+        jobs.run(asked.pk)
+        (tmp_path / "pack.zip").write_bytes(whole(asked))
+        assert verify.main([str(tmp_path / "pack.zip"), "--quiet"]) == 0
+        pack = zipfile.ZipFile(tmp_path / "pack.zip")
+        assert [name for name in pack.namelist() if b"Maria" in pack.read(name)] == []
+        assert "Whom it names" in pack.read("readme.txt").decode()
+        with pytest.raises(NotFound):
+            redaction.ask(by=clerk, index=10**6, why="x")
