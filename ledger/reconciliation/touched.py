@@ -51,6 +51,19 @@ OPEN_PAYMENTS = """
 INSERT INTO recon_reference SELECT DISTINCT substr(unit, 9)::bigint FROM ledger_outcome
 WHERE standing_id = %(standing)s AND is_open AND unit LIKE 'payment:%%' ON CONFLICT DO NOTHING
 """
+# A period that was opened since may part an old entry from its block. Its row's xmin has 32 bits of the transaction that
+# wrote it, and whatever is not older than all that ran at the snapshot may have come after it.
+NEW_PERIODS = """
+SELECT p.ends_at FROM ledger_period p, (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS xid) top
+WHERE top.xid - ((top.xid - p.xmin::text::bigint) & 4294967295) >= pg_snapshot_xmin(%(mark)s::pg_snapshot)::text::bigint
+"""
+SOURCES_OF_PERIODS = """
+INSERT INTO recon_source SELECT DISTINCT e.source_ref FROM ledger_entry e
+JOIN ledger_readblock k ON k.standing_id = %(standing)s AND k.height = e.block_height AND k.block_hash = e.block_hash
+WHERE e.scope = %(scope)s AND e.block_hash <> ''
+    AND EXISTS (SELECT FROM unnest(%(ends)s::timestamptz[]) n(at) WHERE (e.effective_at < n.at) <> (k.at < n.at))
+ON CONFLICT DO NOTHING
+"""
 SOURCES_OF_ENTRIES = (
     "INSERT INTO recon_source SELECT DISTINCT source_ref FROM recon_entry ON CONFLICT DO NOTHING"
 )
@@ -207,6 +220,9 @@ def entries(scope: Scope) -> None:
         _run(scope, SOURCES_OF_BOOKS)
     else:
         _run(scope, NEW_ENTRIES, OPEN_UNITS, OPEN_PAYMENTS, SOURCES_OF_ENTRIES, REFERENCES_OF_ENTRIES)
+        # All entries are looked through for it, and periods are opened once a month.
+        if ends := [at for (at,) in _rows(NEW_PERIODS, scope.values)]:
+            _run(scope, SOURCES_OF_PERIODS, ends=ends)
 
 
 def payouts() -> list[int]:
@@ -244,10 +260,10 @@ def _moved(scope: Scope) -> Moved:
     return Moved(*_rows(MOVED, scope.values)[0])
 
 
-def _run(scope: Scope, *statements: str) -> None:
+def _run(scope: Scope, *statements: str, **values: Any) -> None:
     with connection.cursor() as cursor:
         for statement in statements:
-            cursor.execute(statement, scope.values)
+            cursor.execute(statement, scope.values | values)
 
 
 def _rows(query: str, values: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:

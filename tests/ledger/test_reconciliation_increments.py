@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,16 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ledger import books, chart
-from ledger.models import Entry, Outcome, ReadBlock, ReadOutput, ReconciliationRun, RunStatus, Standing
+from ledger.models import (
+    Entry,
+    Outcome,
+    Period,
+    ReadBlock,
+    ReadOutput,
+    ReconciliationRun,
+    RunStatus,
+    Standing,
+)
 from ledger.reconciliation import service, standing
 from tests.ledger import witness
 from tests.ledger.witness import SCOPE, World, book, digest_of, outcomes, reconcile
@@ -102,6 +112,26 @@ class TestIncrement:
             "claims": 5, "matched": 2, "in_flight": 2, "ledger_only": 1, "duplicate_booking": 1
         }  # fmt: skip
         agree(world)
+
+    def test_looks_again_at_what_a_new_period_parts_from_its_block(self, empty_world: World) -> None:
+        now = timezone.now()
+        empty_world.blocks.clear()
+        empty_world.mine(at=now - timedelta(days=9))
+        empty_world.deposit(1, 1_000_000)
+        empty_world.mine(at=now - timedelta(hours=1))
+        empty_world.pay(1, 1, [100])
+        empty_world.settle(1)
+        assert reconcile().status == RunStatus.CLEAN
+        Period.objects.create(name="before all", ends_at=now - timedelta(days=10), opened_by="tester")
+        assert agree(empty_world).status == RunStatus.CLEAN
+        Period.objects.create(name="between", ends_at=now - timedelta(days=5), opened_by="tester")
+        Period.objects.create(name="an hour ago", ends_at=now - timedelta(minutes=30), opened_by="tester")
+        found = agree(empty_world)
+        assert outcomes(found) == {"claims": 1, "matched": 1, "cut_off": 2}
+        (one,) = found.breaks.all()
+        assert (one.kind, one.unit) == ("cut_off", f"outpoint:{digest_of('deposit', 1)}:1")
+        Period.objects.create(name="after all", ends_at=now + timedelta(days=1), opened_by="tester")
+        assert outcomes(agree(empty_world)) == outcomes(found)
 
     def test_takes_back_what_left_the_chain(self, world: World) -> None:
         reconcile()
