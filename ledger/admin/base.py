@@ -4,14 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
+from django import forms
+from django.contrib import messages
 from django.contrib.admin.utils import flatten_fieldsets
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
-from govpay.errors import NotFound
+from govpay.errors import GovPayError, NotFound
+from ledger.admin import cells
 
 READ = "ledger.view_entry"
 MOST_ROWS = 10_000
@@ -101,6 +106,50 @@ class BookAdmin(ModelAdmin):
         """Return the tables under a row's page."""
         return []
 
+    def may(self, request: HttpRequest, right: str) -> bool:
+        """Say whether somebody holds a right, and reads the books: a page that asks shows what it asks about."""
+        return request.user.has_perms([READ, right])
+
+    def ask(
+        self,
+        request: HttpRequest,
+        form: forms.Form,
+        *,
+        title: str,
+        meaning: str,
+        call: Callable[..., object],
+        row: Model | None = None,
+        done: str = "",
+    ) -> HttpResponse:
+        """Show a form; once it is complete make the one call with its fields, and lead to the row, saying what came of it.
+
+        Without a row it leads to the one that the call returned. A refusal is shown on the form.
+        """
+        refusal = ""
+        if form.is_valid():
+            try:
+                made = call(by=request.user, **form.cleaned_data)
+            except GovPayError as error:
+                refusal = error.message
+            else:
+                self.message_user(request, done or f"{title}: done.", messages.SUCCESS)
+                return redirect(self._page_of(row or made))
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "media": self.media,
+            "title": title,
+            "meaning": meaning,
+            "form": form,
+            "refusal": refusal,
+            "back": self._page_of(row),
+        }
+        status = 422 if form.errors or refusal else 200
+        return TemplateResponse(request, "ledger/admin/ask.html", context, status=status)
+
+    def _page_of(self, row: object) -> str:
+        return cells.page_of(self.model, row.pk) if isinstance(row, self.model) else cells.list_of(self.model)
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
@@ -109,6 +158,11 @@ class BookAdmin(ModelAdmin):
             context |= {"title": str(obj).capitalize(), "subtitle": None, "tables": self.tables(obj)}
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return response
+
+
+def posted(request: HttpRequest) -> QueryDict | None:
+    """Return what a form was sent with, or None where it is only shown."""
+    return request.POST if request.method == "POST" else None
 
 
 def is_number(term: str) -> bool:

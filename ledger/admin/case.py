@@ -1,26 +1,32 @@
 """Cases of reconciliation in the admin: readers look, those who may resolve them do, each as one of two."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from govpay.errors import GovPayError
 from ledger.admin import cells
-from ledger.admin.base import BookAdmin, Table, find_row
+from ledger.admin.base import BookAdmin, Table, find_row, posted
 from ledger.admin.filters import ScopeFilter, by_number
-from ledger.models import Case, CaseStatus, Entry, ReconciliationRun, Resolution
-from ledger.reconciliation import cases
+from ledger.models import Account, Case, CaseStatus, Entry, ReconciliationRun, Resolution
+from ledger.reconciliation import cases, suspense
 
 S = CaseStatus
-TONES = {S.OPEN: cells.BAD, S.PROPOSED: cells.UNSURE, S.EXPLAINED: cells.GOOD, S.CLOSED: cells.PLAIN}
+TONES = {
+    S.OPEN: cells.BAD,
+    S.PROPOSED: cells.UNSURE,
+    S.EXPLAINED: cells.GOOD,
+    S.SUSPENDED: cells.UNSURE,
+    S.CLOSED: cells.PLAIN,
+}
+ASKED_OF_OPEN = [kind for kind in Resolution if kind not in cases.PROPOSED_FOR]
+AS_BEFORE = "The case is what it was before."
 
 
 class OwnerForm(forms.Form):
@@ -29,15 +35,50 @@ class OwnerForm(forms.Form):
     owner = forms.CharField(max_length=150, label="User name")
 
 
-class ProposalForm(forms.Form):
-    """What it is."""
+class NoteForm(forms.Form):
+    """What it is, and the hash of what shows it."""
 
-    resolution = forms.ChoiceField(choices=Resolution.choices)
     note = forms.CharField(max_length=cases.MAX_NOTE, label="What it is, and how you know")
+    evidence_sha256 = forms.RegexField("^[0-9a-f]{64}$", required=False, label="SHA-256 of a file")
+
+    def clean_evidence_sha256(self) -> bytes | None:
+        """Return its bytes, where there is one."""
+        return bytes.fromhex(self.cleaned_data["evidence_sha256"]) or None
+
+
+class ProposalForm(NoteForm):
+    """What an open case is."""
+
+    resolution = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in ASKED_OF_OPEN])
     entry_id = forms.IntegerField(
         required=False, min_value=1, max_value=2**63 - 1, label="Number of the entry"
     )
-    evidence_sha256 = forms.RegexField("^[0-9a-f]{64}$", required=False, label="SHA-256 of a file")
+    field_order = ("resolution",)
+
+
+class MoveForm(NoteForm):
+    """Where it belongs that is in suspense."""
+
+    account = forms.ChoiceField()
+    field_order = ("account",)
+
+    def __init__(self, *args: Any, case: Case, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["evidence_sha256"].required = True
+        codes = suspense.account_codes(case.scope)
+        self.fields["account"].choices = [(code, code) for code in codes]  # type: ignore[attr-defined]
+
+
+class UndoForm(NoteForm):
+    """Which booking was wrong."""
+
+    entry_id = forms.TypedChoiceField(coerce=int, label="Booking")
+    field_order = ("entry_id",)
+
+    def __init__(self, *args: Any, case: Case, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        bookings = [(entry.pk, f"Entry {entry.pk}: {entry.kind}") for entry in suspense.bookings(case)]
+        self.fields["entry_id"].choices = bookings  # type: ignore[attr-defined]
 
 
 class DecisionForm(forms.Form):
@@ -79,27 +120,46 @@ class CaseAdmin(BookAdmin):
         ("age", "opened", "closed"),
         ("first", "last"),
         ("resolution", "explanation"),
-        ("evidence", "booked"),
+        ("evidence", "booked", "target"),
+        "standing",
         ("proposed_by", "decided_by"),
     )
-    actions_detail = ("assign", "propose", "approve", "reject", "withdraw")
+    actions_detail = ("assign", "propose", "move", "undo", "approve", "reject", "withdraw")
     when_empty = "No run ever found a break."
 
     def tables(self, row: Any) -> list[Table]:
-        """Show what happened to it."""
+        """Show what happened to it, and what was booked to suspense and out of it."""
         events = row.events.order_by("pk")
-        return [
-            Table(
-                "What happened",
-                ("What", "Who", "When", "Why"),
-                [(e.action, e.actor, cells.moment(e.recorded_at), cells.long(e.note)) for e in events],
-            )
-        ]
+        happened = Table(
+            "What happened",
+            ("What", "Who", "When", "Why", "Entry"),
+            [
+                (e.action, e.actor, cells.moment(e.recorded_at), cells.long(e.note), _entry(e.entry_id))
+                for e in events
+            ],
+        )
+        if not row.suspense_ref:
+            return [happened]
+        lines = suspense.lines(row).select_related("entry").order_by("pk")
+        booked = Table(
+            "On suspense",
+            ("Entry", "What", "When", "Amount"),
+            [
+                (
+                    _entry(p.entry_id),
+                    p.entry.kind,
+                    cells.moment(p.entry.effective_at),
+                    cells.amount(p.amount),
+                )
+                for p in lines
+            ],
+        )
+        return [happened, booked]
 
     # Named by a method: a permission's own name makes the theme's start-up check ask the database, which may be empty.
     def has_resolve_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Let those work on cases who may resolve them."""
-        return request.user.has_perm(cases.RIGHT)
+        return self.may(request, cases.RIGHT)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what status and people allow."""
@@ -112,13 +172,18 @@ class CaseAdmin(BookAdmin):
             names += ("propose",)
         elif row.status == S.PROPOSED:
             names += ("withdraw",) if is_mine else ("approve", "reject")
+        elif row.status == S.SUSPENDED:
+            names += ("move",)
+        if row.status in (S.SUSPENDED, S.CLOSED) and row.suspense_ref:
+            names += ("undo",)
         return [self.get_unfold_action(name) for name in names]
 
     @action(description="Assign", url_path="assign", icon="person", permissions=["resolve"])
     def assign(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Let somebody own it."""
         meaning = "Somebody who may resolve cases sees to it."
-        return self._ask(request, object_id, OwnerForm, "Assign", meaning, cases.assign)
+        row = find_row(cases.get, object_id)
+        return self._ask(request, row, OwnerForm(posted(request)), "Assign", meaning, cases.assign)
 
     @action(
         description="Propose",
@@ -133,12 +198,35 @@ class CaseAdmin(BookAdmin):
             "An entry that was posted for it, evidence that explains it as it is, or suspense: nobody knows, and it is"
             " booked where it is seen until somebody does. Another person decides."
         )
+        row = find_row(cases.get, object_id)
+        return self._ask(request, row, ProposalForm(posted(request)), "Propose", meaning, cases.propose)
 
-        def call(**asked: Any) -> object:
-            asked["evidence_sha256"] = bytes.fromhex(asked["evidence_sha256"]) or None
-            return cases.propose(**asked)
+    @action(
+        description="Move out of suspense",
+        url_path="move",
+        icon="drive_file_move",
+        variant=ActionVariant.PRIMARY,
+        permissions=["resolve"],
+    )
+    def move(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say where it belongs that is in suspense."""
+        row = find_row(cases.get, object_id)
+        meaning = f"{suspense.standing_sat(row):,} sat stand on suspense. Say to which account they belong, and name"
+        meaning += " the evidence. They are moved once another person agrees."
+        call = partial(cases.propose, resolution=Resolution.ACCOUNT)
+        return self._ask(
+            request, row, MoveForm(posted(request), case=row), "Move out of suspense", meaning, call
+        )
 
-        return self._ask(request, object_id, ProposalForm, "Propose", meaning, call)
+    @action(description="Undo a booking", url_path="undo", icon="history", permissions=["resolve"])
+    def undo(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say which booking to suspense, or out of it, was wrong."""
+        meaning = (
+            "A booking to suspense, or out of it, that was wrong is reversed once another person agrees."
+        )
+        row = find_row(cases.get, object_id)
+        call = partial(cases.propose, resolution=Resolution.REVERSAL)
+        return self._ask(request, row, UndoForm(posted(request), case=row), "Undo a booking", meaning, call)
 
     @action(
         description="Approve",
@@ -150,10 +238,8 @@ class CaseAdmin(BookAdmin):
     def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Agree as a second person."""
         row = find_row(cases.get, object_id)
-        meaning = f"{row.get_resolution_display()}: {row.note}"
-        if row.resolution == Resolution.SUSPENSE:
-            meaning += f" {row.amount_sat:,} sat are booked between the wallet and suspense."
-        return self._ask(request, object_id, DecisionForm, "Approve", meaning, cases.approve)
+        meaning = f"{row.get_resolution_display()}: {row.note} {_booked_by(row)}".strip()
+        return self._decide(request, row, DecisionForm, "Approve", meaning, cases.approve)
 
     @action(
         description="Reject",
@@ -164,49 +250,41 @@ class CaseAdmin(BookAdmin):
     )
     def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Refuse as a second person."""
-        meaning = "The case is open again."
-        return self._ask(request, object_id, RefusalForm, "Reject", meaning, cases.reject)
+        row = find_row(cases.get, object_id)
+        return self._decide(request, row, RefusalForm, "Reject", AS_BEFORE, cases.reject)
 
     @action(description="Withdraw", url_path="withdraw", icon="undo", permissions=["resolve"])
     def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take back what one proposed."""
-        meaning = "The case is open again."
-        return self._ask(request, object_id, WithdrawalForm, "Withdraw", meaning, cases.withdraw)
+        row = find_row(cases.get, object_id)
+        return self._decide(request, row, WithdrawalForm, "Withdraw", AS_BEFORE, cases.withdraw)
 
     def _ask(
         self,
         request: HttpRequest,
-        object_id: str,
+        row: Case,
+        form: forms.Form,
+        title: str,
+        meaning: str,
+        call: Callable[..., object],
+    ) -> HttpResponse:
+        named = f"{title}: case {row.pk}"
+        return self.ask(
+            request, form, title=named, meaning=meaning, call=partial(call, case_id=row.pk), row=row
+        )
+
+    def _decide(
+        self,
+        request: HttpRequest,
+        row: Case,
         form_class: type[forms.Form],
         title: str,
         meaning: str,
         call: Callable[..., object],
     ) -> HttpResponse:
-        """Show the form; once it is complete make the one call, and say what came of it."""
-        row = find_row(cases.get, object_id)
-        form = form_class(request.POST or None, initial={"proposal": row.proposal})
-        back = cells.page_of(Case, row.pk)
-        refusal = ""
-        if request.method == "POST" and form.is_valid():
-            try:
-                call(by=request.user, case_id=row.pk, **form.cleaned_data)
-            except GovPayError as error:
-                refusal = error.message
-            else:
-                self.message_user(request, f"{title}: done.", messages.SUCCESS)
-                return redirect(back)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
-            "title": f"{title}: case {row.pk}",
-            "meaning": meaning,
-            "form": form,
-            "refusal": refusal,
-            "back": back,
-        }
-        status = 422 if form.errors or refusal else 200
-        return TemplateResponse(request, "ledger/admin/period.html", context, status=status)
+        """Ask about the proposal that the page shows, and about no other."""
+        form = form_class(posted(request), initial={"proposal": row.proposal})
+        return self._ask(request, row, form, title, meaning, call)
 
     @display(description="case")
     def number(self, row: Case) -> str:
@@ -277,6 +355,35 @@ class CaseAdmin(BookAdmin):
     @display(description="entry")
     def booked(self, row: Case) -> str:
         """The entry that resolves it."""
-        if row.entry_id is None:
-            return cells.EMPTY
-        return cells.link(cells.page_of(Entry, row.entry_id), f"Entry {row.entry_id}")
+        return _entry(row.entry_id)
+
+    @display(description="to the account")
+    def target(self, row: Case) -> str:
+        """Where it goes from suspense."""
+        return (
+            cells.EMPTY
+            if row.account is None
+            else cells.link(cells.page_of(Account, row.account.pk), row.account)
+        )
+
+    @display(description="on suspense")
+    def standing(self, row: Case) -> str:
+        """What stands on suspense for it."""
+        return cells.amount(suspense.standing_sat(row)) if row.suspense_ref else cells.EMPTY
+
+
+def _entry(entry_id: int | None) -> str:
+    return (
+        cells.EMPTY if entry_id is None else cells.link(cells.page_of(Entry, entry_id), f"Entry {entry_id}")
+    )
+
+
+def _booked_by(case: Case) -> str:
+    """Say what approving a proposal books."""
+    if case.resolution == Resolution.SUSPENSE:
+        return f"{case.amount_sat:,} sat are booked between the wallet and suspense."
+    if case.resolution == Resolution.ACCOUNT:
+        return f"{suspense.standing_sat(case):,} sat move from suspense to {case.account}."
+    if case.resolution == Resolution.REVERSAL:
+        return f"Entry {case.entry_id} is reversed."
+    return ""

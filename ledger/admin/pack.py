@@ -6,14 +6,13 @@ from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
 from ledger.admin import cells
-from ledger.admin.base import BookAdmin, find_row
+from ledger.admin.base import BookAdmin, find_row, posted
 from ledger.models import PackJob, PackKind, PackStatus, Redaction
 from ledger.packs import answer, jobs
 
@@ -89,34 +88,16 @@ class PackJobAdmin(BookAdmin):
     )
     def make(self, request: HttpRequest) -> HttpResponseBase:
         """Ask for what, and let a worker make it."""
-        form = PackForm(request.POST or None)
-        refusal = ""
-        if request.method == "POST" and form.is_valid():
-            try:
-                by: Any = request.user
-                job = jobs.ask(by=by, **form.cleaned_data)
-            except GovPayError as error:
-                refusal = error.message
-            else:
-                message = (
-                    f"Pack {job.pk} is made in the background; load this page again to see how far it is."
-                )
-                self.message_user(request, message, messages.SUCCESS)
-                return redirect(cells.page_of(PackJob, job.pk))
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
-            "title": "Make a pack",
-            "meaning": "It holds the entries, lists, approvals, transactions and proofs up to the newest checkpoint, of all"
+        return self.ask(
+            request,
+            PackForm(posted(request)),
+            title="Make a pack",
+            meaning="It holds the entries, lists, approvals, transactions and proofs up to the newest checkpoint, of all"
             " programs unless you name a list or a scope. People in it are numbers, officers user names; the notes of"
             " periods are in it as they were written.",
-            "form": form,
-            "refusal": refusal,
-            "back": cells.list_of(PackJob),
-        }
-        status = 422 if form.errors or refusal else 200
-        return TemplateResponse(request, "ledger/admin/period.html", context, status=status)
+            call=jobs.ask,
+            done="It is made in the background; load this page again to see how far it is.",
+        )
 
     @action(description="Download", url_path="download", icon="download", permissions=["pack"])
     def download(self, request: HttpRequest, object_id: str) -> HttpResponseBase:

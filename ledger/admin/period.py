@@ -1,6 +1,6 @@
 """Periods of the books in the admin: looked at by readers, opened, closed and sealed by those who may."""
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -8,14 +8,13 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
 from ledger import periods, selectors
 from ledger.admin import cells
-from ledger.admin.base import BookAdmin, Table, find_row
+from ledger.admin.base import BookAdmin, Table, find_row, posted
 from ledger.models import Period, PeriodStatus
 
 TONES = {
@@ -46,6 +45,10 @@ class SealForm(NoteForm):
     """Why, and the figures that were looked at."""
 
     digest = forms.RegexField("^[0-9a-f]{64}$", widget=forms.HiddenInput)
+
+    def clean_digest(self) -> bytes:
+        """Return its bytes."""
+        return bytes.fromhex(self.cleaned_data["digest"])
 
 
 @admin.register(Period)
@@ -94,7 +97,7 @@ class PeriodAdmin(BookAdmin):
     # Named by a method: a permission's own name makes the theme's start-up check ask the database, which may be empty.
     def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Let those decide who may close periods."""
-        return request.user.has_perm(periods.RIGHT)
+        return self.may(request, periods.RIGHT)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what the period's status allows."""
@@ -107,38 +110,38 @@ class PeriodAdmin(BookAdmin):
     @action(description="Open a period", url_path="open", icon="event", permissions=["decide"])
     def open_next(self, request: HttpRequest) -> HttpResponse:
         """Ask for name and end, and open the next period."""
-        return self._ask(
+        return self.ask(
             request,
-            NewPeriodForm(request.POST or None),
+            NewPeriodForm(posted(request)),
             title="Open a period",
             meaning="It begins where the last one ends, and ends before the moment that you name.",
-            call=lambda asked: periods.open_next(by=_user(request), **asked),
+            call=periods.open_next,
         )
 
     @action(description="Close", url_path="close", icon="event_available", permissions=["decide"])
     def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Close the period."""
-        row = find_row(lambda pk: selectors.get_period(pk=pk), object_id)
-        return self._ask(
+        row = _find(object_id)
+        return self.ask(
             request,
-            NoteForm(request.POST or None),
+            NoteForm(posted(request)),
             title=f"Close {row.name}",
             meaning="What comes late is dated in the next period from now on. A second person seals it.",
-            call=lambda asked: periods.close(by=_user(request), name=row.name, **asked),
-            period=row,
+            call=partial(periods.close, name=row.name),
+            row=row,
         )
 
     @action(description="Open again", url_path="reopen", icon="undo", permissions=["decide"])
     def reopen(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Open a closed period again."""
-        row = find_row(lambda pk: selectors.get_period(pk=pk), object_id)
-        return self._ask(
+        row = _find(object_id)
+        return self.ask(
             request,
-            NoteForm(request.POST or None),
+            NoteForm(posted(request)),
             title=f"Open {row.name} again",
             meaning="Entries may be dated in it again, and it must be closed again before it is sealed.",
-            call=lambda asked: periods.reopen(by=_user(request), name=row.name, **asked),
-            period=row,
+            call=partial(periods.reopen, name=row.name),
+            row=row,
         )
 
     @action(
@@ -150,61 +153,22 @@ class PeriodAdmin(BookAdmin):
     )
     def seal(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Seal a closed period, with the digest of the figures that the page shows."""
-        row = find_row(lambda pk: selectors.get_period(pk=pk), object_id)
+        row = _find(object_id)
         try:
             figures = periods.figures(row)
         except GovPayError as error:
             self.message_user(request, error.message, messages.ERROR)
             return redirect(cells.page_of(Period, row.pk))
-
-        def call(asked: dict[str, Any]) -> object:
-            digest = bytes.fromhex(asked.pop("digest"))
-            return periods.seal(by=_user(request), name=row.name, digest=digest, **asked)
-
-        return self._ask(
+        return self.ask(
             request,
-            SealForm(request.POST or None, initial={"digest": figures.digest.hex()}),
+            SealForm(posted(request), initial={"digest": figures.digest.hex()}),
             title=f"Seal {row.name}",
             meaning=f"{figures.entry_count:,} entries, and a trial balance whose SHA-256 is {figures.digest.hex()}, are"
             " sealed for good: nothing is dated before its end any more. The trial balance as of its last moment shows"
             " them.",
-            call=call,
-            period=row,
+            call=partial(periods.seal, name=row.name),
+            row=row,
         )
-
-    def _ask(
-        self,
-        request: HttpRequest,
-        form: forms.Form,
-        *,
-        title: str,
-        meaning: str,
-        call: Callable[[dict[str, Any]], object],
-        period: Any = None,
-    ) -> HttpResponse:
-        """Show the form; once it is complete make the one call, and say what came of it."""
-        back = cells.list_of(Period) if period is None else cells.page_of(Period, period.pk)
-        refusal = ""
-        if request.method == "POST" and form.is_valid():
-            try:
-                call(dict(form.cleaned_data))
-            except GovPayError as error:
-                refusal = error.message
-            else:
-                self.message_user(request, f"{title}: done.", messages.SUCCESS)
-                return redirect(back)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
-            "title": title,
-            "meaning": meaning,
-            "form": form,
-            "refusal": refusal,
-            "back": back,
-        }
-        status = 422 if form.errors or refusal else 200
-        return TemplateResponse(request, "ledger/admin/period.html", context, status=status)
 
     @display(description="period")
     def title(self, row: Period) -> str:
@@ -240,5 +204,5 @@ class PeriodAdmin(BookAdmin):
         return cells.whole(periods.figures(row).digest.hex())
 
 
-def _user(request: HttpRequest) -> Any:
-    return request.user
+def _find(object_id: str) -> Any:
+    return find_row(lambda pk: selectors.get_period(pk=pk), object_id)

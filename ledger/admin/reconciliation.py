@@ -16,10 +16,11 @@ from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
 from ledger.admin import cells
-from ledger.admin.base import BookAdmin, Table, is_hash, is_number
+from ledger.admin.base import BookAdmin, Table, is_hash, is_number, posted
 from ledger.admin.filters import ScopeFilter, by_number
 from ledger.models import Account, Break, Case, ReconciliationRun, RunStatus
 from ledger.reconciliation import service
+from ledger.reconciliation.run import MOST_BREAKS_STORED
 
 RECONCILE = "ledger.add_reconciliationrun"
 SHOWN = 100
@@ -68,6 +69,7 @@ class ReconciliationRunAdmin(BookAdmin):
         """Show the breaks, the counts and the sums."""
         breaks = row.breaks.order_by("pk")[:SHOWN]
         found = row.break_count
+        waiting = f"{row.uncased_count:,}" if row.uncased_count else ""
         return [
             Table(
                 "Breaks" if found <= SHOWN else f"The first {SHOWN} of {found:,} breaks",
@@ -87,9 +89,10 @@ class ReconciliationRunAdmin(BookAdmin):
                 if row.status == RunStatus.INCONCLUSIVE
                 else "None: all is explained.",
                 cells.list_of(Break, f"run={row.pk}"),
+                "Show all" if found <= MOST_BREAKS_STORED else f"Show the first {MOST_BREAKS_STORED:,}",
             ),
             Table(
-                "Cases that it found last",
+                "Cases that it found last" + (f", and {waiting} that the next runs open" if waiting else ""),
                 ("Case", "Kind", "Owner"),
                 [
                     (
@@ -110,7 +113,7 @@ class ReconciliationRunAdmin(BookAdmin):
     # Named by a method: a permission's own name makes the theme's start-up check ask the database, which may be empty.
     def has_reconcile_permission(self, request: HttpRequest) -> bool:
         """Let those reconcile who may add a run."""
-        return request.user.has_perm(RECONCILE)
+        return self.may(request, RECONCILE)
 
     @action(
         description="Reconcile now",
@@ -121,20 +124,20 @@ class ReconciliationRunAdmin(BookAdmin):
     )
     def reconcile_now(self, request: HttpRequest) -> HttpResponse:
         """Ask for the scope, reconcile, and say what came of it."""
-        form = ReconcileForm(request.POST if request.method == "POST" else None)
-        if request.method == "POST" and form.is_valid():
+        form = ReconcileForm(posted(request))
+        if form.is_valid():
             return self._reconcile(request, form.cleaned_data["scope"] or None, form.cleaned_data["is_full"])
         context = {
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "media": self.media,
             "title": "Reconcile now",
+            "meaning": "Every payment that we say we signed is compared with the books and with the node's blocks, at one"
+            " block. This can take a while on a long chain; what it finds is stored as a run and changes nothing else.",
             "form": form,
             "back": cells.list_of(ReconciliationRun),
         }
-        return TemplateResponse(
-            request, "ledger/admin/reconcile.html", context, status=422 if form.errors else 200
-        )
+        return TemplateResponse(request, "ledger/admin/ask.html", context, status=422 if form.errors else 200)
 
     def _reconcile(self, request: HttpRequest, scope: str | None, is_full: bool) -> HttpResponse:
         try:

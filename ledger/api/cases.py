@@ -12,9 +12,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ledger.api import access, filters
+from ledger.api.repetition import Idempotent
 from ledger.api.serializers import Digest, Strict, Username
 from ledger.models import BreakKind, Case, CaseStatus, Resolution
-from ledger.reconciliation import cases
+from ledger.reconciliation import cases, suspense
 
 MAX_ID = 2**63 - 1
 
@@ -48,7 +49,15 @@ class CaseOut(serializers.Serializer[Any]):
     resolution = serializers.ChoiceField(choices=Resolution.choices, allow_blank=True)
     note = serializers.CharField(allow_blank=True)
     evidence_sha256 = Digest(allow_null=True)
-    entry_id = serializers.IntegerField(allow_null=True)
+    entry_id = serializers.IntegerField(
+        allow_null=True, help_text="The entry that resolves it; of a proposed reversal, the one to undo."
+    )
+    account = serializers.CharField(
+        source="account.code", allow_null=True, help_text="Where it goes from suspense."
+    )
+    suspense_ref = serializers.CharField(
+        allow_blank=True, help_text="The source of its entries on suspense, where it has any."
+    )
     proposed_by = Username(allow_null=True)
     decided_by = Username(allow_null=True)
 
@@ -75,6 +84,7 @@ class CaseEventOut(serializers.Serializer[Any]):
 class CaseWithEvents(CaseOut):
     """A case and all that happened to it, in order."""
 
+    suspense_sat = serializers.IntegerField(help_text="What stands on suspense for it; debits are positive.")
     events = CaseEventOut(many=True)
 
 
@@ -89,12 +99,24 @@ class CaseProposal(Strict):
 
     resolution = serializers.ChoiceField(choices=Resolution.choices)
     note = serializers.CharField(max_length=cases.MAX_NOTE)
-    entry_id = serializers.IntegerField(required=False, allow_null=True, min_value=1, max_value=MAX_ID)
+    entry_id = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=MAX_ID,
+        help_text="The entry that resolves it, or the booking to suspense or out of it that is undone.",
+    )
     evidence_sha256 = serializers.RegexField(
         "^[0-9a-f]{64}$",
         required=False,
         allow_null=True,
         help_text="SHA-256 of a file that is kept elsewhere.",
+    )
+    account = serializers.CharField(
+        required=False,
+        allow_null=True,
+        max_length=100,
+        help_text="The code of the account to which it goes from suspense.",
     )
 
 
@@ -154,7 +176,7 @@ class CaseDetail(APIView):
         return _answer(cases.get(pk))
 
 
-class _Verb(APIView):
+class _Verb(Idempotent, APIView):  # type: ignore[misc]
     """Something that those who may resolve cases do with one."""
 
     permission_classes = [MayResolve]
@@ -184,7 +206,10 @@ class ProposeCase(_Verb):
         responses={200: CaseWithEvents},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Propose an entry, evidence or suspense; another person decides."""
+        """Propose what it is: of an open one an entry, evidence or suspense, later an account or a reversal.
+
+        Another person decides.
+        """
         asked = _body(CaseProposal, request)
         if asked.get("evidence_sha256"):
             asked["evidence_sha256"] = bytes.fromhex(asked["evidence_sha256"])
@@ -201,7 +226,7 @@ class ApproveCase(_Verb):
         responses={200: CaseWithEvents},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Agree as a second person; suspense is booked with it."""
+        """Agree as a second person; what goes to suspense or out of it is booked with that."""
         return _answer(cases.approve(by=_user(request), case_id=pk, **_body(CaseConsent, request)))
 
 
@@ -215,7 +240,7 @@ class RejectCase(_Verb):
         responses={200: CaseWithEvents},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Refuse as a second person; the case is open again."""
+        """Refuse as a second person; the case is what it was before."""
         return _answer(cases.reject(by=_user(request), case_id=pk, **_body(CaseRefusal, request)))
 
 
@@ -229,7 +254,7 @@ class WithdrawCase(_Verb):
         responses={200: CaseWithEvents},
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Take back one's own proposal; the case is open again."""
+        """Take back one's own proposal; the case is what it was before."""
         return _answer(cases.withdraw(by=_user(request), case_id=pk, **_body(CaseNumber, request)))
 
 
@@ -241,7 +266,8 @@ def _body(serializer: type[Strict], request: Request) -> dict[str, Any]:
 
 def _answer(case: Case) -> Response:
     events = case.events.order_by("pk").values("action", "actor", "note", "entry_id", "recorded_at", "run_id")
-    return Response(CaseOut(case).data | {"events": CaseEventOut(events, many=True).data})
+    more = {"suspense_sat": suspense.standing_sat(case), "events": CaseEventOut(events, many=True).data}
+    return Response(CaseOut(case).data | more)
 
 
 def _user(request: Request) -> Any:

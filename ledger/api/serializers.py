@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from ledger.models import AccountKind, BreakKind, Layer, PeriodStatus, RunStatus
+from ledger.reconciliation.run import MOST_BREAKS_STORED
 
 
 class Strict(serializers.Serializer[Any]):
@@ -272,8 +273,13 @@ class ReconciliationRun(serializers.Serializer[Any]):
     block_height = serializers.IntegerField(allow_null=True)
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="By outcome.")
     totals = serializers.DictField(child=serializers.IntegerField(), help_text="In satoshis.")
-    break_count = serializers.IntegerField()
+    break_count = serializers.IntegerField(
+        help_text=f"All of them; rows are kept of the first {MOST_BREAKS_STORED:,} at most."
+    )
     explained_count = serializers.IntegerField(help_text="How many of the breaks two people have explained.")
+    uncased_count = serializers.IntegerField(
+        help_text="For how many places there is no case yet; the next runs open theirs."
+    )
     digest = Digest(help_text="SHA-256 over what was found: equal in two runs that found the same.")
     started_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField()

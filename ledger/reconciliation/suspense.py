@@ -21,17 +21,19 @@ class NothingSuspended(Conflict):
     code = "nothing_suspended"
 
 
-def standing_sat(case: Case) -> int:
-    """Return what stands on suspense for a case, debits positive; zero where nothing does."""
-    if not case.suspense_ref:
-        return 0
-    lines = Posting.objects.filter(
+def lines(case: Case) -> "QuerySet[Posting, Posting]":
+    """Return the lines on suspense that are about a case."""
+    return Posting.objects.filter(
         entry__source_ref=case.suspense_ref,
         entry__scope=case.scope,
         account__code=chart.suspense_account(case.scope),
         layer=Layer.SETTLED,
     )
-    return int(lines.aggregate(total=Sum("amount"))["total"] or 0)
+
+
+def standing_sat(case: Case) -> int:
+    """Return what stands on suspense for a case, debits positive; zero where nothing does."""
+    return int(lines(case).aggregate(total=Sum("amount"))["total"] or 0) if case.suspense_ref else 0
 
 
 def account_codes(scope: str) -> list[str]:

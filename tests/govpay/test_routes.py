@@ -169,15 +169,12 @@ class TestSchema:
             if "post" in methods
             and "Idempotency-Key" not in {p["name"] for p in methods["post"].get("parameters", [])}
         }
-        # A token must not be stored, ending one twice ends it once, each reconciliation and pack is of its own moment, and a
-        # case is decided by the number of its proposal.
-        of_cases = ("assign", "propose", "approve", "reject", "withdraw")
+        # A token must not be stored, ending one twice ends it once, and each reconciliation and pack is of its own moment.
         assert without == {
             "/api/v1/auth/login/",
             "/api/v1/auth/logout/",
             "/api/v1/packs/",
             "/api/v1/reconciliation-runs/",
-            *(f"/api/v1/reconciliation-cases/{{pk}}/{verb}/" for verb in of_cases),
         }
 
     def test_is_served(self, client: Client) -> None:

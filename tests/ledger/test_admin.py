@@ -1,6 +1,5 @@
 """The ledger's admin: who looks, what they see, at which cost, and that nothing can be written."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,9 +7,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.contrib.messages import get_messages
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from govpay.errors import Unavailable
@@ -31,7 +28,7 @@ from ledger.models import (
 )
 from ledger.reconciliation import service
 from tests import factories
-from tests.ledger import witness
+from tests.ledger import statements, witness
 from tests.ledger.witness import SCOPE, World
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -117,13 +114,6 @@ def text_of(client: Client, url: str, query: dict[str, object] | None = None) ->
     answer = client.get(url, query)
     assert answer.status_code == 200
     return answer.content.decode()
-
-
-def statements(call: Callable[[], object]) -> int:
-    """Count the statements that touch the ledger."""
-    with CaptureQueriesContext(connection) as captured:
-        call()
-    return sum("ledger_" in query["sql"] for query in captured)
 
 
 def post_entries(count: int, *, lines: int = 2, first: int = 0) -> list[int]:
@@ -229,10 +219,10 @@ class TestAccount:
 
     def test_takes_no_statement_a_row(self, reader: Client) -> None:
         chart.open_program(7)
-        few = statements(lambda: reader.get(list_url("account")))
+        few = statements.count(lambda: reader.get(list_url("account")))
         for program_id in range(8, 14):
             chart.open_program(program_id)
-        assert statements(lambda: reader.get(list_url("account"))) == few
+        assert statements.count(lambda: reader.get(list_url("account"))) == few
 
 
 class TestTrialBalance:
@@ -293,11 +283,11 @@ class TestEntry:
 
     def test_takes_no_statement_a_row_or_line(self, reader: Client) -> None:
         ids = post_entries(2)
-        few = statements(lambda: reader.get(list_url("entry")))
-        page = statements(lambda: reader.get(page_url("entry", ids[0])))
+        few = statements.count(lambda: reader.get(list_url("entry")))
+        page = statements.count(lambda: reader.get(page_url("entry", ids[0])))
         long = post_entries(40, first=2, lines=200)
-        assert statements(lambda: reader.get(list_url("entry"))) == few
-        assert statements(lambda: reader.get(page_url("entry", long[0]))) == page
+        assert statements.count(lambda: reader.get(list_url("entry"))) == few
+        assert statements.count(lambda: reader.get(page_url("entry", long[0]))) == page
         assert "The first 100 of 200 lines" in text_of(reader, page_url("entry", long[0]))
 
     def test_knows_every_kind_that_is_posted(self) -> None:
@@ -319,9 +309,9 @@ class TestPosting:
 
     def test_takes_no_statement_a_row(self, reader: Client) -> None:
         post_entries(1)
-        few = statements(lambda: reader.get(list_url("posting")))
+        few = statements.count(lambda: reader.get(list_url("posting")))
         post_entries(5, first=1, lines=8)
-        assert statements(lambda: reader.get(list_url("posting"))) == few
+        assert statements.count(lambda: reader.get(list_url("posting"))) == few
 
 
 class TestReconciliationRun:
@@ -335,10 +325,10 @@ class TestReconciliationRun:
         assert broken.block_hash in page
 
     def test_takes_no_statement_a_row(self, reader: Client, broken: ReconciliationRun) -> None:
-        few = statements(lambda: reader.get(list_url("reconciliationrun")))
+        few = statements.count(lambda: reader.get(list_url("reconciliationrun")))
         for _ in range(3):
             service.reconcile(scope=SCOPE, now=NOON)
-        assert statements(lambda: reader.get(list_url("reconciliationrun"))) == few
+        assert statements.count(lambda: reader.get(list_url("reconciliationrun"))) == few
 
 
 class TestReconcileNow:

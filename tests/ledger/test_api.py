@@ -1,13 +1,11 @@
 """The ledger's API: what it shows, to whom, at which cost, and what it refuses."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from ledger import books, chart
@@ -15,7 +13,7 @@ from ledger.books import Draft, Line
 from ledger.models import Account, Break, Entry, Posting, ReconciliationRun
 from ledger.reconciliation import service
 from tests import factories
-from tests.ledger import witness
+from tests.ledger import statements, witness
 from tests.ledger.witness import FEE_SAT, SCOPE, World
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -106,13 +104,6 @@ def post_entries(count: int, *, lines: int = 2, first: int = 0) -> list[int]:
     )
 
 
-def statements(call: Callable[[], object]) -> list[str]:
-    """Return the statements of a call that touch the ledger."""
-    with CaptureQueriesContext(connection) as captured:
-        call()
-    return [query["sql"] for query in captured if "ledger_" in query["sql"]]
-
-
 def moved() -> tuple[int, ...]:
     return tuple(model.objects.count() for model in (Account, Entry, Posting, ReconciliationRun, Break))
 
@@ -196,7 +187,7 @@ class TestAccounts:
 
     def test_takes_one_statement(self, client: APIClient, world: World) -> None:
         chart.open_program(8)
-        assert len(statements(lambda: get(client, "accounts/"))) == 1
+        assert statements.count(lambda: get(client, "accounts/")) == 1
 
     @pytest.mark.parametrize(
         ("query", "code"),
@@ -295,9 +286,9 @@ class TestEntries:
 
     def test_takes_one_statement_however_many_there_are(self, client: APIClient) -> None:
         post_entries(3)
-        assert len(statements(lambda: get(client, "entries/"))) == 1
+        assert statements.count(lambda: get(client, "entries/")) == 1
         post_entries(40, first=3, lines=20)
-        assert len(statements(lambda: get(client, "entries/"))) == 1
+        assert statements.count(lambda: get(client, "entries/")) == 1
         assert len(get(client, "entries/")["results"]) == 43
 
 
@@ -319,7 +310,7 @@ class TestEntry:
 
     def test_takes_two_statements_however_long_it_is(self, client: APIClient) -> None:
         (entry_id,) = post_entries(1, lines=1_000)
-        assert len(statements(lambda: get(client, f"entries/{entry_id}/"))) == 2
+        assert statements.count(lambda: get(client, f"entries/{entry_id}/")) == 2
         assert len(get(client, f"entries/{entry_id}/")["postings"]) == 1_000
 
     @pytest.mark.parametrize("entry_id", [1, 0, 2**63 - 1, 2**63, 10**30])
@@ -339,7 +330,7 @@ class TestPostings:
 
     def test_takes_one_statement(self, client: APIClient) -> None:
         post_entries(5, lines=20)
-        assert len(statements(lambda: get(client, "postings/"))) == 1
+        assert statements.count(lambda: get(client, "postings/")) == 1
 
     @pytest.mark.parametrize("text", ["0", "-1", str(2**63), "1.5", "x", "NaN"])
     def test_refuses_what_is_no_payment(self, client: APIClient, text: str) -> None:
@@ -393,7 +384,7 @@ class TestTrialBalance:
         assert trial["totals"] == [{"currency": "BTC", "debit": 0, "credit": 0}]
 
     def test_takes_one_statement(self, client: APIClient, world: World) -> None:
-        assert len(statements(lambda: get(client, "trial-balance/"))) == 1
+        assert statements.count(lambda: get(client, "trial-balance/")) == 1
 
     @pytest.mark.parametrize(
         ("query", "expected"),
@@ -500,6 +491,6 @@ class TestReconciliationRuns:
     def test_take_one_statement_a_page(self, client: APIClient, world: World) -> None:
         for _ in range(3):
             service.reconcile(scope=SCOPE, now=NOON)
-        assert len(statements(lambda: get(client, "reconciliation-runs/"))) == 1
+        assert statements.count(lambda: get(client, "reconciliation-runs/")) == 1
         run_id = ReconciliationRun.objects.values_list("pk", flat=True)[0]
-        assert len(statements(lambda: get(client, f"reconciliation-runs/{run_id}/breaks/"))) == 2
+        assert statements.count(lambda: get(client, f"reconciliation-runs/{run_id}/breaks/")) == 2

@@ -4,20 +4,22 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from ledger.models import Case, Entry, RunStatus
+from ledger import books, chart
+from ledger.models import Case, CaseEvent, Entry, RunStatus
 from ledger.reconciliation import cases
 from tests import factories
+from tests.ledger import statements, witness
 from tests.ledger.witness import World, reconcile
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LIST = "/api/v1/reconciliation-cases/"
+ACCOUNT = chart.program_accounts(witness.PROGRAM).appropriation
+SHA256 = "ab" * 32
 VERBS: dict[str, dict[str, Any]] = {
     "assign": {"owner": "dalia"},
     "propose": {"resolution": "evidence", "note": "A letter."},
@@ -61,6 +63,14 @@ def case(world: World) -> Case:
     return Case.objects.get()
 
 
+def suspend(case: Case, dalia: User, omar: User) -> Case:
+    """Book the case to suspense, and let a run look."""
+    cases.propose(by=dalia, case_id=case.pk, resolution="suspense", note="Nobody knows.")
+    cases.approve(by=omar, case_id=case.pk, proposal=1)
+    reconcile()
+    return cases.get(case.pk)
+
+
 def verb(client: APIClient, case: Case, name: str, **body: Any) -> Any:
     return client.post(f"{LIST}{case.pk}/{name}/", VERBS[name] | body, format="json")
 
@@ -91,6 +101,64 @@ class TestApi:
         assert Entry.objects.get(pk=done["entry_id"]).kind == "suspense"
         assert reconcile().status == RunStatus.CLEAN
 
+    def test_lets_two_people_move_it_out_of_suspense(
+        self, case: Case, dalia: User, omar: User, auditor: User
+    ) -> None:
+        suspend(case, dalia, omar)
+        shown = api(auditor).get(f"{LIST}{case.pk}/").json()
+        assert (shown["status"], shown["suspense_sat"], shown["suspense_ref"]) == (
+            "suspended",
+            -70,
+            case.unit,
+        )
+        asked = {"resolution": "account", "note": "The treasury's.", "account": ACCOUNT}
+        refused = verb(api(dalia), case, "propose", **asked)
+        assert (refused.status_code, refused.json()["errors"][0]["column"]) == (422, "evidence_sha256")
+        found = verb(api(dalia), case, "propose", **asked, evidence_sha256=SHA256).json()
+        assert (found["status"], found["account"], found["proposal"]) == ("proposed", ACCOUNT, 2)
+        assert verb(api(dalia), case, "approve", proposal=2).json()["code"] == "same_person_twice"
+        done = verb(api(omar), case, "approve", proposal=2).json()
+        assert (done["status"], done["suspense_sat"]) == ("explained", 0)
+        assert Entry.objects.get(pk=done["entry_id"]).kind == "reclassification"
+        reconcile()
+        assert api(auditor).get(f"{LIST}{case.pk}/").json()["status"] == "closed"
+        undone = {"resolution": "reversal", "note": "Not so.", "entry_id": done["entry_id"]}
+        assert verb(api(omar), case, "propose", **undone).json()["status"] == "proposed"
+        assert verb(api(dalia), case, "approve", proposal=3).json()["suspense_sat"] == -70
+
+    def test_does_what_comes_twice_under_one_key_once(self, case: Case, dalia: User, omar: User) -> None:
+        def send(user: User, name: str, key: str, **body: Any) -> Any:
+            url, content = f"{LIST}{case.pk}/{name}/", VERBS[name] | body
+            return api(user).post(url, content, format="json", headers={"Idempotency-Key": key})
+
+        suspense = {"resolution": "suspense", "note": "Nobody knows."}
+        for user, name, body in (
+            (omar, "assign", {}),
+            (dalia, "propose", {}),
+            (omar, "reject", {}),
+            (dalia, "propose", {"note": "Another letter."}),
+            (dalia, "withdraw", {"proposal": 2}),
+            (dalia, "propose", suspense),
+            (omar, "approve", {"proposal": 3}),
+        ):
+            key = f"{name}-{body}".replace(" ", "")
+            first, again = (send(user, name, key, **body) for _ in range(2))
+            assert (first.status_code, again.status_code) == (200, 200)
+            assert (again.json(), again.headers["Idempotency-Replayed"]) == (first.json(), "true")
+            other = send(user, name, key, **body | {"note": "Something else."})
+            assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+        actions = CaseEvent.objects.filter(case=case).order_by("pk").values_list("action", flat=True)
+        assert list(actions)[1:] == [
+            "assigned",
+            "proposed",
+            "rejected",
+            "proposed",
+            "withdrawn",
+            "proposed",
+            "approved",
+        ]
+        assert books.balance("Liabilities:Suspense:P7") == -70
+
     def test_answers_refusals_with_their_codes(self, case: Case, dalia: User, omar: User) -> None:
         sha256 = "ab" * 32
         assert verb(api(omar), case, "approve").json()["code"] == "case_state"
@@ -120,19 +188,13 @@ class TestApi:
         assert verb(api(stranger), case, "propose").status_code == 403
 
     def test_takes_no_statement_a_row(self, case: Case, world: World, auditor: User) -> None:
-        def statements() -> int:
-            with CaptureQueriesContext(connection) as captured:
-                assert api(auditor).get(LIST).status_code == 200
-            return len(captured)
-
-        statements()
-        few = statements()
+        few = statements.count(lambda: api(auditor).get(LIST))
         world.mine()
         for number in range(20, 25):
             world.deposit(number, 70, is_booked=False)
         reconcile()
         assert Case.objects.count() == 6
-        assert statements() == few
+        assert statements.count(lambda: api(auditor).get(LIST)) == few == 1
 
 
 class TestAdmin:
@@ -179,8 +241,60 @@ class TestAdmin:
         found = Case.objects.get()
         assert (found.status, found.owner, found.proposal) == ("open", dalia, 2)
 
+    def test_lets_two_people_move_it_out_of_suspense(
+        self, case: Case, dalia: User, omar: User, auditor: User
+    ) -> None:
+        case = suspend(case, dalia, omar)
+        first, second = browser(dalia), browser(omar)
+        text = first.get(page(case)).content.decode()
+        assert ("In suspense" in text, "-70 sat" in text) == (True, True)
+        assert page(case, "move") in text
+        asked = first.get(page(case, "move")).content.decode()
+        assert "-70 sat stand on suspense." in asked
+        assert f'<option value="{ACCOUNT}">' in asked
+        wanted = {"account": ACCOUNT, "note": "The treasury's.", "evidence_sha256": SHA256}
+        for wrong in ({"account": "Assets:HotWallet:P7"}, {"evidence_sha256": ""}, {"note": ""}):
+            assert first.post(page(case, "move"), wanted | wrong).status_code == 422
+        assert first.post(page(case, "move"), wanted).status_code == 302
+        meaning = f"The treasury&#x27;s. -70 sat move from suspense to {ACCOUNT}."
+        assert meaning in second.get(page(case, "approve")).content.decode()
+        assert second.post(page(case, "approve"), {"proposal": 2}).status_code == 302
+        reconcile()
+        found = cases.get(case.pk)
+        assert (found.status, books.balance(ACCOUNT)) == ("closed", -1_000_070)
+        assert page(case, "undo") in first.get(page(case)).content.decode()
+        seen = browser(auditor).get(page(case)).content.decode()
+        assert (page(case, "undo") in seen, "reclassification" in seen) == (False, True)
+
+    def test_lets_two_people_undo_a_booking(self, case: Case, dalia: User, omar: User) -> None:
+        case = suspend(case, dalia, omar)
+        asked = browser(dalia).get(page(case, "undo")).content.decode()
+        assert f"Entry {case.entry_id}: suspense" in asked
+        wanted = {"entry_id": case.entry_id, "note": "It is a deposit."}
+        assert browser(dalia).post(page(case, "undo"), wanted | {"entry_id": 1}).status_code == 422
+        assert browser(dalia).post(page(case, "undo"), wanted).status_code == 302
+        assert (
+            f"Entry {case.entry_id} is reversed." in browser(omar).get(page(case, "approve")).content.decode()
+        )
+        assert browser(omar).post(page(case, "approve"), {"proposal": 2}).status_code == 302
+        reconcile()
+        assert cases.get(case.pk).status == "open"
+
+    def test_tells_nothing_of_a_case_to_who_does_not_read_the_books(self, case: Case, dalia: User) -> None:
+        stranger = browser(factories.make_user("stranger", cases.RIGHT))
+        cases.propose(by=dalia, case_id=case.pk, resolution="evidence", note="A secret letter.")
+        before = Case.objects.values().get()
+        for name in (*VERBS, "move", "undo"):
+            for answer in (
+                stranger.get(page(case, name)),
+                stranger.post(page(case, name), VERBS.get(name, {})),
+            ):
+                assert answer.status_code == 403, name
+                assert "secret" not in answer.content.decode()
+        assert Case.objects.values().get() == before
+
     @pytest.mark.parametrize("number", ["999999", "abc", "9" * 30])
-    @pytest.mark.parametrize("name", sorted(VERBS))
+    @pytest.mark.parametrize("name", sorted([*VERBS, "move", "undo"]))
     def test_knows_no_verb_of_a_case_that_is_none(
         self, name: str, number: str, case: Case, dalia: User
     ) -> None:

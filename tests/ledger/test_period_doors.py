@@ -227,3 +227,16 @@ class TestAdmin:
             == 403
         )
         assert (Period.objects.count(), PeriodChange.objects.count()) == (1, 1)
+
+    def test_tells_nothing_to_who_does_not_read_the_books(self, dalia: User, october: Period) -> None:
+        periods.close(by=dalia, name="2026-10")
+        stranger = self.browse(factories.make_user("stranger", periods.RIGHT))
+        for verb in ("close", "reopen", "seal"):
+            for answer in (
+                stranger.get(self.url(october, verb)),
+                stranger.post(self.url(october, verb), {"digest": digest()}),
+            ):
+                assert answer.status_code == 403, verb
+                assert digest() not in answer.content.decode()
+        assert stranger.get("/admin/ledger/period/open/").status_code == 403
+        assert PeriodChange.objects.count() == 1

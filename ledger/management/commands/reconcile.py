@@ -75,6 +75,7 @@ def _as_dict(run: ReconciliationRun) -> dict[str, Any]:
         "finished_at": run.finished_at.isoformat(),
         "break_count": run.break_count,
         "explained_count": run.explained_count,
+        "uncased_count": run.uncased_count,
         "breaks": [
             {
                 "kind": found.kind,

@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections
-from django.test.utils import CaptureQueriesContext
+from django.db import connections
 
 from ledger import books, chart, events, exports
 from ledger.books import Draft, Line
 from ledger.exports import Selection, form
 from ledger.models import Posting
 from ledger.seals import sealer
+from tests.ledger import statements
 from tests.ledger.months import CODES, HASH, SCOPE, day
 
 FORMS = ["csv", "jsonl", "beancount", "hledger"]
@@ -167,12 +167,7 @@ class TestForms:
 class TestStream:
     @pytest.mark.parametrize("name", FORMS)
     def test_takes_two_statements_however_long_it_is(self, entry_ids: list[int], name: str) -> None:
-        def statements() -> int:
-            with CaptureQueriesContext(connection) as captured:
-                text(name)
-            return len([query for query in captured if "ledger_" in query["sql"]])
-
-        before = statements()
+        before = statements.count(lambda: text(name))
         books.post(
             events.funding(
                 program_id=7,
@@ -186,7 +181,7 @@ class TestStream:
             )
             for number in range(200)
         )
-        assert statements() == before == 2
+        assert statements.count(lambda: text(name)) == before == 2
         assert len(entries()) == 210
 
     def test_comes_in_pieces_of_some_64_kib(self) -> None:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from govpay.errors import GovPayError, InvalidInput, NotFound
 from ledger import books, events, reports
 from ledger.models import Entry, Period
 from ledger.reports import documents, files
 from ledger.seals import checkpoints, sealer
+from tests.ledger import statements
 from tests.ledger.months import CODES, HASH, SCOPE, day
 
 NOW = datetime(2100, 1, 1, tzinfo=UTC)
@@ -102,12 +102,7 @@ class TestStatements:
     def test_do_not_grow_with_the_books(self, entry_ids: list[int], name: str) -> None:
         given = {"scope": SCOPE} | MONTH
 
-        def count() -> int:
-            with CaptureQueriesContext(connection) as captured:
-                written(name, "csv", **given)
-            return len([query for query in captured if "ledger_" in query["sql"]])
-
-        before = count()
+        before = statements.count(lambda: written(name, "csv", **given))
         books.post(
             events.funding(
                 program_id=7,
@@ -122,7 +117,7 @@ class TestStatements:
             for number in range(300)
         )
         # One statement for the rows, one for the checkpoint.
-        assert count() == before == 2
+        assert statements.count(lambda: written(name, "csv", **given)) == before == 2
 
     @pytest.mark.parametrize(
         ("name", "form"),
