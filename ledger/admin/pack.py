@@ -159,7 +159,7 @@ class PackJobAdmin(BookAdmin):
         """The hash of the file."""
         return cells.EMPTY if row.sha256 is None else cells.whole(bytes(row.sha256).hex())
 
-    @display(description="why not")
+    @display(description="why")
     def reason(self, row: PackJob) -> str:
         """Why it failed, or why its file was deleted."""
         return cells.long(row.message) if row.message else cells.EMPTY

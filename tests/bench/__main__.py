@@ -13,7 +13,18 @@ from typing import Any
 from deploy.local.stack import ROOT, Stack
 
 REPORT = ROOT / "var" / "bench" / "report.json"
-PARTS = ("books", "seals", "intake", "fees", "planning", "pay", "memory", "reports", "reconciliation")
+PARTS = (
+    "books",
+    "seals",
+    "intake",
+    "fees",
+    "planning",
+    "pay",
+    "memory",
+    "reports",
+    "reconciliation",
+    "packs",
+)
 
 
 def main() -> int:
@@ -62,7 +73,7 @@ def measure(stack: Stack, n: int, part: str) -> dict[str, Any]:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "govpay.settings")
     django.setup()
     from deploy.local.regtest import Miner
-    from tests.bench import books, fees, intake, memory, pay, planning, reconciliation, reports, seals
+    from tests.bench import books, fees, intake, memory, packs, pay, planning, reconciliation, reports, seals
 
     node = Miner(stack.environment()["GOVPAY_NODE_URL"]).node
     report: dict[str, Any] = {
@@ -80,6 +91,7 @@ def measure(stack: Stack, n: int, part: str) -> dict[str, Any]:
         "memory": lambda: memory.measure(stack, n),
         "reports": lambda: reports.measure(stack, 10 * n),
         "reconciliation": lambda: reconciliation.measure(10 * n),
+        "packs": lambda: packs.measure(stack, n),
     }
     report[part] = measures[part]()
     return report
