@@ -5,8 +5,14 @@
 
     --key KEY        the key that must have signed the checkpoints, as it was published (name+id+key); may be repeated.
                      Without it the key that the file names is used, which proves no more than that it was one key.
+    --officer-key NAME=KEY
+                     the key (hex) with which this officer signs manifests; may be repeated
+    --witness-key KEY
+                     the key of a witness (name+id+key); may be repeated
+    --seen OLD.note  a checkpoint that you kept: the tree must have grown out of it; may be repeated
     --network NAME   the network that it must be of: regtest, signet, testnet3 or testnet4
     --node URL       ask this node (http://user:password@host:port) whether the blocks are on its chain
+    --descriptor D   let that node derive a wallet's scripts, and compare what the pack calls ours; may be repeated
 
 Exit codes: 0 all is as it must be, 1 something is wrong (the first thing is named: file, record, code and rule), 2 it cannot
 be read (truncated, not a pack, or asked wrongly), 3 the node could not be asked.
@@ -35,9 +41,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NamedTuple, NoReturn
 
 Point = tuple[int, int, int, int]
 Signature = tuple[str, bytes, bytes]
@@ -60,6 +66,12 @@ MAX_RECEIPT = 1024 * 1024
 MAX_SIGNATURES = 16
 MAX_SAT = 21_000_000 * 100_000_000
 INT64 = 2**63
+# So many breaks of a reconciliation run are stored; of more the counts alone are kept.
+MOST_BREAKS = 10_000
+# Of things of one kind that the books of a pack lack, so many are told one by one.
+TOLD = 5
+# So many scripts of each branch of a descriptor are derived, and so many at a time.
+MOST_DERIVED, DERIVED_AT_ONCE = 20_000, 1_000
 
 
 class Wrong(Exception):
@@ -567,6 +579,24 @@ def line_of(line: Any) -> Line:
     )
 
 
+def moment(text: object) -> str:
+    """Return a time of the books: in their one spelling, the order of texts is the order of times."""
+    if not isinstance(text, str) or not re.fullmatch(
+        r"[0-9]{4}(-[0-9]{2}){2}T([0-9]{2}:){2}[0-9]{2}\.[0-9]{6}Z", text
+    ):
+        raise Wrong("bad_time", f"{text!r} is no time in UTC to the microsecond.")
+    return text
+
+
+def of_lines(heading: Record, lines: Iterable[Line], sign: int = 1) -> bytes:
+    """Return a hash of what some lines of an entry say, or of their mirror; elements may be given to an account later."""
+    found = [
+        [account, currency, scale, layer, sign * units, reference]
+        for account, _, currency, scale, layer, units, reference in lines
+    ]
+    return hashlib.sha256(canonical([heading["scope"], heading["source_ref"], found]).encode()).digest()
+
+
 def check_balanced(lines: Iterable[Line]) -> None:
     """Raise Wrong unless each layer and currency of an entry sums to zero."""
     sums: Sums = {}
@@ -587,7 +617,10 @@ class Receipt:
         self.network = self.payment = self.txid = self.script = self.log = self.scope = self.recorded_at = ""
         self.amount_sat = self.vout = self.block_height = self.depth = self.size = 0
         self.block_hash = self.key = ""
-        self.anchor_height = None
+        self.anchor_height: int | None = None
+        self.root = b""
+        # Every block that it names or shows, by height.
+        self.blocks: dict[int, str] = {}
         self.remarks: list[str] = []
 
 
@@ -694,14 +727,15 @@ def _receipt_checkpoint(
         raise Wrong("unknown_key", f"The checkpoint is of {origin}, and the key of another log.")
     if (size, head) != (whole(entry["size"]), root):
         raise Wrong("not_included", "The entry is not in the checkpoint's tree.")
-    found.log, found.size = origin, size
+    found.log, found.size, found.root = origin, size, head
     if checkpoint["anchor"] is None:
         found.remarks.append("No block holds the checkpoint yet: its key vouches for it alone.")
         return
     fields(checkpoint["anchor"], "beside ots")
     ots = _base64(checkpoint["anchor"]["ots"])
-    check_anchor(checkpoint["note"], checkpoint["anchor"]["beside"], ots, found.network)
-    found.anchor_height = checkpoint["anchor"]["beside"]["block_height"]
+    header = check_anchor(checkpoint["note"], checkpoint["anchor"]["beside"], ots, found.network)
+    height: int = checkpoint["anchor"]["beside"]["block_height"]
+    found.anchor_height, found.blocks[height] = height, header.hash
 
 
 def _receipt_output(output: Record, heading: Record, vout: int, found: Receipt) -> None:
@@ -721,25 +755,100 @@ def _receipt_output(output: Record, heading: Record, vout: int, found: Receipt) 
         raise Wrong("bad_number", "The block's height is none.")
     found.txid, found.vout, found.depth = tx.txid, vout, len(headers)
     found.block_height, found.block_hash = output["block_height"], headers[0].hash
+    for height, header in enumerate(headers, found.block_height):
+        if found.blocks.setdefault(height, header.hash) != header.hash:
+            raise Wrong("headers_broken", f"Its anchor is in another block at height {height}.")
 
 
 # Packs.
 
 PATH = re.compile("[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*")
 MANIFEST, MANIFEST_NOTE = "manifest.sha256", "manifest.note"
+REQUIRED = (
+    *("journal/leaves.jsonl", "payments.jsonl", "payouts.jsonl", "reconciliation/runs.jsonl"),
+    *(f"exports/journal.{suffix}" for suffix in ("csv", "jsonl", "beancount", "journal")),
+)
 CHUNK = 1 << 20
 # What a pack says of itself, in one statement a table, so that a million entries need no memory.
 TABLES = """
 CREATE TABLE named (source TEXT, kind TEXT, actor TEXT, approver TEXT, memo TEXT, undoes INTEGER, PRIMARY KEY (source, kind))
     WITHOUT ROWID;
-CREATE TABLE entry (id INTEGER PRIMARY KEY, undoes INTEGER UNIQUE);
+CREATE TABLE entry (id INTEGER PRIMARY KEY, effective_at TEXT, lines BLOB, held BLOB);
+CREATE TABLE undoing (id INTEGER PRIMARY KEY, undoes INTEGER UNIQUE, is_whole INTEGER, mirror BLOB);
+CREATE TABLE period (name TEXT, ends_at TEXT, through INTEGER);
+CREATE TABLE held (id INTEGER PRIMARY KEY, source TEXT, kind TEXT, is_approved INTEGER, sat INTEGER);
+CREATE TABLE voided (id INTEGER PRIMARY KEY, payout TEXT, payments TEXT);
 CREATE TABLE sent (payout TEXT, vout INTEGER, payment INTEGER, sat INTEGER, PRIMARY KEY (payout, vout)) WITHOUT ROWID;
 CREATE TABLE shown (payout TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE fee (payout TEXT PRIMARY KEY, sat INTEGER) WITHOUT ROWID;
-CREATE TABLE line (payment INTEGER PRIMARY KEY, list TEXT, script BLOB, sat INTEGER, is_seen INTEGER DEFAULT 0);
-CREATE TABLE run (id TEXT PRIMARY KEY, facts TEXT) WITHOUT ROWID;
+CREATE TABLE line (payment INTEGER PRIMARY KEY, list TEXT, script BLOB, sat INTEGER, status TEXT);
+CREATE TABLE mined (txid TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE own (txid TEXT, vout INTEGER, script BLOB, sat INTEGER, PRIMARY KEY (txid, vout)) WITHOUT ROWID;
+CREATE TABLE run (id TEXT PRIMARY KEY, facts TEXT, break_count INTEGER, finished_at TEXT, is_seen INTEGER DEFAULT 0)
+    WITHOUT ROWID;
 CREATE TABLE header (hash TEXT PRIMARY KEY, height INTEGER UNIQUE, root BLOB) WITHOUT ROWID;
 """
+
+
+class Plain(NamedTuple):
+    """The lines of a plain-text journal: what stood before, headings of entries, postings, what stands after, and others."""
+
+    opening: str
+    entry: str
+    closing: str
+    posting: str
+    asserted: str
+    other: str
+    is_asserted_alone: bool
+
+    def read(self, line: str) -> tuple[str, Any]:
+        """Return which kind of line it is, and its match; an empty kind for none."""
+        for kind in ("posting", "other", "entry", "asserted", "opening", "closing"):
+            if match := re.fullmatch(getattr(self, kind), line):
+                return kind, match
+        return "", None
+
+    def is_in(self, account: str, other: str) -> bool:
+        """Tell whether an account counts for another one where its balance is asserted."""
+        return account == other or (self.is_asserted_alone and account.startswith(f"{other}:"))
+
+
+_DATE, _TEXT, _ACCOUNT, _UNITS = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}",
+    r'"(?:[^"\\]|\\.)*"',
+    r"[A-Z][^\s;\"]*",
+    r"-?[0-9]+(?:\.[0-9]+)?",
+)
+_POSTING = rf"(?P<account>{_ACCOUNT})  (?P<amount>{_UNITS}) (?P<currency>[A-Z]+)"
+BEANCOUNT = Plain(
+    opening=rf'{_DATE} \* "opening" "What stood before [^"\\]*"',
+    entry=rf"{_DATE} \* {_TEXT} {_TEXT}(?: \^entry-[0-9]+)+",
+    closing="(?!)",
+    posting=rf"  {_POSTING}",
+    asserted=rf"{_DATE} balance (?P<account>{_ACCOUNT})  (?P<stands>{_UNITS}) ~ 0 (?P<currency>[A-Z]+)",
+    other=(
+        rf'|option "(?:title|operating_currency)" {_TEXT}|{_DATE} open {_ACCOUNT} [A-Z]+|  [a-z-]+: {_TEXT}'
+        r'|    payment: "[0-9]+"'
+    ),
+    is_asserted_alone=True,
+)
+HLEDGER = Plain(
+    opening=rf"{_DATE} \* opening  ; what stood before .*",
+    entry=rf"{_DATE} \* \([0-9]+\) [^;]*",
+    closing=rf"{_DATE} \* closing  ; what must stand now",
+    posting=rf"    {_POSTING}(?:  ; payment: [0-9]+)?",
+    asserted=(
+        rf"    (?P<account>{_ACCOUNT})  0(?:\.0+)? (?P<currency>[A-Z]+) = (?P<stands>{_UNITS}) (?P=currency)"
+    ),
+    other=rf"|commodity {_UNITS}\.? [A-Z]+|account {_ACCOUNT}|    ; [a-z-]+: .*",
+    is_asserted_alone=False,
+)
+
+
+def _add_to(sums: Sums, match: re.Match[str], amount: str) -> None:
+    whole_part, _, decimals = match[amount].partition(".")
+    key = (match["account"], match["currency"], len(decimals))
+    sums[key] = sums.get(key, 0) + int(whole_part + decimals)
 
 
 class Folder:
@@ -791,9 +900,28 @@ class Pack:
     """One pack on its way through the checks, and what is said of it in the end."""
 
     def __init__(
-        self, files: Folder | Zip, network: str | None, keys: Iterable[str], say: Callable[[str], None]
+        self,
+        files: Folder | Zip,
+        network: str | None,
+        keys: Iterable[str],
+        say: Callable[[str], None],
+        *,
+        officers: Mapping[str, bytes] | None = None,
+        witnesses: Collection[str] = (),
+        seen: Mapping[str, str] | None = None,
     ) -> None:
+        """Take a pack's files, and what is known from elsewhere.
+
+        ``keys`` are those of the log, ``officers`` the public keys of officers by their user names, ``witnesses`` keys, and
+        ``seen`` checkpoints that were kept, by the names of their files.
+        """
         self.files, self.trusted, self.say, self.wanted = files, set(keys), say, network
+        self.officers, self.witnesses, self.seen = officers or {}, set(witnesses), seen or {}
+        # Heads that were kept, by size, each with the file that has it; and signers whose keys are the pack's word.
+        self.kept: dict[int, list[tuple[str, bytes]]] = {}
+        self.unpinned: dict[str, set[str]] = {"officers": set(), "witnesses": set()}
+        self.witnessed: dict[str, int] = {}
+        self.unsigned_lists = 0
         self.network = ""
         self.names: list[str] = []
         self.facts: Record = {}
@@ -803,7 +931,8 @@ class Pack:
         self.blocks: dict[int, str] = {}
         self.closers: dict[str, str] = {}
         self.accounts: Sums = {}
-        self.exact = True
+        self.absent = 0
+        self.lacks: dict[str, list[str]] = {}
         self.counts = dict.fromkeys(
             ("entries", "lines", "hidden", "redacted", "payouts", "payments", "lists", "runs"), 0
         )
@@ -821,11 +950,17 @@ class Pack:
             self.check_headers,
             self.check_lists,
             self.check_payouts,
+            self.check_owed,
             self.check_runs,
             self.check_exports,
         ):
             self.say(f"{(step.__doc__ or '').rstrip('.')} ...")
             step()
+        self._signers()
+        for code, messages in self.lacks.items():
+            self.remarks += messages[:TOLD]
+            if len(messages) > TOLD:
+                self.remarks.append(f"{len(messages) - TOLD} more like this: {code}.")
 
     # Files.
 
@@ -934,6 +1069,9 @@ class Pack:
                 raise Wrong(
                     "unknown_key", f"It is signed by {key}, which is not a key that was given.", "pack.json"
                 )
+        for name in REQUIRED:
+            if name not in self.names:
+                raise Wrong("missing_file", "Every pack has this file.", name)
         if MANIFEST_NOTE not in self.files.names():
             raise Wrong("missing_file", "The manifest is not signed.", MANIFEST_NOTE)
         text, signatures = self.at(MANIFEST_NOTE, "", read_note, self.read(MANIFEST_NOTE))
@@ -957,7 +1095,9 @@ class Pack:
         if not isinstance(facts, dict) or facts.get("format") != PACK:
             raise Unreadable("not_a_pack", f"This is no {PACK}.")
         fields(facts, "format keys made_at network not_sealed selection size")
-        fields(facts["selection"], "kind name")
+        fields(facts["selection"], "kind name scope")
+        if facts["selection"]["kind"] not in ("all", "period", "disbursement"):
+            raise Wrong("bad_record", f"A pack is of no {facts['selection']['kind']!r}.")
         if facts["network"] not in GENESIS:
             raise Wrong("wrong_network", f"{facts['network']!r} is none of {', '.join(GENESIS)}.")
         if self.wanted is not None and facts["network"] != self.wanted:
@@ -985,6 +1125,8 @@ class Pack:
                 f"The pack is of {self.size} entries, the last checkpoint not.",
                 "pack.json",
             )
+        for name, note in self.seen.items():
+            self.at(name, "", self._kept, name, note)
         loose = [size for size in self.heads if size not in self.anchored]
         if loose:
             self.remarks.append(f"{len(loose)} of {len(self.heads)} checkpoints are in no final block yet.")
@@ -1002,9 +1144,16 @@ class Pack:
         def witness(record: Record) -> None:
             fields(record, "key line")
             _, found = read_note(f"{text}\n{record['line']}\n")
-            if read_key(record["key"])[1] != WITNESS:
+            who, kind, _, _ = read_key(record["key"])
+            if kind != WITNESS:
                 raise Wrong("bad_key", "The key is not a witness's.")
             require_signed(text, found, record["key"])
+            if record["key"] in self.witnesses:
+                self.witnessed[record["key"]] = max(size, self.witnessed.get(record["key"], 0))
+            elif any(read_key(key)[0] == who for key in self.witnesses):
+                raise Wrong("unknown_key", f"The key of the witness {who} is not the one that was given.")
+            else:
+                self.unpinned["witnesses"].add(who)
 
         self.records(f"checkpoints/{size}.witnesses", witness)
         ots, beside = f"checkpoints/{size}.ots", f"checkpoints/{size}.json"
@@ -1022,6 +1171,54 @@ class Pack:
 
         self.record(beside, anchor)
 
+    def _kept(self, name: str, note: str) -> None:
+        """Remember the head of a checkpoint that was kept; the tree is compared with it on the way."""
+        text, signatures = read_note(note)
+        origin, size, root = read_head(text)
+        names = [(other, key_id) for other, key_id, _ in signatures]
+        own = [key for key in self.facts["keys"] if (read_key(key)[0], read_key(key)[3]) in names]
+        if not own or read_key(own[0])[0] != origin:
+            raise Wrong(
+                "unknown_key", "The checkpoint is of another log, or signed by no key that the pack names."
+            )
+        require_signed(text, signatures, own[0])
+        if size > self.size:
+            raise Wrong(
+                "seen_is_newer",
+                f"It is over {size} entries, and the pack over {self.size}: ask for a new pack.",
+            )
+        self.kept.setdefault(size, []).append((name, root))
+
+    def _compare_kept(self) -> None:
+        """Compare the head over the leaves so far with the checkpoints that were kept of this size."""
+        for name, root in self.kept.pop(self.edge.size, ()):
+            if root != self.edge.head():
+                message = (
+                    f"The first {self.edge.size} leaves of the pack are not those that it was signed over."
+                )
+                raise Wrong("seen_differs", message, name)
+
+    def _signers(self) -> None:
+        """Say whose keys are the pack's word, and who did not sign."""
+        for kind, option in (("officers", "--officer-key"), ("witnesses", "--witness-key")):
+            if names := sorted(self.unpinned[kind]):
+                self.remarks.append(
+                    f"The keys of these {kind} are the pack's own word: {', '.join(names)}. {option} names the right ones."
+                )
+        if self.unsigned_lists:
+            self.remarks.append(
+                f"{self.unsigned_lists} of {self.counts['lists']} lists are signed by no officer's key: who approved them is"
+                " the word of the log's key."
+            )
+        for key in sorted(self.witnesses):
+            if self.witnessed.get(key, 0) < self.size:
+                newest = (
+                    f"a checkpoint over {self.witnessed[key]} entries" if key in self.witnessed else "nothing"
+                )
+                self.remarks.append(
+                    f"The witness {read_key(key)[0]} signed {newest}, and not the newest checkpoint."
+                )
+
     # The books.
 
     def check_journal(self) -> None:
@@ -1031,13 +1228,61 @@ class Pack:
         if self.edge.size != self.size:
             message = f"The tree has {self.edge.size} leaves, and the pack says {self.size}."
             raise Wrong("leaf_missing", message, "journal/leaves.jsonl")
+        for size, kept in self.kept.items():
+            message = f"The pack has no checkpoint over {size} entries, and hides where this one ends."
+            raise Wrong("seen_missing", message, kept[0][0])
         if self.counts["redacted"]:
-            self.exact = False
             self.remarks.append(
                 f"{self.counts['redacted']} entries are blacked out; the tree over them is whole."
             )
-        if self.missing:
-            self.exact = False
+        self.absent = self.counts["redacted"] + self.missing
+        self._hidden()
+        self._undone()
+        self._dated()
+
+    def _hidden(self) -> None:
+        """Say how many leaves are hidden, and why; raise Wrong where none may be."""
+        kind, scope = self.facts["selection"]["kind"], self.facts["selection"]["scope"]
+        hidden = self.counts["hidden"]
+        if not hidden:
+            return
+        if kind == "all" and not scope:
+            message = f"{hidden} leaves are hidden, and a pack of all books hides none."
+            raise Wrong("leaves_hidden", message, "journal/leaves.jsonl")
+        others = {
+            "all": "entries and runs of other programs",
+            "period": "entries and runs of other periods" + (", or other programs" if scope else ""),
+            "disbursement": "entries of other lists, and runs of other programs",
+        }
+        self.remarks.append(
+            f"{hidden} of {self.size} leaves are hidden. By the pack's own word they are {others[kind]}, as in every pack of"
+            " this kind; what they say is not checked. A pack of all books hides none."
+        )
+
+    def _undone(self) -> None:
+        """Raise Wrong unless each entry that undoes another one is its mirror, or clears exactly what it held."""
+        query = (
+            "SELECT u.id, u.undoes FROM undoing u JOIN entry e ON e.id = u.undoes"
+            " WHERE u.mirror <> CASE WHEN u.is_whole THEN e.lines ELSE e.held END ORDER BY u.id"
+        )
+        if row := self.table.execute(query).fetchone():
+            message = f"It undoes entry {row[1]}, and its lines are not the mirror of that entry's."
+            raise Wrong("reversal_differs", message, "journal/leaves.jsonl", f"entry {row[0]}")
+        query = "SELECT id, undoes FROM undoing WHERE undoes NOT IN (SELECT id FROM entry) ORDER BY id"
+        row = self.table.execute(query).fetchone()
+        if row and not self.absent and not self.counts["hidden"]:
+            message = f"It undoes entry {row[1]}, which is not in the books."
+            raise Wrong("reversal_differs", message, "journal/leaves.jsonl", f"entry {row[0]}")
+
+    def _dated(self) -> None:
+        """Raise Wrong for an entry that was written after a period was sealed, and is dated in it or before."""
+        for name, ends_at, through in self.table.execute("SELECT * FROM period ORDER BY ends_at").fetchall():
+            query = "SELECT id, effective_at FROM entry WHERE id > ? AND effective_at < ? ORDER BY id"
+            if row := self.table.execute(query, (through, ends_at)).fetchone():
+                message = (
+                    f"It is dated {row[1]}; period {name}, which ends at {ends_at}, was sealed without it."
+                )
+                raise Wrong("period_sealed", message, "journal/leaves.jsonl", f"entry {row[0]}")
 
     def _leaf(self, record: Record) -> None:
         if "height" in record:
@@ -1058,9 +1303,7 @@ class Pack:
             start, height = whole(record["leaf"], 0), 0
             digest, heading, lines = entry_of(hex_of(record["salt"]), record["entry"])
             if heading["version"] == RUN:
-                self.table.execute(
-                    "INSERT INTO run VALUES (?, ?)", (heading["id"], canonical(run_facts(heading)))
-                )
+                self._sealed_run(heading)
             elif heading["version"] == PERIOD:
                 self._period(heading)
             else:
@@ -1076,9 +1319,19 @@ class Pack:
             raise Wrong("head_differs", message)
         if height and any(start < size < self.edge.size for size in self.heads):
             raise Wrong("leaf_missing", "A subtree hides where a checkpoint ends.")
+        self._compare_kept()
+
+    def _sealed_run(self, run: Record) -> None:
+        values = (run["id"], canonical(run_facts(run)), run["break_count"], run["finished_at"])
+        self.table.execute(
+            "INSERT INTO run (id, facts, break_count, finished_at) VALUES (?, ?, ?, ?)", values
+        )
 
     def _period(self, change: Record) -> None:
-        """Remember who closed a period; raise Wrong where the same person sealed it."""
+        """Remember who closed a period and when one was sealed; raise Wrong where the same person did both."""
+        if change["status"] == "sealed":
+            values = (change["period"], moment(change["ends_at"]), whole(change["through_entry_id"], 0))
+            self.table.execute("INSERT INTO period VALUES (?, ?, ?)", values)
         if change["status"] == "sealed" and self.closers.get(change["period"]) == change["actor"]:
             raise Wrong("same_person", f"Period {change['period']} was closed and sealed by one person.")
         self.closers[change["period"]] = change["actor"]
@@ -1086,20 +1339,24 @@ class Pack:
     def _entry(self, heading: Record, lines: list[Line]) -> None:
         self.counts["entries"] += 1
         self.counts["lines"] += len(lines)
-        undoes = None if heading["reversal_of"] is None else whole(heading["reversal_of"], 1)
-        self.table.execute("INSERT INTO entry VALUES (?, ?)", (whole(heading["id"]), undoes))
+        kind, source = heading["kind"], heading["source_ref"]
         for account, _, currency, scale, layer, units, _ in lines:
             key = (account, currency, scale, layer)
             self.accounts[key] = self.accounts.get(key, 0) + units
-        kind, source = heading["kind"], heading["source_ref"]
+        self._written(heading, lines)
+        self._owed(heading, lines)
         # What is encumbered anew when a line is withdrawn has no approver.
         if kind in ("commitment", "payout_sent") or (kind == "encumbrance" and heading["approver"]):
-            values = (source, kind, heading["actor"], heading["approver"], heading["memo"], undoes)
-            self.table.execute("INSERT INTO named VALUES (?, ?, ?, ?, ?, ?)", values)
+            self._name(heading)
         if kind == "payout_sent":
             paid = [(units, reference) for _, _, _, _, _, units, reference in lines]
             rows = [(source, n, ref, units) for n, (units, ref) in enumerate(paid) if ref is not None]
             self.table.executemany("INSERT INTO sent VALUES (?, ?, ?, ?)", rows)
+        elif kind == "payout_voided":
+            back = [[line[6], -line[5]] for line in lines if line[6] is not None]
+            self.table.execute(
+                "INSERT INTO voided VALUES (?, ?, ?)", (int(heading["id"]), source, canonical(back))
+            )
         if source.startswith("payout:"):
             fee = sum(line[5] for line in lines if line[0].startswith("Expenses:"))
             if kind in ("payout_sent", "payout_fee"):
@@ -1107,6 +1364,42 @@ class Pack:
                     "INSERT INTO fee VALUES (?, ?) ON CONFLICT (payout) DO UPDATE SET sat = sat + excluded.sat",
                     (source, fee),
                 )
+
+    def _written(self, heading: Record, lines: list[Line]) -> None:
+        """Remember when an entry counts and what its lines are, and of one that undoes another what that must have been."""
+        number, held = whole(heading["id"]), [line for line in lines if line[4] != "settled"]
+        row = (number, moment(heading["effective_at"]), of_lines(heading, lines), of_lines(heading, held))
+        self.table.execute("INSERT INTO entry VALUES (?, ?, ?, ?)", row)
+        if heading["reversal_of"] is None:
+            return
+        # What was held is cleared, and something settled may take its place: what is owed, or what it came to.
+        undoes, kind = whole(heading["reversal_of"], 1), heading["kind"]
+        is_whole = not (kind == "commitment" or kind.endswith(("_settled", "_dropped")))
+        if kind.endswith("_dropped") and held != lines:
+            raise Wrong("reversal_differs", f"It drops what entry {undoes} held, and settles something.")
+        mirror = of_lines(heading, lines if is_whole else held, sign=-1)
+        self.table.execute("INSERT INTO undoing VALUES (?, ?, ?, ?)", (number, undoes, is_whole, mirror))
+
+    def _name(self, heading: Record) -> None:
+        """Remember who approved, released or sent what; before the second version, these entries had no memo."""
+        kind = heading["kind"]
+        if not heading["memo"] and heading["version"] != "govpay/entry/1":
+            what = "outpoint that the payout spends" if kind == "payout_sent" else "manifest"
+            raise Wrong(
+                "memo_missing", f"The memo of an entry of kind {kind} names the {what}, and is empty."
+            )
+        columns = ("source_ref", "kind", "actor", "approver", "memo", "reversal_of")
+        self.table.execute("INSERT INTO named VALUES (?, ?, ?, ?, ?, ?)", [heading[name] for name in columns])
+
+    def _owed(self, heading: Record, lines: list[Line]) -> None:
+        """Remember what an entry holds of the allotment for a list, owes to its people, or owes no more."""
+        kind = heading["kind"]
+        if kind not in ("encumbrance", "commitment", "decommitment"):
+            return
+        layer = "encumbered" if kind == "encumbrance" else "settled"
+        sat = sum(line[5] for line in lines if line[4] == layer and line[5] > 0)
+        values = (whole(heading["id"]), heading["source_ref"], kind, bool(heading["approver"]), sat)
+        self.table.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?)", values)
 
     # The chain.
 
@@ -1176,6 +1469,7 @@ class Pack:
         self._manifest(name, record)
         if self.digest(name) != record["manifest_sha256"]:
             raise Wrong("manifest_differs", "The manifest is not the one that was approved.", name)
+        self.unsigned_lists += not record["signatures"]
         for signature in record["signatures"]:
             fields(signature, "by public_key signature")
             message = b"govpay manifest signature 1\n" + hex_of(record["manifest_sha256"], 32)
@@ -1185,7 +1479,16 @@ class Pack:
                 )
             if signature["by"] in (record["made_by"], record["released_by"]):
                 raise Wrong("same_person", "Who made or released the list also signed its manifest.")
+            self._officer(signature["by"], hex_of(signature["public_key"]))
         self._agreed(record, f"disbursement:{number}")
+
+    def _officer(self, name: str, public_key: bytes) -> None:
+        """Raise Wrong for another key than was given for an officer, or one that was given for somebody else."""
+        if self.officers.get(name) == public_key:
+            return
+        if name in self.officers or public_key in self.officers.values():
+            raise Wrong("unknown_key", f"The key of {name} is not the one that was given.")
+        self.unpinned["officers"].add(name)
 
     def _agreed(self, record: Record, source: str) -> None:
         """Compare who made, approved and released a list, and the manifest, with the entries that hold and owe its money."""
@@ -1209,7 +1512,10 @@ class Pack:
             actor, approver, memo, _ = booked
             if (actor, approver) != (person, record["approved_by"]):
                 raise Wrong("approval_differs", f"The books say that {actor} acted and {approver} approved.")
-            if memo not in ("", f"Manifest {record['manifest_sha256']}"):
+            if memo not in (
+                "",
+                f"Manifest {record['manifest_sha256']}",
+            ):  # Nothing only in the first version.
                 raise Wrong(
                     "approval_differs", "The books name another manifest than the one that was approved."
                 )
@@ -1219,10 +1525,20 @@ class Pack:
         return self.table.execute(query, (source, kind)).fetchone()
 
     def lacking(self, code: str, message: str) -> None:
-        """Raise Wrong because the books lack something, unless the pack has not all of them: then remark it."""
-        if self.exact and self.facts["selection"]["kind"] != "period":
+        """Raise Wrong because the books lack something, unless an entry that is not in the pack may say it: then remark it.
+
+        In a pack of a period that may be one of another period. Else an entry that is blacked out or too young explains one
+        such thing, and no more.
+        """
+        if self.facts["selection"]["kind"] == "period":
+            self.lacks.setdefault(code, []).append(f"{message} An entry of another period may say so.")
+        elif self.absent:
+            self.absent -= 1
+            self.lacks.setdefault(code, []).append(
+                f"{message} An entry that is blacked out or younger may say so."
+            )
+        else:
             raise Wrong(code, message)
-        self.remarks.append(message)
 
     def _manifest(self, name: str, record: Record) -> None:
         """Read a manifest line by line; raise Wrong where it is not in its one right form."""
@@ -1285,7 +1601,7 @@ class Pack:
         while self.next is not None:
             self.next = next(self.ahead, None)
         row = self.table.execute(
-            "SELECT payment, list FROM line WHERE NOT is_seen ORDER BY payment"
+            "SELECT payment, list FROM line WHERE status IS NULL ORDER BY payment"
         ).fetchone()
         if row is not None:
             message = (
@@ -1312,6 +1628,7 @@ class Pack:
         ).fetchone()
         if row is not None:
             raise Wrong("paid_twice", f"The books pay payment {row[0]} in two payouts.", "payouts.jsonl")
+        self._own()
         if self.unmined:
             self.remarks.append(f"{self.unmined} payouts are not proved to be in a final block yet.")
         if self.unnamed:
@@ -1319,8 +1636,32 @@ class Pack:
                 f"{self.unnamed} payouts were booked before entries named what their txs spend."
             )
 
+    def _own(self) -> None:
+        """Say how much went to scripts that the pack calls our own; raise Wrong where one is also that of a payee."""
+        self.table.execute("CREATE INDEX line_script ON line (script)")
+        row = self.table.execute(
+            "SELECT o.txid, o.vout, l.payment FROM own o JOIN line l ON l.script = o.script ORDER BY o.txid, o.vout"
+        ).fetchone()
+        if row is not None:
+            message = f"Output {row[1]} of {row[0]} is called our own, and payment {row[2]} goes to the same script."
+            raise Wrong("own_script_of_payee", message, "payouts.jsonl")
+        count, sat, scripts = self.table.execute(
+            "SELECT count(*), coalesce(sum(sat), 0), count(DISTINCT script) FROM own WHERE txid IN (SELECT txid FROM mined)"
+        ).fetchone()
+        if count:
+            self.remarks.append(
+                f"{sat} sat in {count} outputs of txs in blocks went to {scripts} scripts that are ours by the pack's own"
+                " word: --descriptor lets a node of yours say whether they are the wallets'."
+            )
+
+    def own_scripts(self) -> list[bytes]:
+        """Return the scripts that the pack calls our own, each once."""
+        return [
+            bytes(row[0]) for row in self.table.execute("SELECT DISTINCT script FROM own ORDER BY script")
+        ]
+
     def _payments(self) -> Iterator[Any]:
-        """Yield place, payout, output, payment, satoshis and script of each payment, by payout and output."""
+        """Yield place, payout, output, payment, satoshis, script and status of each payment, by payout and output."""
         name, last = "payments.jsonl", None
         if name not in self.names:
             return
@@ -1338,8 +1679,10 @@ class Pack:
     def _payment(self, record: Record) -> tuple[Any, ...]:
         fields(record, "list payment payout status vout")
         payment = whole(record["payment"], 1)
-        query = "UPDATE line SET is_seen = 1 WHERE payment = ? AND list = ? AND NOT is_seen"
-        if self.table.execute(query, (payment, record["list"])).rowcount != 1:
+        if record["status"] not in ("pending", "held", "cancelled", "voided"):
+            raise Wrong("bad_record", f"There is no status {record['status']!r} of a payment.")
+        query = "UPDATE line SET status = ? WHERE payment = ? AND list = ? AND status IS NULL"
+        if self.table.execute(query, (record["status"], payment, record["list"])).rowcount != 1:
             raise Wrong(
                 "payment_unknown",
                 f"Payment {payment} is in no manifest of list {record['list']}, or here twice.",
@@ -1350,9 +1693,7 @@ class Pack:
         payout, vout = record["payout"], record["vout"]
         if (payout is None) != (vout is None) or not (vout is None or (type(vout) is int and vout >= 0)):
             raise Wrong("bad_record", "A payment has both a payout and an output, or neither.")
-        if record["status"] not in ("pending", "held", "cancelled", "voided"):
-            raise Wrong("bad_record", f"There is no status {record['status']!r} of a payment.")
-        return None if payout is None else whole(payout, 1), vout, payment, sat, script
+        return None if payout is None else whole(payout, 1), vout, payment, sat, script, record["status"]
 
     def _payout(self, record: Record) -> None:
         self.counts["payouts"] += 1
@@ -1370,20 +1711,27 @@ class Pack:
                 )
             paid.append(self.next[2:])
             self.next = next(self.ahead, None)
+        if record["kind"] not in ("payments", "child", "consolidation", "anchor"):
+            raise Wrong("bad_record", f"There is no kind {record['kind']!r} of a payout.")
         if (record["kind"] == "payments") != bool(paid):
             raise Wrong("payment_missing", "A payout of payments has some, and no other has any.")
-        txs = [self._version(version, record, paid) for version in record["versions"]]
+        if (record["kind"] == "anchor") != (record["checkpoint"] is not None):
+            raise Wrong("bad_record", "An anchor is of a checkpoint, and no other payout is.")
+        versions = {self._version(version, record, paid): version for version in record["versions"]}
+        if len(versions) != len(record["versions"]):
+            raise Wrong("twice", "The same tx is there twice.")
+        is_void = False
         if record["mined"] is None:
-            self.unmined += bool(txs)
+            self.unmined += bool(versions)
         else:
-            self._mined(
-                record, {tx.txid: version for tx, version in zip(txs, record["versions"], strict=True)}
-            )
-        self._booked(record, paid)
+            is_void = self._mined(record, versions, paid)["kind"] == "void"
+        self._booked(record, paid, is_void)
 
-    def _version(self, version: Record, record: Record, paid: list[Any]) -> Tx:
-        """Return a tx; it spends what the payout names, and each output is a payment, our own change, or a commitment."""
+    def _version(self, version: Record, record: Record, paid: list[Any]) -> str:
+        """Return a tx's txid; it spends what the payout names, and each output is a payment, our change, or a commitment."""
         fields(version, "change fee_sat kind raw")
+        if version["kind"] not in ("original", "bump", "void"):
+            raise Wrong("bad_record", f"There is no kind {version['kind']!r} of a version.")
         tx = Tx(hex_of(version["raw"]))
         if record["spends"] not in tx.inputs:
             raise Wrong(
@@ -1396,10 +1744,13 @@ class Pack:
         if version["kind"] == "void":
             paid = []
         elif record["kind"] == "anchor":
-            expected[0] = tx.outputs[0]
-            if not re.fullmatch("6a20[0-9a-f]{64}", tx.outputs[0][1].hex()) or tx.outputs[0][0]:
-                raise Wrong("output_differs", f"Output 0 of {tx.txid} is no commitment.")
-        for vout, payment, sat, script in paid:
+            expected[0] = (0, self._commitment(record["checkpoint"]))
+            if tx.outputs[0] != expected[0]:
+                message = (
+                    f"Output 0 of {tx.txid} does not hold the hash of checkpoint {record['checkpoint']}."
+                )
+                raise Wrong("output_differs", message)
+        for vout, payment, sat, script, _ in paid:
             if vout in expected:
                 raise Wrong("output_differs", f"Output {vout} is of two.")
             expected[vout] = (sat, script)
@@ -1415,9 +1766,19 @@ class Pack:
                 )
         if len(expected) != len(tx.outputs):
             raise Wrong("output_differs", f"{tx.txid} lacks an output.")
-        return tx
+        rows = [(tx.txid, vout, hex_of(script), whole(sat)) for vout, script, sat in version["change"]]
+        self.table.executemany("INSERT INTO own VALUES (?, ?, ?, ?)", rows)
+        return tx.txid
 
-    def _mined(self, record: Record, versions: dict[str, Record]) -> None:
+    def _commitment(self, size: str) -> bytes:
+        """Return the script that holds a checkpoint's hash."""
+        name = f"checkpoints/{whole(size, 1)}.note"
+        if name not in self.names:
+            raise Wrong("checkpoint_missing", f"There is no checkpoint over {size} entries.")
+        return b"\x6a\x20" + bytes.fromhex(self.digest(name))
+
+    def _mined(self, record: Record, versions: dict[str, Record], paid: list[Any]) -> Record:
+        """Return the version that a block holds; statuses say whether it pays, and the payout what it costs."""
         mined = record["mined"]
         fields(mined, "block_hash block_height branch txid")
         if mined["txid"] not in versions:
@@ -1432,17 +1793,62 @@ class Pack:
             raise Wrong(
                 "fee_differs", f"The tx in the block costs {fee} sat, the payout {record['fee_sat']}."
             )
+        self.table.execute("INSERT INTO mined VALUES (?)", (mined["txid"],))
+        version = versions[mined["txid"]]
+        is_void = version["kind"] == "void"
+        if record["status"] != ("voided" if is_void else "settled"):
+            raise Wrong(
+                "status_differs", f"The payout is {record['status']}, and its {version['kind']} in a block."
+            )
+        for _, payment, _, _, status in paid:
+            if is_void and status != "voided":
+                raise Wrong(
+                    "status_differs", f"Payment {payment} is {status}, and the void of its payout in a block."
+                )
+        return version
 
-    def _booked(self, record: Record, paid: list[Any]) -> None:
-        """Compare a payout with the entry by which it left: what it spends, and line by line what it pays."""
+    def _booked(self, record: Record, paid: list[Any], is_void: bool) -> None:
+        """Compare a payout with the entries by which it left, and perhaps came back, and with their fee."""
         source = f"payout:{record['payout']}"
         row = self.named(source, "payout_sent")
-        if row is None:
-            if any(version["kind"] != "void" for version in record["versions"]):
-                self.lacking(
-                    "payout_not_booked", f"The books do not say that payout {record['payout']} left."
-                )
+        is_paying = any(version["kind"] != "void" for version in record["versions"])
+        fee = self.table.execute("SELECT sat FROM fee WHERE payout = ?", (source,)).fetchone()
+        if row is not None:
+            self._sent(record, paid, source, row)
+        elif is_paying or (record["mined"] is not None and fee is None):
+            # A void that replaces nothing is booked by its fee alone; there is none without.
+            self.lacking("payout_not_booked", f"The books do not say that payout {record['payout']} left.")
+        if paid and record["mined"] is not None:
+            self._voided(record, paid, is_void, was_sent=row is not None)
+        booked_sat = 0 if fee is None else fee[0]
+        if booked_sat == whole(record["fee_sat"]) or (row is None and is_paying):
             return
+        message = f"The books have a fee of {booked_sat} sat for payout {record['payout']}, which costs {record['fee_sat']}."
+        if row is None or len(record["versions"]) > 1 or record["mined"] is None:
+            self.lacking("fee_differs", message)
+        else:
+            # One tx was ever signed, and the entry by which it left has its fee: no other entry changes that.
+            raise Wrong("fee_differs", message)
+
+    def _voided(self, record: Record, paid: list[Any], is_void: bool, *, was_sent: bool) -> None:
+        """Compare whether a block holds the void with whether the books took back what the payout pays."""
+        query = "SELECT payments FROM voided WHERE payout = ? AND id NOT IN (SELECT undoes FROM undoing) ORDER BY id"
+        rows = self.table.execute(query, (f"payout:{record['payout']}",)).fetchall()
+        if is_void and not rows and was_sent:
+            message = f"A block holds the void of payout {record['payout']}, and the books do not say that it came back."
+            self.lacking("void_not_booked", message)
+        if not is_void and rows:
+            message = (
+                f"A block holds what payout {record['payout']} pays, and the books say that it came back."
+            )
+            self.lacking("void_differs", message)
+        if len(rows) > 1 or any(
+            text != canonical([[payment, sat] for _, payment, sat, _, _ in paid]) for (text,) in rows
+        ):
+            raise Wrong("void_differs", "What came back by the books is not what the payout pays.")
+
+    def _sent(self, record: Record, paid: list[Any], source: str, row: Any) -> None:
+        """Compare a payout with the entry by which it left: what it spends, and line by line what it pays."""
         if all(version["kind"] == "void" for version in record["versions"]):
             raise Wrong(
                 "tx_missing", "The books say that the payout left, and no tx of it that pays is here."
@@ -1453,14 +1859,50 @@ class Pack:
             raise Wrong("payout_differs", f"The books say that the payout {row[2].lower()}.")
         query = "SELECT vout, payment, sat FROM sent WHERE payout = ? ORDER BY vout"
         booked = self.table.execute(query, (source,)).fetchall()
-        if booked != [(vout, payment, sat) for vout, payment, sat, _ in paid]:
+        if booked != [(vout, payment, sat) for vout, payment, sat, _, _ in paid]:
             raise Wrong(
                 "payout_differs",
                 "The lines of the entry are not the payout's payments in the order of outputs.",
             )
-        fee = self.table.execute("SELECT sat FROM fee WHERE payout = ?", (source,)).fetchone()[0]
-        if fee != whole(record["fee_sat"]) and self.exact and self.facts["selection"]["kind"] != "period":
-            raise Wrong("fee_differs", f"The books have a fee of {fee} sat, the payout {record['fee_sat']}.")
+
+    def check_owed(self) -> None:
+        """Comparing what the books hold and owe for each list with its manifest."""
+        lists = self.table.execute(
+            "SELECT list, sum(sat), sum(CASE WHEN status = 'cancelled' THEN 0 ELSE sat END) FROM line GROUP BY list"
+        )
+        for number, total, left in lists.fetchall():
+            self.at(f"lists/{number}/manifest.txt", "", self._owed_for, number, total, left)
+
+    def _owed_for(self, number: str, total: int, left: int) -> None:
+        """Compare a list's total, and what is left of it without its cancelled lines, with what is booked for it."""
+        source, most = f"disbursement:{number}", total
+        query = (
+            "SELECT kind, is_approved, sat FROM held"
+            " WHERE source = ? AND kind IN ('encumbrance', 'commitment') ORDER BY id"
+        )
+        booked = self.table.execute(query, (source,)).fetchall()
+        for kind, is_approved, sat in booked:
+            if sat > most or (is_approved and sat < left):
+                message = f"Its {kind} in the books has {sat} sat, and must have {left} to {most} sat."
+                raise Wrong("booked_total_differs", message)
+            # Lines are withdrawn later, never added.
+            most = sat
+        owed = [sat for kind, _, sat in booked if kind == "commitment"]
+        if owed:
+            query = (
+                "SELECT coalesce(sum(sat), 0) FROM held WHERE kind = 'decommitment'"
+                " AND (source = ? OR source IN (SELECT 'payment:' || payment FROM line WHERE list = ?))"
+            )
+            stands = owed[0] - self.table.execute(query, (source, number)).fetchone()[0]
+        else:
+            query = (
+                "SELECT coalesce(sum(sat), 0) FROM held"
+                " WHERE source = ? AND kind = 'encumbrance' AND id NOT IN (SELECT undoes FROM undoing)"
+            )
+            stands = self.table.execute(query, (source,)).fetchone()[0]
+        if booked and stands != left:
+            message = f"The books hold or owe {stands} sat for list {number}; its lines come to {left} sat."
+            self.lacking("booked_total_differs", message)
 
     # Reconciliation.
 
@@ -1468,6 +1910,10 @@ class Pack:
         """Computing the digests of the reconciliation runs again."""
         self.loose = 0
         self.records("reconciliation/runs.jsonl", self._run)
+        row = self.table.execute("SELECT id FROM run WHERE NOT is_seen ORDER BY id").fetchone()
+        if row is not None:
+            message = f"Run {row[0]} is sealed in the tree, and not here."
+            raise Wrong("run_missing", message, "reconciliation/runs.jsonl")
         if self.loose:
             self.remarks.append(
                 f"{self.loose} reconciliation runs are sealed by no checkpoint yet, or blacked out."
@@ -1476,12 +1922,26 @@ class Pack:
     def _run(self, record: Record) -> None:
         self.counts["runs"] += 1
         fields(record, "breaks digest finished_at heading is_cut run")
-        sealed = self.table.execute("SELECT facts FROM run WHERE id = ?", (record["run"],)).fetchone()
+        query = "SELECT facts, break_count, finished_at, is_seen FROM run WHERE id = ?"
+        sealed = self.table.execute(query, (record["run"],)).fetchone()
+        stored = len(record["breaks"])
         if sealed is None:
             self.loose += 1
-        elif sealed[0] != canonical(run_facts(record["heading"] | {"digest": record["digest"]})):
-            raise Wrong("run_differs", "The run is not the one that was sealed.")
+        else:
+            facts, found, finished_at, is_seen = sealed
+            said = canonical(run_facts(record["heading"] | {"digest": record["digest"]}))
+            if (facts, finished_at) != (said, record["finished_at"]):
+                raise Wrong("run_differs", "The run is not the one that was sealed.")
+            if is_seen:
+                raise Wrong("twice", "The run is there twice.")
+            if record["heading"]["status"] != "inconclusive" and (found > stored) != record["is_cut"]:
+                raise Wrong("run_differs", f"The run found {found} breaks, and {stored} are here.")
+            self.table.execute("UPDATE run SET is_seen = 1 WHERE id = ?", (record["run"],))
         if record["is_cut"]:
+            if stored != MOST_BREAKS:
+                raise Wrong(
+                    "run_differs", f"Of a run with more breaks {MOST_BREAKS} are stored; {stored} are here."
+                )
             self.remarks.append(
                 f"Run {record['run']} found more than was stored: its digest cannot be taken again."
             )
@@ -1497,12 +1957,13 @@ class Pack:
 
     def check_exports(self) -> None:
         """Adding up the journals for other programs, and comparing them with the entries."""
-        readers = {
+        readers: dict[str, Callable[[str], Sums]] = {
             "csv": self._csv,
             "jsonl": self._jsonl,
-            "beancount": self._beancount,
-            "journal": self._hledger,
+            "beancount": functools.partial(self._plain, form=BEANCOUNT),
+            "journal": functools.partial(self._plain, form=HLEDGER),
         }
+        self.opening: Sums | None = None
         for name in self.names:
             folder, _, rest = name.partition("/")
             if folder != "exports":
@@ -1521,6 +1982,11 @@ class Pack:
                         f"{key} comes to {sums.get(key, 0)} units, in the entries to {expected.get(key, 0)}."
                     )
                     raise Wrong("totals_differ", message, name)
+        if self.opening:
+            self.remarks.append(
+                f"What stood on {len(self.opening)} accounts before the period is the pack's own word; it balances, and the"
+                " journals agree. A pack of all books begins at nothing."
+            )
 
     def _csv(self, name: str) -> Sums:
         sums: Sums = {}
@@ -1546,30 +2012,53 @@ class Pack:
         self.records(name, add)
         return sums
 
-    def _beancount(self, name: str) -> Sums:
-        return self._plain(
-            name,
-            re.compile(r'\d{4}-\d\d-\d\d \* "((?:[^"\\]|\\.)*)".*'),
-            re.compile(r"  ([A-Z]\S+)  (-?[0-9.]+) ([A-Z]+)"),
-        )
-
-    def _hledger(self, name: str) -> Sums:
-        heading = re.compile(r"\d{4}-\d\d-\d\d \* (?:\(\d+\) )?(\S*).*")
-        return self._plain(name, heading, re.compile(r"    ([A-Z]\S+)  (-?[0-9.]+) ([A-Z]+).*"))
-
-    def _plain(self, name: str, heading: re.Pattern[str], posting: re.Pattern[str]) -> Sums:
-        """Add up a plain-text journal, but for what stood before and what must stand in the end."""
-        sums: Sums = {}
-        is_counted = False
+    def _plain(self, name: str, form: Plain) -> Sums:
+        """Add up the entries of a plain-text journal; raise Wrong for a line that no such journal has."""
+        found: dict[str, Sums] = {"opening": {}, "entry": {}, "closing": {}}
+        section = ""
         for number, line in self.lines(name):
-            if match := heading.fullmatch(line):
-                is_counted = match[1] not in ("opening", "closing")
-            elif is_counted and (match := posting.fullmatch(line)):
-                whole_part, _, decimals = match[2].partition(".")
-                key = (match[1], match[3], len(decimals))
-                units = self.at(name, f"line {number}", int, whole_part + decimals)
-                sums[key] = sums.get(key, 0) + units
-        return sums
+            place = f"line {number}"
+            kind, match = form.read(line)
+            if kind == "opening" and (section or self.facts["selection"]["kind"] != "period"):
+                raise Wrong(
+                    "opening_differs", "Only a period's journal begins with what stood before.", name, place
+                )
+            if kind in found:
+                section = kind
+            elif kind == "posting" and section in ("opening", "entry"):
+                self.at(name, place, _add_to, found[section], match, "amount")
+            elif kind == "asserted" and (section == "closing" or form.is_asserted_alone):
+                self.at(name, place, _add_to, found["closing"], match, "stands")
+            elif kind != "other":
+                raise Wrong(
+                    "bad_export", "No line of such a journal is like this, or none here.", name, place
+                )
+        self._stands(name, form, found)
+        return found["entry"]
+
+    def _stands(self, name: str, form: Plain, found: dict[str, Sums]) -> None:
+        """Raise Wrong unless what stood before balances, is the same in each journal, and leads to what stands after."""
+        opening, entries = found["opening"], found["entry"]
+        totals: Sums = {}
+        for (_, currency, scale), units in opening.items():
+            totals[currency, scale] = totals.get((currency, scale), 0) + units
+        if any(totals.values()):
+            raise Wrong("opening_differs", "What stood before does not sum to zero.", name)
+        if self.opening is not None and self.opening != opening:
+            raise Wrong("opening_differs", "What stood before is not what the other journal says.", name)
+        self.opening = opening
+        for key in sorted(opening.keys() | entries.keys() | found["closing"].keys()):
+            # Beancount counts what is below an account with it.
+            below = [
+                k for k in opening.keys() | entries.keys() if form.is_in(k[0], key[0]) and k[1:] == key[1:]
+            ]
+            units = sum(opening.get(k, 0) + entries.get(k, 0) for k in below)
+            if found["closing"].get(key) != units:
+                raise Wrong(
+                    "totals_differ",
+                    f"{key} stands at {found['closing'].get(key)} units, not at {units}.",
+                    name,
+                )
 
 
 def run_facts(run: Record) -> Record:
@@ -1594,6 +2083,33 @@ def ask_node(url: str, blocks: dict[int, str], network: str) -> None:
         if (found := _rpc(url, "getblockhash", height)) != block_hash:
             code = "not_in_chain" if height else "wrong_network"
             raise Wrong(code, f"The node has block {found} at height {height}, not {block_hash}.")
+
+
+def require_own_scripts(url: str, descriptors: Iterable[str], scripts: Collection[bytes]) -> None:
+    """Raise Wrong unless the node derives each script from one of the descriptors, below `MOST_DERIVED`."""
+    sought = {}
+    for script in scripts:
+        address = (_rpc(url, "decodescript", script.hex()) or {}).get("address")
+        if address is None:
+            raise Wrong("not_our_script", f"Script {script.hex()} is called ours, and has no address.")
+        sought[address] = script
+    for descriptor in descriptors:
+        found = _rpc(url, "getdescriptorinfo", descriptor)
+        if found is None:
+            raise Wrong("bad_descriptor", f"The node takes {descriptor!r} for no descriptor.")
+        text = descriptor if "#" in descriptor else f"{descriptor}#{found['checksum']}"
+        for start in range(0, MOST_DERIVED, DERIVED_AT_ONCE):
+            if not sought:
+                return
+            limits = [[start, start + DERIVED_AT_ONCE - 1]] if found["isrange"] else []
+            for addresses in _rpc(url, "deriveaddresses", text, *limits) or ():
+                for address in [addresses] if isinstance(addresses, str) else addresses:
+                    sought.pop(address, None)
+            if not found["isrange"]:
+                break
+    for address, script in sought.items():
+        message = f"Script {script.hex()} ({address}) is called ours, and of no descriptor that was given."
+        raise Wrong("not_our_script", message)
 
 
 def _rpc(url: str, method: str, *values: object) -> Any:
@@ -1645,7 +2161,9 @@ def verify_receipt(path: Path, options: argparse.Namespace) -> list[str]:
     with path.open("rb") as file:
         found = check_receipt(file.read(MAX_RECEIPT + 1), options.network, options.key)
     if options.node:
-        ask_node(options.node, {found.block_height: found.block_hash}, found.network)
+        ask_node(options.node, found.blocks, found.network)
+    for name, note in options.seen.items():
+        _compare_seen(found, name, note)
     tell(f"Payment {found.payment} of {found.amount_sat} sat was paid on {found.network}:")
     tell(f"  output {found.vout} of tx {found.txid}, to script {found.script}")
     tell(
@@ -1663,19 +2181,44 @@ def verify_receipt(path: Path, options: argparse.Namespace) -> list[str]:
     return found.remarks
 
 
+def _compare_seen(found: Receipt, name: str, note: str) -> None:
+    """Compare a receipt's checkpoint with one that was kept; they can be told apart only where both have one size."""
+    text, signatures = Pack.at(name, "", read_note, note)
+    Pack.at(name, "", require_signed, text, signatures, found.key)
+    _, size, root = Pack.at(name, "", read_head, text)
+    if size == found.size and root != found.root:
+        raise Wrong("seen_differs", "The receipt's checkpoint has the same size, and another head.", name)
+    if size != found.size:
+        found.remarks.append(
+            f"{name} is over {size} entries, the receipt's checkpoint over {found.size}: only a pack connects them."
+        )
+
+
 def verify_pack(path: Path, options: argparse.Namespace) -> list[str]:
     def say(text: str) -> None:
         if not options.quiet:
             print(text, file=sys.stderr)
 
-    pack = Pack(open_pack(path), options.network, options.key, say)
+    pack = Pack(
+        open_pack(path),
+        options.network,
+        options.key,
+        say,
+        officers=options.officer_key,
+        witnesses=options.witness_key,
+        seen=options.seen,
+    )
     pack.check()
     if options.node:
         say("Asking the node ...")
         ask_node(options.node, pack.blocks, pack.network)
+    if options.descriptor:
+        require_own_scripts(options.node, options.descriptor, pack.own_scripts())
+        pack.remarks.append("Every script that the pack calls ours is one of the descriptors'.")
     counts = pack.counts
+    asked = pack.facts["selection"]
     tell(
-        f"Pack of {pack.facts['selection']['kind']} {pack.facts['selection']['name']} on {pack.network}".rstrip()
+        f"Pack of {' '.join(filter(None, (asked['kind'], asked['name'], asked['scope'])))} on {pack.network}"
     )
     tell(
         f"  {counts['entries']} entries with {counts['lines']} lines, of {pack.size} in the tree; all balance"
@@ -1688,6 +2231,25 @@ def verify_pack(path: Path, options: argparse.Namespace) -> list[str]:
     return pack.remarks
 
 
+def read_options(options: argparse.Namespace) -> None:
+    """Put what options name in the place of their texts; raise Unreadable for what is none, OSError for a missing file."""
+    officers = {}
+    for text in options.officer_key:
+        name, _, key = text.partition("=")
+        if not name or not re.fullmatch("[0-9a-f]{64}", key) or name in officers:
+            raise Unreadable(
+                "bad_usage", "An officer's key is given once, as name=key, the key as 64 digits of hex."
+            )
+        officers[name] = bytes.fromhex(key)
+    for key in options.witness_key:
+        if read_key(key)[1] != WITNESS:
+            raise Unreadable("bad_usage", f"{key} is no key of a witness.")
+    if options.descriptor and not options.node:
+        raise Unreadable("bad_usage", "A node derives the scripts of a descriptor: name one with --node.")
+    options.officer_key = officers
+    options.seen = {str(path): Pack.text(path.read_bytes(), str(path)) for path in options.seen}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Check what the command line names, say what came of it, and return the exit code."""
     parser = argparse.ArgumentParser(
@@ -1695,18 +2257,27 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("path", type=Path, help="a pack (folder or .zip) or a receipt (.json)")
     parser.add_argument("--key", action="append", default=[], help="a key to trust, name+id+key")
+    parser.add_argument(
+        "--officer-key", action="append", default=[], help="an officer's key, name=key in hex"
+    )
+    parser.add_argument("--witness-key", action="append", default=[], help="a witness's key, name+id+key")
+    parser.add_argument("--seen", action="append", default=[], type=Path, help="a checkpoint that you kept")
+    parser.add_argument(
+        "--descriptor", action="append", default=[], help="a wallet's descriptor; needs --node"
+    )
     parser.add_argument("--network", choices=sorted(GENESIS), help="the network that it must be of")
     parser.add_argument("--node", help="ask this node whether the blocks are on its chain")
     parser.add_argument("--quiet", action="store_true", help="say nothing of the way")
     options = parser.parse_args(arguments)
     try:
+        read_options(options)
         verify = verify_receipt if is_receipt(options.path) else verify_pack
         remarks = verify(options.path, options)
     except Wrong as wrong:
         tell(f"WRONG {wrong}")
         return {Unreadable: 2, NodeSilent: 3}.get(type(wrong), 1)
     except OSError as error:
-        tell(f"WRONG not_readable: {options.path}: {error.strerror}")
+        tell(f"WRONG not_readable: {error.filename or options.path}: {error.strerror}")
         return 2
     except Exception as error:  # noqa: BLE001 - A file may provoke what nobody thought of; it proves nothing then.
         tell(f"WRONG not_readable: {options.path}: {type(error).__name__}: {error}")

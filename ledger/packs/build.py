@@ -69,7 +69,7 @@ def _write(
         "made_at": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "network": backend.network(),
         "not_sealed": str(younger),
-        "selection": {"kind": asked.kind, "name": asked.name or asked.scope},
+        "selection": {"kind": asked.kind, "name": asked.name, "scope": asked.scope},
         "size": str(size),
     }
     sink.add("readme.txt", [README.read_bytes()])

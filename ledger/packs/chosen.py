@@ -20,12 +20,17 @@ ENTRIES = f"""
 INSERT INTO pack_entry SELECT f.index, e.scope, e.source_ref
 FROM ledger_entry e JOIN ledger_leaf f ON f.entry_id = e.id AND f.index < %(size)s WHERE {CHOSEN} {SINCE}
 """  # noqa: S608 - all parts are constants.
-SCOPES = "INSERT INTO pack_scope SELECT DISTINCT scope FROM pack_entry"
+# Those of the entries; where entries were not asked for by what they are about, also those that have runs and no entries.
+SCOPES = """
+INSERT INTO pack_scope SELECT scope FROM pack_entry
+UNION SELECT scope FROM ledger_reconciliationrun
+    WHERE %(refs)s::text[] IS NULL AND (%(scope)s::text IS NULL OR scope = %(scope)s)
+"""
 SOURCES = """
 INSERT INTO pack_source SELECT DISTINCT split_part(source_ref, ':', 1), split_part(source_ref, ':', 2)::bigint
 FROM pack_entry WHERE source_ref ~ '^[a-z]+:[1-9][0-9]{0,17}$'
 """
-# Besides the entries, the reconciliation runs of their scopes, and all that was done with periods.
+# Besides the entries, the reconciliation runs of the scopes, and all that was done with periods.
 LEAVES = """
 INSERT INTO pack_leaf SELECT leaf FROM pack_entry
 UNION ALL SELECT f.index FROM ledger_leaf f JOIN ledger_reconciliationrun r ON r.id = f.run_id
@@ -47,7 +52,7 @@ def choose(selection: Selection) -> tuple[int, int]:
         cursor.execute(CREATE)
         cursor.execute(ENTRIES, selection.values())
         sealed = cursor.rowcount
-        cursor.execute(SCOPES)
+        cursor.execute(SCOPES, selection.values())
         cursor.execute(SOURCES)
         cursor.execute(LEAVES, selection.values())
         # The planner knows nothing of a table that was just filled.
@@ -57,7 +62,7 @@ def choose(selection: Selection) -> tuple[int, int]:
 
 
 def scopes() -> RawSQL:
-    """Return the scopes of the entries, as a subquery."""
+    """Return the scopes whose runs are in the pack, as a subquery."""
     return RawSQL("SELECT scope FROM pack_scope", [])
 
 

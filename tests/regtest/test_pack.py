@@ -23,53 +23,17 @@ from ledger.packs import receipts
 from ledger.reconciliation import service
 from ledger.seals import checkpoints, note, redaction, sealer
 from payments.models import Disbursement, Payment, Payout
-from payments.payout import dispatch, proofs
 from payments.services import disbursements
 from tests import factories
-from tests.regtest.ministry import Ministry, use_node
+from tests.regtest.forger import Forger
+from tests.regtest.ministry import Ministry
+from tests.regtest.paid_list import AMOUNTS, prove_all, seal_and_anchor
+from tests.regtest.paid_list import ministry as ministry
+from tests.regtest.paid_list import story as story
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-AMOUNTS = [40_000, 50_000, 60_000]
 PROGRAM = Path(verify.__file__)
-
-
-@pytest.fixture
-def ministry(settings: object) -> Ministry:
-    use_node(settings)
-    settings.GOVPAY_SEAL_KEY = bytes(range(32))  # type: ignore[attr-defined]
-    settings.GOVPAY_ANCHOR_PROGRAM = "PENSIONS"  # type: ignore[attr-defined]
-    return Ministry.open(deposits_sat=[1_000_000, 900_000])
-
-
-def seal_and_anchor(ministry: Ministry) -> Checkpoint:
-    """Sign a checkpoint, and bury its anchor."""
-    sealer.seal()
-    checkpoint = checkpoints.issue()
-    assert checkpoint is not None
-    dispatch.anchor(checkpoint_id=checkpoint.pk)
-    dispatch.advance(payout_id=Payout.objects.get(checkpoint=checkpoint).pk)
-    ministry.mine(6)
-    prove_all()
-    return checkpoint
-
-
-def prove_all() -> None:
-    for pk in proofs.unproved().values_list("pk", flat=True):
-        dispatch.prove(block_id=pk)
-
-
-@pytest.fixture
-def story(ministry: Ministry) -> Disbursement:
-    """A list that was paid and settled, in books that were sealed and anchored twice."""
-    made = ministry.release(AMOUNTS)
-    ministry.pay(made)
-    ministry.mine(6)
-    seal_and_anchor(ministry)
-    service.reconcile(scope=None, now=timezone.now())
-    sealer.seal()
-    checkpoints.issue()
-    return made
 
 
 def run(path: Path, *options: str) -> tuple[int, str]:
@@ -98,39 +62,6 @@ class TestPack:
             "  1 lists, 3 payments in 2 payouts as they were approved",
             "  2 blocks, 1 reconciliation runs",
         ]
-
-
-class Forger:
-    """An insider who has the log's key, changes a file of a pack, and seals the pack anew."""
-
-    def __init__(self, pack: Path) -> None:
-        self.pack = pack
-
-    def change(self, name: str, old: str, new: str, count: int = 1) -> None:
-        text = (self.pack / name).read_text(encoding="utf-8")
-        assert old in text, (name, old)
-        (self.pack / name).write_text(text.replace(old, new, count), encoding="utf-8")
-
-    def drop_line(self, name: str, line: int) -> None:
-        lines = (self.pack / name).read_text(encoding="utf-8").splitlines(keepends=True)
-        (self.pack / name).write_text("".join(lines[:line] + lines[line + 1 :]), encoding="utf-8")
-
-    def reseal(self) -> None:
-        names = sorted(
-            path.relative_to(self.pack).as_posix() for path in self.pack.rglob("*") if path.is_file()
-        )
-        digests = {
-            name: hashlib.sha256((self.pack / name).read_bytes()).hexdigest()
-            for name in names
-            if name not in (verify.MANIFEST, verify.MANIFEST_NOTE)
-        }
-        manifest = "".join(f"{digest}  {name}\n" for name, digest in digests.items())
-        (self.pack / verify.MANIFEST).write_text(manifest)
-        key = checkpoints.signer()
-        text = f"{verify.PACK}\n{hashlib.sha256(manifest.encode()).hexdigest()}\n"
-        (self.pack / verify.MANIFEST_NOTE).write_text(
-            str(note.Note(text, (key.sign(text),))), encoding="utf-8"
-        )
 
 
 def found_wrong(pack: Path) -> verify.Wrong:
@@ -505,6 +436,24 @@ class TestSelections:
             code, said = run(tmp_path / name)
             assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
             assert f"NOTE The books do not say that list {made.pk} was {lacking}." in said
+
+    def test_of_all_books_show_the_runs_of_programs_without_entries(
+        self, story: Disbursement, ministry: Ministry, tmp_path: Path
+    ) -> None:
+        other = factories.make_program("QUIET")
+        service.reconcile(scope=other.scope, now=timezone.now())
+        sealer.seal()
+        checkpoints.issue()
+        for name, which, runs in (
+            ("all", {"all": True}, 2),
+            ("scope", {"all": True, "scope": other.scope}, 1),
+            ("list", {"disbursement": str(story.pk)}, 1),
+        ):
+            call_command("audit_pack", str(tmp_path / name), **which)
+            code, said = run(tmp_path / name)
+            assert (code, f", {runs} reconciliation runs\n" in said) == (0, True), said
+            assert ("leaves are hidden" in said) == (name != "all"), said
+        assert f"Pack of all {other.scope} on regtest" in run(tmp_path / "scope")[1]
 
     def test_say_how_much_is_younger(self, story: Disbursement, ministry: Ministry, tmp_path: Path) -> None:
         ministry.deposit([500_000])
