@@ -77,6 +77,7 @@ class UndoForm(NoteForm):
 
     def __init__(self, *args: Any, case: Case, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["note"].label = "Why it was wrong"
         bookings = [(entry.pk, f"Entry {entry.pk}: {entry.kind}") for entry in suspense.bookings(case)]
         self.fields["entry_id"].choices = bookings  # type: ignore[attr-defined]
 
@@ -104,7 +105,7 @@ class WithdrawalForm(forms.Form):
 class CaseAdmin(BookAdmin):
     """Breaks that people work on, latest first."""
 
-    list_display = ("number", "scope", "type", "state", "owned", "amount", "age", "message")
+    list_display = ("number", "scope", "type", "state", "owned", "amount", "age", "meaning")
     list_select_related = cases.SHOWN
     list_filter = (
         ScopeFilter,
@@ -114,15 +115,15 @@ class CaseAdmin(BookAdmin):
     )
     fields = (
         ("state", "type", "owned"),
-        "message",
+        "meaning",
         ("expected", "found", "amount"),
-        ("unit", "outpoint"),
+        ("about", "outpoint"),
         ("age", "opened", "closed"),
         ("first", "last"),
         ("resolution", "explanation"),
         ("evidence", "booked", "target"),
         "standing",
-        ("proposed_by", "decided_by"),
+        ("proposer", "decider"),
     )
     actions_detail = ("assign", "propose", "move", "undo", "approve", "reject", "withdraw")
     when_empty = "No run ever found a break."
@@ -211,11 +212,13 @@ class CaseAdmin(BookAdmin):
     def move(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Say where it belongs that is in suspense."""
         row = find_row(cases.get, object_id)
-        meaning = f"{suspense.standing_sat(row):,} sat stand on suspense. Say to which account they belong, and name"
-        meaning += " the evidence. They are moved once another person agrees."
+        meaning = (
+            f"On suspense stands {_on_suspense(row)}. Say to which account it belongs, and name the evidence. It is moved"
+            " once another person agrees."
+        )
         call = partial(cases.propose, resolution=Resolution.ACCOUNT)
         return self._ask(
-            request, row, MoveForm(posted(request), case=row), "Move out of suspense", meaning, call
+            request, row, MoveForm(posted(request), case=row), "Propose a move out of suspense", meaning, call
         )
 
     @action(description="Undo a booking", url_path="undo", icon="history", permissions=["resolve"])
@@ -226,7 +229,9 @@ class CaseAdmin(BookAdmin):
         )
         row = find_row(cases.get, object_id)
         call = partial(cases.propose, resolution=Resolution.REVERSAL)
-        return self._ask(request, row, UndoForm(posted(request), case=row), "Undo a booking", meaning, call)
+        return self._ask(
+            request, row, UndoForm(posted(request), case=row), "Propose to undo a booking", meaning, call
+        )
 
     @action(
         description="Approve",
@@ -317,6 +322,27 @@ class CaseAdmin(BookAdmin):
         blocks, days = cases.age_blocks(row), cases.age_days(row)
         return f"{days:,} days" if blocks is None else f"{blocks:,} blocks, {days:,} days"
 
+    @display(description="what it means")
+    def meaning(self, row: Case) -> str:
+        """What differs, in a sentence."""
+        return cells.long(row.message)
+
+    @display(description="about")
+    def about(self, row: Case) -> str:
+        """What it is about, in the books' words."""
+        return cells.whole(row.unit)
+
+    # Plain names: links to users are for those who may change them.
+    @display(description="proposed by")
+    def proposer(self, row: Case) -> str:
+        """Who proposed."""
+        return cells.EMPTY if row.proposed_by is None else row.proposed_by.get_username()
+
+    @display(description="decided by")
+    def decider(self, row: Case) -> str:
+        """Who decided."""
+        return cells.EMPTY if row.decided_by is None else row.decided_by.get_username()
+
     @display(description="outpoint")
     def outpoint(self, row: Case) -> str:
         """Where to look on chain."""
@@ -378,12 +404,17 @@ def _entry(entry_id: int | None) -> str:
     )
 
 
+def _on_suspense(case: Case) -> str:
+    standing_sat = suspense.standing_sat(case)
+    return f"a {'debit' if standing_sat > 0 else 'credit'} of {abs(standing_sat):,} sat"
+
+
 def _booked_by(case: Case) -> str:
     """Say what approving a proposal books."""
     if case.resolution == Resolution.SUSPENSE:
         return f"{case.amount_sat:,} sat are booked between the wallet and suspense."
     if case.resolution == Resolution.ACCOUNT:
-        return f"{suspense.standing_sat(case):,} sat move from suspense to {case.account}."
+        return f"What stands on suspense, {_on_suspense(case)}, moves to {case.account}."
     if case.resolution == Resolution.REVERSAL:
         return f"Entry {case.entry_id} is reversed."
     return ""

@@ -250,13 +250,13 @@ class TestAdmin:
         assert ("In suspense" in text, "-70 sat" in text) == (True, True)
         assert page(case, "move") in text
         asked = first.get(page(case, "move")).content.decode()
-        assert "-70 sat stand on suspense." in asked
+        assert "On suspense stands a credit of 70 sat." in asked
         assert f'<option value="{ACCOUNT}">' in asked
         wanted = {"account": ACCOUNT, "note": "The treasury's.", "evidence_sha256": SHA256}
         for wrong in ({"account": "Assets:HotWallet:P7"}, {"evidence_sha256": ""}, {"note": ""}):
             assert first.post(page(case, "move"), wanted | wrong).status_code == 422
         assert first.post(page(case, "move"), wanted).status_code == 302
-        meaning = f"The treasury&#x27;s. -70 sat move from suspense to {ACCOUNT}."
+        meaning = f"The treasury&#x27;s. What stands on suspense, a credit of 70 sat, moves to {ACCOUNT}."
         assert meaning in second.get(page(case, "approve")).content.decode()
         assert second.post(page(case, "approve"), {"proposal": 2}).status_code == 302
         reconcile()
