@@ -68,7 +68,7 @@ def load(backend: Backend, scope: Scope, waiting: Iterable[str]) -> None:
         found.update(backend.rivals(scope.name, sorted(found)))
         _claims(backend, scope.name, sorted(found))
         # What is booked for a payment may stand under a source that is not its payout's.
-        owners = set(backend.owners(scope.name, touched.references_of_others())) - found
+        owners = set(backend.owners(scope.name, touched.references_of_others(scope))) - found
         _claims(backend, scope.name, sorted(owners))
     with connection.cursor() as cursor:
         # The planner knows nothing of a table that was just filled.

@@ -97,6 +97,12 @@ UNION SELECT s.txid FROM recon_source c JOIN ledger_readspend s ON s.standing_id
     AND s.from_txid = split_part(c.source_ref, ':', 2) AND s.from_vout = split_part(c.source_ref, ':', 3)::int
     WHERE c.source_ref ~ '^spend:[0-9a-f]{64}:[0-9]{1,9}$'
 """
+# A payment that a payout does not claim any more is booked for it all the same.
+REFERENCES_OF_PAYOUTS = """
+INSERT INTO recon_reference SELECT DISTINCT p.reference FROM recon_payout c
+JOIN ledger_entry e ON e.source_ref = 'payout:' || c.payout_id JOIN ledger_posting p ON p.entry_id = e.id
+WHERE p.reference IS NOT NULL ON CONFLICT DO NOTHING
+"""
 REFERENCES_OF_OTHERS = """
 SELECT r.payment_id FROM recon_reference r LEFT JOIN recon_claim c ON c.payment_id = r.payment_id
 WHERE c.payment_id IS NULL ORDER BY 1
@@ -235,8 +241,9 @@ def txids(scope: Scope) -> list[str]:
     return [txid for (txid,) in _rows(TXIDS, scope.values)]
 
 
-def references_of_others() -> list[int]:
-    """Return the payments that are booked and not among the loaded claims."""
+def references_of_others(scope: Scope) -> list[int]:
+    """Return the payments that are booked, for the loaded payouts too, and not among the loaded claims."""
+    _run(scope, REFERENCES_OF_PAYOUTS)
     return [pk for (pk,) in _rows(REFERENCES_OF_OTHERS)]
 
 
