@@ -17,6 +17,7 @@ STANDING = (
     "ledger_readoutput",
     "ledger_readspend",
     "ledger_outcome",
+    "ledger_rununderway",
 )
 # Packs that are being made, and their files, which are deleted after a while; what they prove stands in the books.
 PACKS = ("ledger_packjob", "ledger_packpart")

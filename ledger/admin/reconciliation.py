@@ -18,7 +18,7 @@ from govpay.errors import GovPayError
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, Table, is_hash, is_number, posted
 from ledger.admin.filters import ScopeFilter, by_number
-from ledger.models import Account, Break, Case, ReconciliationRun, RunStatus
+from ledger.models import Account, Break, Case, ReconciliationRun, RunStatus, RunUnderWay
 from ledger.reconciliation import service
 from ledger.reconciliation.run import MOST_BREAKS_STORED
 
@@ -60,6 +60,13 @@ class ReconciliationRunAdmin(BookAdmin):
     )
     actions_list = ("reconcile_now",)
     when_empty = "Nothing was reconciled yet. Reconcile now compares claims, books and blocks."
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Say above the runs what is under way."""
+        for row in RunUnderWay.objects.order_by("pk") if self.has_view_permission(request) else ():
+            self.message_user(request, _how_far(row), messages.INFO)
+        answer: HttpResponse = super().changelist_view(request, extra_context)
+        return answer
 
     def find(self, term: str) -> Q:
         """Search by number or block."""
@@ -266,6 +273,11 @@ class BreakAdmin(BookAdmin):
     def outpoint_whole(self, row: Break) -> str:
         """Where to look on chain."""
         return cells.outpoint(row.txid, row.vout, is_short=False)
+
+
+def _how_far(row: RunUnderWay) -> str:
+    so_far = f": {row.done:,} of {row.total:,}" if row.total else ""
+    return f"A run of {row.scope} is under way. At {row.seen_at:%Y-%m-%d %H:%M:%S} UTC: {row.step}{so_far}."
 
 
 def _verdict(run: ReconciliationRun) -> str:

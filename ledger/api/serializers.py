@@ -285,6 +285,21 @@ class ReconciliationRun(serializers.Serializer[Any]):
     finished_at = serializers.DateTimeField()
 
 
+class RunUnderWay(serializers.Serializer[Any]):
+    """A comparison that goes on now, and how far it is."""
+
+    id = serializers.IntegerField()
+    scope = serializers.CharField()
+    is_full = serializers.BooleanField(help_text="Whether it was asked to read all.")
+    started_at = serializers.DateTimeField()
+    seen_at = serializers.DateTimeField(
+        help_text="When it was last heard of: it says nothing while it compares, nor once its process died."
+    )
+    step = serializers.CharField(allow_blank=True)
+    done = serializers.IntegerField(help_text="So much of the step is done.")
+    total = serializers.IntegerField(help_text="So much there is; 0 where nobody counts.")
+
+
 class Reconciliation(Strict):
     """What to reconcile."""
 

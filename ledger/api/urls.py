@@ -23,6 +23,11 @@ urlpatterns = [
     path("periods/<int:pk>/", views.PeriodDetail.as_view(), name="period-detail"),
     path("reconciliation-runs/", views.ReconciliationRuns.as_view(), name="reconciliation-run-list"),
     path(
+        "reconciliation-runs/under-way/",
+        views.RunsUnderWay.as_view(),
+        name="reconciliation-run-under-way",
+    ),
+    path(
         "reconciliation-runs/<int:pk>/",
         views.ReconciliationRunDetail.as_view(),
         name="reconciliation-run-detail",

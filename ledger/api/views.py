@@ -14,7 +14,7 @@ from rest_framework.views import APIView
 from govpay.errors import NotFound
 from ledger import books, selectors
 from ledger.api import access, filters, pages, serializers
-from ledger.models import Break, ReconciliationRun
+from ledger.models import Break, ReconciliationRun, RunUnderWay
 from ledger.reconciliation import service
 from ledger.seals import checkpoints
 
@@ -24,6 +24,7 @@ POSTING = tuple(serializers.Posting().fields)
 CHECKPOINT = tuple(serializers.Checkpoint().fields)
 PERIOD = tuple(serializers.Period().fields)
 RUN = tuple(serializers.ReconciliationRun().fields)
+UNDER_WAY = tuple(serializers.RunUnderWay().fields)
 BREAK = tuple(serializers.Break().fields)
 
 
@@ -219,6 +220,21 @@ class ReconciliationRuns(ListAPIView[Any]):
         asked = {"scope": None} | wanted.validated_data
         runs = service.reconcile(now=timezone.now(), **asked)
         return Response(serializers.ReconciliationRuns({"runs": runs}).data, status.HTTP_201_CREATED)
+
+
+@extend_schema_view(
+    get=extend_schema(operation_id="reconciliation_runs_under_way_list", tags=["reconciliation"])
+)
+class RunsUnderWay(ListAPIView[Any]):
+    """Comparisons that are not stored as runs yet, and how far they are, latest first."""
+
+    permission_classes = [access.MayReadBooks]
+    serializer_class = serializers.RunUnderWay
+
+    def get_queryset(self) -> QuerySet[Any, Any]:
+        """Return plain rows: one statement whatever the page holds."""
+        rows: QuerySet[Any, Any] = RunUnderWay.objects.values(*UNDER_WAY)
+        return rows
 
 
 class ReconciliationRunDetail(APIView):

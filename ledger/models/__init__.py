@@ -8,7 +8,7 @@ from ledger.models.period import Period, PeriodChange, PeriodStatus
 from ledger.models.reconciliation import Break, BreakKind, ReconciliationRun, RunStatus
 from ledger.models.redaction import Redaction, RedactionRequest
 from ledger.models.seal import Checkpoint, Cosignature, Leaf, LeafPayload, LeafSalt, Seal, Subtree
-from ledger.models.standing import Outcome, ReadBlock, ReadOutput, ReadSpend, ReadTx, Standing
+from ledger.models.standing import Outcome, ReadBlock, ReadOutput, ReadSpend, ReadTx, RunUnderWay, Standing
 
 __all__ = [
     "Account",
@@ -44,6 +44,7 @@ __all__ = [
     "RedactionRequest",
     "Resolution",
     "RunStatus",
+    "RunUnderWay",
     "Seal",
     "Standing",
     "Subtree",

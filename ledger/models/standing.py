@@ -5,6 +5,7 @@ All of this can be thrown away: a full run reads it anew. None of it is proof; r
 
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from ledger.models.reconciliation import ReconciliationRun
 
@@ -25,6 +26,24 @@ class Standing(models.Model):
 
     def __str__(self) -> str:
         return f"standing of {self.scope}"
+
+
+class RunUnderWay(models.Model):
+    """A run that is not stored yet, and how far it is: so many of so many, zeros where nobody counts.
+
+    It was heard of at ``seen_at``; while it compares it says nothing, and where its process died the row stays for a day.
+    """
+
+    scope = models.CharField(max_length=40)
+    is_full = models.BooleanField()
+    started_at = models.DateTimeField()
+    seen_at = models.DateTimeField(db_default=Now())
+    step = models.CharField(max_length=100, blank=True)
+    done = models.BigIntegerField(default=0)
+    total = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"run of {self.scope} under way"
 
 
 class ReadBlock(models.Model):

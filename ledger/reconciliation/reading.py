@@ -7,6 +7,7 @@ from django.db import connection, transaction
 from ledger.models import ReadBlock, Standing
 from ledger.reconciliation import touched
 from ledger.reconciliation.evidence import Backend, ChainFacts, Start, Walk
+from ledger.reconciliation.progress import Progress
 from ledger.reconciliation.spool import Spool
 
 BEFORE_ALL = -1
@@ -36,9 +37,10 @@ class Reading:
     walk: Walk
     spool: Spool
 
-    def read_to(self, chain: ChainFacts) -> None:
+    def read_to(self, chain: ChainFacts, progress: Progress) -> None:
         """Read up to and with the chain's block; raise what the walk raises."""
-        self.spool.add(self.walk.read_to(chain))
+        blocks = self.walk.read_to(chain)
+        self.spool.add(progress.count("reading blocks", blocks, chain.height))
 
     def close(self) -> None:
         """Delete what was read."""

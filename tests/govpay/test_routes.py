@@ -100,6 +100,7 @@ ALLOWED = {
     "GET /api/v1/checkpoints/{pk}/",
     "GET /api/v1/reconciliation-runs/",
     "POST /api/v1/reconciliation-runs/",
+    "GET /api/v1/reconciliation-runs/under-way/",
     "GET /api/v1/reconciliation-runs/{pk}/",
     "GET /api/v1/reconciliation-runs/{pk}/breaks/",
     "GET /api/v1/reconciliation-cases/",

@@ -24,6 +24,7 @@ from ledger.models import (
     Period,
     Posting,
     ReconciliationRun,
+    RunUnderWay,
     Seal,
 )
 from ledger.reconciliation import service
@@ -330,8 +331,25 @@ class TestReconciliationRun:
             service.reconcile(scope=SCOPE, now=NOON)
         assert statements.count(lambda: reader.get(list_url("reconciliationrun"))) == few
 
+    def test_says_what_is_under_way(self, reader: Client, world: World) -> None:
+        RunUnderWay.objects.create(
+            scope=SCOPE, is_full=True, started_at=NOON, seen_at=NOON, step="reading blocks", done=7, total=9
+        )
+        said = "A run of program:7 is under way. At 2026-11-24 12:00:00 UTC: reading blocks: 7 of 9."
+        assert said in text_of(reader, list_url("reconciliationrun"))
+
 
 class TestReconcileNow:
+    def test_reads_all_where_that_is_asked(
+        self, controller: Client, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert 'name="is_full"' in text_of(controller, RECONCILE)
+        asked: list[bool] = []
+        monkeypatch.setattr(service, "reconcile", lambda **call: asked.append(call["is_full"]) or [])
+        controller.post(RECONCILE, {"scope": SCOPE})
+        controller.post(RECONCILE, {"scope": SCOPE, "is_full": "on"})
+        assert asked == [False, True]
+
     def test_is_offered_to_those_who_may(self, controller: Client, reader: Client) -> None:
         assert RECONCILE in text_of(controller, list_url("reconciliationrun"))
         assert RECONCILE not in text_of(reader, list_url("reconciliationrun"))

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from ledger import books, chart
 from ledger.books import Draft, Line
-from ledger.models import Account, Break, Entry, Posting, ReconciliationRun
+from ledger.models import Account, Break, Entry, Posting, ReconciliationRun, RunUnderWay
 from ledger.reconciliation import service
 from tests import factories
 from tests.ledger import statements, witness
@@ -483,6 +483,22 @@ class TestReconciliationRuns:
         found = problem["errors"][0]["code"] if "errors" in problem else problem["code"]
         assert (answer.status_code, found) == (status, code)
         assert moved() == before
+
+    def test_under_way_say_how_far_they_are(self, client: APIClient) -> None:
+        RunUnderWay.objects.create(
+            scope=SCOPE, is_full=True, started_at=NOON, seen_at=NOON, step="reading blocks", done=7, total=9
+        )
+        (row,) = get(client, "reconciliation-runs/under-way/")["results"]
+        assert row | {"id": 0} == {
+            "id": 0,
+            "scope": SCOPE,
+            "is_full": True,
+            "started_at": "2026-11-24T12:00:00Z",
+            "seen_at": "2026-11-24T12:00:00Z",
+            "step": "reading blocks",
+            "done": 7,
+            "total": 9,
+        }
 
     @pytest.mark.parametrize("path", ["reconciliation-runs/1/", "reconciliation-runs/1/breaks/"])
     def test_do_not_exist(self, client: APIClient, path: str) -> None:

@@ -143,6 +143,14 @@ class TestReconcile:
             ["unspent on the chain", "1", "996,700"],
         ]
 
+    def test_tells_a_log_how_far_it_is(self, world: World, capsys: pytest.CaptureFixture[str]) -> None:
+        run("reconcile")
+        assert capsys.readouterr().err.splitlines() == [
+            f"{SCOPE}: reading blocks",
+            f"{SCOPE}: asking the node for what is unspent at block 100",
+            f"{SCOPE}: comparing",
+        ]
+
     def test_exits_1_and_lists_the_breaks(self, world: World) -> None:
         txid = digest_of("payout", 1)
         world.bend_output(txid, 1, amount_sat=2_001)

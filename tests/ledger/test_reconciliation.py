@@ -3,6 +3,7 @@
 import io
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import pytest
 from django.core.management import call_command
@@ -12,8 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from govpay.errors import NotFound, Unavailable
 from ledger import books, chart
-from ledger.models import BreakKind, Entry, Posting, ReconciliationRun, RunStatus
-from ledger.reconciliation import evidence, service, tables
+from ledger.models import BreakKind, Entry, Posting, ReconciliationRun, RunStatus, RunUnderWay
+from ledger.reconciliation import evidence, progress, service, tables
 from ledger.reconciliation.spool import Spool
 from tests import services
 from tests.ledger import witness
@@ -79,12 +80,57 @@ class TestReconcile:
         assert list(Posting.objects.order_by("pk").values()) == before
 
     def test_reports_what_it_does(self, world: World) -> None:
-        said: list[str] = []
-        service.reconcile(scope=None, now=timezone.now(), report=said.append)
+        said: list[tuple[str, int, int]] = []
+        service.reconcile(scope=None, now=timezone.now(), hear=lambda *step: said.append(step))
         assert said == [
-            f"{SCOPE}: reading blocks",
-            f"{SCOPE}: asking the node for what is unspent at block 100",
-            f"{SCOPE}: comparing",
+            (f"{SCOPE}: reading blocks", 0, 0),
+            (f"{SCOPE}: asking the node for what is unspent at block 100", 0, 0),
+            (f"{SCOPE}: comparing", 0, 0),
+        ]
+
+    def test_shows_how_far_it_is_until_it_is_stored(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(progress, "EVERY_S", 0)
+        for _ in range(2):
+            world.mine()
+        seen: list[tuple[str, int, int]] = []
+        service.reconcile(
+            scope=None,
+            now=timezone.now(),
+            is_full=True,
+            hear=lambda *_: seen.extend(
+                RunUnderWay.objects.filter(scope=SCOPE, is_full=True).values_list("step", "done", "total")
+            ),
+        )
+        # What is heard is in the row a moment later.
+        assert seen == [
+            ("", 0, 0),
+            ("reading blocks", 0, 0),
+            ("reading blocks", 1, 3),
+            ("reading blocks", 2, 3),
+            ("reading blocks", 3, 3),
+            ("asking the node for what is unspent at block 102", 0, 0),
+        ]
+        assert RunUnderWay.objects.count() == 0
+
+    def test_leaves_nothing_under_way_where_it_proved_nothing(self, world: World) -> None:
+        world.failures = [evidence.SourceTooOld("Two days old.")]
+        assert reconcile().status == RunStatus.INCONCLUSIVE
+        assert RunUnderWay.objects.count() == 0
+
+    def test_forgets_runs_whose_process_died(self, world: World) -> None:
+        now = timezone.now()
+        for scope, age in (
+            (SCOPE, timedelta(hours=25)),
+            (SCOPE, timedelta(hours=1)),
+            ("program:8", timedelta(9)),
+        ):
+            RunUnderWay.objects.create(scope=scope, is_full=True, started_at=now - age, seen_at=now - age)
+        reconcile()
+        assert list(RunUnderWay.objects.order_by("pk").values_list("scope", "started_at")) == [
+            (SCOPE, now - timedelta(hours=1)),
+            ("program:8", now - timedelta(9)),
         ]
 
 

@@ -35,14 +35,17 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        console = Console(file=sys.stderr)
+        console = Console(file=sys.stderr, soft_wrap=True, highlight=False)
         with console.status("reconciling") as status:
+
+            def hear(step: str, done: int, total: int) -> None:
+                text = f"{step}: {done:,} of {total:,}" if total else step
+                # Where nobody looks at a screen, lines tell in a log how far it came.
+                status.update(text) if console.is_terminal else console.print(text, markup=False)
+
             try:
                 runs = service.reconcile(
-                    scope=options["scope"],
-                    now=timezone.now(),
-                    is_full=options["full"],
-                    report=status.update,
+                    scope=options["scope"], now=timezone.now(), is_full=options["full"], hear=hear
                 )
             except NotFound as error:
                 raise CommandError(error.message) from error
