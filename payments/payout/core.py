@@ -9,14 +9,14 @@ from payments.onchain.send import SendOutcome
 from payments.payout import words
 from payments.states import PayoutStatus
 
-# Delays in seconds: the first one, which doubles each time in a row, and the longest.
+# Delays in seconds: the first one, which doubles each time in a row, and the longest. A new block ends them (follow.py).
 RETRY_S, RETRY_MOST_S = 5, 60
 FEE_RETRY_S, FEE_RETRY_MOST_S = 60, 600
 SIGN_RETRY_S = 60
 # How long accepted bytes rest before they are offered again. The follower looks for them in the node's memory pool
 # meanwhile, and ends the rest when they are not there any more.
 REBROADCAST_S, REBROADCAST_MOST_S = 60, 3_600
-# After so many failures in a row, about eight minutes, a person should know.
+# After so many failures in a row, about eight minutes if no block comes, a person should know.
 STUCK_ATTEMPTS = 10
 # How long the coins of an unsealed payout rest, so that a coin which the node lacks is not sealed again and again.
 COIN_REST_S = 60

@@ -54,10 +54,10 @@ def follow(client: node.Node, *, failpoint: FailPoint) -> None:
         if Heartbeat.is_due("mempool", every_s=MEMPOOL_S):
             mempool.offer_forgotten(client)
             Heartbeat.beat("mempool")
-        if NodeStatus.objects.filter(is_ok=False).exists():
+        tip = Block.objects.filter(is_active=True).latest("height")
+        if not NodeStatus.objects.filter(is_ok=True, block_hash=tip.block_hash).exists():
             _wake()
             alarms.clear(PRUNED, subject="node", note="The blocks were read.")
-        tip = Block.objects.filter(is_active=True).latest("height")
         guard.record(
             is_ok=True,
             subversion=client.network_info().subversion,
@@ -82,7 +82,11 @@ def catch_up(client: node.Node, *, failpoint: FailPoint) -> None:
 
 
 def _wake() -> None:
-    """Let payouts that failed while the node was away try again at once: it is back."""
+    """Let payouts that failed try again at once: the node is back, or a block came.
+
+    A block is what ends most waits: it empties the memory pool, so that fees fall and chains get shorter, and brings
+    inputs back that a reorganization took. Until one comes, each waits longer every time.
+    """
     Payout.objects.filter(status__in=PAYOUT_ACTIVE, attempts__gt=0).update(due_at=None)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Subquery
+from django.db.models import F, Q, Subquery
 from django.db.models.functions import Now
 
 from payments import doorbell
@@ -241,11 +241,14 @@ class PostgresStore:
     def put_off(self, payout_id: int, reason: str) -> None:
         """Note why a visit could not even begin; until it is due again the sweep rings for others.
 
-        That is the node's trouble, or the wallet's, and has its own alarm.
+        That is the node's trouble, or the wallet's, and has its own alarm. A visit before its time, of a ring that came
+        twice, counts as none: fifty of them would make the next failure wait as the fifty-first in a row.
         """
+        due = Q(due_at=None) | Q(due_at__lte=Now())
         with transaction.atomic():
-            payout = Payout.objects.select_for_update().get(pk=payout_id)
-            self._put_off(payout, reason, core.retry_s(payout_id, payout.attempts), payout.attempts + 1)
+            payout = Payout.objects.select_for_update().filter(due, pk=payout_id).first()
+            if payout is not None:
+                self._put_off(payout, reason, core.retry_s(payout_id, payout.attempts), payout.attempts + 1)
 
     def _put_off(self, payout: Payout, reason: str, delay_s: int, attempts: int) -> None:
         Payout.objects.filter(pk=payout.pk).update(

@@ -282,6 +282,7 @@ class TestRetry:
         assert payout.attempts == 0
         before = timezone.now()
         for _ in range(core.STUCK_ATTEMPTS + 1):
+            Payout.objects.update(due_at=None)
             store.put_off(payout.pk, "The node is away.")
         payout.refresh_from_db()
         assert (payout.attempts, payout.problem) == (core.STUCK_ATTEMPTS + 1, "The node is away.")
@@ -289,3 +290,13 @@ class TestRetry:
         assert (payout.due_at - before).total_seconds() >= 45
         assert (payout.due_at - timezone.now()).total_seconds() <= 75
         assert Alarm.objects.count() == 0
+
+    def test_counts_fifty_visits_that_could_not_begin_as_one_until_it_is_due_again(
+        self, payout: Payout
+    ) -> None:
+        for number in range(50):
+            PostgresStore().put_off(payout.pk, f"The node is away, {number}.")
+        payout.refresh_from_db()
+        assert (payout.attempts, payout.problem) == (1, "The node is away, 0.")
+        assert payout.due_at is not None
+        assert (payout.due_at - timezone.now()).total_seconds() <= core.RETRY_S * 5 / 4
