@@ -26,9 +26,10 @@ up: install
 bench: install
 	$(PYTHON) -m tests.bench --n $(N)
 
-# Breaks the real stack with faults drawn from a seed, heals it, and lets the independent checker judge.
+# Breaks the real stack with faults drawn from a seed, heals it, and lets the independent checker judge. With KEEP=1
+# everything is left running after a violation, to look at.
 chaos: install
-	$(PYTHON) -m tests.chaos --simulation --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
+	$(PYTHON) -m tests.chaos --simulation --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 
 soak: install
 	$(PYTHON) -m tests.chaos --seconds $$(( $(or $(HOURS),2) * 3600 )) --every 20 $(if $(SEED),--seed $(SEED))

@@ -3,8 +3,10 @@
 import argparse
 import os
 import random
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from deploy.local.stack import ROOT
@@ -19,12 +21,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--every", type=float, default=1.5, help="seconds between faults, on average")
     parser.add_argument("--state", type=Path, default=ROOT / "var" / "chaos")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave everything running after a violation, to look"
+    )
     parser.add_argument("--simulation", action="store_true", help="run the simulation for as long beside it")
     chosen = parser.parse_args()
     seed = random.SystemRandom().randrange(10**9) if chosen.seed is None else chosen.seed
     print(f"chaos: seed {seed}, {chosen.seconds:.0f} s, a fault every {chosen.every} s", flush=True)
     beside = start_simulation(seed, chosen.seconds) if chosen.simulation else None
-    failed = run(chosen.state.resolve(), seed=seed, seconds=chosen.seconds, every_s=chosen.every)
+    failed = run(
+        chosen.state.resolve(), seed=seed, seconds=chosen.seconds, every_s=chosen.every, keep=chosen.keep
+    )
     if beside is not None:
         failed |= beside.wait() != 0
     if failed:
@@ -32,7 +39,7 @@ def main() -> int:
     return int(failed)
 
 
-def run(state: Path, *, seed: int, seconds: float, every_s: float) -> bool:
+def run(state: Path, *, seed: int, seconds: float, every_s: float, keep: bool = False) -> bool:
     """Break, heal, judge and report; return whether an invariant was violated."""
     state.mkdir(parents=True, exist_ok=True)
     with Stage(state, seed=seed) as stage:
@@ -61,7 +68,16 @@ def run(state: Path, *, seed: int, seconds: float, every_s: float) -> bool:
         one.collect()
         one.write(state / "report.json")
         print("\n".join(one.report.lines()), flush=True)
+        if keep and one.report.violation:
+            keep_running(state)
         return bool(one.report.violation)
+
+
+def keep_running(state: Path) -> None:
+    """Leave everything running until Ctrl-C."""
+    print(f"kept running until Ctrl-C; ports, passwords and logs are in {state}", flush=True)
+    with suppress(KeyboardInterrupt):
+        signal.pause()
 
 
 def start_simulation(seed: int, seconds: float) -> "subprocess.Popen[bytes]":

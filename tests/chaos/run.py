@@ -3,9 +3,8 @@
 import json
 import random
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from tests.chaos import messages
 from tests.chaos.catalog import CATALOG
 from tests.chaos.deck import Deck
 from tests.chaos.fault import Fault
+from tests.chaos.report import FIGURES, Report
 from tests.chaos.stage import WORKERS, Stage
 from tests.invariants import installation
 from tests.invariants.checks import Violation
@@ -31,6 +31,10 @@ WAITS_FOR_DEPTH = """
 SELECT 1 FROM payments_payout p LEFT JOIN payments_payouttx t ON t.txid = p.mined_txid AND t.kind = 'void'
 WHERE p.status = 'frozen' OR (p.status = 'voiding' AND t.id IS NOT NULL) LIMIT 1
 """
+WAITS = """
+SELECT format('payout %s, %s, due in %s s: %s', id, status, coalesce(round(extract(epoch FROM due_at - now())), 0), problem)
+FROM payments_payout WHERE status NOT IN ('settled', 'unsealed', 'voided') ORDER BY id LIMIT 5
+"""
 FOLLOWER_BEHIND = "the follower is not at the tip"
 
 
@@ -41,37 +45,6 @@ class Running:
     fault: Fault
     until: float
     end: Callable[[], None]
-
-
-@dataclass
-class Report:
-    """What a run did and how it ended; ``violation`` is empty when everything held."""
-
-    seed: int
-    seconds: float
-    faults: Counter[str] = field(default_factory=Counter)
-    people: dict[str, int] = field(default_factory=dict)
-    figures: dict[str, Any] = field(default_factory=dict)
-    quiet_s: float = 0.0
-    violation: str = ""
-
-    def lines(self) -> list[str]:
-        """Return the report as a person reads it."""
-        rows = [("fault", "ids", "times")]
-        rows += [(fault.name, fault.ids, str(self.faults[fault.name])) for fault in CATALOG]
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        table = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-        ]
-        figures = [f"{name}: {value}" for name, value in (self.figures | self.people).items()]
-        verdict = f"VIOLATION {self.violation}" if self.violation else "every invariant held"
-        return [
-            *table,
-            "",
-            *figures,
-            f"quiet after {self.quiet_s:.1f} s",
-            f"seed {self.seed}: {verdict}",
-        ]
 
 
 class Run:
@@ -198,7 +171,16 @@ class Run:
                 if self.stage.ask(WAITS_FOR_DEPTH):
                     self.stage.bury()
             time.sleep(0.2)
-        raise Violation(f"I5: it is not quiet after {time.monotonic() - began:.0f} s: {why}")
+        raise Violation(
+            f"I5: it is not quiet after {time.monotonic() - began:.0f} s: {why}; {self._tell_waits()}"
+        )
+
+    def _tell_waits(self) -> str:
+        """Say what else stands still: ``why`` above is what was missing when the follower last was at the tip."""
+        ((height,),) = self.stage.ask("SELECT max(height) FROM payments_block WHERE is_active")
+        blocks = f"blocks are read to {height} of {self.stage.near.rpc.call('getblockcount')}"
+        trouble = f"no block comes: {self.stage.no_block}" if self.stage.no_block else ""
+        return "; ".join(filter(None, [blocks, trouble, *(told for (told,) in self.stage.ask(WAITS))]))
 
     def _mark(self) -> tuple[Any, ...]:
         """What changes while the engine gets on: the last change of a status; while many blocks are unread, the height."""
@@ -237,31 +219,7 @@ class Run:
 
     def collect(self) -> None:
         """Note the figures of the run."""
-        queries = {
-            "lists released": "SELECT count(*) FROM payments_disbursement WHERE status IN ('released', 'completed')",
-            "payments settled": "SELECT count(*) FROM payments_payment p JOIN payments_payout o ON o.id = p.payout_id"
-            " WHERE o.status = 'settled'",
-            "payouts": "SELECT count(*) FROM payments_payout WHERE status <> 'unsealed'",
-            "payouts unsealed": "SELECT count(*) FROM payments_payout WHERE status = 'unsealed'",
-            "versions signed": "SELECT count(*) FROM payments_payouttx WHERE raw IS NOT NULL",
-            "bumps": "SELECT count(*) FROM payments_payouttx WHERE kind = 'bump'",
-            "voids": "SELECT count(*) FROM payments_payouttx WHERE kind = 'void'",
-            "payouts voided": "SELECT count(*) FROM payments_payout WHERE status = 'voided'",
-            "payments voided": "SELECT count(*) FROM payments_payment WHERE status = 'voided'",
-            "reissues": "SELECT count(*) FROM payments_payment WHERE reissue_of_id IS NOT NULL AND payout_id IS NOT NULL",
-            "children": "SELECT count(*) FROM payments_payout WHERE kind = 'child' AND status <> 'unsealed'",
-            "consolidations": "SELECT count(*) FROM payments_payout"
-            " WHERE kind = 'consolidation' AND status <> 'unsealed'",
-            "payments refused by the node": "SELECT count(DISTINCT subject_id) FROM payments_statuschange"
-            " WHERE subject = 'payment' AND new = 'held'",
-            "coins that strangers spent": "SELECT count(*) FROM payments_coin c WHERE c.spent_by_txid IS NOT NULL"
-            " AND NOT EXISTS (SELECT FROM payments_payouttx t WHERE t.txid = c.spent_by_txid)",
-            "blocks disconnected": "SELECT count(*) FROM payments_block WHERE NOT is_active",
-            "blocks": "SELECT count(*) FROM payments_block WHERE is_active",
-            "alarms opened": "SELECT count(*) FROM payments_alarm",
-            "alarms open": "SELECT count(*) FROM payments_alarm WHERE closed_at IS NULL",
-        }
-        self.report.figures = {name: self.stage.ask(query)[0][0] for name, query in queries.items()}
+        self.report.figures = {name: self.stage.ask(query)[0][0] for name, query in FIGURES.items()}
         self.report.figures["alarm codes"] = ", ".join(
             f"{code} {count}"
             for code, count in self.stage.ask(

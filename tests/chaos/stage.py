@@ -44,6 +44,8 @@ class Stage:
         # Whether blocks have room for anybody's tx, and which txs strangers made of our coins.
         self.has_room = True
         self.stolen: set[str] = set()
+        # Why the last block could not be found, if it could not.
+        self.no_block = ""
         self._exits = ExitStack()
 
     def __enter__(self) -> "Stage":
@@ -150,7 +152,9 @@ class Stage:
             else:
                 for _ in range(blocks):
                     self.miner.mine_only([])
-        except (OSError, RpcError):
+            self.no_block = ""
+        except (OSError, RpcError) as error:
+            self.no_block = str(error)
             # A node that was restarted may have unloaded the miner's wallet.
             with suppress(OSError, RpcError):
                 self.miner = Miner(self.near.url)
