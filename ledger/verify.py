@@ -777,7 +777,9 @@ CREATE TABLE entry (id INTEGER PRIMARY KEY, effective_at TEXT, lines BLOB, held 
 CREATE TABLE undoing (id INTEGER PRIMARY KEY, undoes INTEGER UNIQUE, is_whole INTEGER, mirror BLOB);
 CREATE TABLE period (name TEXT, ends_at TEXT, through INTEGER);
 CREATE TABLE held (id INTEGER PRIMARY KEY, source TEXT, kind TEXT, is_approved INTEGER, sat INTEGER);
+CREATE INDEX held_source ON held (source);
 CREATE TABLE voided (id INTEGER PRIMARY KEY, payout TEXT, payments TEXT);
+CREATE INDEX voided_payout ON voided (payout);
 CREATE TABLE sent (payout TEXT, vout INTEGER, payment INTEGER, sat INTEGER, PRIMARY KEY (payout, vout)) WITHOUT ROWID;
 CREATE TABLE shown (payout TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE fee (payout TEXT PRIMARY KEY, sat INTEGER) WITHOUT ROWID;
@@ -787,6 +789,16 @@ CREATE TABLE own (txid TEXT, vout INTEGER, script BLOB, sat INTEGER, PRIMARY KEY
 CREATE TABLE run (id TEXT PRIMARY KEY, facts TEXT, break_count INTEGER, finished_at TEXT, is_seen INTEGER DEFAULT 0)
     WITHOUT ROWID;
 CREATE TABLE header (hash TEXT PRIMARY KEY, height INTEGER UNIQUE, root BLOB) WITHOUT ROWID;
+"""
+
+
+# What lists owe no more: a list that is withdrawn as a whole, a line of it alone by its payment.
+FREED = """
+SELECT list, sum(sat) FROM (
+    SELECT substr(source, 14) AS list, sat FROM held WHERE kind = 'decommitment' AND source GLOB 'disbursement:*'
+    UNION ALL
+    SELECT l.list, h.sat FROM line l JOIN held h ON h.source = 'payment:' || l.payment WHERE h.kind = 'decommitment'
+) GROUP BY list
 """
 
 
@@ -1252,7 +1264,7 @@ class Pack:
         others = {
             "all": "entries and runs of other programs",
             "period": "entries and runs of other periods" + (", or other programs" if scope else ""),
-            "disbursement": "entries of other lists, and runs of other programs",
+            "disbursement": "entries of other lists, deposits and anchors, and runs of other programs",
         }
         self.remarks.append(
             f"{hidden} of {self.size} leaves are hidden. By the pack's own word they are {others[kind]}, as in every pack of"
@@ -1867,13 +1879,16 @@ class Pack:
 
     def check_owed(self) -> None:
         """Comparing what the books hold and owe for each list with its manifest."""
+        freed = dict(self.table.execute(FREED).fetchall())
         lists = self.table.execute(
             "SELECT list, sum(sat), sum(CASE WHEN status = 'cancelled' THEN 0 ELSE sat END) FROM line GROUP BY list"
         )
         for number, total, left in lists.fetchall():
-            self.at(f"lists/{number}/manifest.txt", "", self._owed_for, number, total, left)
+            self.at(
+                f"lists/{number}/manifest.txt", "", self._owed_for, number, total, left, freed.get(number, 0)
+            )
 
-    def _owed_for(self, number: str, total: int, left: int) -> None:
+    def _owed_for(self, number: str, total: int, left: int, freed: int) -> None:
         """Compare a list's total, and what is left of it without its cancelled lines, with what is booked for it."""
         source, most = f"disbursement:{number}", total
         query = (
@@ -1889,11 +1904,7 @@ class Pack:
             most = sat
         owed = [sat for kind, _, sat in booked if kind == "commitment"]
         if owed:
-            query = (
-                "SELECT coalesce(sum(sat), 0) FROM held WHERE kind = 'decommitment'"
-                " AND (source = ? OR source IN (SELECT 'payment:' || payment FROM line WHERE list = ?))"
-            )
-            stands = owed[0] - self.table.execute(query, (source, number)).fetchone()[0]
+            stands = owed[0] - freed
         else:
             query = (
                 "SELECT coalesce(sum(sat), 0) FROM held"
@@ -2158,6 +2169,10 @@ def is_receipt(path: Path) -> bool:
 
 
 def verify_receipt(path: Path, options: argparse.Namespace) -> list[str]:
+    if options.officer_key or options.witness_key or options.descriptor:
+        raise Unreadable(
+            "bad_usage", "A receipt names no officers, witnesses and wallets: these options are for packs."
+        )
     with path.open("rb") as file:
         found = check_receipt(file.read(MAX_RECEIPT + 1), options.network, options.key)
     if options.node:

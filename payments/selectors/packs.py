@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from operator import attrgetter, itemgetter
+from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import Cast, Coalesce, Concat
@@ -170,7 +171,11 @@ def _lists(lists: QuerySet[Disbursement]) -> Iterator[File]:
     paid = Payment.objects.filter(disbursement__in=ids).order_by("disbursement", "pk")
     columns = paid.values_list("disbursement_id", *manifest.COLUMNS)
     payments = Beside(columns.iterator(chunk_size=FETCH), itemgetter(0))
-    people = lists.select_related("program", "cycle", "made_by", "approved_by", "released_by")
+    people = lists.select_related("program", "cycle").annotate(
+        maker=Coalesce(_booked("encumbrance", "actor"), "made_by__username"),
+        approver=Coalesce(_booked("encumbrance", "approver"), "approved_by__username"),
+        releaser=Coalesce(_booked("commitment", "actor"), "released_by__username"),
+    )
     for disbursement in people.order_by("pk").iterator(chunk_size=FETCH):
         folder = f"lists/{disbursement.pk}"
         yield File(f"{folder}/list.json", [_list(disbursement, signatures.of(disbursement.pk))])
@@ -178,23 +183,32 @@ def _lists(lists: QuerySet[Disbursement]) -> Iterator[File]:
         yield File(f"{folder}/manifest.txt", manifest.text_of(disbursement, rows))
 
 
-def _list(row: Disbursement, signatures: Iterable[ManifestSignature]) -> bytes:
-    approver, releaser = row.approved_by, row.released_by
+def _booked(kind: str, column: str) -> Subquery:
+    """Return a person's name as it was when the books were written; users may have another one by now."""
+    of_list = Entry.objects.filter(
+        source_ref=Concat(Value("disbursement:"), Cast(OuterRef("pk"), TextField()))
+    )
+    # Where approval booked at once what is owed, nobody released with that; less of a list is held anew without an approver.
+    found = of_list.filter(kind=kind).exclude(approver="").exclude(kind="commitment", reversal_of=None)
+    return Subquery(found.order_by("pk").values(column)[:1])
+
+
+def _list(row: Any, signatures: Iterable[ManifestSignature]) -> bytes:
     return record.line(
         {
             "approved_at": _moment(row.approved_at),
-            "approved_by": None if approver is None else approver.get_username(),
+            "approved_by": row.approver,
             "fee_ceiling_sat": str(row.fee_reserved_sat or 0),
             "list": str(row.pk),
             "made_at": _moment(row.made_at),
-            "made_by": row.made_by.get_username(),
+            "made_by": row.maker,
             "manifest_sha256": bytes(row.manifest_hash or b"").hex(),
             "network": row.program.network,
             "period": row.cycle.period,
             "program": row.program.code,
             "purpose": row.cycle.purpose,
             "released_at": _moment(row.released_at),
-            "released_by": None if releaser is None else releaser.get_username(),
+            "released_by": row.releaser if row.released_by_id else None,
             "scope": row.program.scope,
             "signatures": [
                 {

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import Value
+from django.db.models.functions import Concat
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -454,6 +457,12 @@ class TestSelections:
             assert (code, f", {runs} reconciliation runs\n" in said) == (0, True), said
             assert ("leaves are hidden" in said) == (name != "all"), said
         assert f"Pack of all {other.scope} on regtest" in run(tmp_path / "scope")[1]
+
+    def test_of_people_who_have_another_name_by_now(self, story: Disbursement, tmp_path: Path) -> None:
+        User.objects.update(username=Concat("username", Value("-renamed")))
+        call_command("audit_pack", str(tmp_path / "pack"), disbursement=str(story.pk))
+        code, said = run(tmp_path / "pack")
+        assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
 
     def test_say_how_much_is_younger(self, story: Disbursement, ministry: Ministry, tmp_path: Path) -> None:
         ministry.deposit([500_000])

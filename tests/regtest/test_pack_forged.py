@@ -519,6 +519,19 @@ class TestReceipt:
         done, said = run(capsys, forged, *node)
         assert (done, "WRONG not_in_chain" in said) == (1, True), said
 
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [
+            ("--officer-key", "zoe=" + "00" * 32),
+            ("--witness-key", str(note.Signer("witness", SEED, note.WITNESS).verifier)),
+        ],
+    )
+    def test_says_what_it_cannot_be_asked(
+        self, honest: Honest, capsys: pytest.CaptureFixture[str], option: str, value: str
+    ) -> None:
+        done, said = run(capsys, honest.folder / "receipt.json", option, value)
+        assert (done, said.startswith("WRONG bad_usage")) == (2, True), said
+
     def test_is_compared_with_a_kept_checkpoint_of_its_size(
         self, honest: Honest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
