@@ -11,7 +11,7 @@ from deploy.local.regtest import to_btc
 from deploy.local.rpc import Rpc
 from ledger import books, chart
 from ledger.models import Case, Entry, ReconciliationRun, RunStatus
-from ledger.reconciliation import cases, service
+from ledger.reconciliation import cases, service, suspense
 from payments.models import Coin, Payment, Payout
 from payments.onchain import node
 from payments.payout import dispatch
@@ -192,7 +192,9 @@ class TestIncrements:
         reconcile(ministry)
         assert len(asked) == 2
 
-    def test_book_a_lost_coin_to_suspense_by_two_people(self, ministry: Ministry, payout: Payout) -> None:
+    def test_book_a_lost_coin_to_suspense_and_to_losses_by_two_people(
+        self, ministry: Ministry, payout: Payout
+    ) -> None:
         reconcile(ministry)
         spend_a_deposit(ministry, ministry.miner.make_address())
         reconcile(ministry)
@@ -202,6 +204,19 @@ class TestIncrements:
         cases.approve(by=second, case_id=case.pk, proposal=1)
         found = self.agree(ministry)
         assert (found.status, found.break_count) == (RunStatus.CLEAN, 0)
+        case.refresh_from_db()
+        assert (case.status, case.amount_sat) == ("suspended", suspense.standing_sat(case) * -1)
+        lost = cases.propose(
+            by=second,
+            case_id=case.pk,
+            resolution="account",
+            note="It was stolen.",
+            account=chart.losses_account(case.scope),
+            evidence_sha256=bytes(32),
+        )
+        cases.approve(by=first, case_id=case.pk, proposal=lost.proposal)
+        assert (self.agree(ministry).status, suspense.standing_sat(case)) == (RunStatus.CLEAN, 0)
+        assert books.balance(chart.losses_account(case.scope)) == -case.amount_sat
         case.refresh_from_db()
         assert case.status == "closed"
 
