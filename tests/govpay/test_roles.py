@@ -14,6 +14,7 @@ from govpay import roles
 from ledger import books, chart, events, grants
 from payments.models.encrypted import EncryptedJSONField
 from tests import factories, services
+from tests.ledger import rights
 
 BOOKS = ("ledger_account", "ledger_entry", "ledger_posting", "ledger_period", "ledger_periodchange")
 
@@ -197,12 +198,7 @@ class TestEveryRole:
 
     def test_holds_exactly_the_listed_rights(self, granted: None, role: str) -> None:
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT c.relname, array_agg(a.privilege_type::text ORDER BY a.privilege_type)"
-                " FROM pg_class c, aclexplode(c.relacl) a"
-                " WHERE c.relkind = 'r' AND c.relname LIKE 'ledger%%' AND a.grantee = %s::regrole GROUP BY 1",
-                [role],
-            )
+            cursor.execute(rights.HELD, {"role": role})
             found = dict(cursor.fetchall())
         ledger = {model._meta.db_table for model in apps.get_app_config("ledger").get_models()}
         wanted = {
@@ -210,7 +206,7 @@ class TestEveryRole:
             roles.SEALER: grants.SEALER_GRANTS,
             roles.AUDITOR: {table: ["SELECT"] for table in ledger if table not in grants.AUDITOR_HIDDEN},
         }[role]
-        assert found == {table: sorted(rights) for table, rights in wanted.items() if rights}
+        assert found == rights.listed(wanted)
 
 
 class TestGrantRoles:

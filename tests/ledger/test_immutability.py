@@ -17,6 +17,7 @@ from ledger import books, chart, events, grants
 from ledger.models import Account, AccountKind, Case, Entry, Period, PeriodChange, Posting
 from ledger.reconciliation import service
 from tests import services
+from tests.ledger import rights
 
 CODES = chart.program_accounts(7)
 APP_ROLE = "books_test_app"
@@ -402,22 +403,8 @@ class TestApplicationRole:
             app.execute(statement)
 
     def test_holds_exactly_the_listed_rights(self, app: psycopg.Connection) -> None:
-        found = app.execute(
-            "SELECT c.relname, array_agg(a.privilege_type::text ORDER BY a.privilege_type)"
-            " FROM pg_class c, aclexplode(c.relacl) a"
-            " WHERE c.relkind = 'r' AND c.relname LIKE 'ledger%%' AND a.grantee = %s::regrole GROUP BY 1",
-            [APP_ROLE],
-        ).fetchall()
-        of_columns = app.execute(
-            "SELECT DISTINCT c.relname, a.privilege_type::text FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid,"
-            " aclexplode(t.attacl) a WHERE a.grantee = %s::regrole",
-            [APP_ROLE],
-        ).fetchall()
-        assert dict(found) == {
-            table: sorted(right for right in rights if "(" not in right)
-            for table, rights in grants.TABLE_GRANTS.items()
-        }
-        assert [row for row in of_columns if row[0].startswith("ledger")] == [("ledger_case", "UPDATE")]
+        found = app.execute(rights.HELD, {"role": APP_ROLE}).fetchall()
+        assert dict(found) == rights.listed(grants.TABLE_GRANTS)
 
     @pytest.mark.parametrize(
         "change",
