@@ -11,8 +11,10 @@ from django.db.utils import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from ledger import grants
-from ledger.seals import checkpoints, sealer, verification
-from tests import services
+from ledger.models import PackPart, PackStatus
+from ledger.packs import jobs
+from ledger.seals import checkpoints, redaction, sealer, verification
+from tests import factories, services
 from tests.ledger.seals.scene import post, sealed
 
 pytestmark = pytest.mark.usefixtures("opened_books", "seal_key")
@@ -74,6 +76,22 @@ class TestSealer:
 
 
 class TestApplication:
+    def test_may_make_packs_and_take_their_files_away(self, postgres: services.Postgres) -> None:
+        (entry_id,) = post("a")
+        sealer.seal()
+        checkpoints.issue()
+        auditor = factories.make_user("auditor", jobs.RIGHT)
+        clerk, judge = (factories.make_user(name, redaction.RIGHT) for name in ("clerk", "judge"))
+        with acting_as(postgres.app_url):
+            asked = jobs.ask(by=auditor, kind="all")
+            jobs.run(asked.pk)
+            asked.refresh_from_db()
+            assert (asked.status, asked.message) == (PackStatus.DONE, "")
+            wanted = redaction.ask(by=clerk, entry_id=entry_id, why="The memo named a person.")
+            redaction.carry_out(by=judge, request_id=wanted.pk)
+            asked.refresh_from_db()
+            assert (asked.status, PackPart.objects.count()) == (PackStatus.EXPIRED, 0)
+
     def test_may_read_seals_and_not_make_them(self, postgres: services.Postgres) -> None:
         post("a")
         sealer.seal()
