@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from ledger import books, chart
 from ledger.models import Case, CaseEvent, Entry, RunStatus
-from ledger.reconciliation import cases
+from ledger.reconciliation import cases, following
 from tests import factories
 from tests.ledger import statements, witness
 from tests.ledger.witness import World, reconcile
@@ -300,3 +300,18 @@ class TestAdmin:
     ) -> None:
         address = page(case, name).replace(f"/{case.pk}/", f"/{number}/")
         assert browser(dalia).get(address).status_code == 404
+
+
+class TestRunsThatFoundTooMuch:
+    def test_say_how_many_breaks_have_no_case_yet(
+        self, world: World, auditor: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(following, "MOST_CASES_OPENED", 1)
+        for number in (9, 10, 11):
+            world.deposit(number, 70, is_booked=False)
+        run = reconcile()
+        shown = api(auditor).get(f"/api/v1/reconciliation-runs/{run.pk}/").json()
+        assert (shown["break_count"], shown["uncased_count"]) == (3, 2)
+        url = reverse("admin:ledger_reconciliationrun_change", args=[run.pk])
+        text = browser(auditor).get(url).content.decode()
+        assert "Cases that it found last, and 2 that the next runs open" in text
