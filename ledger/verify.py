@@ -2257,7 +2257,11 @@ def read_options(options: argparse.Namespace) -> None:
             )
         officers[name] = bytes.fromhex(key)
     for key in options.witness_key:
-        if read_key(key)[1] != WITNESS:
+        try:
+            kind = read_key(key)[1]
+        except Wrong as wrong:
+            raise Unreadable("bad_usage", wrong.rule) from None
+        if kind != WITNESS:
             raise Unreadable("bad_usage", f"{key} is no key of a witness.")
     if options.descriptor and not options.node:
         raise Unreadable("bad_usage", "A node derives the scripts of a descriptor: name one with --node.")

@@ -27,6 +27,9 @@ from tests.regtest.ministry import Ministry
 from tests.regtest.paid_list import ministry as ministry
 from tests.regtest.paid_list import prove_all
 
+# The database is made only for tests that are marked; the honest packs are what needs it.
+pytestmark = pytest.mark.django_db
+
 
 @dataclass(frozen=True)
 class Honest:
@@ -214,6 +217,11 @@ class TestOwnScripts:
     ) -> None:
         node = ["--node", services.ensure_node().url]
         descriptors = [part for text in honest.descriptors for part in ("--descriptor", text)]
+        # As it is published: one for both branches, without a checksum.
+        receiving = next(text for text in honest.descriptors if text.startswith("wpkh(") and "/0/*" in text)
+        published = receiving.partition("#")[0].replace("/0/*", "/<0;1>/*")
+        done, said = run(capsys, honest.folder / "list", *node, "--descriptor", published)
+        assert (done, said.splitlines()[-1]) == (0, "VERIFIED"), said
         done, said = run(capsys, honest.folder / "list", *node, *descriptors)
         assert (done, "Every script that the pack calls ours is one of the descriptors'." in said) == (
             0,
@@ -392,7 +400,13 @@ class TestSigners:
         assert "The witness stranger signed nothing, and not the newest checkpoint." in said
 
     @pytest.mark.parametrize(
-        "given", [("--officer-key", "zoe"), ("--officer-key", "zoe=xy"), ("--witness-key", "LOG")]
+        "given",
+        [
+            ("--officer-key", "zoe"),
+            ("--officer-key", "zoe=xy"),
+            ("--witness-key", "x"),
+            ("--witness-key", "LOG"),
+        ],
     )
     def test_that_are_named_wrongly_are_asked_for_again(
         self, honest: Honest, capsys: pytest.CaptureFixture[str], given: tuple[str, str]
