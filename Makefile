@@ -1,7 +1,7 @@
 # The two commands are `make demo` and `make test`; each installs what it needs under .venv/ and var/.
 PYTHON := .venv/bin/python
 N ?= 10000
-# Each process of a test run has a database, a broker and a node of its own. The short chaos run has the machine for itself.
+# Each process of a test run has a database, a broker and a node of its own.
 PROCESSES ?= 2
 # The type checker loads the settings and connects to nothing.
 ZERO_KEY := 0000000000000000000000000000000000000000000000000000000000000000
@@ -14,8 +14,7 @@ demo: install
 	$(PYTHON) -m deploy.demo
 
 test: install lint
-	$(PYTHON) -m pytest -n $(PROCESSES) --dist loadfile --ignore=tests/chaos
-	$(PYTHON) -m pytest tests/chaos
+	$(PYTHON) -m pytest -n $(PROCESSES) --dist loadfile
 
 fund: install
 	@. var/up/environment.sh && $(PYTHON) -m deploy.local.fund "$(ADDRESS)" "$(SAT)" --times $(or $(TIMES),1)
