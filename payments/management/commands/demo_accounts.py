@@ -25,7 +25,7 @@ CAST = [
 ADMINISTRATOR = ("hugo", "Hugo Lind")
 PROGRAM = ("PENSIONS", "Old-age pensions (pilot)")
 ADMINISTRATOR_RIGHTS = ["add_program", "add_membership"]
-TREASURER_RIGHTS = ["close_period", "resolve_case"]
+TREASURER_RIGHTS = ["close_period", "resolve_case", "redact_leaf"]
 APPROVER_RIGHTS = ["resolve_case"]
 READER_RIGHTS = [
     "view_account",
