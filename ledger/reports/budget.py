@@ -28,8 +28,8 @@ ORDER BY scope, currency, scale, entity, function, fund, project
 REPORT = Report(
     name="budget",
     title="Budget against actual",
-    meaning="Appropriations, what of them is promised (encumbered), spent (approved to be paid, and network fees) and still"
-    " owed to people, and what is neither promised nor spent.",
+    meaning="Appropriations, what of them is promised (encumbered), spent (approved to be paid, network fees, and what"
+    " was lost) and still owed to people, and what is neither promised nor spent.",
     columns=(
         Column("scope", "Program"),
         Column("entity", "Entity"),

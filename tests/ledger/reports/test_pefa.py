@@ -46,8 +46,9 @@ class TestReconciliation:
         assert found[SCOPE, "days to reconcile, mean over the months"] == Decimal("6.0")
         assert found[SCOPE, "days to reconcile, longest"] == Decimal("10.0")
         assert found[SCOPE, "days since the last clean reconciliation"] == Decimal("38.0")
-        assert found["treasury", "days to reconcile, longest"] == Decimal("40.0")
-        assert found["treasury", "days to reconcile, mean over the months"] == Decimal("25.0")
+        # It holds something since the sixth of November.
+        assert found["treasury", "days to reconcile, longest"] == Decimal("10.0")
+        assert found["treasury", "days to reconcile, mean over the months"] == Decimal("10.0")
         assert found["treasury", "days since the last clean reconciliation"] is None
 
     def test_gives_the_share_of_accounts(self) -> None:
@@ -65,11 +66,12 @@ class TestReconciliation:
     @pytest.mark.parametrize(
         ("before", "bound"),
         [
-            (day(11, 8, 0), "A"),
-            (day(11, 9, 0), "B"),
-            (day(11, 29, 0), "B"),
-            (day(11, 30, 0), "C"),
-            (BEFORE, "C"),
+            (day(12, 8, 0), "A"),
+            (day(12, 9, 0), "B"),
+            (day(12, 29, 0), "B"),
+            (day(12, 30, 0), "C"),
+            (datetime(2027, 1, 26, tzinfo=UTC), "C"),
+            (datetime(2027, 1, 27, tzinfo=UTC), "D"),
         ],
     )
     def test_names_the_bound_that_the_longest_wait_meets(self, before: datetime, bound: str) -> None:
@@ -85,9 +87,23 @@ class TestReconciliation:
         ] is None
 
     def test_without_a_beginning_takes_the_fiscal_year(self) -> None:
-        # July to October before anything was held: the first clean run came on the third of November.
+        # It began in July; the program holds something since October.
         found = figures(since=None)
-        assert found[SCOPE, "days to reconcile, longest"] == Decimal("94.0")
+        assert found == figures()
+        assert found[SCOPE, "months that ended since the first entry"] == 2
+        assert found[SCOPE, "months reconciled"] == 1
+
+    @pytest.mark.parametrize("since", [None, day(6, 1, 0)])
+    def test_of_new_books_gives_no_wait_and_no_letter(self, since: datetime | None) -> None:
+        asked = {"since": since, "before": day(10, 2, 10), "known_at": LATER, "scope": SCOPE}
+        found = {
+            figure: (value, bound)
+            for figure, value, bound in columns("pefa-27", "figure", "value", "bound", **asked)
+        }
+        assert found["months that ended since the first entry"] == (0, "")
+        assert found["months reconciled"] == (0, "")
+        assert found["days to reconcile, mean over the months"] == (None, "")
+        assert found["days to reconcile, longest"] == (None, "")
 
 
 @pytest.mark.django_db(transaction=True)
