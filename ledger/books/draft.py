@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from govpay.errors import GovPayError
+from govpay.errors import GovPayError, SamePersonTwice
 from ledger.models import Layer
 
 MOST = 2**63 - 1
@@ -68,7 +68,11 @@ class Draft:
         return hashlib.sha256((text + "".join(lines)).encode()).digest()
 
     def check(self) -> None:
-        """Raise UnbalancedEntry for what no currencies of the accounts could make right."""
+        """Raise UnbalancedEntry for what no currencies of the accounts could make right, and SamePersonTwice."""
+        if self.approver and self.approver == self.actor:
+            raise SamePersonTwice(
+                f"{self.idempotency_key}: {self.actor} is its actor; a second person approves it."
+            )
         sums: dict[str, int] = {}
         for _, amount, _, layer in self.lines:
             if type(amount) is not int or amount == 0 or not -MOST <= amount <= MOST:

@@ -62,9 +62,10 @@ SELECT idempotency_key, id FROM written
 def post(drafts: Iterable[Draft]) -> list[int]:
     """Post entries and return their ids in order; those whose key and lines are known already are not posted again.
 
-    Raises UnbalancedEntry, AccountMissing, IdempotencyConflict where a key comes with another entry, AlreadyUndone where
-    another entry undoes the same one, and PeriodSealed where a date that somebody chose is; nothing is posted then. All
-    postings go in with one statement, whose trigger demands zero per entry, layer and currency.
+    Raises UnbalancedEntry, AccountMissing, SamePersonTwice where who acted approves it too, IdempotencyConflict where a key
+    comes with another entry, AlreadyUndone where another entry undoes the same one, and PeriodSealed where a date that
+    somebody chose is; nothing is posted then. All postings go in with one statement, whose trigger demands zero per entry,
+    layer and currency.
     """
     batch = list(drafts)
     if not batch:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from govpay.errors import NotFound
+from govpay.errors import NotFound, SamePersonTwice
 from ledger import books, chart
 from ledger.books import Draft, Line
 from ledger.models import Account, AccountKind, Entry, Posting
@@ -137,6 +137,12 @@ class TestPost:
         with CaptureQueriesContext(connection) as captured, pytest.raises(books.UnbalancedEntry):
             books.post([draft("right"), wrong])
         assert not [query["sql"] for query in captured if "ledger_" in query["sql"]]
+        assert rows() == (0, 0)
+
+    def test_refuses_one_person_as_actor_and_approver_by_its_code(self) -> None:
+        with pytest.raises(SamePersonTwice, match="key: officer is its actor") as caught:
+            books.post([draft("right"), draft(actor="officer", approver="officer")])
+        assert caught.value.code == "same_person_twice"
         assert rows() == (0, 0)
 
     def test_accepts_the_largest_amount(self) -> None:
