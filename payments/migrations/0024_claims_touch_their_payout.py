@@ -7,8 +7,10 @@ many to look through every day.
 from django.db import migrations
 
 # ENABLE ALWAYS: they fire in replica mode too, which an ordinary trigger does not. One trace a database transaction is enough.
+# search_path is fixed, with pg_temp last, as in the ledger's 0002.
 FORWARD = """
-CREATE FUNCTION payments_touch_payout() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION payments_touch_payout() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     UPDATE payments_payout SET problem = problem
     WHERE id = OLD.payout_id AND xmin <> pg_current_xact_id()::xid;
@@ -24,7 +26,8 @@ CREATE TRIGGER payment_gone AFTER DELETE ON payments_payment FOR EACH ROW
 ALTER TABLE payments_payment ENABLE ALWAYS TRIGGER payment_changed;
 ALTER TABLE payments_payment ENABLE ALWAYS TRIGGER payment_gone;
 
-CREATE FUNCTION payments_touch_payout_of_version() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION payments_touch_payout_of_version() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, public, pg_temp AS $$
 BEGIN
     UPDATE payments_payout SET problem = problem
     WHERE id = (SELECT payout_id FROM payments_payouttx WHERE id = OLD.version_id)

@@ -227,6 +227,25 @@ class TestChanged:
             assert self.changed(program, since) == set()
         assert self.changed(program, since) == {sealed.pk}
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "UPDATE public.payments_payment SET amount_sat = amount_sat + 1 WHERE payout_id = %s",
+            "UPDATE public.payments_changeoutput SET amount_sat = amount_sat + 1 WHERE version_id ="
+            " (SELECT current_id FROM public.payments_payout WHERE id = %s)",
+        ],
+    )
+    def test_is_what_a_payment_or_change_output_says_whatever_tables_a_session_puts_before_ours(
+        self, program: Program, sealed: Payout, change: str
+    ) -> None:
+        sign(sealed)
+        since = self.since()
+        with sessions.another_session() as session:
+            session.execute("CREATE TEMP TABLE payments_payout (LIKE payments_payout)")
+            session.execute("CREATE TEMP TABLE payments_payouttx (LIKE payments_payouttx)")
+            session.execute(change, [sealed.pk])
+        assert self.changed(program, since) == {sealed.pk}
+
     def test_includes_the_children_of_what_changed(self, program: Program, sealed: Payout) -> None:
         sign(sealed)
         child = Payout.objects.create(
