@@ -33,7 +33,7 @@ class Stack:
 
     ``fresh`` deletes the state of earlier runs; ``durable=False`` lets PostgreSQL skip fsync, for tests.
     ``outside`` is the environment to start from, the process's own by default: DATABASE_URL, REDIS_URL and
-    GOVPAY_NODE_URL in it each replace a part by an outside one.
+    GOVPAY_NODE_URL in it each replace a part by an outside one. ``settings`` hold where it says nothing.
     """
 
     def __init__(
@@ -43,9 +43,11 @@ class Stack:
         fresh: bool = False,
         durable: bool = True,
         outside: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         self.state_dir = state_dir.resolve()
         self.outside = dict(os.environ if outside is None else outside)
+        self.settings = dict(settings or {})
         self.fresh = fresh
         self.durable = durable
         self.postgres: Postgres | None = None
@@ -109,7 +111,7 @@ class Stack:
             made["REDIS_URL"] = self.redis.url
         if self.node is not None:
             made["GOVPAY_NODE_URL"] = self.node.url
-        found = made | self.outside
+        found = made | self.settings | self.outside
         if owner:
             # An outside database may have one role for all; where it has two, the owner's is named apart.
             outside = self.outside.get("GOVPAY_OWNER_DATABASE_URL", found.get("DATABASE_URL", ""))

@@ -18,6 +18,8 @@ from deploy.local.stack import ROOT, Stack
 
 STATE_DIR = ROOT / "var" / "up"
 WORKERS = ("worker1", "worker2")
+# Often, so that whoever tries it holds receipts and proofs within minutes; a real installation keeps the default.
+SEALING = {"GOVPAY_CHECKPOINT_EVERY_S": "60", "GOVPAY_ANCHOR_PROGRAM": "PENSIONS"}
 
 
 def read_block_s() -> float:
@@ -109,7 +111,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        with Stack(state_dir) as stack:
+        with Stack(state_dir, settings=SEALING) as stack:
             try:
                 return run(stack)
             except KeyboardInterrupt:

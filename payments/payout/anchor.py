@@ -13,6 +13,7 @@ from govpay.errors import GovPayError
 from ledger.models import Checkpoint
 from ledger.seals import checkpoints
 from payments.models import (
+    Coin,
     Disbursement,
     InclusionProof,
     Payment,
@@ -28,7 +29,7 @@ from payments.payout.selection import FreeCoin
 from payments.selectors import funds
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
-# After a reason to wait it is tried again so many seconds later.
+# So many seconds lie between two anchors, and after a reason to wait that lasts.
 EVERY_S = 600
 
 
@@ -41,11 +42,12 @@ class AnchorWaits(GovPayError):
 
 
 def wallet() -> Wallet | None:
-    """Return the wallet that pays for anchors, if the settings name a program that has one."""
+    """Return the wallet that pays for anchors, if the settings name a program that has one with coins."""
     if not settings.GOVPAY_ANCHOR_PROGRAM:
         return None
     rows = Wallet.objects.select_related("program").filter(program__code=settings.GOVPAY_ANCHOR_PROGRAM)
-    return rows.filter(ready_at__isnull=False, halted_at=None).first()
+    has_coins = Exists(Coin.objects.filter(wallet=OuterRef("pk"), spent_by_txid=None))
+    return rows.filter(has_coins, ready_at__isnull=False, halted_at=None).first()
 
 
 def next_checkpoint() -> Checkpoint | None:

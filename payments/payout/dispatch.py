@@ -6,7 +6,7 @@ import structlog
 from django.conf import settings
 from django.db import OperationalError
 
-from govpay.errors import Conflict, GovPayError
+from govpay.errors import Conflict, GovPayError, Unavailable
 from ledger.seals import checkpoints, sealer
 from ledger.seals.store import SealsBroken
 from payments import doorbell
@@ -151,10 +151,15 @@ def anchor(*, checkpoint_id: int) -> None:
         sealing.refill_change(wallet, client)
         rate = feerate.choose(wallet.program, client, is_urgent=False)
         anchoring.build(checkpoint_id, wallet.pk, feerate_sat_kvb=rate)
+        Heartbeat.beat("anchor")
 
-    # Tried again at once it would fail again; the sweep comes back later.
-    Heartbeat.beat("anchor")
-    _with_node("anchor", work, checkpoint_id=checkpoint_id)
+    def waits(error: GovPayError) -> None:
+        # A node that is busy or a reader that is behind comes round in seconds, and the next sweep asks again. Fees, coins
+        # and people take longer.
+        if not (isinstance(error, Unavailable) and error.is_transient):
+            Heartbeat.beat("anchor")
+
+    _with_node("anchor", work, waits, checkpoint_id=checkpoint_id)
 
 
 def prove(*, block_id: int) -> None:

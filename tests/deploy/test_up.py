@@ -52,6 +52,26 @@ def read_until(running: "subprocess.Popen[str]", pattern: str) -> str:
     raise AssertionError(f"ended before {pattern!r}:\n{seen}")
 
 
+FUNDING_ADDRESS = (
+    "from payments.models import Program; from payments.selectors import programs;"
+    "print(programs.funding_wallet(Program.objects.get().pk).funding_address or str())"
+)
+
+
+def in_its_shell(state_dir: Path, command: str) -> str:
+    """Run a command in another terminal of the stack and return what it printed; fail after three minutes."""
+    done = subprocess.run(
+        ["sh", "-c", f". {state_dir}/environment.sh; {command}"],
+        cwd=ROOT,
+        env=services.outside_environment(),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=True,
+    )
+    return done.stdout
+
+
 class TestUp:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_serves_mines_and_stops_without_leaving_a_process(
@@ -71,6 +91,17 @@ class TestUp:
         assert running.wait(60) == 0
         assert [launcher.read_start(pid) for pid in programs] == [None] * 10
         assert not list((state_dir / "run").iterdir())
+
+    def test_anchors_the_books_of_a_program_with_coins(
+        self, running: "subprocess.Popen[str]", state_dir: Path, tmp_path: Path
+    ) -> None:
+        read_until(running, r"^Ctrl-C stops everything")
+        manage = f"{sys.executable} manage.py"
+        address = f'''until a=$({manage} shell -v 0 -c "{FUNDING_ADDRESS}") && [ "$a" ]; do sleep 1; done'''
+        in_its_shell(state_dir, f"{address}; {sys.executable} -m deploy.local.fund $a 1000000")
+        export = f"until {manage} export_anchor {tmp_path} 2>/dev/null; do sleep 1; done"
+        assert "is in block" in in_its_shell(state_dir, export)
+        assert [path for path in tmp_path.iterdir() if path.suffix == ".ots"]
 
     def test_stops_everything_when_a_part_dies(
         self, running: "subprocess.Popen[str]", state_dir: Path

@@ -205,6 +205,32 @@ class TestAnchor:
         dispatch.anchor(checkpoint_id=checkpoint.pk)
         assert not Payout.objects.exists()
 
+    def test_is_tried_again_at_once_when_the_node_did_not_answer(
+        self, ministry: Ministry, settings: object
+    ) -> None:
+        checkpoint = issue()
+        url = settings.GOVPAY_NODE_URL  # type: ignore[attr-defined]
+        settings.GOVPAY_NODE_URL = "http://nobody:none@127.0.0.1:1"  # type: ignore[attr-defined]
+        dispatch.anchor(checkpoint_id=checkpoint.pk)
+        assert not Payout.objects.exists()
+        assert rings() == {"anchor"}
+        settings.GOVPAY_NODE_URL = url  # type: ignore[attr-defined]
+        send(checkpoint)
+        assert rings() == set()
+
+    def test_is_not_tried_before_the_program_has_coins(self, settings: object) -> None:
+        use_node(settings)
+        settings.GOVPAY_SEAL_KEY = bytes(range(32))  # type: ignore[attr-defined]
+        settings.GOVPAY_ANCHOR_PROGRAM = "PENSIONS"  # type: ignore[attr-defined]
+        empty = Ministry.open(deposits_sat=[])
+        # Of another program, so that there is something to anchor.
+        Ministry.open(deposits_sat=[1_000_000], code="OTHER")
+        issue()
+        assert rings() == set()
+        empty.miner.fund([empty.funding_address()], 1_000_000)
+        empty.mine(1)
+        assert rings() == {"anchor"}
+
     def test_waits_for_the_money_that_lists_were_promised(
         self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -212,6 +238,7 @@ class TestAnchor:
         checkpoint = issue()
         dispatch.anchor(checkpoint_id=checkpoint.pk)
         assert not Payout.objects.exists()
+        assert rings() == set()
         with pytest.raises(anchor.AnchorWaits) as refusal:
             anchor.build(checkpoint.pk, ministry.program.wallet.pk, feerate_sat_kvb=1_000)
         assert refusal.value.details["rule"] == "funds"
