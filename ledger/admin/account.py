@@ -101,11 +101,7 @@ class AccountAdmin(BookAdmin):
             layer=chosen.get("layer") or Layer.SETTLED,
         )
         scales = {account.currency: account.scale for account in trial.accounts}
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
-            "title": "Trial balance",
+        context = self.page(request, "Trial balance") | {
             "form": form,
             "is_balanced": trial.is_balanced,
             "rows": [

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
 from govpay.errors import GovPayError, NotFound
@@ -134,11 +135,7 @@ class BookAdmin(ModelAdmin):
             else:
                 self.message_user(request, done or f"{title}: done.", messages.SUCCESS)
                 return redirect(self._page_of(row or made))
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
-            "title": title,
+        context = self.page(request, title) | {
             "meaning": meaning,
             "form": form,
             "refusal": refusal,
@@ -146,6 +143,11 @@ class BookAdmin(ModelAdmin):
         }
         status = 422 if form.errors or refusal else 200
         return TemplateResponse(request, "ledger/admin/ask.html", context, status=status)
+
+    def page(self, request: HttpRequest, title: str) -> dict[str, Any]:
+        """Return what a page that is not a row's is shown with: the way at its head ends with its own title."""
+        context = self.admin_site.each_context(request)
+        return context | {"model_admin": self, "media": self.media, "title": title}
 
     def _page_of(self, row: object) -> str:
         return cells.page_of(self.model, row.pk) if isinstance(row, self.model) else cells.list_of(self.model)
@@ -155,7 +157,7 @@ class BookAdmin(ModelAdmin):
     ) -> HttpResponse:
         """Add the tables to a row's page."""
         if obj is not None:
-            context |= {"title": str(obj).capitalize(), "subtitle": None, "tables": self.tables(obj)}
+            context |= {"title": capfirst(str(obj)), "subtitle": None, "tables": self.tables(obj)}
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return response
 

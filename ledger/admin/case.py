@@ -105,7 +105,7 @@ class WithdrawalForm(forms.Form):
 class CaseAdmin(BookAdmin):
     """Breaks that people work on, latest first."""
 
-    list_display = ("number", "scope", "type", "state", "owned", "amount", "age", "meaning")
+    list_display = ("number", "scope", "type", "state", "owned", "amount", "age", "brief")
     list_select_related = cases.SHOWN
     list_filter = (
         ScopeFilter,
@@ -116,7 +116,7 @@ class CaseAdmin(BookAdmin):
     fields = (
         ("state", "type", "owned"),
         "meaning",
-        ("expected", "found", "amount"),
+        ("asked", "seen", "amount"),
         ("about", "outpoint"),
         ("age", "opened", "closed"),
         ("first", "last"),
@@ -325,7 +325,22 @@ class CaseAdmin(BookAdmin):
     @display(description="what it means")
     def meaning(self, row: Case) -> str:
         """What differs, in a sentence."""
-        return cells.long(row.message)
+        return cells.sentence(row.message)
+
+    @display(description="what it means")
+    def brief(self, row: Case) -> str:
+        """What differs, in a sentence whose hashes are shortened."""
+        return cells.sentence(row.message, is_short=True)
+
+    @display(description="expected")
+    def asked(self, row: Case) -> str:
+        """What should be there."""
+        return cells.compared(row.expected)
+
+    @display(description="found")
+    def seen(self, row: Case) -> str:
+        """What is there."""
+        return cells.compared(row.found)
 
     @display(description="about")
     def about(self, row: Case) -> str:

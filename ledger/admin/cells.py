@@ -1,5 +1,6 @@
 """Writes values the way accountants read them: grouped amounts to the right, short hashes, times with their zone."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,9 @@ from django.utils.html import format_html
 
 EMPTY = "—"
 GOOD, BAD, UNSURE, PLAIN = "good", "bad", "unsure", "plain"
+# In a sentence of reconciliation: satoshis, and no number of a payment, height or hash.
+SATOSHIS = re.compile(r"\b\d{4,}(?= sat\b)|(?<=\binstead of )\d{4,}\b")
+HASHES = re.compile(r"\b[0-9a-f]{40,}\b")
 TONES = {"clean": GOOD, "breaks": BAD, "inconclusive": UNSURE}
 
 
@@ -30,8 +34,7 @@ def short(text: str) -> str:
     """Write the two ends of a hash, monospaced; the whole of it is the title."""
     if not text:
         return EMPTY
-    shown = f"{text[:8]}…{text[-6:]}" if len(text) > 18 else text
-    return format_html('<code class="gl-hash" title="{}">{}</code>', text, shown)
+    return format_html('<code class="gl-hash" title="{}">{}</code>', text, _ends(text))
 
 
 def whole(text: str) -> str:
@@ -55,6 +58,22 @@ def label(text: str, tone: str = PLAIN) -> str:
 def long(text: str) -> str:
     """Write text of any length so that it breaks instead of pushing its neighbors away."""
     return format_html('<span class="gl-long">{}</span>', text) if text else EMPTY
+
+
+def sentence(text: str, *, is_short: bool = False) -> str:
+    """Write what reconciliation says, with its satoshis grouped, and hashes shortened where a row must stay low."""
+    shown = SATOSHIS.sub(lambda found: f"{int(found[0]):,}", text)
+    if not is_short:
+        return long(shown)
+    shown = HASHES.sub(lambda found: _ends(found[0]), shown)
+    return format_html('<span class="gl-long" title="{}">{}</span>', text, shown) if text else EMPTY
+
+
+def compared(text: str, *, is_short: bool = False) -> str:
+    """Write one side of a difference: satoshis grouped, a txid or script as a hash, and else words."""
+    if len(text) < 20 and text.removeprefix("-").isdecimal():
+        return amount(int(text))
+    return long(text) if not HASHES.fullmatch(text) else short(text) if is_short else whole(text)
 
 
 def link(url: str, text: Any) -> str:
@@ -85,3 +104,7 @@ def outpoint(txid: str, vout: int | None, *, is_short: bool = True) -> str:
         return EMPTY
     text = short(txid) if is_short else whole(txid)
     return text if vout is None else format_html("{}:{}", text, vout)
+
+
+def _ends(text: str) -> str:
+    return f"{text[:8]}…{text[-6:]}" if len(text) > 18 else text

@@ -63,7 +63,7 @@ class PeriodAdmin(BookAdmin):
     actions_list = ("open_next",)
     actions_detail = ("close", "reopen", "seal")
     when_empty = (
-        "No period was opened: entries may be dated at any time. Open the first one with the button above."
+        "No period was opened: entries may be dated at any time. Who may close periods opens the first one."
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any, Any]:

@@ -15,7 +15,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
-from ledger.admin import cells
+from ledger.admin import cells, sources
 from ledger.admin.base import BookAdmin, Table, is_hash, is_number, posted
 from ledger.admin.filters import ScopeFilter, by_number
 from ledger.models import Account, Break, Case, ReconciliationRun, RunStatus, RunUnderWay
@@ -84,11 +84,11 @@ class ReconciliationRunAdmin(BookAdmin):
                 [
                     (
                         cells.label(one.get_kind_display(), cells.BAD),
-                        cells.EMPTY if one.payment_id is None else str(one.payment_id),
+                        sources.payment(one.payment_id),
                         cells.outpoint(one.txid, one.vout),
-                        cells.long(one.expected),
-                        cells.long(one.found),
-                        cells.long(one.message),
+                        cells.compared(one.expected, is_short=True),
+                        cells.compared(one.found, is_short=True),
+                        cells.sentence(one.message, is_short=True),
                     )
                     for one in breaks
                 ],
@@ -113,8 +113,8 @@ class ReconciliationRunAdmin(BookAdmin):
                 ],
                 "None, or a later run found them too.",
             ),
-            Table("Counts", ("Outcome", "Count"), _pairs(row.counts)),
-            Table("Sums", ("Of what", "Amount"), _pairs(row.totals)),
+            Table("Counts", ("Outcome", "Count"), _pairs(row.counts), "Nothing was counted."),
+            Table("Sums", ("Of what", "Amount"), _pairs(row.totals), "Nothing was added up."),
         ]
 
     # Named by a method: a permission's own name makes the theme's start-up check ask the database, which may be empty.
@@ -134,11 +134,7 @@ class ReconciliationRunAdmin(BookAdmin):
         form = ReconcileForm(posted(request))
         if form.is_valid():
             return self._reconcile(request, form.cleaned_data["scope"] or None, form.cleaned_data["is_full"])
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "media": self.media,
-            "title": "Reconcile now",
+        context = self.page(request, "Reconcile now") | {
             "meaning": "Every payment that we say we signed is compared with the books and with the node's blocks, at one"
             " block. This can take a while on a long chain; what it finds is stored as a run and changes nothing else.",
             "form": form,
@@ -217,7 +213,7 @@ class ReconciliationRunAdmin(BookAdmin):
 class BreakAdmin(BookAdmin):
     """Differences that runs found."""
 
-    list_display = ("number", "run_link", "type", "payment", "outpoint", "expected", "found", "message")
+    list_display = ("number", "run_link", "type", "payment", "outpoint", "asked", "seen", "meaning")
     list_select_related = ("run",)
     list_filter = (
         ("kind", ChoicesDropdownFilter),
@@ -232,9 +228,9 @@ class BreakAdmin(BookAdmin):
         "payment",
         "payout_id",
         "outpoint_whole",
-        "expected",
-        "found",
-        "message",
+        "asked_whole",
+        "seen_whole",
+        "meaning_whole",
     )
     when_empty = "No break was ever found."
 
@@ -262,7 +258,37 @@ class BreakAdmin(BookAdmin):
     @display(description="payment")
     def payment(self, row: Break) -> str:
         """The payment that it is about."""
-        return cells.EMPTY if row.payment_id is None else str(row.payment_id)
+        return sources.payment(row.payment_id)
+
+    @display(description="expected")
+    def asked(self, row: Break) -> str:
+        """What should be there, shortened."""
+        return cells.compared(row.expected, is_short=True)
+
+    @display(description="expected")
+    def asked_whole(self, row: Break) -> str:
+        """What should be there."""
+        return cells.compared(row.expected)
+
+    @display(description="found")
+    def seen(self, row: Break) -> str:
+        """What is there, shortened."""
+        return cells.compared(row.found, is_short=True)
+
+    @display(description="found")
+    def seen_whole(self, row: Break) -> str:
+        """What is there."""
+        return cells.compared(row.found)
+
+    @display(description="what it means")
+    def meaning(self, row: Break) -> str:
+        """What differs, in a sentence whose hashes are shortened."""
+        return cells.sentence(row.message, is_short=True)
+
+    @display(description="what it means")
+    def meaning_whole(self, row: Break) -> str:
+        """What differs, in a sentence."""
+        return cells.sentence(row.message)
 
     @display(description="outpoint")
     def outpoint(self, row: Break) -> str:
@@ -291,11 +317,12 @@ def _verdict(run: ReconciliationRun) -> str:
 
 
 def _pairs(numbers: dict[str, int]) -> list[tuple[Any, ...]]:
-    """Return words and figures; what a run counts in satoshis says so in its name."""
+    """Return words and figures, but no zeros; what a run counts in satoshis says so in its name."""
     return [
         (
             name.removesuffix("_sat").replace("_", " "),
             cells.amount(number) if name.endswith("_sat") else cells.number(number),
         )
         for name, number in sorted(numbers.items())
+        if number
     ]

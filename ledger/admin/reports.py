@@ -91,7 +91,7 @@ def index(model_admin: Any, request: HttpRequest) -> HttpResponse:
         (cells.link(_page(document.name), document.title), document.meaning)
         for document in documents.DOCUMENTS.values()
     ]
-    context = _context(model_admin, request, "Reports") | {"rows": rows}
+    context = model_admin.page(request, "Reports") | {"rows": rows}
     return TemplateResponse(request, "ledger/admin/reports.html", context)
 
 
@@ -100,7 +100,7 @@ def show(model_admin: Any, request: HttpRequest, *, name: str) -> HttpResponse:
     _require(request)
     document = _document(name)
     form = AskForm(document, request.GET)
-    context = _context(model_admin, request, document.title)
+    context = model_admin.page(request, document.title)
     context |= {"document": document, "form": form, "index": reverse(INDEX)}
     context |= {"links": [], "refusal": "", "shown": SHOWN, "is_table": isinstance(document, Report)}
     # What is as long as the books is not read before somebody says what of it.
@@ -149,11 +149,6 @@ def _document(name: str) -> Document:
 def _page(name: str, **query: str) -> str:
     url = reverse("admin:ledger_report", args=[name])
     return f"{url}?{urlencode(query)}" if query else url
-
-
-def _context(model_admin: Any, request: HttpRequest, title: str) -> dict[str, Any]:
-    context: dict[str, Any] = model_admin.admin_site.each_context(request)
-    return context | {"opts": model_admin.opts, "media": model_admin.media, "title": title}
 
 
 def _files(document: Document, request: HttpRequest) -> dict[str, Any]:

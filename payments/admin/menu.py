@@ -77,6 +77,21 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
         ],
     ),
 ]
+LEDGER_ICONS = {
+    "Account": "account_tree",
+    "Entry": "menu_book",
+    "Posting": "format_list_bulleted",
+    "Period": "date_range",
+    "ReconciliationRun": "rule",
+    "Break": "difference",
+    "Case": "assignment_late",
+    "Seal": "verified",
+    "Checkpoint": "approval",
+    "PackJob": "inventory_2",
+    "RedactionRequest": "edit_off",
+    "Redaction": "visibility_off",
+}
+OTHER_ICONS = {"User": "person", "Group": "group"}
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
@@ -94,14 +109,22 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             groups.append({"title": title, "separator": True, "items": items})
     for app in admin.site.get_app_list(request):
         if app["app_label"] != "payments":
+            icons = LEDGER_ICONS if app["app_label"] == "ledger" else OTHER_ICONS
             items = [
-                {"title": model["name"], "icon": "menu_book", "link": model["admin_url"]}
+                {
+                    "title": model["name"],
+                    "icon": icons.get(model["object_name"], "table"),
+                    "link": model["admin_url"],
+                }
                 for model in app["models"]
                 if model["admin_url"]
             ]
             if app["app_label"] == "ledger":
-                # Not a table: the one page of the books that every reader of them asks for.
-                items.insert(0, {"title": "Reports", "icon": "summarize", "link": reverse(reports.INDEX)})
+                # Not a table: the one page of the books that every reader of them asks for. It lies below accounts.
+                link = reverse(reports.INDEX)
+                if request.path.startswith(link):
+                    items = [item | {"active": False} for item in items]
+                items.insert(0, {"title": "Reports", "icon": "summarize", "link": link})
             groups.append({"title": app["name"], "separator": True, "items": items})
     return groups
 
