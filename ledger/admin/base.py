@@ -146,7 +146,7 @@ class BookAdmin(ModelAdmin):
 
     def page(self, request: HttpRequest, title: str) -> dict[str, Any]:
         """Return what a page that is not a row's is shown with: the way at its head ends with its own title."""
-        context = self.admin_site.each_context(request)
+        context: dict[str, Any] = self.admin_site.each_context(request)
         return context | {"model_admin": self, "media": self.media, "title": title}
 
     def _page_of(self, row: object) -> str:

@@ -100,17 +100,17 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         {"items": [{"title": "Home", "icon": "home", "link": reverse("admin:index")}]}
     ]
     for title, entries in GROUPS:
-        items = [
+        offered = [
             {"title": name, "icon": icon, "link": _list_of(model)}
             for model, name, icon in entries
             if admin.site.get_model_admin(model).has_view_permission(request)
         ]
-        if items:
-            groups.append({"title": title, "separator": True, "items": items})
+        if offered:
+            groups.append({"title": title, "separator": True, "items": offered})
     for app in admin.site.get_app_list(request):
         if app["app_label"] != "payments":
             icons = LEDGER_ICONS if app["app_label"] == "ledger" else OTHER_ICONS
-            items = [
+            items: list[dict[str, Any]] = [
                 {
                     "title": model["name"],
                     "icon": icons.get(model["object_name"], "table"),
