@@ -6,14 +6,13 @@ from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.generics import ListAPIView
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from ledger.api import access, filters
 from ledger.api.repetition import Idempotent
-from ledger.api.serializers import Digest, Strict, Username
+from ledger.api.serializers import Digest, Strict, Username, body
 from ledger.models import BreakKind, Case, CaseStatus, Resolution
 from ledger.reconciliation import cases, suspense
 
@@ -140,12 +139,10 @@ class CaseNumber(Strict):
     proposal = serializers.IntegerField(min_value=1, max_value=2**31 - 1)
 
 
-class MayResolve(BasePermission):
+class MayResolve(access.MayReadBooks):
     """Those who may resolve cases, and read the books."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
-        """Tell whether the user holds both rights."""
-        return request.user.is_authenticated and request.user.has_perms([access.READ, cases.RIGHT])
+    to_post = cases.RIGHT
 
 
 @extend_schema_view(get=extend_schema(operation_id="reconciliation_cases_list", tags=["reconciliation"]))
@@ -193,7 +190,7 @@ class AssignCase(_Verb):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Let somebody own the case."""
-        return _answer(cases.assign(by=_user(request), case_id=pk, **_body(Assignment, request)))
+        return _answer(cases.assign(by=_user(request), case_id=pk, **body(Assignment, request)))
 
 
 class ProposeCase(_Verb):
@@ -210,7 +207,7 @@ class ProposeCase(_Verb):
 
         Another person decides.
         """
-        asked = _body(CaseProposal, request)
+        asked = body(CaseProposal, request)
         if asked.get("evidence_sha256"):
             asked["evidence_sha256"] = bytes.fromhex(asked["evidence_sha256"])
         return _answer(cases.propose(by=_user(request), case_id=pk, **asked))
@@ -227,7 +224,7 @@ class ApproveCase(_Verb):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Agree as a second person; what goes to suspense or out of it is booked with that."""
-        return _answer(cases.approve(by=_user(request), case_id=pk, **_body(CaseConsent, request)))
+        return _answer(cases.approve(by=_user(request), case_id=pk, **body(CaseConsent, request)))
 
 
 class RejectCase(_Verb):
@@ -241,7 +238,7 @@ class RejectCase(_Verb):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Refuse as a second person; the case is what it was before."""
-        return _answer(cases.reject(by=_user(request), case_id=pk, **_body(CaseRefusal, request)))
+        return _answer(cases.reject(by=_user(request), case_id=pk, **body(CaseRefusal, request)))
 
 
 class WithdrawCase(_Verb):
@@ -255,13 +252,7 @@ class WithdrawCase(_Verb):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Take back one's own proposal; the case is what it was before."""
-        return _answer(cases.withdraw(by=_user(request), case_id=pk, **_body(CaseNumber, request)))
-
-
-def _body(serializer: type[Strict], request: Request) -> dict[str, Any]:
-    given = serializer(data=request.data)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
+        return _answer(cases.withdraw(by=_user(request), case_id=pk, **body(CaseNumber, request)))
 
 
 def _answer(case: Case) -> Response:

@@ -4,8 +4,9 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
+from rest_framework.request import Request
 
-from ledger.models import AccountKind, BreakKind, Layer, PeriodStatus, RunStatus
+from ledger.models import AccountKind, BreakKind, Layer, RunStatus
 from ledger.reconciliation.run import MOST_BREAKS_STORED
 
 
@@ -22,6 +23,13 @@ class Strict(serializers.Serializer[Any]):
                 refusal = serializers.ErrorDetail("This is not accepted here.", code=self.unknown_code)
                 raise serializers.ValidationError({name: [refusal] for name in unknown})
         return super().to_internal_value(data)
+
+
+def body(kind: type[Strict], request: Request) -> dict[str, Any]:
+    """Return the validated fields of a request's body; raise ValidationError."""
+    given = kind(data=request.data)
+    given.is_valid(raise_exception=True)
+    return dict(given.validated_data)
 
 
 @extend_schema_field({"type": "string", "pattern": "^[0-9a-f]{64}$"})
@@ -161,30 +169,6 @@ class TrialBalance(serializers.Serializer[Any]):
     accounts = TrialBalanceAccount(many=True)
 
 
-class Period(serializers.Serializer[Any]):
-    """A period of all books, such as a month."""
-
-    id = serializers.IntegerField()
-    name = serializers.CharField()
-    starts_at = serializers.DateTimeField(
-        allow_null=True, help_text="Where the one before ends; empty for the first."
-    )
-    ends_at = serializers.DateTimeField(help_text="The first moment after it.")
-    status = serializers.ChoiceField(choices=PeriodStatus.choices)
-    opened_by = serializers.CharField()
-
-
-class PeriodChange(serializers.Serializer[Any]):
-    """Somebody closed, reopened or sealed a period."""
-
-    status = serializers.ChoiceField(choices=PeriodStatus.choices)
-    actor = serializers.CharField()
-    note = serializers.CharField(allow_blank=True)
-    through_entry_id = serializers.IntegerField(help_text="The last entry that stood when it was closed.")
-    digest = Digest(allow_null=True, help_text="SHA-256 of the trial balance that was sealed.")
-    recorded_at = serializers.DateTimeField()
-
-
 class Checkpoint(serializers.Serializer[Any]):
     """A signed head of the tree over all entries."""
 
@@ -248,12 +232,6 @@ class ConsistencyProof(serializers.Serializer[Any]):
     old_head = Digest()
     new_head = Digest()
     path = serializers.ListField(child=Digest(), help_text="RFC 6962 consistency proof.")
-
-
-class PeriodWithChanges(Period):
-    """A period and what was done with it, in order."""
-
-    changes = PeriodChange(many=True)
 
 
 class ReconciliationRun(serializers.Serializer[Any]):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ledger.api import cases, packs, proofs, reports, views
+from ledger.api import cases, packs, periods, proofs, reports, views
 
 urlpatterns = [
     path("accounts/", views.Accounts.as_view(), name="account-list"),
@@ -19,8 +19,12 @@ urlpatterns = [
     path("packs/", packs.Packs.as_view(), name="pack-list"),
     path("packs/<int:pk>/", packs.PackDetail.as_view(), name="pack-detail"),
     path("packs/<int:pk>/file/", packs.PackFile.as_view(), name="pack-file"),
-    path("periods/", views.Periods.as_view(), name="period-list"),
-    path("periods/<int:pk>/", views.PeriodDetail.as_view(), name="period-detail"),
+    path("periods/", periods.Periods.as_view(), name="period-list"),
+    path("periods/<int:pk>/", periods.PeriodDetail.as_view(), name="period-detail"),
+    path("periods/<int:pk>/figures/", periods.PeriodFigures.as_view(), name="period-figures"),
+    path("periods/<int:pk>/close/", periods.ClosePeriod.as_view(), name="period-close"),
+    path("periods/<int:pk>/reopen/", periods.ReopenPeriod.as_view(), name="period-reopen"),
+    path("periods/<int:pk>/seal/", periods.SealPeriod.as_view(), name="period-seal"),
     path("reconciliation-runs/", views.ReconciliationRuns.as_view(), name="reconciliation-run-list"),
     path(
         "reconciliation-runs/under-way/",

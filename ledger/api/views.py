@@ -22,7 +22,6 @@ ACCOUNT = tuple(serializers.Account().fields)
 ENTRY = tuple(serializers.Entry().fields)
 POSTING = tuple(serializers.Posting().fields)
 CHECKPOINT = tuple(serializers.Checkpoint().fields)
-PERIOD = tuple(serializers.Period().fields)
 RUN = tuple(serializers.ReconciliationRun().fields)
 UNDER_WAY = tuple(serializers.RunUnderWay().fields)
 BREAK = tuple(serializers.Break().fields)
@@ -126,38 +125,6 @@ class TrialBalance(APIView):
             "accounts": trial.accounts,
         }
         return Response(serializers.TrialBalance(body).data)
-
-
-@extend_schema_view(get=extend_schema(operation_id="ledger_periods_list", tags=["ledger"]))
-class Periods(ListAPIView[Any]):
-    """The periods of the books in the order in which they were opened."""
-
-    permission_classes = [access.MayReadBooks]
-    serializer_class = serializers.Period
-    pagination_class = pages.OldestFirst
-
-    def get_queryset(self) -> QuerySet[Any, Any]:
-        """Return plain rows: one statement whatever the page holds."""
-        rows: QuerySet[Any, Any] = selectors.periods().values(*PERIOD)
-        return rows
-
-
-class PeriodDetail(APIView):
-    """One period."""
-
-    permission_classes = [access.MayReadBooks]
-
-    @extend_schema(
-        operation_id="ledger_periods_retrieve",
-        tags=["ledger"],
-        responses={200: serializers.PeriodWithChanges},
-    )
-    def get(self, request: Request, pk: int) -> Response:
-        """Return a period and who closed, reopened and sealed it."""
-        period = selectors.get_period(pk=pk)
-        body = {name: getattr(period, name) for name in PERIOD}
-        body["changes"] = period.changes.order_by("pk")
-        return Response(serializers.PeriodWithChanges(body).data)
 
 
 @extend_schema_view(get=extend_schema(operation_id="ledger_checkpoints_list", tags=["ledger"]))

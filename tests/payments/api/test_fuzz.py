@@ -49,6 +49,7 @@ def everybody(program: Program) -> User:
         "payments.add_program",
         "payments.add_membership",
         "ledger.view_entry",
+        "ledger.close_period",
     )
     for role in ("officer", "approver", "releaser", "signer", "auditor"):
         program.memberships.create(user=user, role=role, granted_by=user)
