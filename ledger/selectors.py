@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from django.db.models import BigIntegerField, CharField, Count, F, OuterRef, QuerySet, Subquery, Sum, Value
+from django.db.models import (
+    BigIntegerField,
+    CharField,
+    Count,
+    Exists,
+    F,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+)
 from django.db.models.functions import Coalesce
 
 from govpay.errors import NotFound
@@ -16,6 +27,8 @@ from ledger.models import (
     PeriodStatus,
     Posting,
     ReconciliationRun,
+    Redaction,
+    RedactionRequest,
 )
 
 
@@ -91,6 +104,29 @@ def entries_since(change: PeriodChange) -> "QuerySet[Entry, Entry]":
     """Return the entries dated before a period's end that were not there yet when it was closed."""
     late = Entry.objects.filter(pk__gt=change.through_entry_id, effective_at__lt=change.period.ends_at)
     return late.order_by("pk")
+
+
+def redaction_requests() -> "QuerySet[RedactionRequest, RedactionRequest]":
+    """Return what was asked to be blacked out, with what the leaf is of, who agreed and when.
+
+    ``is_redacted`` says whether the leaf is blacked out, be it by this request or by another one.
+    """
+    return RedactionRequest.objects.annotate(
+        entry_id=F("leaf__entry_id"),
+        run_id=F("leaf__run_id"),
+        period_id=F("leaf__period_change__period_id"),
+        approved_by=F("redaction__approved_by"),
+        redacted_at=F("redaction__redacted_at"),
+        is_redacted=Exists(Redaction.objects.filter(leaf=OuterRef("leaf"))),
+    )
+
+
+def get_redaction_request(request_id: int, *fields: str) -> dict[str, Any]:
+    """Return the named columns of what was asked to be blacked out; raise NotFound."""
+    row: dict[str, Any] | None = redaction_requests().filter(pk=request_id).values(*fields).first()
+    if row is None:
+        raise NotFound(f"There is no request {request_id} for a redaction.")
+    return row
 
 
 def get_run(run_id: int) -> ReconciliationRun:

@@ -15,6 +15,7 @@ from ledger.models import (
     Entry,
     Posting,
     ReconciliationRun,
+    RedactionRequest,
     RunStatus,
 )
 
@@ -103,4 +104,15 @@ class Breaks(filters.FilterSet):
 
     class Meta:
         model = Break
+        fields: list[str] = []
+
+
+class Redactions(filters.FilterSet):
+    """By entry, and whether it is blacked out."""
+
+    entry = RowId(field_name="leaf__entry_id")
+    is_redacted = filters.BooleanFilter()
+
+    class Meta:
+        model = RedactionRequest
         fields: list[str] = []

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers, status
 from rest_framework.generics import ListAPIView
@@ -41,6 +41,11 @@ class PeriodChange(serializers.Serializer[Any]):
     note = serializers.CharField(allow_blank=True)
     through_entry_id = serializers.IntegerField(help_text="The last entry that stood when it was closed.")
     digest = Digest(allow_null=True, help_text="SHA-256 of the trial balance that was sealed.")
+    leaf = serializers.IntegerField(
+        source="leaf_index",
+        allow_null=True,
+        help_text="Its leaf in the tree, by which its note is blacked out; empty until it is sealed.",
+    )
     recorded_at = serializers.DateTimeField()
 
 
@@ -195,7 +200,7 @@ def _name(pk: int) -> str:
 def _answer(pk: int, http_status: int = status.HTTP_200_OK) -> Response:
     period = selectors.get_period(pk=pk)
     shown = {name: getattr(period, name) for name in PERIOD}
-    shown["changes"] = period.changes.order_by("pk")
+    shown["changes"] = period.changes.annotate(leaf_index=F("leaf__index")).order_by("pk")
     return Response(PeriodWithChanges(shown).data, http_status)
 
 

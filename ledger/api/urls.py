@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ledger.api import cases, packs, periods, proofs, reports, views
+from ledger.api import cases, packs, periods, proofs, redactions, reports, views
 
 urlpatterns = [
     path("accounts/", views.Accounts.as_view(), name="account-list"),
@@ -25,6 +25,9 @@ urlpatterns = [
     path("periods/<int:pk>/close/", periods.ClosePeriod.as_view(), name="period-close"),
     path("periods/<int:pk>/reopen/", periods.ReopenPeriod.as_view(), name="period-reopen"),
     path("periods/<int:pk>/seal/", periods.SealPeriod.as_view(), name="period-seal"),
+    path("redactions/", redactions.Redactions.as_view(), name="redaction-list"),
+    path("redactions/<int:pk>/", redactions.RedactionDetail.as_view(), name="redaction-detail"),
+    path("redactions/<int:pk>/agree/", redactions.AgreeToRedaction.as_view(), name="redaction-agree"),
     path("reconciliation-runs/", views.ReconciliationRuns.as_view(), name="reconciliation-run-list"),
     path(
         "reconciliation-runs/under-way/",

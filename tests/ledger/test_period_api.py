@@ -85,11 +85,12 @@ class TestTwoPeople:
         assert (figures["entry_count"], len(figures["digest"])) == (0, 64)
         sealed = send(emil, f"{path}seal/", digest=figures["digest"], note="Looked at").json()
         last = sealed["changes"][-1]
-        assert (sealed["status"], last["actor"], last["note"], last["digest"]) == (
+        assert (sealed["status"], last["actor"], last["note"], last["digest"], last["leaf"]) == (
             "sealed",
             "emil",
             "Looked at",
             figures["digest"],
+            None,
         )
         assert sealed == get(emil, path).json()
         assert periods.is_as_sealed(selectors.get_period("2026-10"))

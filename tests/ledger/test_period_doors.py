@@ -108,6 +108,7 @@ class TestApi:
                     "note": "All in",
                     "through_entry_id": through,
                     "digest": None,
+                    "leaf": None,
                 },
                 {
                     "status": "sealed",
@@ -115,6 +116,7 @@ class TestApi:
                     "note": "",
                     "through_entry_id": through,
                     "digest": digest(),
+                    "leaf": None,
                 },
             ],
         }

@@ -50,6 +50,7 @@ def everybody(program: Program) -> User:
         "payments.add_membership",
         "ledger.view_entry",
         "ledger.close_period",
+        "ledger.redact_leaf",
     )
     for role in ("officer", "approver", "releaser", "signer", "auditor"):
         program.memberships.create(user=user, role=role, granted_by=user)

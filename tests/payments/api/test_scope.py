@@ -55,6 +55,7 @@ class TestMatrix:
             "periods",
             "reconciliation-cases",
             "reconciliation-runs",
+            "redactions",
             "reports",
         }
 
