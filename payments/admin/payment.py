@@ -12,7 +12,7 @@ from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
 from ledger.packs import receipts
-from payments.admin import cells, forms, pages, scope, verbs
+from payments.admin import books, cells, forms, pages, scope, verbs
 from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
 from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Notice, Table, history
@@ -171,8 +171,8 @@ class PaymentAdmin(ProgramScopedAdmin):
         return []
 
     def tables(self, request: HttpRequest, obj: Payment) -> list[Table]:
-        """Show the line's history, and its payout's."""
-        found = [history("payment", obj.pk)]
+        """Show what is booked for the line, its history, and its payout's."""
+        found = [*books.of_payment(request, obj.pk), history("payment", obj.pk)]
         if obj.payout_id is not None:
             found.append(history("payout", obj.payout_id, f"History of payout {obj.payout_id}"))
         return found

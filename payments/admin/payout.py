@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import asks, cells
+from payments.admin import asks, books, cells
 from payments.admin.base import ProgramScopedAdmin, is_hash
 from payments.admin.filters import ProblemFilter, ProgramFilter, by_number
 from payments.admin.payment import depth
@@ -101,7 +101,7 @@ class PayoutAdmin(ProgramScopedAdmin):
         return _state(obj) + asks.open_notices(obj) + asks.reissue_notices(obj)
 
     def tables(self, request: HttpRequest, obj: Payout) -> list[Table]:
-        """Show versions, inputs, the way to its payments, and the history."""
+        """Show versions, inputs, the way to its payments, what is booked, and the history."""
         txs = obj.txs.select_related("signing_request").order_by("-pk")
         txs = txs.defer("raw", "unsigned_tx", "signing_request__psbt")
         return [
@@ -169,6 +169,7 @@ class PayoutAdmin(ProgramScopedAdmin):
                 "Nothing.",
                 cells.list_of(Intervention, payout=obj.pk),
             ),
+            *books.of_source(request, f"payout:{obj.pk}"),
             history("payout", obj.pk),
         ]
 
