@@ -97,7 +97,8 @@ def close(*, by: User, name: str, note: str = "") -> PeriodChange:
     period = _get(name, PeriodStatus.OPEN)
     if period.ends_at > timezone.now():
         raise PeriodNotOver(
-            f"{name} ends at {period.ends_at.isoformat()}.", ends_at=period.ends_at.isoformat()
+            f"{name} is not over: it ends at {period.ends_at.isoformat()}.",
+            ends_at=period.ends_at.isoformat(),
         )
     earlier = (
         selectors.periods().filter(ends_at__lt=period.ends_at).exclude(status=PeriodStatus.SEALED).first()

@@ -155,21 +155,44 @@ class TestCommand:
             (["close"], "Name the period."),
             (["close", "2026-10"], "Say who decides"),
             (["close", "2026-10", "--by", "nobody"], "no active user nobody"),
-            (["close", "2026-10", "--by", "reader"], "permission"),
-            (["close", "2031-01", "--by", "dalia"], "There is no period 2031-01."),
+            (["close", "2026-10", "--by", "reader"], "^forbidden: This needs the permission"),
+            (["close", "2031-01", "--by", "dalia"], "^not_found: There is no period 2031-01."),
             (["seal", "2026-10", "--by", "dalia"], "needs --digest"),
             (["seal", "2026-10", "--by", "dalia", "--digest", "xyz"], "--digest cannot be 'xyz'"),
-            (["seal", "2026-10", "--by", "dalia", "--digest", "00"], "2026-10 is open, not closing."),
+            (["seal", "2026-10", "--by", "dalia", "--digest", "00"], "^period_state: 2026-10 is open"),
             (["open", "2026-11", "--by", "dalia", "--ends-at", "soon"], "--ends-at cannot be 'soon'"),
-            (["open", "2026-11", "--by", "dalia", "--ends-at", "2026-10-31"], "must end after 2026-10"),
-            (["figures", "2026-10"], "its figures still move"),
-            (["check", "2026-10"], "2026-10 is not sealed."),
+            (
+                ["open", "2026-11", "--by", "dalia", "--ends-at", "2026-10-31"],
+                "^invalid_input: It must end after",
+            ),
+            (["figures", "2026-10"], "^period_state: 2026-10 is open"),
+            (["check", "2026-10"], "^period_state: 2026-10 is not sealed."),
         ],
     )
     def test_says_what_is_wrong(self, reader: User, arguments: list[str], message: str) -> None:
         with pytest.raises(CommandError, match=message):
             run(*arguments)
         assert (Period.objects.count(), PeriodChange.objects.count()) == (1, 0)
+
+    def test_names_the_code_of_each_refusal(self, dalia: User, emil: User) -> None:
+        def refusal(*arguments: str) -> str:
+            with pytest.raises(CommandError) as caught:
+                run(*arguments)
+            return str(caught.value)
+
+        periods.open_next(by=dalia, name="9998", ends_at=datetime(9998, 1, 1, tzinfo=UTC))
+        assert refusal("close", "9998", "--by", "dalia") == (
+            "period_not_over: 9998 is not over: it ends at 9998-01-01T00:00:00+00:00."
+        )
+        run("close", "2026-10", "--by", "dalia")
+        assert refusal("seal", "2026-10", "--by", "dalia", "--digest", digest()) == (
+            "same_person_twice: dalia closed 2026-10; a second person seals it."
+        )
+        wrong = refusal("seal", "2026-10", "--by", "emil", "--digest", "00" * 32)
+        assert wrong.startswith("period_changed: The figures of 2026-10 are not")
+        run("seal", "2026-10", "--by", "emil", "--digest", digest())
+        reopened = refusal("reopen", "2026-10", "--by", "dalia")
+        assert reopened == "period_state: 2026-10 is sealed, not closing."
 
 
 class TestAdmin:

@@ -38,7 +38,7 @@ class Command(BaseCommand):
         try:
             self._act(action, name, options)
         except GovPayError as error:
-            raise CommandError(error.message) from error
+            raise CommandError(f"{error.code}: {error.message}") from error
         return None
 
     def _act(self, action: str, name: str, options: dict[str, Any]) -> None:
