@@ -71,7 +71,10 @@ class ReportQuery(Strict):
         required=False, max_length=40, trim_whitespace=False, help_text="One scope such as program:1."
     )
     account = serializers.CharField(
-        required=False, max_length=120, trim_whitespace=False, help_text="One account's code."
+        required=False,
+        max_length=120,
+        trim_whitespace=False,
+        help_text="One account's code, which must exist.",
     )
     layer = serializers.ChoiceField(required=False, choices=Layer.choices)
     month = serializers.RegexField(
@@ -133,7 +136,8 @@ class ReportDetail(APIView):
                 for form in FORMS
             },
             (409, "application/problem+json"): OpenApiResponse(
-                {"$ref": "#/components/schemas/Problem"}, "There is no key that signs."
+                {"$ref": "#/components/schemas/Problem"},
+                "There is no key that signs, or the time of what is to be signed is not over.",
             ),
             (422, "application/problem+json"): OpenApiResponse(
                 {"$ref": "#/components/schemas/Problem"},

@@ -7,18 +7,23 @@ from typing import Any
 
 from django.conf import settings
 
-from govpay.errors import InvalidInput
+from govpay.errors import InvalidInput, NotFound
 from ledger import selectors
-from ledger.models import Layer
+from ledger.models import Account, Layer
 from ledger.reports.report import Document
 
 MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
 INSTANT = timedelta(microseconds=1)
+# A beginning is said in one of these ways; the first period has none.
+BEGINNINGS = ("month", "period", "since")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """Entries from ``since`` on (None: from the first) and before ``before``, of what was written up to ``known_at``."""
+    """Entries from ``since`` on (None: from the first) and before ``before``, of what was written up to ``known_at``.
+
+    Before it ``is_over``, more may take effect in this time.
+    """
 
     scope: str | None
     account: str | None
@@ -26,6 +31,7 @@ class Asked:
     since: datetime | None
     before: datetime
     known_at: datetime
+    is_over: bool
 
     @property
     def year_start(self) -> datetime:
@@ -54,13 +60,15 @@ def ask(document: Document, *, now: datetime, **given: Any) -> Asked:
             raise _invalid(name, "The time lies beyond all years that can be reported.")
     known_at = chosen.get("known_at", now)
     since, before = _read_time(chosen)
+    before = before or known_at
     asked = Asked(
         scope=chosen.get("scope"),
         account=chosen.get("account"),
         layer=chosen.get("layer", Layer.SETTLED.value),
         since=since if document.has_beginning else None,
-        before=before or known_at,
+        before=before,
         known_at=known_at,
+        is_over=before <= now,
     )
     if asked.layer not in Layer.values:
         raise _invalid("layer", f"There is no layer {asked.layer!r}.")
@@ -68,7 +76,10 @@ def ask(document: Document, *, now: datetime, **given: Any) -> Asked:
         raise _invalid("since", "It must begin before it ends.")
     for name in document.needs:
         if getattr(asked, name) is None:
-            raise _invalid(name, f"{document.title} needs {name}.", "required")
+            ways = BEGINNINGS if name == "since" else (name,)
+            raise _invalid(name, f"{document.title} needs {' or '.join(ways)}.", "required", ways=ways)
+    if asked.account is not None and not Account.objects.filter(code=asked.account).exists():
+        raise NotFound(f"There is no account {asked.account}.", account=asked.account)
     return asked
 
 
@@ -90,5 +101,6 @@ def _read_time(chosen: dict[str, Any]) -> tuple[datetime | None, datetime | None
     return chosen.get("since"), chosen.get("before")
 
 
-def _invalid(name: str, message: str, code: str = "invalid") -> InvalidInput:
-    return InvalidInput(message, errors=[{"row": 0, "column": name, "code": code, "message": message}])
+def _invalid(name: str, message: str, code: str = "invalid", **details: Any) -> InvalidInput:
+    errors = [{"row": 0, "column": name, "code": code, "message": message}]
+    return InvalidInput(message, errors=errors, **details)

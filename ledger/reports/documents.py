@@ -64,8 +64,8 @@ def forms_of(document: Document) -> list[Form]:
 def produce(document: Document, form: str, asked: Asked) -> Iterator[bytes]:
     """Yield a document piece by piece, as long as the books are.
 
-    Raises before the first piece: UnknownForm, pdf.TooLong, checkpoints.NoSealKey for a signed one where there is no key,
-    camt053.NoStatement and NotFound for an account without a statement.
+    Raises before the first piece: UnknownForm, pdf.TooLong, for a signed one checkpoints.NoSealKey where there is no key and
+    signing.TimeNotOver, camt053.NoStatement for an account without a statement.
     """
     if form not in [known.name for known in forms_of(document)]:
         names = ", ".join(known.name for known in forms_of(document))

@@ -9,7 +9,8 @@ import io
 import json
 import zipfile
 
-from ledger.reports import files, pdf
+from govpay.errors import Conflict
+from ledger.reports import files, pdf, words
 from ledger.reports.table import Table
 from ledger.seals import checkpoints, note
 
@@ -21,6 +22,12 @@ class ReportRefused(note.NoteRefused):
     """The file is not the one that was signed."""
 
     code = "report_refused"
+
+
+class TimeNotOver(Conflict):
+    """More may take effect in the time of which a report is asked, so that nobody signs it."""
+
+    code = "time_not_over"
 
 
 def sign(table: Table, document: bytes) -> str:
@@ -43,8 +50,14 @@ def check(document: bytes, signed: str, verifier: note.Verifier) -> None:
 
 
 def write(table: Table) -> bytes:
-    """Return an archive of the PDF and the note; raise checkpoints.NoSealKey, pdf.TooLong."""
-    checkpoints.signer()  # Before the work, not after it.
+    """Return an archive of the PDF and the note; raise TimeNotOver, checkpoints.NoSealKey, pdf.TooLong."""
+    # Before the work, not after it.
+    if not table.asked.is_over:
+        raise TimeNotOver(
+            f"{table.report.title} is signed once its time is over; it ends at {words.when(table.asked.before)}.",
+            ends_at=table.asked.before.isoformat(),
+        )
+    checkpoints.signer()
     document = pdf.write(table)
     name = f"{table.report.name}.pdf"
     out = io.BytesIO()

@@ -53,7 +53,7 @@ class Command(BaseCommand):
             else:
                 self._make(documents.get_document(options["name"]), options)
         except GovPayError as error:
-            raise CommandError(error.message) from error
+            raise CommandError(f"{error.code}: {error.message}{_options(error)}") from error
 
     def _list(self) -> None:
         for document in documents.DOCUMENTS.values():
@@ -114,6 +114,12 @@ def _write(path: Path, pieces: Any) -> None:
                 part.unlink()
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def _options(error: GovPayError) -> str:
+    """Say by which options what is missing is given."""
+    ways = [f"--{way}" for way in error.details.get("ways", ())]
+    return f" Give {' or '.join(ways)}." if ways else ""
 
 
 def _read_time(option: str, text: str | None) -> datetime | None:

@@ -100,6 +100,8 @@ class TestPage:
             ("fees", {"since": "2026-11-02T00:00:00", "before": "2026-11-01T00:00:00"}),
             ("fees", {"scope": "program:99"}),
             ("trial-balance", {"layer": "gold"}),
+            ("general-ledger", {"account": "Nope"}),
+            ("journal", {"account": "Nope"}),
         ],
     )
     def test_says_what_it_cannot_read(self, reader: Client, name: str, query: dict[str, str]) -> None:
@@ -189,7 +191,7 @@ class TestDownload:
     ) -> None:
         settings.GOVPAY_SEAL_KEY = bytes(32)
         document = documents.DOCUMENTS[name]
-        query = {"month": "2026-11", "scope": SCOPE, "account": CODES.hot_wallet}
+        query = {"month": "2026-10", "scope": SCOPE, "account": CODES.hot_wallet}
         query = {key: value for key, value in query.items() if key in document.parameters}
         html = page(reader, name, **query)
         link = re.search(rf'href="([^"]+/{form}/\?[^"]+)"', html)
@@ -208,6 +210,8 @@ class TestDownload:
             ("account-statement", "camt053", {"account": CODES.payable}, "is no asset"),
             ("statement", "csv", {}, "needs scope"),
             ("fees", "csv", {"month": "x"}, "month"),
+            ("general-ledger", "csv", {"account": "Nope"}, "There is no account Nope."),
+            ("monthly-account", "signed", {"month": "9998-01"}, "is signed once its time is over"),
         ],
     )
     def test_leads_back_where_it_cannot(

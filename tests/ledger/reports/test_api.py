@@ -137,7 +137,7 @@ class TestReport:
 
     def test_is_signed(self, client: APIClient, settings: Any) -> None:
         settings.GOVPAY_SEAL_KEY = bytes(32)
-        document, note = opened(get(client, "fees", format="signed", **NOVEMBER).body)
+        document, note = opened(get(client, "fees", format="signed", month="2026-10").body)
         assert document.startswith(b"%PDF-")
         assert checkpoints.signer().verifier.name in note
 
@@ -153,6 +153,9 @@ class TestReport:
             ("account-statement", {}, (422, "required")),
             ("account-statement", {"account": CODES.payable}, (422, "no_statement")),
             ("account-statement", {"account": "Assets:Nowhere"}, (404, "not_found")),
+            ("general-ledger", {"account": "Nope"}, (404, "not_found")),
+            ("journal", {"account": "Nope"}, (404, "not_found")),
+            ("monthly-account", {"month": "9998-01", "format": "signed"}, (409, "time_not_over")),
             ("fees", {"layer": "pending"}, (422, "unknown_parameter")),
             ("fees", {"layer": "gold"}, (400, "invalid_choice")),
             ("fees", {"month": "2026-13"}, (400, "invalid")),

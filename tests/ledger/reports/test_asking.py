@@ -34,7 +34,7 @@ def written(name: str, form: str, **given: Any) -> str:
 class TestAsk:
     def test_without_anything_means_all_up_to_now(self) -> None:
         assert ask() == reports.Asked(
-            scope=None, account=None, layer="settled", since=None, before=NOW, known_at=NOW
+            scope=None, account=None, layer="settled", since=None, before=NOW, known_at=NOW, is_over=True
         )
 
     def test_of_what_was_known_ends_then(self) -> None:
@@ -90,6 +90,26 @@ class TestAsk:
             ask(name, **given)
         (error,) = caught.value.details["errors"]
         assert (error["column"], error["code"]) == (column, code)
+
+    @pytest.mark.parametrize("name", ["general-ledger", "journal", "account-statement"])
+    def test_of_an_unknown_account_is_refused(self, entry_ids: list[int], name: str) -> None:
+        document = documents.get_document(name)
+        with pytest.raises(NotFound, match=r"There is no account Assets:Nowhere\."):
+            reports.ask(document, now=NOW, account="Assets:Nowhere")
+        assert reports.ask(document, now=NOW, account=CODES.payable).account == CODES.payable
+
+    @pytest.mark.parametrize(
+        ("given", "is_over"),
+        [
+            ({}, True),
+            ({"month": "2026-11"}, True),
+            ({"month": "2100-01"}, False),
+            ({"month": "2100-01", "known_at": datetime(2101, 1, 1, tzinfo=UTC)}, False),
+            ({"known_at": datetime(2101, 1, 1, tzinfo=UTC)}, False),
+        ],
+    )
+    def test_knows_whether_the_time_is_over(self, given: dict[str, Any], is_over: bool) -> None:
+        assert ask(**given).is_over is is_over
 
     def test_of_an_unknown_report_is_refused(self) -> None:
         with pytest.raises(GovPayError) as caught:

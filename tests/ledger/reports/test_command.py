@@ -19,6 +19,7 @@ from ledger.seals import checkpoints, note
 from tests.ledger.months import CODES, SCOPE
 
 NOVEMBER = ["--month", "2026-11"]
+OVER = ["--month", "2026-10"]
 
 
 def run(*arguments: str) -> str:
@@ -80,7 +81,7 @@ class TestReport:
         chosen = ["--scope", SCOPE] if "scope" in document.takes else []
         chosen += ["--account", CODES.hot_wallet] if "account" in document.takes else []
         target = tmp_path / "file"
-        said = run(name, *chosen, *NOVEMBER, "--format", form, "--output", str(target))
+        said = run(name, *chosen, *OVER, "--format", form, "--output", str(target))
         assert said.rstrip().endswith(f"written to {target}.")
         begin = {
             "pdf": b"%PDF-",
@@ -96,10 +97,15 @@ class TestReport:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            (["statement"], "needs scope"),
-            (["monthly-account"], "needs since"),
+            (["statement"], r"^invalid_input: Statement of a program needs scope\. Give --scope\."),
+            (["monthly-account"], r"needs month or period or since\. Give --month or --period or --since\."),
             (["account-statement"], "needs account"),
-            (["account-statement", "--account", "Assets:Nowhere"], "There is no account Assets:Nowhere"),
+            (["account-statement", "--account", "Assets:Nowhere"], "^not_found: There is no account Assets:"),
+            (["general-ledger", "--account", "Assets:Nowhere"], "^not_found: There is no account Assets:"),
+            (
+                ["monthly-account", "--month", "9998-01", "--format", "signed"],
+                "^time_not_over: Monthly account is",
+            ),
             (["account-statement", "--account", CODES.payable], "is no asset"),
             (["fees", "--layer", "pending"], "takes no layer"),
             (["fees", "--since", "yesterday"], "--since cannot be 'yesterday'"),

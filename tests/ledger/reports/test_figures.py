@@ -141,7 +141,6 @@ class TestGeneralLedger:
         assert found == [("opening", 728_065), ("closing", 728_065)]
 
     def test_of_nothing_is_empty(self) -> None:
-        assert rows("general-ledger", account="Assets:Nowhere", before=END) == []
         assert rows("general-ledger", scope="program:8", before=END) == []
 
 
