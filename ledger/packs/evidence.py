@@ -53,6 +53,10 @@ class Backend(Protocol):
         """Return the network of this installation."""
         ...
 
+    def address(self, script: bytes) -> str | None:
+        """Return the address that a script has on this network, or None where it has none."""
+        ...
+
     def sources(self, disbursement_id: int) -> list[str]:
         """Return the sources of the entries of a list, such as ``payout:12``; raise NotFound."""
         ...

@@ -38,7 +38,7 @@ class ChecksOfAddress(SimpleRateThrottle):
 class ReceiptForm(forms.Form):
     """A receipt, as a file or as its text."""
 
-    file = forms.FileField(label="The receipt's file", required=False)
+    file = forms.FileField(label="The receipt's file", required=False, allow_empty_file=True)
     text = forms.CharField(
         label="or its text", required=False, strip=False, max_length=verify.MAX_RECEIPT, widget=forms.Textarea
     )
@@ -98,7 +98,8 @@ def _check(request: HttpRequest) -> HttpResponse:
         found = verify.check_receipt(form.read(), evidence.backend().network(), keys)
     except verify.Wrong as wrong:
         return _render(request, 422, form=form, wrong=wrong)
-    return _render(request, 200, form=form, found=found)
+    address = evidence.backend().address(bytes.fromhex(found.script))
+    return _render(request, 200, form=form, found=found, address=address, amount=f"{found.amount_sat:,}")
 
 
 def _render(request: HttpRequest, status: int, **context: object) -> TemplateResponse:

@@ -23,7 +23,7 @@ from payments.models import (
     Payout,
     PayoutTx,
 )
-from payments.onchain import network
+from payments.onchain import address, network
 from payments.payout import proofs
 from payments.services import anchors, manifest
 from payments.states import PayoutStatus
@@ -51,6 +51,13 @@ class PackEvidence:
     def network(self) -> str:
         """Return the network of the settings."""
         return network.current().value
+
+    def address(self, script: bytes) -> str | None:
+        """Return the address on the network of the settings."""
+        try:
+            return address.address_from_script(script, network.current())
+        except address.InvalidAddress:
+            return None
 
     def sources(self, disbursement_id: int) -> list[str]:
         """Return the list itself, its payouts and those that pay for them, and payments that were withdrawn alone.

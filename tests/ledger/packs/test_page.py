@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.core.files.base import ContentFile
 from django.test import Client
 
 from ledger import verify
@@ -75,6 +76,10 @@ class TestPage:
         answer = client.post("/verify/", {"text": " \r\n"})
         assert answer.status_code == 422
         assert "Choose the file" in words(answer)
+
+    def test_says_what_is_wrong_with_an_empty_file(self, client: Client) -> None:
+        answer = client.post("/verify/", {"file": ContentFile(b"", name="receipt.json")})
+        assert (answer.status_code, "<code>not_a_receipt</code>" in words(answer)) == (422, True)
 
     def test_is_of_this_network_only(self, client: Client) -> None:
         names = "amount_sat checkpoint entry output payment script_pubkey"

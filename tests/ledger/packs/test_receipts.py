@@ -3,6 +3,9 @@
 from typing import NamedTuple
 
 import pytest
+from django.core.cache import cache
+from django.core.files.base import ContentFile
+from django.test import Client
 
 from ledger import books, events, verify
 from ledger.models import Checkpoint
@@ -26,6 +29,9 @@ class Witness(NamedTuple):
 
     def network(self) -> str:
         return "regtest"
+
+    def address(self, script: bytes) -> str | None:
+        return "bcrt1qof22s" if script == SCRIPT else None
 
     def anchor(self, checkpoint: Checkpoint) -> Anchor | None:
         return None
@@ -96,6 +102,14 @@ class TestMake:
         book()
         found = verify.check_receipt(receipts.make(42), "regtest", [str(checkpoints.signer().verifier)])
         assert (found.payment, found.amount_sat, found.vout, found.block_height) == ("42", 50_000, 1, 300)
+
+    def test_is_read_by_the_public_page_as_people_write_addresses_and_amounts(self, client: Client) -> None:
+        book()
+        cache.clear()
+        answer = client.post("/verify/", {"file": ContentFile(receipts.make(42), name="receipt.json")})
+        assert answer.status_code == 200
+        assert "<strong>50,000 satoshis</strong>" in answer.content.decode()
+        assert "<code>bcrt1qof22s</code>" in answer.content.decode()
 
     def test_refuses_an_entry_that_names_no_outpoint(self) -> None:
         book(memo="")
