@@ -168,6 +168,8 @@ class TestRights:
         assert client(auditor).get(LIST).json()["results"] == [asked]
         for refused in (
             send(auditor, entry_id=ids[2], why=WHY),
+            # The door refuses before it reads the body.
+            send(auditor),
             send(auditor, f"{asked['id']}/agree/"),
         ):
             assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
