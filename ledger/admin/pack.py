@@ -1,4 +1,4 @@
-"""Evidence packs in the admin: asked for, followed, downloaded; and which entries were blacked out."""
+"""Evidence packs in the admin: asked for, followed, downloaded."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from unfold.enums import ActionVariant
 from govpay.errors import GovPayError
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, find_row, posted
-from ledger.models import PackJob, PackKind, PackStatus, Redaction
+from ledger.models import PackJob, PackKind, PackStatus
 from ledger.packs import answer, jobs
 
 TONES = {
@@ -163,40 +163,3 @@ class PackJobAdmin(BookAdmin):
     def reason(self, row: PackJob) -> str:
         """Why it failed, or why its file was deleted."""
         return cells.long(row.message) if row.message else cells.EMPTY
-
-
-@admin.register(Redaction)
-class RedactionAdmin(BookAdmin):
-    """The sealed entries that were blacked out."""
-
-    list_display = ("place", "asker", "agreed", "when", "reason")
-    list_select_related = ("request",)
-    fields = ("place", ("asker", "agreed"), "when", "reason")
-    search_fields = ("pk",)
-    search_help_text = "Search by the number of a leaf"
-    when_empty = "Nothing was blacked out."
-
-    @display(description="leaf")
-    def place(self, row: Redaction) -> str:
-        """Its place in the tree."""
-        return f"Leaf {row.pk}"
-
-    @display(description="asked by")
-    def asker(self, row: Redaction) -> str:
-        """Who asked for it."""
-        return row.request.asked_by
-
-    @display(description="agreed by")
-    def agreed(self, row: Redaction) -> str:
-        """Who agreed."""
-        return row.approved_by
-
-    @display(description="when")
-    def when(self, row: Redaction) -> str:
-        """When it happened."""
-        return cells.moment(row.redacted_at)
-
-    @display(description="why")
-    def reason(self, row: Redaction) -> str:
-        """Why."""
-        return cells.long(row.request.why)

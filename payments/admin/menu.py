@@ -89,7 +89,6 @@ LEDGER_ICONS = {
     "Checkpoint": "approval",
     "PackJob": "inventory_2",
     "RedactionRequest": "edit_off",
-    "Redaction": "visibility_off",
 }
 OTHER_ICONS = {"User": "person", "Group": "group"}
 

@@ -363,7 +363,7 @@ class TestAdmin:
         client.force_login(factories.make_user("reader", "ledger.view_entry"))
         for address in ("", "make/"):
             assert client.get(f"/admin/ledger/packjob/{address}").status_code in (403, 302)
-        assert client.get("/admin/ledger/redaction/").status_code == 200
+        assert client.get("/admin/ledger/redactionrequest/").status_code == 200
 
 
 def close_and_seal(closer: User, second: User, note: str = "") -> None:
