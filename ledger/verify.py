@@ -891,9 +891,7 @@ class Zip:
         try:
             self.file = zipfile.ZipFile(path)
         except (zipfile.BadZipFile, OSError, EOFError) as error:
-            raise Unreadable(
-                "truncated", f"This is no zip file, or a part of one: {error}.", str(path)
-            ) from None
+            raise Unreadable("truncated", f"This is a part of a zip file: {error}.", str(path)) from None
 
     def names(self) -> list[str]:
         """Return the paths of all files; raise Wrong when one is there twice."""
@@ -998,7 +996,7 @@ class Pack:
             while line := file.readline(MAX_RECORD + 1):
                 number += 1
                 if not line.endswith(b"\n"):
-                    raise Wrong(
+                    raise Unreadable(
                         "truncated", "The line does not end: the file was cut off.", name, f"line {number}"
                     )
                 yield number, self.text(line[:-1], name, f"line {number}")
@@ -1014,7 +1012,7 @@ class Pack:
         """Parse a file of one record, and pass it on."""
         text = self.read(name)
         if not text.endswith("\n"):
-            raise Wrong("truncated", "The file does not end: it was cut off.", name)
+            raise Unreadable("truncated", "The file does not end: it was cut off.", name)
         self.at(name, "", self._pass_on, text[:-1], check)
 
     @staticmethod
@@ -1134,7 +1132,7 @@ class Pack:
         if self.size != max(self.heads, default=0):
             raise Wrong(
                 "checkpoint_missing",
-                f"The pack is of {self.size} entries, the last checkpoint not.",
+                f"The pack is of {counted(self.size, 'leaf', 'leaves')}, the last checkpoint not.",
                 "pack.json",
             )
         for name, note in self.seen.items():
@@ -1197,7 +1195,7 @@ class Pack:
         if size > self.size:
             raise Wrong(
                 "seen_is_newer",
-                f"It is over {size} entries, and the pack over {self.size}: ask for a new pack.",
+                f"It is over {counted(size, 'leaf', 'leaves')}, and the pack over {self.size}: ask for a new pack.",
             )
         self.kept.setdefault(size, []).append((name, root))
 
@@ -1225,7 +1223,7 @@ class Pack:
         for key in sorted(self.witnesses):
             if self.witnessed.get(key, 0) < self.size:
                 newest = (
-                    f"a checkpoint over {self.witnessed[key]} entries" if key in self.witnessed else "nothing"
+                    f"a checkpoint over {self.witnessed[key]} leaves" if key in self.witnessed else "nothing"
                 )
                 self.remarks.append(
                     f"The witness {read_key(key)[0]} signed {newest}, and not the newest checkpoint."
@@ -1241,7 +1239,7 @@ class Pack:
             message = f"The tree has {self.edge.size} leaves, and the pack says {self.size}."
             raise Wrong("leaf_missing", message, "journal/leaves.jsonl")
         for size, kept in self.kept.items():
-            message = f"The pack has no checkpoint over {size} entries, and hides where this one ends."
+            message = f"The pack has no checkpoint over {size} leaves, and hides where this one ends."
             raise Wrong("seen_missing", message, kept[0][0])
         if self.counts["redacted"]:
             self.remarks.append(
@@ -1326,7 +1324,7 @@ class Pack:
         head = self.heads.get(self.edge.size)
         if head is not None and head != self.edge.head():
             message = (
-                f"The leaves up to here do not give the head of the checkpoint over {self.edge.size} entries."
+                f"The leaves up to here do not give the head of the checkpoint over {self.edge.size} leaves."
             )
             raise Wrong("head_differs", message)
         if height and any(start < size < self.edge.size for size in self.heads):
@@ -1786,7 +1784,7 @@ class Pack:
         """Return the script that holds a checkpoint's hash."""
         name = f"checkpoints/{whole(size, 1)}.note"
         if name not in self.names:
-            raise Wrong("checkpoint_missing", f"There is no checkpoint over {size} entries.")
+            raise Wrong("checkpoint_missing", f"There is no checkpoint over {size} leaves.")
         return b"\x6a\x20" + bytes.fromhex(self.digest(name))
 
     def _mined(self, record: Record, versions: dict[str, Record], paid: list[Any]) -> Record:
@@ -2151,12 +2149,24 @@ def tell(text: str) -> None:
     print("".join(sign if sign.isprintable() else f"\\u{ord(sign):04x}" for sign in text))
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """Write a number of things."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
 def open_pack(path: Path) -> Folder | Zip:
     """Return the files of a pack; raise Unreadable."""
     if path.is_dir():
         return Folder(path)
     if not path.exists():
         raise Unreadable("not_found", "There is no such file.", str(path))
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            raise Unreadable(
+                "not_a_receipt",
+                "This is neither a pack (a folder or a zip file) nor a receipt (a JSON object).",
+                str(path),
+            )
     return Zip(path)
 
 
@@ -2182,10 +2192,12 @@ def verify_receipt(path: Path, options: argparse.Namespace) -> list[str]:
     tell(f"Payment {found.payment} of {found.amount_sat} sat was paid on {found.network}:")
     tell(f"  output {found.vout} of tx {found.txid}, to script {found.script}")
     tell(
-        f"  in block {found.block_hash} at height {found.block_height}, with {found.depth - 1} blocks shown above it"
+        f"  in block {found.block_hash} at height {found.block_height}, with"
+        f" {counted(found.depth - 1, 'block')} shown above it"
     )
     tell(
-        f"  booked in {found.scope}, recorded {found.recorded_at}, among the {found.size} entries sealed by {found.log}"
+        f"  booked in {found.scope}, recorded {found.recorded_at}, among the {counted(found.size, 'leaf', 'leaves')}"
+        f" sealed by {found.log}"
     )
     if found.anchor_height is not None:
         tell(f"  whose checkpoint is in block {found.anchor_height}")
@@ -2205,7 +2217,8 @@ def _compare_seen(found: Receipt, name: str, note: str) -> None:
         raise Wrong("seen_differs", "The receipt's checkpoint has the same size, and another head.", name)
     if size != found.size:
         found.remarks.append(
-            f"{name} is over {size} entries, the receipt's checkpoint over {found.size}: only a pack connects them."
+            f"{name} is over {counted(size, 'leaf', 'leaves')}, the receipt's checkpoint over {found.size}: only a pack"
+            " connects them."
         )
 
 
@@ -2236,13 +2249,17 @@ def verify_pack(path: Path, options: argparse.Namespace) -> list[str]:
         f"Pack of {' '.join(filter(None, (asked['kind'], asked['name'], asked['scope'])))} on {pack.network}"
     )
     tell(
-        f"  {counts['entries']} entries with {counts['lines']} lines, of {pack.size} in the tree; all balance"
+        f"  {counted(counts['entries'], 'entry', 'entries')} with {counted(counts['lines'], 'line')}, all balanced;"
+        f" the tree has {counted(pack.size, 'leaf', 'leaves')}"
     )
-    tell(f"  {len(pack.heads)} checkpoints, each continuing the one before; {len(pack.anchored)} in blocks")
     tell(
-        f"  {counts['lists']} lists, {counts['payments']} payments in {counts['payouts']} payouts as they were approved"
+        f"  {counted(len(pack.heads), 'checkpoint')}, each continuing the one before; {len(pack.anchored)} in blocks"
     )
-    tell(f"  {len(pack.blocks)} blocks, {counts['runs']} reconciliation runs")
+    tell(
+        f"  {counted(counts['lists'], 'list')}, {counted(counts['payments'], 'payment')} in"
+        f" {counted(counts['payouts'], 'payout')} as they were approved"
+    )
+    tell(f"  {counted(len(pack.blocks), 'block')}, {counted(counts['runs'], 'reconciliation run')}")
     return pack.remarks
 
 
@@ -2256,13 +2273,17 @@ def read_options(options: argparse.Namespace) -> None:
                 "bad_usage", "An officer's key is given once, as name=key, the key as 64 digits of hex."
             )
         officers[name] = bytes.fromhex(key)
-    for key in options.witness_key:
-        try:
-            kind = read_key(key)[1]
-        except Wrong as wrong:
-            raise Unreadable("bad_usage", wrong.rule) from None
-        if kind != WITNESS:
-            raise Unreadable("bad_usage", f"{key} is no key of a witness.")
+    for option, keys, kind, owner in (
+        ("--key", options.key, LOG, "log"),
+        ("--witness-key", options.witness_key, WITNESS, "witness"),
+    ):
+        for key in keys:
+            try:
+                found = read_key(key)[1]
+            except Wrong as wrong:
+                raise Unreadable("bad_usage", f"{option} {key!r} is no key: {wrong.rule}") from None
+            if found != kind:
+                raise Unreadable("bad_usage", f"{option} {key!r} is no key of a {owner}.")
     if options.descriptor and not options.node:
         raise Unreadable("bad_usage", "A node derives the scripts of a descriptor: name one with --node.")
     options.officer_key = officers

@@ -127,11 +127,12 @@ class PackJobAdmin(BookAdmin):
 
     @display(description="progress")
     def progress(self, row: PackJob) -> str:
-        """What is being written, and how many entries are."""
+        """What is being written, and how many entries are until all are."""
         if row.status == PackStatus.WAITING:
             return "a worker takes it in some seconds"
         if row.status == PackStatus.RUNNING:
-            return f"{row.step or 'begins'}: {row.done:,} of {row.total:,} entries"
+            count = f": {row.done:,} of {row.total:,} written" if row.done < row.total else ""
+            return f"{row.step or 'begins'}{count}"
         return f"{row.total:,} entries" if row.status == PackStatus.DONE else cells.EMPTY
 
     @display(description="asked by")

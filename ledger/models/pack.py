@@ -49,6 +49,7 @@ class PackJob(models.Model):
     message = models.CharField(max_length=300, blank=True)
 
     class Meta:
+        verbose_name = "pack"
         permissions = [
             ("make_pack", "Can make and download evidence packs, which hold the lists of all programs")
         ]

@@ -56,14 +56,20 @@ def run(path: Path, *options: str) -> tuple[int, str]:
 class TestPack:
     @pytest.mark.parametrize("name", ["pack", "pack.zip"])
     def test_verifies_with_nothing_else(self, story: Disbursement, tmp_path: Path, name: str) -> None:
-        call_command("audit_pack", str(tmp_path / name), all=True)
+        progress = io.StringIO()
+        call_command("audit_pack", str(tmp_path / name), all=True, stderr=progress)
+        assert progress.getvalue().splitlines()[:2] == [
+            "Writing entries: 0 of 7 written",
+            "Writing journal.csv",
+        ]
         code, said = run(tmp_path / name)
         assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
-        assert said.splitlines()[1:5] == [
-            "  7 entries with 19 lines, of 8 in the tree; all balance",
+        assert said.splitlines()[:5] == [
+            "Pack of all on regtest",
+            "  7 entries with 19 lines, all balanced; the tree has 8 leaves",
             "  2 checkpoints, each continuing the one before; 1 in blocks",
-            "  1 lists, 3 payments in 2 payouts as they were approved",
-            "  2 blocks, 1 reconciliation runs",
+            "  1 list, 3 payments in 2 payouts as they were approved",
+            "  2 blocks, 1 reconciliation run",
         ]
 
 
@@ -274,7 +280,9 @@ class TestReceipt:
     def test_verifies_with_nothing_else(self, story: Disbursement, tmp_path: Path) -> None:
         payment = Payment.objects.get(disbursement=story, amount_sat=50_000)
         path = tmp_path / "receipt.json"
-        call_command("receipt", payment.pk, str(path))
+        told = io.StringIO()
+        call_command("receipt", payment.pk, str(path), stdout=told)
+        assert told.getvalue().endswith(f"python3 -I ledger/verify.py {path}\n")
         key = Checkpoint.objects.latest("pk").verifier
         code, said = run(path, "--network", "regtest", "--key", key, "--node", settings.GOVPAY_NODE_URL)
         assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
@@ -399,7 +407,7 @@ class TestSelections:
         code, said = run(tmp_path / "pack")
         assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
         assert f"Pack of disbursement {story.pk} on regtest" in said
-        assert "1 lists, 3 payments in 1 payouts as they were approved" in said
+        assert "1 list, 3 payments in 1 payout as they were approved" in said
         for path in (tmp_path / "pack").rglob("*"):
             assert path.is_dir() or f"disbursement:{other.pk}" not in path.read_text(errors="replace"), path
         call_command("audit_pack", str(tmp_path / "other"), disbursement=str(other.pk))
@@ -416,7 +424,7 @@ class TestSelections:
             call_command("audit_pack", str(tmp_path / name), **which)
             code, said = run(tmp_path / name)
             assert (code, said.splitlines()[-1]) == (0, "VERIFIED"), said
-            assert "7 entries with 19 lines, of 8 in the tree" in said
+            assert "7 entries with 19 lines, all balanced; the tree has 8 leaves" in said
 
     def test_of_a_period_has_lists_that_were_approved_in_the_one_before(
         self, ministry: Ministry, tmp_path: Path

@@ -41,7 +41,9 @@ class Command(BaseCommand):
         self.stdout.write(f"{path} is complete. Check it with: python3 -I ledger/verify.py {path}")
 
     def _say(self, step: str, done: int, total: int) -> None:
-        self.stderr.write(f"{step}: {done} of {total} entries written")
+        # All entries are written before the files that follow, which say no count.
+        count = f": {done:,} of {total:,} written" if done < total else ""
+        self.stderr.write(f"Writing {step}{count}")
 
 
 def _asked(options: dict[str, Any]) -> Asked:

@@ -28,4 +28,5 @@ class Command(BaseCommand):
             raise CommandError(f"{error.code}: {error.message}") from error
         except OSError as error:
             raise CommandError(f"{options['path']} cannot be written: {error.strerror}.") from error
-        self.stdout.write(f"{options['path']} is complete. Check it with: python3 -I ledger/verify.py")
+        path = options["path"]
+        self.stdout.write(f"{path} is complete. Check it with: python3 -I ledger/verify.py {path}")

@@ -1,7 +1,9 @@
 """The verifier's own arithmetic: Ed25519, the tree, txs, headers, proofs, against vectors and against the product's code."""
 
+import base64
 import hashlib
 import itertools
+import re
 import sys
 from pathlib import Path
 
@@ -232,3 +234,44 @@ class TestMain:
         (tmp_path / "half.json").write_bytes(b'{"format":"govpay-rec')
         assert verify.main([str(tmp_path / "half.json")]) == 2
         assert "WRONG not_a_receipt" in capsys.readouterr().out
+        # The one file that no other lists is cut off.
+        (tmp_path / "empty" / "manifest.sha256").write_text("0" * 64)
+        assert verify.main([str(tmp_path / "empty")]) == 2
+        assert "WRONG truncated: manifest.sha256 line 1" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("content", [b"", b"[]", b"root:x:0:0::/root:/bin/sh\n"])
+    def test_says_that_a_file_is_neither_pack_nor_receipt(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+    ) -> None:
+        (tmp_path / "file").write_bytes(content)
+        assert verify.main([str(tmp_path / "file")]) == 2
+        said = capsys.readouterr().out
+        assert "WRONG not_a_receipt" in said
+        assert "neither a pack" in said
+
+    @pytest.mark.parametrize("option", ["--key", "--witness-key"])
+    @pytest.mark.parametrize("key", ["rubbish", "books+00000000+AAAA", "books+1+?"])
+    def test_says_that_a_key_is_none(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, key: str
+    ) -> None:
+        (tmp_path / "receipt.json").write_text("{}")
+        assert verify.main([str(tmp_path / "receipt.json"), option, key]) == 2
+        assert f"WRONG bad_usage: {option} {key!r} is no key: " in capsys.readouterr().out
+
+    def test_takes_no_key_of_a_witness_for_one_of_a_log(self, capsys: pytest.CaptureFixture[str]) -> None:
+        raw = b"\x04" + bytes(32)
+        key_id = hashlib.sha256(b"w\n" + raw).digest()[:4]
+        key = f"w+{key_id.hex()}+{base64.b64encode(raw).decode()}"
+        assert verify.main(["nothing", "--key", key]) == 2
+        assert "is no key of a log" in capsys.readouterr().out
+
+    def test_counts_one_as_one(self) -> None:
+        assert [verify.counted(n, "leaf", "leaves") for n in (0, 1, 2)] == ["0 leaves", "1 leaf", "2 leaves"]
+        assert [verify.counted(n, "block") for n in (1, 2)] == ["1 block", "2 blocks"]
+
+    def test_has_codes_that_the_guide_explains(self) -> None:
+        source = Path(verify.__file__)
+        codes = set(re.findall(r'(?:Wrong|Unreadable|NodeSilent)\(\s*"(\w+)"', source.read_text()))
+        told = set(re.findall(r"`(\w+)`", (source.parent.parent / "docs" / "auditor.md").read_text()))
+        assert len(codes) > 60
+        assert codes <= told, codes - told
