@@ -76,6 +76,11 @@ def compared(text: str, *, is_short: bool = False) -> str:
     return long(text) if not HASHES.fullmatch(text) else short(text) if is_short else whole(text)
 
 
+def lines(text: str) -> str:
+    """Write text whose line ends count, so that it can be copied as it is."""
+    return format_html('<pre class="gl-lines">{}</pre>', text) if text else EMPTY
+
+
 def link(url: str, text: Any) -> str:
     """Write a link."""
     return format_html('<a class="gl-link" href="{}">{}</a>', url, text)

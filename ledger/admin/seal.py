@@ -4,12 +4,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
-from unfold.decorators import display
+from django.http import Http404, HttpRequest, HttpResponse
+from unfold.decorators import action, display
 
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, Table, is_number
 from ledger.models import Checkpoint, Seal
+from ledger.packs import evidence
 
 
 @admin.register(Seal)
@@ -64,6 +65,7 @@ class CheckpointAdmin(BookAdmin):
 
     list_display = ("covers", "root_hex", "signed")
     fields = (("covers", "signed"), "root_hex", "verifier_key", "text")
+    actions_detail = ("note", "ots")
     ordering = ("-seal__size",)
     search_help_text = "Search by the number of entries that it covers"
     when_empty = "No head was signed yet: it needs GOVPAY_SEAL_KEY and a seal."
@@ -83,7 +85,45 @@ class CheckpointAdmin(BookAdmin):
             (cells.long(line.verifier), cells.moment(line.added_at), cells.long(line.line))
             for line in row.cosignatures.order_by("pk")
         ]
-        return [Table("Witnesses", ("Key", "Added", "Line"), witnesses, "No witness has signed it.")]
+        found = evidence.backend().anchor(row)
+        anchored = []
+        if found is not None:
+            beside = found.beside
+            block = cells.place(beside["block_height"], beside["block_hash"])
+            anchored = [(cells.whole(beside["txid"]), block)]
+        return [
+            Table("Witnesses", ("Key", "Added", "Line"), witnesses, "No witness has signed it."),
+            Table("Anchor", ("Tx", "Block"), anchored, "No final block holds its hash yet."),
+        ]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer the note, and the proof where a block holds its hash."""
+        row: Any = self.get_object(request, str(object_id))
+        if row is None:
+            return []
+        has_proof = evidence.backend().anchor(row) is not None
+        return [self.get_unfold_action(name) for name in (("note", "ots") if has_proof else ("note",))]
+
+    @action(description="Download note", url_path="note", icon="download", permissions=["view"])
+    def note(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Hand out the note as it was signed, whose SHA-256 is anchored."""
+        row = self._row(request, object_id)
+        return _as_file(row.note.encode(), f"checkpoint-{row.seal.size}")
+
+    @action(description="Download .ots", url_path="ots", icon="download", permissions=["view"])
+    def ots(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Hand out the OpenTimestamps proof of the note."""
+        row = self._row(request, object_id)
+        found = evidence.backend().anchor(row)
+        if found is None:
+            raise Http404("No final block holds its hash yet.")
+        return _as_file(found.ots, f"checkpoint-{found.size}.ots")
+
+    def _row(self, request: HttpRequest, object_id: str) -> Checkpoint:
+        row: Any = self.get_object(request, object_id)
+        if row is None:
+            raise Http404(f"There is no checkpoint {object_id}.")
+        return row  # type: ignore[no-any-return]
 
     @display(description="Leaves in all")
     def covers(self, row: Checkpoint) -> str:
@@ -107,5 +147,11 @@ class CheckpointAdmin(BookAdmin):
 
     @display(description="Signed note")
     def text(self, row: Checkpoint) -> str:
-        """Return the note as it was signed."""
-        return cells.long(row.note)
+        """Return the note as it was signed, line by line."""
+        return cells.lines(row.note)
+
+
+def _as_file(content: bytes, name: str) -> HttpResponse:
+    response = HttpResponse(content, content_type="application/octet-stream")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response

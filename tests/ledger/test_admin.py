@@ -190,6 +190,26 @@ class TestSeals:
         for shown in (ROOT.hex(), "govpay.example/books", "books+1+k", "witness.example/w1", "w1+2+k"):
             assert shown in text
 
+    def test_show_the_note_line_by_line_and_hand_it_out(
+        self, reader: Client, broken: ReconciliationRun
+    ) -> None:
+        head = Checkpoint.objects.get()
+        page = page_url("checkpoint", head.pk)
+        text = text_of(reader, page)
+        assert f'<pre class="gl-lines">{head.note}</pre>' in text
+        assert "No final block holds its hash yet." in text
+        address = reverse("admin:ledger_checkpoint_note", args=[head.pk])
+        assert address in text
+        answer = reader.get(address)
+        assert (answer.status_code, answer.content) == (200, head.note.encode())
+        assert answer["Content-Disposition"] == 'attachment; filename="checkpoint-1234"'
+        proof = reverse("admin:ledger_checkpoint_ots", args=[head.pk])
+        assert proof not in text
+        assert reader.get(proof).status_code == 404
+        assert reader.get(reverse("admin:ledger_checkpoint_note", args=[head.pk + 1])).status_code == 404
+        other = browser(factories.make_user("stranger"))
+        assert [other.get(url).status_code for url in (address, proof)] == [403, 403]
+
     def test_are_found_by_their_size(self, reader: Client, broken: ReconciliationRun) -> None:
         for name in ("seal", "checkpoint"):
             assert "1,234" in text_of(reader, list_url(name), {"q": "1234"})

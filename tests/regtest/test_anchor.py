@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
+from django.test import Client
 
 from ledger.models import Checkpoint, Entry
 from ledger.reconciliation import service
@@ -325,6 +326,20 @@ class TestExport:
         assert root == header[36:68]
         block_hash = hashlib.sha256(hashlib.sha256(header).digest()).digest()[::-1].hex()
         assert block_hash == beside["block_hash"] == ministry.miner.node.call("getblockhash", height)
+
+    def test_is_on_the_page_of_the_checkpoint(self, ministry: Ministry, client: Client) -> None:
+        checkpoint = issue()
+        payout = send(checkpoint)
+        ministry.mine(6)
+        prove_all()
+        client.force_login(factories.make_user("reader", "ledger.view_entry"))
+        page = client.get(f"/admin/ledger/checkpoint/{checkpoint.pk}/change/").content.decode()
+        payout.refresh_from_db()
+        address = f"/admin/ledger/checkpoint/{checkpoint.pk}/ots/"
+        for shown in (payout.mined_txid, payout.mined_block_hash, address):
+            assert shown in page
+        digest = hashlib.sha256(checkpoint.note.encode()).digest()
+        assert prove(client.get(address).content, digest)[1] == payout.mined_height
 
     def test_says_what_is_not_there(self, ministry: Ministry, tmp_path: Path) -> None:
         with pytest.raises(CommandError, match="not_found"):
