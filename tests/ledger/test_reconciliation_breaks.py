@@ -1,14 +1,17 @@
 """The rules of reconciliation over made-up evidence: every kind of break alone."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
 from ledger import books, chart
-from ledger.models import Break, Entry, Period, ReconciliationRun, RunStatus, Standing
+from ledger.models import Break, BreakKind, Entry, Period, ReconciliationRun, RunStatus, Standing
 from ledger.reconciliation import evidence, run
 from tests.ledger import witness
 from tests.ledger.witness import FEE_SAT, World, book, digest_of, outcomes, reconcile, script_of
@@ -382,3 +385,10 @@ class TestTime:
         found = reconcile()
         assert (outcomes(found), found.break_count) == ({"cut_off": 1}, break_count)
         assert [one.kind for one in found.breaks.all()] == ["cut_off"] * break_count
+
+
+class TestGuide:
+    def test_tells_what_each_kind_means(self) -> None:
+        guide = (Path(settings.BASE_DIR) / "docs" / "reconciliation.md").read_text()
+        rows = re.findall(r"^\| `(\w+)` \| .+ \| .+ \|$", guide, re.MULTILINE)
+        assert rows == BreakKind.values

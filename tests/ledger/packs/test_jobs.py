@@ -339,7 +339,9 @@ class TestApi:
 class TestAdmin:
     def test_asks_follows_and_downloads(self, auditor: User, client: Client) -> None:
         client.force_login(auditor)
-        assert client.get("/admin/ledger/packjob/").status_code == 200
+        page = client.get("/admin/ledger/packjob/").content.decode()
+        assert ">Packs<" in "".join(page.split())
+        assert "Pack jobs" not in page
         assert client.get("/admin/ledger/packjob/make/").status_code == 200
         refused = client.post("/admin/ledger/packjob/make/", {"kind": "period", "name": "2020-01"})
         assert (refused.status_code, PackJob.objects.count()) == (422, 0)
