@@ -136,7 +136,8 @@ class ReconciliationRunAdmin(BookAdmin):
             return self._reconcile(request, form.cleaned_data["scope"] or None, form.cleaned_data["is_full"])
         context = self.page(request, "Reconcile now") | {
             "meaning": "Every payment that we say we signed is compared with the books and with the node's blocks, at one"
-            " block. This can take a while on a long chain; what it finds is stored as a run and changes nothing else.",
+            " block. This can take a while on a long chain; what it finds is stored as a run, and may"
+            " open cases and an alarm; nothing is booked.",
             "form": form,
             "back": cells.list_of(ReconciliationRun),
         }

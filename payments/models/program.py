@@ -16,7 +16,7 @@ class Role(models.TextChoices):
     RELEASER = "releaser", "Releaser"  # Lets the engine pay an approved list.
     TREASURER = "treasurer", "Treasurer"  # Proposes fee bumps and voids, stops and restarts the engine.
     SIGNER = "signer", "Signer operator"  # Carries PSBTs to the signers and their signatures back.
-    AUDITOR = "auditor", "Auditor"  # Reads everything; may stop the engine, changes nothing else.
+    AUDITOR = "auditor", "Auditor"  # Reads everything; may stop the engine, changes nothing else of it.
 
 
 # What a person chooses of a program when it is made, in the order in which it is asked.
