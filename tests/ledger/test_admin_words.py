@@ -9,6 +9,7 @@ from django.urls import reverse
 from ledger import chart
 from ledger.admin import cells
 from ledger.models import Account, Break, ReconciliationRun
+from ledger.reports import documents
 from tests import factories
 from tests.ledger import witness
 from tests.ledger.witness import World, reconcile
@@ -106,7 +107,7 @@ class TestPlace:
 
     def test_head_of_a_report_names_it(self, reader: Client, world: World) -> None:
         url = reverse("admin:ledger_report", args=["fees"])
-        assert head(page(reader, url))[-1] != "Accounts"
+        assert head(page(reader, url))[-1] == documents.get_document("fees").title
         assert head(page(reader, reverse("admin:ledger_account_trial_balance")))[-1] == "Trial balance"
 
     def test_menu_marks_one_item(self, reader: Client, world: World) -> None:
