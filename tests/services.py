@@ -105,6 +105,14 @@ def ensure_node() -> NodeService:
     return NodeService(_session.node.url, _session.node)
 
 
+def drop_node() -> None:
+    """End the node and delete its chain and wallets: the next test that asks has a new one."""
+    if _session.node is not None:
+        _session.node.kill()
+        _delete(_session.node.data_dir)
+        _session.node = None
+
+
 def ensure_state_dir() -> Path:
     """Return this process's own directory, made at first; those of processes that are gone are deleted."""
     if _session.state_dir is None:
@@ -170,6 +178,18 @@ def pytest_load_initial_conftests() -> Generator[None, object, object]:
     """Start the database and the broker first."""
     prepare_environment()
     return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Give each file of tests a node of its own: one for all ends with thousands of coins, and reorganizes for minutes."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or nextitem.path != item.path:
+            drop_node()
 
 
 def pytest_xdist_setupnodes() -> None:

@@ -137,8 +137,9 @@ class TestRefusal:
         dispatch.seal(disbursement_id=ministry.release([10_000]).pk)
         payout = Payout.objects.get()
         wallet = Rpc(node_url(), wallet=ministry.program.wallet.name)
-        everything = wallet.call("sendall", [ministry.miner.make_address()], None, "unset", "5")
-        assert everything["complete"]
+        coin = {"txid": payout.anchor_txid, "vout": payout.anchor_vout}
+        sent = wallet.call("sendall", [ministry.miner.make_address()], None, "unset", "5", {"inputs": [coin]})
+        assert sent["complete"]
         ministry.miner.mine(1)
         seen = examine.examine(payout.current, node.connect())
         assert type(seen).__name__ == "CoinGone"
