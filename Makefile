@@ -8,7 +8,7 @@ ZERO_KEY := 0000000000000000000000000000000000000000000000000000000000000000
 LINT_SETTINGS := GOVPAY_SECRET_KEY=lint GOVPAY_IDENTITY_KEY=$(ZERO_KEY) GOVPAY_FIELD_KEYS=lint:$(ZERO_KEY) \
 	DATABASE_URL=postgres://lint@127.0.0.1/lint
 
-.PHONY: demo test up fund bench chaos soak matrix lint install clean
+.PHONY: demo test up fund bench chaos soak matrix flip lint install clean
 
 demo: install
 	$(PYTHON) -m deploy.demo
@@ -36,6 +36,10 @@ soak: install
 # Kills workers at each kill point in each way, alone and in pairs; `make test` has a short form of it.
 matrix: install
 	GOVPAY_WHOLE_MATRIX=1 $(PYTHON) -m pytest tests/regtest/test_workers.py -k TestMatrix
+
+# Flips every byte of a pack in turn, which takes minutes; `make test` flips all of short files and some of long ones.
+flip: install
+	GOVPAY_EVERY_BYTE=1 $(PYTHON) -m pytest tests/regtest/test_pack.py -k with_any_byte
 
 lint: install
 	$(PYTHON) -m ruff check .
