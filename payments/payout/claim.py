@@ -20,7 +20,7 @@ SELECT i.id::text, w.signed_count, (
     WHERE p.wallet_id = w.id AND p.claim_number = w.signed_count ORDER BY t.id LIMIT 1)
 FROM payments_wallet w LEFT JOIN payments_installation i ON true WHERE w.id = %s
 """
-# So many payouts one label counts at most: none of them may be signed yet on the day that a database goes back to (ADR 36).
+# So many payouts one label counts at most: none of them may be signed yet on the day that a database goes back to (ADR 35).
 AT_ONCE = 8
 COUNT = """
 WITH chosen AS (
