@@ -9,32 +9,32 @@ from deploy.local.debian import Source
 from deploy.local.errors import LocalStackError
 
 ONE_LINE = """\
-# deb http://old.example/linux bookworm main
-deb http://mirror.example/linux bookworm main contrib # the near one
-deb-src http://mirror.example/linux bookworm main
-deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg] https://third.example/apt bookworm stable
-deb\thttp://mirror.example/security bookworm-security main
+# deb file:/old/linux bookworm main
+deb file:/mirror/linux bookworm main contrib # the near one
+deb-src file:/mirror/linux bookworm main
+deb [arch=amd64 signed-by=/usr/share/keyrings/x.gpg] file:/third/apt bookworm stable
+deb\tfile:/mirror/security bookworm-security main
 """
 DEB822 = """\
 Types: deb
-# http://snapshot.example/debian
-URIs: http://one.example/debian
-  http://two.example/debian
+# file:/snapshot/debian
+URIs: file:/one/debian
+  file:/two/debian
 Suites: bookworm bookworm-updates
 Components: main
 Signed-By:
  -----BEGIN PGP PUBLIC KEY BLOCK-----
  .
- URIs: http://not.example/a-key
+ URIs: file:/not/a-key
 
 Types: deb-src
-URIs: http://source.example/debian
+URIs: file:/source/debian
 Suites: bookworm
 Components: main
 
 Enabled: no
 Types: deb
-URIs: http://off.example/debian
+URIs: file:/off/debian
 Suites: bookworm
 Components: main
 """
@@ -43,9 +43,9 @@ Components: main
 class TestParseOneLine:
     def test_reads_binary_lines_with_and_without_options(self) -> None:
         assert debian.parse_one_line(ONE_LINE) == [
-            Source("http://mirror.example/linux", ("bookworm",), ("main", "contrib")),
-            Source("https://third.example/apt", ("bookworm",), ("stable",)),
-            Source("http://mirror.example/security", ("bookworm-security",), ("main",)),
+            Source("file:/mirror/linux", ("bookworm",), ("main", "contrib")),
+            Source("file:/third/apt", ("bookworm",), ("stable",)),
+            Source("file:/mirror/security", ("bookworm-security",), ("main",)),
         ]
 
 
@@ -53,8 +53,8 @@ class TestParseDeb822:
     def test_reads_enabled_binary_stanzas_one_source_for_each_address(self) -> None:
         suites = ("bookworm", "bookworm-updates")
         assert debian.parse_deb822(DEB822) == [
-            Source("http://one.example/debian", suites, ("main",)),
-            Source("http://two.example/debian", suites, ("main",)),
+            Source("file:/one/debian", suites, ("main",)),
+            Source("file:/two/debian", suites, ("main",)),
         ]
 
 
@@ -62,23 +62,23 @@ class TestReadSources:
     def test_skips_files_that_apt_would_not_read(self, tmp_path: Path) -> None:
         parts = tmp_path / "sources.list.d"
         parts.mkdir()
-        (tmp_path / "sources.list").write_text("deb http://a.example/linux bookworm main\n")
+        (tmp_path / "sources.list").write_text("deb file:/a/linux bookworm main\n")
         (parts / "b.sources").write_text(
-            "Types: deb\nURIs: http://b.example\nSuites: stable\nComponents: main\n"
+            "Types: deb\nURIs: file:/b\nSuites: stable\nComponents: main\n"
         )
-        (parts / "c.list.disabled").write_text("deb http://c.example/linux bookworm main\n")
+        (parts / "c.list.disabled").write_text("deb file:/c/linux bookworm main\n")
         uris = [source.uri for source in debian.read_sources(tmp_path)]
-        assert uris == ["http://a.example/linux", "http://b.example"]
+        assert uris == ["file:/a/linux", "file:/b"]
 
 
 class TestChooseMirror:
     def test_takes_the_one_that_serves_the_release_itself(self) -> None:
         sources = [
-            Source("http://third.example", ("bookworm",), ("stable",)),
-            Source("http://security.example", ("bookworm-security",), ("main",)),
-            Source("http://mirror.example", ("bookworm",), ("main",)),
+            Source("file:/third", ("bookworm",), ("stable",)),
+            Source("file:/security", ("bookworm-security",), ("main",)),
+            Source("file:/mirror", ("bookworm",), ("main",)),
         ]
-        assert debian.choose_mirror(sources, "bookworm") == "http://mirror.example"
+        assert debian.choose_mirror(sources, "bookworm") == "file:/mirror"
 
     def test_refuses_a_machine_without_any_in_one_sentence(self) -> None:
         with pytest.raises(LocalStackError, match=r"^No Debian mirror .* run again\.$"):
