@@ -63,9 +63,7 @@ class TestReadSources:
         parts = tmp_path / "sources.list.d"
         parts.mkdir()
         (tmp_path / "sources.list").write_text("deb file:/a/linux bookworm main\n")
-        (parts / "b.sources").write_text(
-            "Types: deb\nURIs: file:/b\nSuites: stable\nComponents: main\n"
-        )
+        (parts / "b.sources").write_text("Types: deb\nURIs: file:/b\nSuites: stable\nComponents: main\n")
         (parts / "c.list.disabled").write_text("deb file:/c/linux bookworm main\n")
         uris = [source.uri for source in debian.read_sources(tmp_path)]
         assert uris == ["file:/a/linux", "file:/b"]
