@@ -2,14 +2,18 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
-from bitcoin.core import CBlock, CTransaction
-from bitcoin.core.serialize import SerializationError
+from bitcoin.core import CBlockHeader, CTransaction
+from bitcoin.core.serialize import SerializationError, VarIntSerializer
 
 from govpay import errors
 from payments.onchain import tx
 
 HEADER_BYTES = 80
+# What stands behind the version of a tx that has a witness (BIP144).
+MARKER_AND_FLAG = b"\0\1"
+VERSION_BYTES = LOCKTIME_BYTES = 4
 
 
 class MalformedBlock(errors.GovPayError):
@@ -40,16 +44,15 @@ def parse(raw: bytes, *, block_hash: str | None = None) -> Block:
     if block_hash is not None and block_hash != found_hash:
         raise MalformedBlock("This is another block than was asked for.", block_hash=found_hash)
     try:
-        found = CBlock.deserialize(raw)
+        header, txs = _read(raw)
     except (SerializationError, ValueError, OverflowError) as error:
         raise MalformedBlock("These bytes are not a block.", block_hash=found_hash) from error
-    txs = tuple(_describe(each) for each in found.vtx)
-    _check_merkle_root([bytes.fromhex(t.txid)[::-1] for t in txs], found.hashMerkleRoot, found_hash)
+    _check_merkle_root([bytes.fromhex(t.txid)[::-1] for t in txs], header.hashMerkleRoot, found_hash)
     return Block(
         header=raw[:HEADER_BYTES],
         hash=found_hash,
-        prev_hash=found.hashPrevBlock[::-1].hex(),
-        time=found.nTime,
+        prev_hash=header.hashPrevBlock[::-1].hex(),
+        time=header.nTime,
         txs=txs,
     )
 
@@ -72,13 +75,39 @@ def branches(txids: Sequence[str], wanted: Collection[str]) -> dict[str, list[tu
     return found
 
 
-def _describe(found: CTransaction) -> tx.Tx:
+def _read(raw: bytes) -> tuple[CBlockHeader, tuple[tx.Tx, ...]]:
+    """Read header and txs; each tx keeps the bytes it has in the block. Raises SerializationError or ValueError.
+
+    The library's own block builds two Merkle trees of txs that it writes anew, which takes longer than all the rest.
+    """
+    stream = BytesIO(raw)
+    header = CBlockHeader.stream_deserialize(stream)
+    count = VarIntSerializer.stream_deserialize(stream)
+    txs = []
+    for _ in range(count):
+        begin = stream.tell()
+        found = CTransaction.stream_deserialize(stream)
+        txs.append(_describe(found, raw[begin : stream.tell()]))
+    if stream.tell() != len(raw):
+        raise ValueError("there are bytes behind the last tx")
+    return header, tuple(txs)
+
+
+def _describe(found: CTransaction, raw: bytes) -> tx.Tx:
     return tx.describe(
         [tx.OutPoint(i.prevout.hash[::-1].hex(), i.prevout.n) for i in found.vin],
         [tx.Output(o.nValue, bytes(o.scriptPubKey)) for o in found.vout],
-        raw=found.serialize(),
-        stripped=found.serialize(params={"include_witness": False}),
+        raw=raw,
+        stripped=_stripped(found, raw),
     )
+
+
+def _stripped(found: CTransaction, raw: bytes) -> bytes:
+    """Return the bytes of a tx without marker, flag and witness, which its txid is the hash of."""
+    inside = raw[VERSION_BYTES:-LOCKTIME_BYTES]
+    if inside.startswith(MARKER_AND_FLAG):
+        inside = inside[len(MARKER_AND_FLAG) : len(inside) - len(found.wit.serialize())]
+    return raw[:VERSION_BYTES] + inside + raw[-LOCKTIME_BYTES:]
 
 
 def _check_merkle_root(txids: list[bytes], root: bytes, block_hash: str) -> None:

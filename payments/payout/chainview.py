@@ -6,8 +6,8 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
-from ledger import books, events
-from payments.models import Block, ChainFact, Coin, Payout, PayoutTx, Wallet, WalletScript
+from ledger import arrays, books, events
+from payments.models import Block, ChainFact, Coin, Payout, PayoutTx, Wallet
 from payments.models.chain import ChainFactKind
 from payments.models.history import move
 from payments.onchain import block as blocks
@@ -195,8 +195,12 @@ def insert(header: bytes, block_hash: str, prev_hash: str, height: int, time_s: 
 def _our_scripts(block: blocks.Block) -> dict[bytes, int]:
     """Return the wallet of each of the block's scripts that is ours."""
     paid = list({output.script_pubkey for found in block.txs for output in found.outputs})
-    rows = WalletScript.objects.filter(script_pubkey__in=paid).values_list("script_pubkey", "wallet_id")
-    return {bytes(script): wallet_id for script, wallet_id in rows}
+    with arrays.cursor(connection) as cursor:
+        cursor.execute(
+            "SELECT script_pubkey, wallet_id FROM payments_walletscript WHERE script_pubkey = ANY(%s::bytea[])",
+            [paid],
+        )
+        return {bytes(script): wallet_id for script, wallet_id in cursor.fetchall()}
 
 
 def _our_outpoints(block: blocks.Block) -> dict[tx.OutPoint, int]:

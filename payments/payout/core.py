@@ -34,7 +34,7 @@ FINAL = (
 )
 # Commands that change nothing stored, and whose outcome needs no newer state: what follows is another look, or a write
 # with the token. Before a signer or a node is handed anything, the brake is read anew.
-LOOKS = (words.CheckCoins, words.Examine, words.Claim, words.Send)
+LOOKS = (words.CheckCoins, words.Examine, words.Claim, words.Sign, words.Send)
 ALIVE = (PayoutStatus.COMMITTED, PayoutStatus.SIGNED, PayoutStatus.SENT, PayoutStatus.VOIDING)
 
 

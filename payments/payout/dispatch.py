@@ -184,7 +184,10 @@ def advance(*, payout_id: int) -> None:
         guard.require_fresh_tip(client, max_age_s=LOOK_S)
         guard.check_wallet(payout.wallet, client, max_age_s=LOOK_S)
         engine.advance(
-            payout_id, store=store.PostgresStore(), chain=chain.NodeChain(client), failpoint=points
+            payout_id,
+            store=store.PostgresStore(),
+            chain=chain.NodeChain(client, payout_id),
+            failpoint=points,
         )
 
     def waits(error: GovPayError) -> None:

@@ -35,29 +35,29 @@ def act(
     """Carry out one command and return what was observed; Nothing after a write."""
     match command:
         case words.CheckCoins():
-            return chain.check_coins(payout_id)
+            return chain.check_coins()
         case words.Examine():
-            return chain.examine(payout_id)
+            return chain.examine()
         case words.Claim():
-            return chain.claim(payout_id)
+            return chain.claim()
         case words.Commit():
             store.commit(payout_id, token)
             failpoint("K8")
         case words.Sign(is_bump):
-            signed = chain.sign(payout_id)
+            signed = chain.sign()
             failpoint("K15" if is_bump else "K9")
             return signed
         case words.Persist(raw):
             store.persist(payout_id, token, raw)
             failpoint("K10")
         case words.Send(version):
-            reply = chain.send(payout_id, version)
+            reply = chain.send(version)
             failpoint("K16" if version.is_bump else "K11")
             return reply
         case words.FindSpender():
-            return words.Spender(chain.spender(payout_id) or store.spender(payout_id))
+            return words.Spender(chain.spender() or store.spender(payout_id))
         case words.FindSendable():
-            return chain.sendable(payout_id)
+            return chain.sendable()
         case words.RecordSent(delay_s, note):
             failpoint("K12")
             store.record_sent(payout_id, token, note, delay_s)

@@ -7,16 +7,18 @@ from payments.onchain import fee, node, tx
 from payments.payout import halving, versions, words
 
 
-def examine(version: PayoutTx, client: node.Node) -> words.Acceptable | words.CoinGone | words.Poisoned:
-    """Return what the node thinks of an unsigned version; Poisoned names the payments that it refuses each by itself.
+def examine(
+    version: PayoutTx, inputs: Sequence[versions.Input], client: node.Node
+) -> words.Acceptable | words.CoinGone | words.Poisoned:
+    """Return what the node thinks of an unsigned version of these inputs.
 
-    The node looks at the outputs first and at the signatures last, so that a tx which it refuses for its signatures
-    alone is good. What says nothing of the outputs, such as a fee that is too low today, is for the send to handle.
+    Poisoned names the payments that it refuses each by itself. The node looks at the outputs first and at the signatures
+    last, so that a tx which it refuses for its signatures alone is good. What says nothing of the outputs, such as a fee
+    that is too low today, is for the send to handle.
     """
     verdict = client.test_unsigned(bytes(version.unsigned_tx))
     if verdict.is_acceptable:
         return words.Acceptable()
-    inputs = versions.inputs_of(version)
     if verdict.lacks_inputs:
         return words.CoinGone(", ".join(str(spent.outpoint) for spent in inputs))
     lines = [

@@ -54,25 +54,25 @@ class Store(Protocol):
 
 
 class Chain(Protocol):
-    """The node and the signer, seen from one payout. None of it runs inside a database transaction."""
+    """The node and the signer, seen from one payout for one visit. None of it runs inside a database transaction."""
 
-    def check_coins(self, payout_id: int) -> words.CoinsThere | words.CoinGone:
+    def check_coins(self) -> words.CoinsThere | words.CoinGone:
         """Ask for every reserved outpoint."""
 
-    def examine(self, payout_id: int) -> words.Acceptable | words.CoinGone | words.Poisoned:
+    def examine(self) -> words.Acceptable | words.CoinGone | words.Poisoned:
         """Ask whether the node would take the tx, were it signed."""
 
-    def claim(self, payout_id: int) -> words.Claimed:
+    def claim(self) -> words.Claimed:
         """Note with the wallet's node that this installation hands the payout to a signer."""
 
-    def sign(self, payout_id: int) -> words.Signed | words.SignerWaits | words.SignerContradicts:
+    def sign(self) -> words.Signed | words.SignerWaits | words.SignerContradicts:
         """Have the current version signed and check the result."""
 
-    def send(self, payout_id: int, version: words.Version) -> words.SendReply:
+    def send(self, version: words.Version) -> words.SendReply:
         """Offer the bytes; never raises for what a node can answer."""
 
-    def spender(self, payout_id: int) -> str | None:
+    def spender(self) -> str | None:
         """Return the txid in the memory pool that spends an input, if one does."""
 
-    def sendable(self, payout_id: int) -> words.Sendable:
+    def sendable(self) -> words.Sendable:
         """Look for the newest version below the newest signed one that the node has all inputs of."""

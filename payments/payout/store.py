@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import F, Q, Subquery
+from django.db.models import Case, Exists, F, Q, Subquery, When
 from django.db.models.functions import Now
 
 from payments import doorbell
@@ -181,7 +181,10 @@ class PostgresStore:
         with self.fenced(payout_id, token) as payout:
             # The signer's check has shown that these bytes are a version with witnesses, so the txid is the same. It
             # need not be the newest one: signers elsewhere may complete an older one first.
-            version = PayoutTx.objects.get(payout=payout, txid=tx.txid_of(raw), raw__isnull=True)
+            version = PayoutTx.objects.filter(payout=payout, txid=tx.txid_of(raw), raw__isnull=True).first()
+            if version is None:
+                # The follower has stored them from a block meanwhile.
+                return
             weight = len(version.unsigned_tx) * (fee.WITNESS_SCALE - 1) + len(raw)
             booking.keep_signed(payout, version, raw, weight=weight)
             changes: dict[str, Any] = {"problem": "", "due_at": None, "attempts": 0, "offers": 0}
@@ -202,9 +205,9 @@ class PostgresStore:
             "offers": F("offers") + 1,
         }
         with self.fenced(payout_id, token, is_soft=True) as payout:
-            newest = PayoutTx.objects.filter(pk=payout.current_id or 0, raw__isnull=False)
-            if payout.sent_height is None and newest.exists():
-                rest["sent_height"] = Subquery(TIP_HEIGHT)
+            if payout.sent_height is None:
+                is_newest = Exists(PayoutTx.objects.filter(pk=payout.current_id or 0, raw__isnull=False))
+                rest["sent_height"] = Case(When(is_newest, then=Subquery(TIP_HEIGHT)))
             if payout.status == PayoutStatus.SIGNED:
                 self._move(payout, PayoutStatus.SENT, **rest)
             else:

@@ -1,6 +1,6 @@
 """Versions: writes a new tx of a payout, unsigned, and reads the versions and inputs that there are."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from payments import doorbell
@@ -78,13 +78,19 @@ def inputs_from(chosen: Sequence[FreeCoin]) -> list[Input]:
     return [Input(coin.outpoint, tx.Output(coin.amount_sat, coin.script_pubkey)) for coin in chosen]
 
 
-def inputs_of(version: PayoutTx) -> list[Input]:
-    """Return what a version spends, in the order of its inputs."""
-    rows = Reservation.objects.filter(payout_id=version.payout_id)
-    reserved = {
-        tx.OutPoint(row.txid, row.vout): tx.Output(row.amount_sat, bytes(row.script_pubkey)) for row in rows
+def reserved(payout_id: int) -> dict[tx.OutPoint, tx.Output]:
+    """Return the coins that a payout's versions spend, by outpoint, in the order in which they were reserved."""
+    rows = Reservation.objects.filter(payout_id=payout_id).order_by("position")
+    return {
+        tx.OutPoint(txid, vout): tx.Output(amount_sat, bytes(script))
+        for txid, vout, amount_sat, script in rows.values_list("txid", "vout", "amount_sat", "script_pubkey")
     }
-    return [Input(outpoint, reserved[outpoint]) for outpoint in tx.inputs_of(bytes(version.unsigned_tx))]
+
+
+def inputs_of(version: PayoutTx, coins: Mapping[tx.OutPoint, tx.Output] | None = None) -> list[Input]:
+    """Return what a version spends, in the order of its inputs, of ``coins`` that were ``reserved`` if they are known."""
+    coins = reserved(version.payout_id) if coins is None else coins
+    return [Input(outpoint, coins[outpoint]) for outpoint in tx.inputs_of(bytes(version.unsigned_tx))]
 
 
 def old_of(version: PayoutTx) -> rbf.Old:

@@ -23,7 +23,7 @@ FEERATE_SAT_VB = 2
 BLOCKS = 6
 BLOCK_BYTES = 250_000
 # How often the engine and the bare script pay the same list.
-TURNS = 2
+TURNS = 3
 
 
 def measure(stack: Stack, n: int) -> dict[str, Any]:

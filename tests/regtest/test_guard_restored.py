@@ -209,7 +209,7 @@ class TestRestored:
         disbursement = ministry.release([40_000, 50_000])
         dispatch.seal(disbursement_id=disbursement.pk)
         payout = ministry.payouts(disbursement).get()
-        chain.NodeChain(node.connect()).claim(payout.pk)
+        chain.NodeChain(node.connect(), payout.pk).claim()
         with restored_afterwards():
             come_back()
             lost = bump.build(payout.pk, 30_000, node.connect())

@@ -273,7 +273,10 @@ class TestKills:
             """Die at the point if it is reached; the lease that the dead worker held is over."""
             try:
                 engine.advance(
-                    payout.pk, store=store.PostgresStore(), chain=chain.NodeChain(client), failpoint=fail
+                    payout.pk,
+                    store=store.PostgresStore(),
+                    chain=chain.NodeChain(client, payout.pk),
+                    failpoint=fail,
                 )
             except Killed:
                 Payout.objects.filter(pk=payout.pk).update(lease_until=None)

@@ -176,10 +176,10 @@ class MergeReserved(PayoutMachine):
 class HastyChain(MemoryChain):
     """Takes the whole group for what one payment of it did."""
 
-    def examine(self, payout_id: int) -> words.Acceptable | words.CoinGone | words.Poisoned:
-        found = super().examine(payout_id)
+    def examine(self) -> words.Acceptable | words.CoinGone | words.Poisoned:
+        found = super().examine()
         if isinstance(found, words.Poisoned):
-            return words.Poisoned(self.store.payouts[payout_id].payment_ids, found.reason)
+            return words.Poisoned(self.store.payouts[self.payout_id].payment_ids, found.reason)
         return found
 
 

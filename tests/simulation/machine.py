@@ -107,7 +107,7 @@ class PayoutMachine(RuleBasedStateMachine):
                 worker.payout_id,
                 worker.token,
                 store=self.store,
-                chain=self.chain,
+                chain=self.chain.of(worker.payout_id),
                 failpoint=lambda point: None,
             )
         except LeaseLost:
@@ -130,7 +130,7 @@ class PayoutMachine(RuleBasedStateMachine):
                 raise Crash
 
         try:
-            engine.advance(payout_id, store=self.store, chain=self.chain, failpoint=crash)
+            engine.advance(payout_id, store=self.store, chain=self.chain.of(payout_id), failpoint=crash)
         except Crash:
             # A dead process gives nothing back: undo the loop's polite unlease.
             payout = self.store.payouts[payout_id]
