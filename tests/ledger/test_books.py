@@ -189,6 +189,24 @@ class TestPost:
         assert touching == ["SELECT", "WITH"]
         assert rows() == (entries, entries * lines)
 
+    def test_reads_no_more_of_the_books_the_more_there_are(self) -> None:
+        """The first batches are planned while nobody has counted what the books hold."""
+        for batch in range(30):
+            books.post([draft(f"old {batch} {n}") for n in range(100)])
+        before = entries_read()
+        books.post([draft(f"new {n}") for n in range(10)])
+        assert entries_read() - before <= 50
+
+
+def entries_read() -> int:
+    """Count the rows of entries and lines that this database transaction has read, by whatever way."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_all_tables"
+            " WHERE relname IN ('ledger_entry', 'ledger_posting')"
+        )
+        return int(cursor.fetchone()[0])
+
 
 @pytest.mark.usefixtures("opened")
 class TestPostAgain:
