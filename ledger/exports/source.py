@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import connection, transaction
 
 from ledger.models import Elements
-from ledger.seals import sealer
+from ledger.seals import rows
 from ledger.seals.canonical import SealedEntry
 
 # An entry may have a line for each of 500 people, so that few of them fill the memory.
@@ -105,7 +105,7 @@ FROM (
 ) t JOIN ledger_account a ON a.id = t.account_id ORDER BY a.code, t.layer COLLATE "C" DESC
 """  # noqa: S608 - all parts are constants.
 ENTRIES = f"""
-SELECT {sealer.COLUMNS}, ({sealer.LINES_OF} e.id) AS lines FROM ledger_entry e
+SELECT {rows.COLUMNS}, ({rows.LINES_OF} e.id) AS lines FROM ledger_entry e
 WHERE {ENDS} AND {SINCE} ORDER BY e.id
 """  # noqa: S608 - all parts are constants.
 
@@ -136,7 +136,9 @@ def read(selection: Selection) -> Journal:
 
 
 def _entries(selection: Selection) -> Generator[SealedEntry]:
-    with connection.chunked_cursor() as rows:
-        rows.execute(ENTRIES, selection.values())
-        while chunk := rows.fetchmany(AT_ONCE):
-            yield from map(sealer.read_entry, chunk)
+    accounts = rows.Accounts(connection)
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(ENTRIES, selection.values())
+        while chunk := cursor.fetchmany(AT_ONCE):
+            for row in chunk:
+                yield rows.read_entry(row, accounts)

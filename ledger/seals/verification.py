@@ -11,20 +11,20 @@ from typing import Any, NamedTuple
 from django.db import transaction
 
 from ledger.models import Checkpoint, Redaction, Seal, Subtree
-from ledger.seals import canonical, checkpoints, leaf, note, sealer, store, tree
+from ledger.seals import canonical, checkpoints, leaf, note, rows, sealer, store, tree
 
 AT_ONCE = 500
 LEAVES = f"""
 SELECT c.*, l.lines FROM (
-    SELECT {sealer.COLUMNS}, f.index, f.entry_id, f.hash, s.salt, d.payload, f.run_id, {sealer.RUN_COLUMNS},
-        f.period_change_id, {sealer.CHANGE_COLUMNS}
+    SELECT {rows.COLUMNS}, f.index, f.entry_id, f.hash, s.salt, d.payload, f.run_id, {rows.RUN_COLUMNS},
+        f.period_change_id, {rows.CHANGE_COLUMNS}
     FROM ledger_leaf f LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index
     LEFT JOIN ledger_reconciliationrun r ON r.id = f.run_id
     LEFT JOIN ledger_periodchange g ON g.id = f.period_change_id LEFT JOIN ledger_period q ON q.id = g.period_id
     LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index LEFT JOIN ledger_entry e ON e.id = f.entry_id
     ORDER BY f.index
 ) c LEFT JOIN LATERAL (
-    {sealer.LINES_OF} c.entry_id
+    {rows.LINES_OF} c.entry_id
 ) l ON true ORDER BY c.index
 """  # noqa: S608 - all parts are constants.
 SKIPPED = f"""
@@ -43,7 +43,7 @@ SELECT g.id FROM ledger_periodchange g WHERE g.recorded_at < %s - interval '1 ho
 """
 # The column after those of an entry; the next are entry_id, hash, salt, payload, run_id and the columns of a run, then the
 # same of a period's change.
-INDEX = sealer.XID
+INDEX = rows.AFTER
 HASH, RUN, CHANGE, END = INDEX + 2, INDEX + 5, INDEX + 22, INDEX + 32
 
 
@@ -95,6 +95,7 @@ class _Walk:
     def findings(self) -> Iterator[Finding]:
         seals = Seal.objects.using(store.alias()).order_by("size").iterator(AT_ONCE)
         seal = next(seals, None)
+        accounts = rows.Accounts(store.database())
         for row in _rows():
             index, digest = row[INDEX], bytes(row[HASH])
             if index != self.edge.size:
@@ -102,7 +103,7 @@ class _Walk:
                     "leaf_missing", None, f"Leaf {self.edge.size} is not there; the next one is {index}."
                 )
                 return
-            yield from _leaf(row)
+            yield from _leaf(row, accounts)
             self.edge.add(digest)
             yield from self._subtrees(digest)
             if seal is not None and seal.size == self.edge.size:
@@ -150,13 +151,13 @@ class _Walk:
 
 
 def _rows() -> Iterator[tuple[Any, ...]]:
-    with store.database().chunked_cursor() as rows:
-        rows.execute(LEAVES)
-        while chunk := rows.fetchmany(AT_ONCE):
+    with store.database().chunked_cursor() as cursor:
+        cursor.execute(LEAVES)
+        while chunk := cursor.fetchmany(AT_ONCE):
             yield from chunk
 
 
-def _leaf(row: tuple[Any, ...]) -> Iterator[Finding]:
+def _leaf(row: tuple[Any, ...], accounts: rows.Accounts) -> Iterator[Finding]:
     """Compare the stored bytes of a leaf with its hash, and with the entry or the run."""
     entry_id, digest, salt, payload, run_id = row[INDEX + 1 : RUN + 1]
     kind, name = _name(entry_id, run_id, row[CHANGE])
@@ -176,11 +177,11 @@ def _leaf(row: tuple[Any, ...]) -> Iterator[Finding]:
         return
     try:
         if entry_id is not None:
-            now = _encode(sealer.read_entry(row), payload)
+            now = _encode(rows.read_entry(row, accounts), payload)
         elif run_id is not None:
-            now = canonical.encode_run(sealer.read_run(row[RUN + 1 : CHANGE]))
+            now = canonical.encode_run(rows.read_run(row[RUN + 1 : CHANGE]))
         else:
-            now = canonical.encode_change(sealer.read_change(row[CHANGE + 1 : END]))
+            now = canonical.encode_change(rows.read_change(row[CHANGE + 1 : END]))
     except canonical.UnknownVersion as error:
         yield Finding("version_unknown", entry_id, f"{name.capitalize()}: {error}")
         return

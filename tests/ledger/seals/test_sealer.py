@@ -56,7 +56,7 @@ class TestSeal:
 
     def test_takes_fewer_entries_that_have_many_lines(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sealer, "MOST_LINES", 25)
-        monkeypatch.setattr(sealer, "LINES_AT_ONCE", 10)
+        monkeypatch.setattr(sealer, "AT_ONCE", 2)
         ids = post(*(f"k{number}" for number in range(5)), lines=10)
         whole = post("whole", lines=40)
         assert [(seal.start, seal.size) for seal in sealer.seal()] == [(0, 2), (2, 4), (4, 5), (5, 6)]
