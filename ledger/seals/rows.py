@@ -27,7 +27,7 @@ r.totals::text, r.break_count, r.explained_count, r.digest, r.started_at, r.fini
 CHANGE_COLUMNS = """
 g.id, q.name, q.ends_at, g.status, g.actor, g.note, g.through_entry_id, g.digest, g.recorded_at
 """
-# As many ids of accounts as are looked up at a time: one that is asked for, and its neighbours, opened with it or soon after.
+# So many ids of accounts are looked up at a time: that of one that is asked for, and its neighbours.
 ACCOUNTS_AT_ONCE = 1_000
 ACCOUNTS = """
 SELECT a.id::text, a.code, ARRAY[a.entity, a.function, a.object, a.fund, a.project], a.currency, a.scale
