@@ -103,7 +103,7 @@ class IntakeProblem(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     detail = serializers.CharField()
     code = serializers.CharField()
-    errors = IntakeErrorOut(many=True)  # type: ignore[assignment]
+    errors = IntakeErrorOut(many=True, required=False)  # type: ignore[assignment]
     intake_id = serializers.IntegerField(required=False)
     rows_total = serializers.IntegerField(required=False)
     rows_loaded = serializers.IntegerField(required=False)
