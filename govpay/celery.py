@@ -37,6 +37,23 @@ def renew_connections(**_: Any) -> None:
     close_old_connections()
 
 
+@signals.task_prerun.connect
+def enter_door(task_id: str = "", **_: Any) -> None:
+    """Let what a task does be recorded as done by the engine, under the task's id."""
+    from ledger import audit
+    from ledger.models import Door
+
+    audit.enter(Door.TASK, actor=audit.ENGINE, request_id=task_id)
+
+
+@signals.task_postrun.connect
+def leave_door(**_: Any) -> None:
+    """Leave the door of the task."""
+    from ledger import audit
+
+    audit.leave()
+
+
 @signals.task_failure.connect
 def end_sessions(**_: Any) -> None:
     """Close the connections of a task that failed, or was cut off at its time limit: nobody knows what locks it holds."""

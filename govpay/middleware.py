@@ -1,9 +1,28 @@
-"""Relaxes the content security policy on the paths that settings name, and nowhere else."""
+"""Says through which door a request came, and relaxes the content security policy on the paths that settings name."""
 
 from collections.abc import Callable
 
+import structlog
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+
+from ledger import audit
+from ledger.models import Door
+
+ADMIN = "/admin/"
+
+
+class AuditDoor:
+    """Lets acts be recorded as of this request, under the id that its log lines have."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        door = Door.ADMIN if request.path.startswith(ADMIN) else Door.API
+        request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
+        with audit.through(door, request_id=request_id):
+            return self.get_response(request)
 
 
 class PathContentPolicy:

@@ -1,6 +1,7 @@
 """Tables of the ledger."""
 
 from ledger.models.account import Account, AccountKind, Elements
+from ledger.models.audit import AuditEvent, Door
 from ledger.models.case import Case, CaseEvent, CaseStatus, Resolution
 from ledger.models.entry import Entry, Layer, Posting
 from ledger.models.pack import PackJob, PackKind, PackPart, PackStatus
@@ -13,6 +14,7 @@ from ledger.models.standing import Outcome, ReadBlock, ReadOutput, ReadSpend, Re
 __all__ = [
     "Account",
     "AccountKind",
+    "AuditEvent",
     "Break",
     "BreakKind",
     "Case",
@@ -20,6 +22,7 @@ __all__ = [
     "CaseStatus",
     "Checkpoint",
     "Cosignature",
+    "Door",
     "Elements",
     "Entry",
     "Layer",
