@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import cells, membership, pages, scope
+from payments.admin import cells, membership, outcome, pages, scope
 from payments.admin.base import ProgramScopedAdmin, is_number
 from payments.admin.program_form import ProgramForm
 from payments.admin.tables import Notice, Table
@@ -41,7 +41,7 @@ class ProgramAdmin(ProgramScopedAdmin):
     search_help_text = "Search by code"
     ordering = ("code",)
     actions_list = ("new_program",)
-    actions_detail = ("enroll_people", "new_list", "add_member")
+    actions_detail = ("enroll_people", "new_list", "outcomes", "baseline", "add_member")
     when_empty = "You belong to no program yet. An administrator gives you a role in one."
     fieldsets = (
         (None, {"fields": ("code", "full_name", "currency", "network", "creator", "made")}),
@@ -98,6 +98,8 @@ class ProgramAdmin(ProgramScopedAdmin):
         program_id = int(object_id) if is_number(str(object_id)) else 0
         is_officer = scope.holds(request, program_id, Role.OFFICER)
         offered = {"enroll_people": is_officer, "new_list": is_officer}
+        offered["outcomes"] = scope.sees_everything(request) or program_id in scope.roles(request)
+        offered["baseline"] = scope.holds(request, program_id, Role.TREASURER)
         offered["add_member"] = request.user.has_perm(ADD_MEMBER)
         return [self.get_unfold_action(name) for name, is_offered in offered.items() if is_offered]
 
@@ -134,6 +136,22 @@ class ProgramAdmin(ProgramScopedAdmin):
         """Go on to the upload of a list, with the program chosen."""
         program = self.get_row(request, object_id)
         return HttpResponseRedirect(f"{cells.list_of(Disbursement)}upload/?program={program.pk}")
+
+    @action(description="Outcomes", url_path="outcomes", icon="monitoring")
+    def outcomes(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show what the program achieves."""
+        program = self.get_row(request, object_id)
+        if not self._shows_money(request, program):
+            raise PermissionDenied
+        return outcome.show(self, request, program)
+
+    @action(description="Enter a baseline", url_path="baseline", icon="history_edu")
+    def baseline(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Enter a figure from before the program."""
+        program = self.get_row(request, object_id)
+        if not self._shows_money(request, program):
+            raise PermissionDenied
+        return outcome.enter(self, request, program)
 
     @action(description="Add member", url_path="add-member", icon="person_add")
     def add_member(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -6,6 +6,7 @@ from payments.models.disbursement import Cycle, Disbursement
 from payments.models.history import StatusChange
 from payments.models.intake import Intake, IntakeError
 from payments.models.intervention import Intervention, InterventionKind
+from payments.models.outcome import OutcomeBaseline, OutcomeFigure
 from payments.models.payment import Payment
 from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation
 from payments.models.program import Membership, Program, Role
@@ -44,6 +45,8 @@ __all__ = [
     "ManifestSignature",
     "Membership",
     "NodeStatus",
+    "OutcomeBaseline",
+    "OutcomeFigure",
     "PartialSignature",
     "Payment",
     "Payout",

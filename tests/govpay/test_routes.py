@@ -26,6 +26,8 @@ ALLOWED = {
     "GET /api/v1/programs/{program_id}/",
     "GET /api/v1/programs/{program_id}/funds/",
     "GET /api/v1/programs/{program_id}/wallet/",
+    "GET /api/v1/programs/{program_id}/outcomes/",
+    "POST /api/v1/programs/{program_id}/outcomes/baselines/",
     "GET /api/v1/programs/{program_id}/members/",
     "POST /api/v1/programs/{program_id}/members/",
     "GET /api/v1/programs/{program_id}/enrollments/",

@@ -1,0 +1,149 @@
+"""What a program achieves, counted from its rows: each figure with its numerator and its denominator, or none (R-22)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from payments.models import OutcomeBaseline, OutcomeFigure, Program
+from payments.models.outcome import TIMES
+
+# Lists that were approved from ``since`` and before ``before``, with all that became of them until now. Times are counted a
+# payout, weighed by its payments: all payments of a payout settle at once.
+PAID = """
+WITH lists AS MATERIALIZED (
+    SELECT d.id, d.approved_at, d.payment_count FROM payments_disbursement d
+    WHERE d.program_id = %(program)s AND d.status IN ('approved', 'released', 'completed')
+        AND d.approved_at >= %(since)s AND d.approved_at < %(before)s
+), settled AS MATERIALIZED (
+    SELECT p.id, p.payment_count AS payments, p.payments_sat, p.booked_fee_sat, l.approved_at, s.at AS settled_at,
+        r.at AS clean_at
+    FROM payments_payout p JOIN lists l ON l.id = p.disbursement_id
+    CROSS JOIN LATERAL (SELECT max(c.at) AS at FROM payments_statuschange c
+        WHERE c.subject = 'payout' AND c.subject_id = p.id AND c.new = 'settled') s
+    LEFT JOIN LATERAL (SELECT min(r.finished_at) AS at FROM ledger_reconciliationrun r
+        WHERE r.scope = %(scope)s AND r.status = 'clean' AND r.started_at >= s.at) r ON true
+    WHERE p.status = 'settled' AND p.payment_count > 0
+), waits AS (
+    SELECT payments, extract(epoch FROM settled_at - approved_at) AS seconds,
+        sum(payments) OVER (ORDER BY settled_at - approved_at, id) AS until, sum(payments) OVER () AS measured
+    FROM settled
+), checks AS (
+    SELECT payments, extract(epoch FROM clean_at - settled_at) AS seconds,
+        sum(payments) OVER (ORDER BY clean_at - settled_at, id) AS until, sum(payments) OVER () AS measured
+    FROM settled WHERE clean_at IS NOT NULL
+)
+SELECT
+    (SELECT coalesce(sum(payment_count), 0)::bigint FROM lists) AS approved,
+    (SELECT coalesce(sum(payments), 0)::bigint FROM settled) AS settled,
+    (SELECT coalesce(sum(payments_sat), 0)::bigint FROM settled) AS paid_sat,
+    (SELECT coalesce(sum(booked_fee_sat), 0)::bigint FROM settled) + (
+        SELECT coalesce(sum(c.booked_fee_sat), 0)::bigint FROM payments_payout c JOIN settled s ON s.id = c.parent_id
+    ) AS fees_sat,
+    (SELECT coalesce(sum(payments), 0)::bigint FROM checks) AS reconciled,
+    (SELECT min(seconds) FROM waits WHERE until >= measured * 0.5) AS settled_p50,
+    (SELECT min(seconds) FROM waits WHERE until >= measured * 0.95) AS settled_p95,
+    (SELECT min(seconds) FROM checks WHERE until >= measured * 0.95) AS reconciled_p95,
+    (SELECT coalesce(sum(p.payment_count), 0)::bigint FROM payments_payout p JOIN lists l ON l.id = p.disbursement_id
+        WHERE p.status IN ('voiding', 'voided')) AS failed
+"""
+HELD = """
+SELECT count(*), count(*) FILTER (WHERE EXISTS (
+    SELECT FROM payments_statuschange c WHERE c.subject = 'payment' AND c.subject_id = m.id AND c.new = 'held'))
+FROM payments_payment m JOIN payments_disbursement d ON d.id = m.disbursement_id
+WHERE d.program_id = %(program)s AND d.submitted_at >= %(since)s AND d.submitted_at < %(before)s
+"""
+# The codes of rows that would have entered or paid somebody twice.
+DUPLICATES = (
+    "national_id_duplicate",
+    "person_enrolled",
+    "reference_duplicate",
+    "reference_taken",
+    "person_in_cycle",
+)
+STOPPED = """
+SELECT coalesce(sum(i.rows_total), 0)::bigint, coalesce(sum(e.rows), 0)::bigint
+FROM payments_intake i CROSS JOIN LATERAL (
+    SELECT count(DISTINCT e.row) AS rows FROM payments_intakeerror e
+    WHERE e.intake_id = i.id AND e.row > 0 AND e.code = ANY(%(duplicates)s)) e
+WHERE i.program_id = %(program)s AND i.created_at >= %(since)s AND i.created_at < %(before)s
+"""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A numerator and its denominator; ``seconds`` is set where the value is a time that so many of so many took."""
+
+    numerator: int
+    denominator: int
+    seconds: int | None = None
+
+    @property
+    def ratio(self) -> Fraction | None:
+        """The numerator for one of the denominator; None where nothing was counted."""
+        return Fraction(self.numerator, self.denominator) if self.denominator else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A figure, what it is now, and what it was before by the word of a source, where somebody entered that."""
+
+    figure: OutcomeFigure
+    now: Measure
+    baseline: OutcomeBaseline | None
+
+    @property
+    def is_time(self) -> bool:
+        """Whether the value is a time."""
+        return self.figure in TIMES
+
+
+class _Paid(NamedTuple):
+    """What became of the approved lists: payments, satoshis, and times in seconds."""
+
+    approved: int
+    settled: int
+    paid_sat: int
+    fees_sat: int
+    reconciled: int
+    settled_p50: float | None
+    settled_p95: float | None
+    reconciled_p95: float | None
+    failed: int
+
+
+def of_program(program: Program, *, since: datetime, before: datetime) -> list[Outcome]:
+    """Return every figure of a program over lists approved, lists submitted and files brought in a span of time."""
+    values = {"program": program.pk, "scope": program.scope, "since": since, "before": before}
+    paid = _Paid._make(_row(PAID, values))
+    lines, held = _row(HELD, values)
+    rows, stopped = _row(STOPPED, values | {"duplicates": list(DUPLICATES)})
+    measures = {
+        OutcomeFigure.COST_PER_PAYMENT: Measure(paid.fees_sat, paid.settled),
+        OutcomeFigure.COST_SHARE: Measure(paid.fees_sat, paid.paid_sat),
+        OutcomeFigure.SETTLED_SHARE: Measure(paid.settled, paid.approved),
+        OutcomeFigure.APPROVED_TO_SETTLED_P50: Measure(paid.settled, paid.approved, _whole(paid.settled_p50)),
+        OutcomeFigure.APPROVED_TO_SETTLED_P95: Measure(paid.settled, paid.approved, _whole(paid.settled_p95)),
+        OutcomeFigure.FAILED_SHARE: Measure(paid.failed, paid.approved),
+        OutcomeFigure.HELD_SHARE: Measure(held, lines),
+        OutcomeFigure.DUPLICATES_STOPPED: Measure(stopped, rows),
+        OutcomeFigure.SETTLED_TO_RECONCILED_P95: Measure(
+            paid.reconciled, paid.settled, _whole(paid.reconciled_p95)
+        ),
+    }
+    newest = OutcomeBaseline.objects.filter(program=program).select_related("entered_by")
+    baselines = {row.figure: row for row in newest.order_by("figure", "-pk").distinct("figure")}
+    return [Outcome(figure, measures[figure], baselines.get(figure)) for figure in OutcomeFigure]
+
+
+def _row(sql: str, values: dict[str, Any]) -> tuple[Any, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+        found: tuple[Any, ...] = cursor.fetchone()
+        return found
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
