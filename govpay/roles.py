@@ -27,6 +27,7 @@ SECRETS: dict[str, list[str]] = {
     "auth_user": ["password"],
     "django_session": [],
     "knox_authtoken": [],
+    "govpay_apitoken": ["token_id"],
     "govpay_idempotencyrecord": ["body"],
     "payments_beneficiary": ["personal"],
 } | grants.AUDITOR_HIDDEN

@@ -7,11 +7,27 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
 from rest_framework import exceptions
 
+from govpay import tokens
+from govpay.api import scopes
+
 _TOKEN = re.compile(rb"[0-9A-Za-z]{16,256}")
 
 
 class BearerToken(TokenAuthentication):  # type: ignore[misc]
-    """A knox token: stored as a hash, ends by itself, taken back by logout."""
+    """A knox token: stored as a hash, ends by itself, taken back by logout.
+
+    A named one reaches only what its scopes say, which is judged here, so that no view can forget to.
+    """
+
+    def authenticate(self, request: Any) -> Any:
+        """Return the user and the token; raise ScopeMissing or NotFound where a named one does not reach."""
+        found = super().authenticate(request)
+        if found is not None and found[1].token_key.startswith(tokens.PREFIX):
+            named = tokens.use(found[1])
+            if named is None:
+                raise exceptions.AuthenticationFailed("Invalid token.")
+            scopes.require(named, request._request)
+        return found
 
     def authenticate_credentials(self, token: bytes) -> Any:
         """Return the user and the token; raise AuthenticationFailed for anything else."""
@@ -28,4 +44,8 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
         """Return the security scheme object."""
-        return {"type": "http", "scheme": "bearer", "description": "The token that /api/v1/auth/login/ gave."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "The token that /api/v1/auth/login/ or /api/v1/tokens/ gave.",
+        }

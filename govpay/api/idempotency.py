@@ -37,6 +37,12 @@ class IdempotencyKeyReused(GovPayError):
     http_status = 422
 
 
+class IfMatchUnsupported(GovPayError):
+    """Nothing at this address has a version that a change could be bound to."""
+
+    code = "if_match_unsupported"
+
+
 class Idempotent:
     """A view mixin: every POST runs in one database transaction and honors ``Idempotency-Key``.
 
@@ -52,7 +58,16 @@ class Idempotent:
         handler = getattr(self, "post", None)
         if request.method == "POST" and handler is not None:
             # Dispatch looks the handler up after this, so only this request's view answers through it.
-            setattr(self, "post", functools.partial(_answer_once, self.prepare, handler))  # noqa: B010
+            setattr(self, "post", functools.partial(_answer_once, self.prepare, self._change))  # noqa: B010
+
+    def _change(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        if "If-Match" in request.headers:
+            require = getattr(self, "require_version", None)
+            if require is None:
+                raise IfMatchUnsupported("Nothing here has a version; leave If-Match out.")
+            require(request, **kwargs)
+        answer: Response = type(self).post(self, request, *args, **kwargs)  # type: ignore[attr-defined]
+        return answer
 
 
 def _answer_once(

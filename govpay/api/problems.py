@@ -32,6 +32,7 @@ TITLES = {
     405: "Method not allowed",
     406: "Not acceptable",
     409: "Conflict with the present state",
+    412: "Changed since it was looked at",
     413: "Too large",
     415: "Unsupported media type",
     422: "The content breaks a rule",

@@ -1,11 +1,14 @@
 """Makes the OpenAPI document exact: bearer security, Idempotency-Key, and every error as problem details."""
 
+import re
 from typing import Any
 
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
 from govpay.api import authentication, idempotency, problems
+from payments.api import versions
+from payments.api.views import scoped
 
 __all__ = ["Schema", "add_problems", "authentication"]
 
@@ -14,6 +17,22 @@ KEY = OpenApiParameter(
     {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
     OpenApiParameter.HEADER,
     description="Send the same key again to repeat a request safely: it is answered as the first time.",
+)
+TAGS = {"type": "string", "description": "ETags in quotes, separated by commas, or *."}
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    TAGS,
+    OpenApiParameter.HEADER,
+    description="Change it only if it is still what this ETag was of.",
+)
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match",
+    TAGS,
+    OpenApiParameter.HEADER,
+    description="Answer 304 when it is still what this ETag was of.",
+)
+ETAG = OpenApiParameter(
+    "ETag", str, OpenApiParameter.HEADER, response=[200], description="The version of what is shown."
 )
 ERROR = {
     "type": "object",
@@ -55,7 +74,20 @@ class Schema(AutoSchema):
         declared = list(super().get_override_parameters())
         if self.method == "POST" and isinstance(self.view, idempotency.Idempotent):
             declared.append(KEY)
+        if self.method in ("POST", "PUT") and self._has_versions():
+            declared.append(IF_MATCH)
+        if self._shows_one():
+            declared += [IF_NONE_MATCH, ETAG]
         return declared
+
+    def _has_versions(self) -> bool:
+        return isinstance(self.view, scoped.Scoped) and versions.are_kept(re.findall(r"{(\w+)}", self.path))
+
+    def _shows_one(self) -> bool:
+        """Tell whether it is a GET of one thing as JSON."""
+        is_one = isinstance(self.view, scoped.Scoped) and not isinstance(self.view, scoped.ScopedList)
+        declared = self.get_response_serializers()
+        return self.method == "GET" and is_one and isinstance(declared, dict) and set(declared) == {200}
 
     def get_summary(self) -> str:
         """Return the first line of what the view says of itself, for the list of operations."""
@@ -68,6 +100,8 @@ class Schema(AutoSchema):
             responses = operation["responses"]
             for code in self._problems(path, operation):
                 responses.setdefault(str(code), _response(code))
+            if self._shows_one():
+                responses["304"] = {"description": "It is still what the ETag was of."}
             operation["responses"] = dict(sorted(responses.items()))
         return operation
 
@@ -82,6 +116,8 @@ class Schema(AutoSchema):
             found |= {400}
         if self.method in ("POST", "PUT"):
             found |= {400, 409, 413, 415, 422}
+        if self.method in ("POST", "PUT") and self._has_versions():
+            found |= {412}
         if self.view.throttle_classes:
             found |= {429}
         return found

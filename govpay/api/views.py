@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
+from govpay import tokens
 from govpay.api.serializers import StrictSerializer, Text
 from payments.models import Role
 from payments.selectors import node, programs
@@ -77,7 +78,8 @@ class Login(APIView):
         user = authenticate(request, **credentials.validated_data)
         if user is None:
             raise LoginFailed
-        _end_oldest_tokens(user)
+        rules: dict[str, Any] = settings.REST_KNOX
+        tokens.end_logins(user, keep=rules["TOKEN_LIMIT_PER_USER"] - 1)
         stored, token = AuthToken.objects.create(user=user, expiry=settings.REST_KNOX["TOKEN_TTL"])
         user_logged_in.send(sender=user.__class__, request=request, user=user)
         return Response(
@@ -95,8 +97,7 @@ class Logout(APIView):
     @extend_schema(operation_id="auth_logout", tags=["auth"], request=None, responses={204: None})
     def post(self, request: Request) -> Response:
         """End the token that this request carries."""
-        token: Any = request.auth
-        token.delete()
+        tokens.end_one(request.auth)
         user_logged_out.send(sender=request.user.__class__, request=request, user=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -137,14 +138,6 @@ class Health(APIView):
         code = status.HTTP_200_OK if is_ok else status.HTTP_503_SERVICE_UNAVAILABLE
         body = {"status": "ok" if is_ok else "unavailable", "checks": checks}
         return Response(body, code, headers={"Cache-Control": "no-store"})
-
-
-def _end_oldest_tokens(user: Any) -> None:
-    """Make room for one more token, so that a forgotten script cannot lock its owner out."""
-    rules: dict[str, Any] = settings.REST_KNOX
-    keep = rules["TOKEN_LIMIT_PER_USER"] - 1
-    old = AuthToken.objects.filter(user=user).order_by("-created").values_list("pk", flat=True)[keep:]
-    AuthToken.objects.filter(pk__in=list(old)).delete()
 
 
 def _database() -> str:

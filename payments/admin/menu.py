@@ -90,7 +90,7 @@ LEDGER_ICONS = {
     "PackJob": "inventory_2",
     "RedactionRequest": "edit_off",
 }
-OTHER_ICONS = {"User": "person", "Group": "group"}
+OTHER_ICONS = {"User": "person", "Group": "group", "ApiToken": "key"}
 
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:

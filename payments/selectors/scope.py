@@ -1,6 +1,6 @@
 """What somebody may know to exist: the things of the programs they belong to; all else is not found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db.models import QuerySet
@@ -42,6 +42,17 @@ def require(*, user: Any, **ids: int) -> None:
         rows, path = _PATHS[name]
         if not rows().filter(pk=pk, **{f"{path}__in": programs(user)}).exists():
             raise NotFound("There is no such thing in your programs.")
+
+
+def knows(ids: Mapping[str, Any]) -> bool:
+    """Say whether each id is of something that belongs to a program."""
+    return all(name in _PATHS for name in ids)
+
+
+def is_of(program: int, /, **ids: int) -> bool:
+    """Say whether each id (as in ``require``) is of something in the program."""
+    found = ((_PATHS[name], pk) for name, pk in ids.items())
+    return all(rows().filter(pk=pk).filter(**{path: program}).exists() for (rows, path), pk in found)
 
 
 def is_administrator(user: Any) -> bool:

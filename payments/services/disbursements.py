@@ -203,6 +203,11 @@ def _row(disbursement: Disbursement) -> QuerySet[Disbursement]:
     return Disbursement.objects.filter(pk=disbursement.pk)
 
 
+def hold_still(disbursement_id: int) -> None:
+    """Lock a list until the database transaction ends, as every change of it does."""
+    Disbursement.objects.select_for_update().get(pk=disbursement_id)
+
+
 def lock(by: User, disbursement_id: int, roles: tuple[str, ...]) -> Disbursement:
     """Return a disbursement, locked until the database transaction ends; raise NotFound, RoleMissing."""
     disbursement = get(user=by, disbursement_id=disbursement_id)

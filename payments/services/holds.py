@@ -69,8 +69,14 @@ def _lock(by: User, payment_id: int) -> Payment:
     row = found.first()
     if row is None:
         raise NotFound("There is no such payment in your programs.")
-    disbursement_id, program_id = row
+    _, program_id = row
     authority.require(user=by, program_id=program_id, roles=OFFICERS)
+    return hold_still(payment_id)
+
+
+def hold_still(payment_id: int) -> Payment:
+    """Lock a payment's list, and then the payment, until the database transaction ends."""
+    disbursement_id = Payment.objects.values_list("disbursement_id", flat=True).get(pk=payment_id)
     # Sealing holds payments and then refers to their list: a lock that forbids references would be a deadlock.
     Disbursement.objects.select_for_update(no_key=True).get(pk=disbursement_id)
     return Payment.objects.select_for_update(of=("self",)).select_related("disbursement").get(pk=payment_id)

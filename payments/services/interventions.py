@@ -267,6 +267,11 @@ def _payout(by: User, payout_id: int, roles: tuple[str, ...]) -> Payout:
     return found
 
 
+def hold_still(intervention_id: int) -> None:
+    """Lock what was asked for until the database transaction ends, as every decision does."""
+    Intervention.objects.select_for_update().get(pk=intervention_id)
+
+
 def _lock(by: User, intervention_id: int) -> Intervention:
     found = get(user=by, intervention_id=intervention_id)
     authority.require(user=by, program_id=found.wallet.program_id, roles=DECIDERS)

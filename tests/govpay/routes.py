@@ -27,3 +27,8 @@ def operations() -> Iterator[tuple[str, str]]:
         for method in ("get", "post", "put", "patch", "delete"):
             if hasattr(view, method):
                 yield method.upper(), route
+
+
+def names(route: str) -> list[str]:
+    """Return the names of the ids in an address."""
+    return re.findall(r"{(\w+)}", route)

@@ -14,6 +14,10 @@ ALLOWED = {
     "POST /api/v1/auth/login/",
     "POST /api/v1/auth/logout/",
     "GET /api/v1/auth/me/",
+    "GET /api/v1/tokens/",
+    "POST /api/v1/tokens/",
+    "GET /api/v1/tokens/{pk}/",
+    "POST /api/v1/tokens/{pk}/end/",
     "GET /api/v1/stops/",
     "POST /api/v1/stops/",
     "POST /api/v1/stops/{stop_id}/lift/",
@@ -185,6 +189,8 @@ class TestSchema:
         assert without == {
             "/api/v1/auth/login/",
             "/api/v1/auth/logout/",
+            "/api/v1/tokens/",
+            "/api/v1/tokens/{pk}/end/",
             "/api/v1/packs/",
             "/api/v1/reconciliation-runs/",
         }

@@ -13,7 +13,7 @@ from govpay.api.idempotency import Idempotent
 from govpay.api.pagination import LineOrder, OldestFirst
 from govpay.api.parsers import StrictJSONParser, UploadParser
 from govpay.api.serializers import Nothing
-from payments.api import filters
+from payments.api import filters, versions
 from payments.api.serializers import disbursement as serializers
 from payments.api.serializers.payment import PaymentOut, PayoutOut
 from payments.api.serializers.people import IntakeProblem
@@ -88,6 +88,9 @@ def render(request: Request, disbursement_id: int, code: int = status.HTTP_200_O
     disbursement: Any = selector.get(request.user, disbursement_id)
     disbursement.progress = selector.progress(disbursement_id)
     return Response(serializers.DisbursementDetail(disbursement).data, code)
+
+
+versions.keep("disbursement_id", lock=service.hold_still, show=render)
 
 
 class DisbursementRead(Scoped):

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from govpay.api.idempotency import Idempotent
 from govpay.api.pagination import OldestFirst
 from govpay.api.serializers import Nothing
-from payments.api import filters
+from payments.api import filters, versions
 from payments.api.serializers import intervention as serializers
 from payments.api.serializers.disbursement import DisbursementDetail, HistoryOut, Reason
 from payments.api.views.disbursements import render
@@ -28,6 +28,9 @@ ONE = {200: serializers.InterventionOut}
 def _render(request: Request, intervention_id: int, code: int = status.HTTP_200_OK) -> Response:
     row = selector.visible(request.user).get(pk=intervention_id)
     return Response(serializers.InterventionOut(row).data, code)
+
+
+versions.keep("intervention_id", lock=service.hold_still, show=_render)
 
 
 class _Looks(Idempotent, Scoped):

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from govpay.api.idempotency import Idempotent
 from govpay.api.pagination import OldestFirst
 from ledger.packs import receipts
-from payments.api import filters
+from payments.api import filters, versions
 from payments.api.serializers import payment as serializers
 from payments.api.serializers.disbursement import HistoryOut, Reason
 from payments.api.views.scoped import Scoped, ScopedList
@@ -28,6 +28,9 @@ PAYMENT = {200: serializers.PaymentOut}
 def _render(request: Request, payment_id: int) -> Response:
     row = selector.payments(request.user).get(pk=payment_id)
     return Response(serializers.PaymentOut(row).data)
+
+
+versions.keep("payment_id", lock=service.hold_still, show=_render)
 
 
 class PaymentRead(Scoped):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -10,13 +11,14 @@ from rest_framework.response import Response
 
 from govpay.api.idempotency import Idempotent
 from govpay.api.parsers import UploadParser
-from payments.api import filters
+from payments.api import filters, versions
 from payments.api.serializers import people as serializers
 from payments.api.views import intakes
 from payments.api.views.scoped import Scoped, ScopedList
 from payments.models import Enrollment
 from payments.selectors import people as selector
 from payments.services import people as service
+from payments.services import registry
 
 
 class EnrollmentList(Idempotent, ScopedList):
@@ -55,6 +57,13 @@ class EnrollmentList(Idempotent, ScopedList):
         return Response(serializers.EnrollmentOut(row).data, status.HTTP_201_CREATED)
 
 
+def _render(request: Request, enrollment_id: int) -> Response:
+    return Response(serializers.EnrollmentOut(selector.enrollment(request.user, enrollment_id)).data)
+
+
+versions.keep("enrollment_id", lock=lambda _: registry.lock(), show=_render)
+
+
 class EnrollmentDetail(Scoped):
     """One person of a program."""
 
@@ -63,7 +72,7 @@ class EnrollmentDetail(Scoped):
     )
     def get(self, request: Request, enrollment_id: int) -> Response:
         """Return a person and where they are paid."""
-        return Response(serializers.EnrollmentOut(selector.enrollment(request.user, enrollment_id)).data)
+        return _render(request, enrollment_id)
 
 
 class EnrollmentDestination(Scoped):
@@ -80,8 +89,10 @@ class EnrollmentDestination(Scoped):
         body = serializers.NewDestination(data=request.data)
         body.is_valid(raise_exception=True)
         by: Any = request.user
-        service.change_destination(by=by, enrollment_id=enrollment_id, **body.validated_data)
-        return Response(serializers.EnrollmentOut(selector.enrollment(by, enrollment_id)).data)
+        with transaction.atomic():
+            self.require_version(request, enrollment_id=enrollment_id)
+            service.change_destination(by=by, enrollment_id=enrollment_id, **body.validated_data)
+            return _render(request, enrollment_id)
 
 
 class PeopleIntake(Idempotent, Scoped):

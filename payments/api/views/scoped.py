@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from payments.api import versions
 from payments.selectors import scope
 
 
@@ -22,9 +23,15 @@ class Scoped(APIView):
         if kwargs:
             self.scope(user=request.user, **kwargs)
 
+    def require_version(self, request: Request, **ids: int) -> None:
+        """Raise VersionChanged unless what the address names is as the caller saw it."""
+        versions.require(request, ids)
+
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
-        """Keep names and addresses out of every cache between here and the caller."""
+        """Keep names and addresses out of every cache between here and the caller; mark one thing with its version."""
         response = super().finalize_response(request, response, *args, **kwargs)
+        if isinstance(response, Response):
+            response = versions.mark(request, response)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
