@@ -57,6 +57,7 @@ class TestMatrix:
             "reconciliation-runs",
             "redactions",
             "reports",
+            "tokens",
         }
 
     @pytest.mark.parametrize(("method", "route"), OF_PAYMENTS)
