@@ -9,6 +9,8 @@ EVERYTHING = ["SELECT", "INSERT", "UPDATE", "DELETE"]
 # Histories and facts that the application may add to and read, but neither change nor take away.
 APPEND_ONLY = {
     "payments_statuschange": ["SELECT", "INSERT"],
+    # An event's number is given after the event, once; a trigger refuses to change it.
+    "payments_event": ["SELECT", "INSERT", "UPDATE (number)"],
     "payments_chainfact": ["SELECT", "INSERT"],
     # A version's signed bytes come later, once; a trigger refuses to change them.
     "payments_payouttx": ["SELECT", "INSERT", "UPDATE (raw, signed_at, vsize_vb)"],

@@ -81,6 +81,12 @@ class LineOrder(CursorPages):
     ordering = "line"
 
 
+class NumberOrder(CursorPages):
+    """Events in the order of their numbers."""
+
+    ordering = "number"
+
+
 def _invalid() -> exceptions.ValidationError:
     message = "The cursor is not one that a page gave."
     return exceptions.ValidationError({"cursor": [message]}, code="cursor_invalid")

@@ -6,10 +6,12 @@ from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
 
 from govpay.api.filters import IdFilter
+from payments.api.serializers.event import SUBJECTS
 from payments.models import (
     Alarm,
     Disbursement,
     Enrollment,
+    Event,
     Intake,
     Intervention,
     InterventionKind,
@@ -127,6 +129,17 @@ class PayoutsOfList(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Payout
+        fields: list[str] = []
+
+
+class Events(filters.FilterSet):  # type: ignore[misc]
+    """From a number on, and by what changed."""
+
+    after = IdFilter(field_name="number", lookup_expr="gt", help_text="The last number that was seen.")
+    subject = filters.ChoiceFilter(field_name="change__subject", choices=SUBJECTS)
+
+    class Meta:
+        model = Event
         fields: list[str] = []
 
 

@@ -5,6 +5,7 @@ from django.urls import path
 from govpay.api import converters
 from payments.api.views import (
     disbursements,
+    events,
     intakes,
     interventions,
     manifests,
@@ -33,6 +34,7 @@ urlpatterns = [
     path(PROGRAM, programs.ProgramDetail.as_view(), name="program"),
     path(f"{PROGRAM}funds/", programs.ProgramFunds.as_view(), name="program-funds"),
     path(f"{PROGRAM}wallet/", programs.ProgramWallet.as_view(), name="program-wallet"),
+    path(f"{PROGRAM}events/", events.EventList.as_view(), name="program-events"),
     path(f"{PROGRAM}members/", programs.ProgramMembers.as_view(), name="program-members"),
     path(f"{PROGRAM}outcomes/", outcomes.Outcomes.as_view(), name="program-outcomes"),
     path(f"{PROGRAM}outcomes/baselines/", outcomes.Baselines.as_view(), name="program-baselines"),

@@ -3,6 +3,7 @@
 from payments.models.beneficiary import Beneficiary, Destination, Enrollment
 from payments.models.chain import Block, ChainFact, Coin, NodeStatus
 from payments.models.disbursement import Cycle, Disbursement
+from payments.models.event import Event
 from payments.models.history import StatusChange
 from payments.models.intake import Intake, IntakeError
 from payments.models.intervention import Intervention, InterventionKind
@@ -35,6 +36,7 @@ __all__ = [
     "Destination",
     "Disbursement",
     "Enrollment",
+    "Event",
     "Heartbeat",
     "InclusionProof",
     "Installation",

@@ -17,6 +17,7 @@ from payments.models.payout import IS_ORPHAN
 from payments.payout import (
     alarms,
     anchor,
+    events,
     guard,
     hasten,
     intervene,
@@ -45,6 +46,7 @@ def sweep() -> None:
     doorbell.ring_missing([found for find in FINDERS for found in find()])
     signing.watch_deadlines()
     lookout.look()
+    events.number()
     Heartbeat.beat("sweep")
     alarms.clear(LATE, subject="scheduler", note="It sweeps again.")
     # Not a finder: it belongs to the rounds, so that a receiver that hangs never takes a worker from payouts.

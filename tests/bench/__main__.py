@@ -24,6 +24,7 @@ PARTS = (
     "reports",
     "reconciliation",
     "packs",
+    "pages",
 )
 
 
@@ -73,7 +74,19 @@ def measure(stack: Stack, n: int, part: str) -> dict[str, Any]:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "govpay.settings")
     django.setup()
     from deploy.local.regtest import Miner
-    from tests.bench import books, fees, intake, memory, packs, pay, planning, reconciliation, reports, seals
+    from tests.bench import (
+        books,
+        fees,
+        intake,
+        memory,
+        packs,
+        pages,
+        pay,
+        planning,
+        reconciliation,
+        reports,
+        seals,
+    )
 
     node = Miner(stack.environment()["GOVPAY_NODE_URL"]).node
     report: dict[str, Any] = {
@@ -92,6 +105,7 @@ def measure(stack: Stack, n: int, part: str) -> dict[str, Any]:
         "reports": lambda: reports.measure(stack, 10 * n),
         "reconciliation": lambda: reconciliation.measure(10 * n),
         "packs": lambda: packs.measure(stack, n),
+        "pages": lambda: pages.measure(100 * n),
     }
     report[part] = measures[part]()
     return report

@@ -28,6 +28,7 @@ ALLOWED = {
     "GET /api/v1/programs/",
     "POST /api/v1/programs/",
     "GET /api/v1/programs/{program_id}/",
+    "GET /api/v1/programs/{program_id}/events/",
     "GET /api/v1/programs/{program_id}/funds/",
     "GET /api/v1/programs/{program_id}/wallet/",
     "GET /api/v1/programs/{program_id}/outcomes/",

@@ -36,6 +36,7 @@ WITHOUT_PAGES = {
     "manifestsignature",
     "partialsignature",
     "heartbeat",
+    "event",
     "outcomebaseline",
 }
 
