@@ -20,6 +20,20 @@ class CursorPages(CursorPagination):
     max_page_size = MAX_PAGE
     ordering = "-id"
 
+    def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
+        """Return the column of the pages, in the direction that is asked for; raise ValidationError for another."""
+        asked = request.query_params.get("ordering", self.ordering)
+        if asked not in self.orderings():
+            message = f"ordering is one of {', '.join(self.orderings())}."
+            raise exceptions.ValidationError({"ordering": [message]}, code="ordering_invalid")
+        return (asked,)
+
+    @classmethod
+    def orderings(cls) -> tuple[str, str]:
+        """Return both directions of the one column by which a page is found as cheaply at the end as at the start."""
+        column = cls.ordering.removeprefix("-")
+        return column, f"-{column}"
+
     def get_page_size(self, request: Request) -> int | None:
         """Return the rows a page; raise ValidationError rather than guess what was meant."""
         text: Any = request.query_params.get("page_size")
@@ -44,7 +58,7 @@ class CursorPages(CursorPagination):
         return cursor
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
-        """Describe the two parameters with their bounds."""
+        """Describe the parameters with their bounds."""
         return [
             {
                 "name": "cursor",
@@ -59,6 +73,13 @@ class CursorPages(CursorPagination):
                 "required": False,
                 "description": "Rows a page.",
                 "schema": {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": self.page_size},
+            },
+            {
+                "name": "ordering",
+                "in": "query",
+                "required": False,
+                "description": "The direction of the pages; a cursor belongs to the one that it was given for.",
+                "schema": {"type": "string", "enum": list(self.orderings()), "default": self.ordering},
             },
         ]
 

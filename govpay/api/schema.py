@@ -78,6 +78,9 @@ class Schema(AutoSchema):
             declared.append(IF_MATCH)
         if self._shows_one():
             declared += [IF_NONE_MATCH, ETAG]
+        expansions = getattr(self.view, "expansions", None)
+        if self.method == "GET" and expansions:
+            declared.append(_expand(sorted(expansions)))
         return declared
 
     def _has_versions(self) -> bool:
@@ -127,6 +130,16 @@ def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add the components that the problems refer to."""
     result["components"].setdefault("schemas", {}).update({"Error": ERROR, "Problem": PROBLEM})
     return result
+
+
+def _expand(names: list[str]) -> OpenApiParameter:
+    items = {"type": "string", "enum": names}
+    return OpenApiParameter(
+        "expand",
+        {"type": "array", "items": items, "minItems": 1},
+        explode=False,
+        description="What is shown besides, for each row of the page.",
+    )
 
 
 def _response(code: int) -> dict[str, Any]:

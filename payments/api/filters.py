@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
 
-from govpay.api.filters import IdFilter
+from govpay.api.filters import AfterFilter, IdFilter
 from payments.api.serializers.event import SUBJECTS
 from payments.models import (
     Alarm,
@@ -135,7 +135,7 @@ class PayoutsOfList(filters.FilterSet):  # type: ignore[misc]
 class Events(filters.FilterSet):  # type: ignore[misc]
     """From a number on, and by what changed."""
 
-    after = IdFilter(field_name="number", lookup_expr="gt", help_text="The last number that was seen.")
+    after = AfterFilter(field_name="number", help_text="The last number that was seen; 0 at first.")
     subject = filters.ChoiceFilter(field_name="change__subject", choices=SUBJECTS)
 
     class Meta:

@@ -94,6 +94,14 @@ def payouts(user: Any) -> QuerySet[Any]:
     return rows.values(*_PAYOUT)
 
 
+def add_payouts(user: Any, rows: list[dict[str, Any]]) -> None:
+    """Add to each payment that has a payout, as `payout`, what `payouts` says of it; one query for all."""
+    found = {row["id"]: row for row in payouts(user).filter(pk__in={row["payout_id"] for row in rows})}
+    for row in rows:
+        if row["payout_id"] in found:
+            row["payout"] = found[row["payout_id"]]
+
+
 def payout_txs(payout_id: int) -> QuerySet[Any]:
     """Return a dict for each version of a payout, oldest first; ``signed_at`` is empty until its bytes are stored."""
     rows = PayoutTx.objects.filter(payout_id=payout_id).order_by("id")

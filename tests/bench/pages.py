@@ -36,7 +36,7 @@ def measure(n: int) -> dict[str, Any]:
     officer = factories.make_member(program, "officer")
     made = factories.make_disbursement(program, officer, amounts_sat=[1_000])
     fill(made, n)
-    client = APIClient()
+    client = APIClient(SERVER_NAME="127.0.0.1")
     _, token = AuthToken.objects.create(user=officer)
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
     first = f"/api/v1/disbursements/{made.pk}/payments/?page_size={PAGE}"

@@ -11,31 +11,6 @@ from payments.onchain.network import Network
 from payments.states import PaymentStatus, PayoutStatus
 
 
-class PaymentOut(serializers.Serializer[Any]):
-    """One line, and the voided payment that it stands in for, or the one that stands in for it.
-
-    Where it is on chain is its payout's state; confirmations count blocks that govpay has read.
-    """
-
-    id = serializers.IntegerField()
-    disbursement_id = serializers.IntegerField()
-    line = serializers.IntegerField()
-    reference = serializers.CharField(allow_null=True)
-    amount_sat = serializers.IntegerField()
-    status = serializers.ChoiceField(choices=PaymentStatus.choices)
-    address = Address(source="script_pubkey", allow_null=True)
-    script_pubkey = Hex(allow_null=True)
-    payout_id = serializers.IntegerField(allow_null=True)
-    payout_status = serializers.ChoiceField(choices=PayoutStatus.choices, allow_null=True)
-    txid = serializers.CharField(allow_null=True)
-    vout = serializers.IntegerField(source="paying_vout", allow_null=True)
-    reissue_of_id = serializers.IntegerField(allow_null=True)
-    reissued_by_id = serializers.IntegerField(allow_null=True)
-    block_hash = serializers.CharField(allow_null=True)
-    block_height = serializers.IntegerField(allow_null=True)
-    confirmations = serializers.IntegerField()
-
-
 class PayoutOut(serializers.Serializer[Any]):
     """A group that one tx pays, or a tx that moves our own coins and has no list.
 
@@ -61,6 +36,32 @@ class PayoutOut(serializers.Serializer[Any]):
     block_height = serializers.IntegerField(source="mined_height", allow_null=True)
     confirmations = serializers.IntegerField()
     created_at = serializers.DateTimeField()
+
+
+class PaymentOut(serializers.Serializer[Any]):
+    """One line, and the voided payment that it stands in for, or the one that stands in for it.
+
+    Where it is on chain is its payout's state; confirmations count blocks that govpay has read.
+    """
+
+    id = serializers.IntegerField()
+    disbursement_id = serializers.IntegerField()
+    line = serializers.IntegerField()
+    reference = serializers.CharField(allow_null=True)
+    amount_sat = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=PaymentStatus.choices)
+    address = Address(source="script_pubkey", allow_null=True)
+    script_pubkey = Hex(allow_null=True)
+    payout_id = serializers.IntegerField(allow_null=True)
+    payout_status = serializers.ChoiceField(choices=PayoutStatus.choices, allow_null=True)
+    txid = serializers.CharField(allow_null=True)
+    vout = serializers.IntegerField(source="paying_vout", allow_null=True)
+    reissue_of_id = serializers.IntegerField(allow_null=True)
+    reissued_by_id = serializers.IntegerField(allow_null=True)
+    block_hash = serializers.CharField(allow_null=True)
+    block_height = serializers.IntegerField(allow_null=True)
+    confirmations = serializers.IntegerField()
+    payout = PayoutOut(required=False, help_text="Where `expand` asked for it, and there is one.")
 
 
 class PayoutTxOut(serializers.Serializer[Any]):

@@ -180,6 +180,7 @@ class DisbursementPayments(ScopedList):
     serializer_class = PaymentOut
     filterset_class = filters.Payments
     pagination_class = LineOrder
+    expansions = {"payout": payment_selector.add_payouts}
     queryset = Payment.objects.none()
 
     def get_queryset(self) -> QuerySet[Any]:

@@ -1,8 +1,9 @@
 """The base of the views: whatever an address names must be in one of the user's programs, before all else."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
+from rest_framework import exceptions
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -10,6 +11,8 @@ from rest_framework.views import APIView
 
 from payments.api import versions
 from payments.selectors import scope
+
+Expansion = Callable[[Any, list[dict[str, Any]]], None]
 
 
 class Scoped(APIView):
@@ -37,9 +40,24 @@ class Scoped(APIView):
 
 
 class ScopedList(Scoped, GenericAPIView[Any]):
-    """A list in cursor pages; get_queryset reads the address, the filters do the rest."""
+    """A list in cursor pages; get_queryset reads the address, the filters do the rest.
+
+    ``expansions`` are what `expand` may ask for besides: each reads for all rows of a page at once, and adds to them.
+    """
+
+    expansions: ClassVar[dict[str, Expansion]] = {}
 
     def page(self, request: Request) -> Response:
-        """Return one page of the filtered rows."""
-        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        """Return one page of the filtered rows; raise ValidationError (``expand_invalid``)."""
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        for name in self._asked(request):
+            self.expansions[name](request.user, rows)
         return self.get_paginated_response(self.get_serializer(rows, many=True).data)
+
+    def _asked(self, request: Request) -> list[str]:
+        text = request.query_params.get("expand")
+        asked = [] if text is None else sorted(set(text.split(",")))
+        if not set(asked) <= set(self.expansions):
+            message = f"expand is of {', '.join(sorted(self.expansions))}, separated by commas."
+            raise exceptions.ValidationError({"expand": [message]}, code="expand_invalid")
+        return asked

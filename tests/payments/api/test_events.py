@@ -33,6 +33,7 @@ def test_tells_what_became_of_a_list(
     assert set(seen[0]) == {"number", "type", "subject", "subject_id", "old", "new", "at"}
     agreed = bytes(approved.manifest_hash or b"")
     disbursements.release(by=releaser, disbursement_id=approved.pk, manifest_hash=agreed)
+    assert expect.ok(client.get(f"{address(program)}?after=0"))["results"] == seen
     assert expect.ok(client.get(f"{address(program)}?after=2"))["results"] == []
     events.number()
     (row,) = expect.ok(client.get(f"{address(program)}?after=2"))["results"]
