@@ -11,9 +11,12 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay import tokens
+from govpay.login import admin as failed_logins
 from govpay.models import ApiToken
 from payments.admin import cells, pages
 from payments.admin.base import ProgramScopedAdmin
+
+__all__ = ["failed_logins", "network_badge"]
 
 
 def network_badge(request: HttpRequest) -> list[str]:

@@ -1,11 +1,17 @@
-"""Tables that belong to the project itself: the stored answers of idempotent requests, and named tokens."""
+"""Tables that belong to the project itself: answers of idempotent requests, named tokens, and second factors."""
 
+from typing import Any
+
+from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django_otp.models import Device, ThrottlingMixin
 from knox.models import AuthToken
+
+from payments.models.encrypted import EncryptedJSONField
 
 
 class IdempotencyRecord(models.Model):
@@ -64,3 +70,63 @@ class ApiToken(models.Model):
     def is_live(self) -> bool:
         """Whether it still opens anything."""
         return self.token_id is not None and self.expires_at > timezone.now()
+
+
+class Authenticator(ThrottlingMixin, Device):  # type: ignore[misc]
+    """An app that shows codes (TOTP, RFC 6238); until its first code is seen it is not ``confirmed`` and counts for nothing.
+
+    ``last_step`` is the time step of the newest code that was taken: no code works twice.
+    """
+
+    secret = EncryptedJSONField(context="authenticator.secret")
+    last_step: Any = models.BigIntegerField(default=-1)
+    created_at: Any = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "confirmed"], name="authenticator_once_per_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"authenticator of user {self.user_id}"
+
+    def get_throttle_factor(self) -> int:
+        """Return the seconds to wait after the first wrong code; each further one doubles them."""
+        return 1
+
+
+class RecoveryCode(models.Model):
+    """The hash of a code that stands in once for an authenticator that is lost."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    digest = models.BinaryField(max_length=32)
+    used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "digest"], name="recoverycode_once_per_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"recovery code {self.pk}"
+
+
+class TokenProof(models.Model):
+    """When the bearer of a token last gave a code. The token is known by its hash, and the proof goes with it."""
+
+    token: Any = models.OneToOneField(AuthToken, primary_key=True, on_delete=models.CASCADE, related_name="+")
+    proved_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"proof of {self.proved_at}"
+
+
+class FailedLogin(AccessAttempt):  # type: ignore[misc]
+    """Wrong passwords and codes of one user from one address, as django-axes keeps them."""
+
+    class Meta:
+        proxy = True
+        verbose_name = "failed login"
+
+    def __str__(self) -> str:
+        return f"failed login {self.pk}"

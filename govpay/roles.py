@@ -30,6 +30,11 @@ SECRETS: dict[str, list[str]] = {
     "django_session": [],
     "knox_authtoken": [],
     "govpay_apitoken": ["token_id"],
+    "govpay_authenticator": ["secret"],
+    "govpay_recoverycode": ["digest"],
+    "govpay_tokenproof": [],
+    # Somebody types a password where the name belongs.
+    "axes_accessattempt": [],
     "govpay_idempotencyrecord": ["body"],
     "payments_beneficiary": ["personal"],
 } | grants.AUDITOR_HIDDEN

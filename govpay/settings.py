@@ -7,6 +7,7 @@ from pathlib import Path
 import structlog
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 
 from govpay import env
 
@@ -57,6 +58,16 @@ DEBUG = env.read.bool("GOVPAY_DEBUG", default=False)
 ALLOWED_HOSTS = env.read.list("GOVPAY_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
 HTTPS = env.read.bool("GOVPAY_HTTPS", default=False)
 
+# Signing in. Whether everybody needs a second factor, or only who has enrolled one; for how long a code counts for acts
+# that need a fresh one; after how many wrong passwords or codes a user and an address are locked out, and for how long.
+GOVPAY_SECOND_FACTOR = env.choice(
+    "GOVPAY_SECOND_FACTOR", "optional" if DEBUG else "required", ("required", "optional")
+)
+GOVPAY_STEP_UP_S = env.whole("GOVPAY_STEP_UP_S", 300, least=10, most=3600)
+GOVPAY_LOGIN_FAILURES = env.whole("GOVPAY_LOGIN_FAILURES", 5, least=2, most=100)
+GOVPAY_ADDRESS_FAILURES = env.whole("GOVPAY_ADDRESS_FAILURES", 50, least=2, most=10_000)
+GOVPAY_LOCKOUT_S = env.whole("GOVPAY_LOCKOUT_S", 900, least=60, most=86_400)
+
 INSTALLED_APPS = [
     "unfold",
     "unfold.contrib.filters",
@@ -74,6 +85,8 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_structlog",
     "csp",
+    "axes",
+    "django_otp",
     "govpay",
     "ledger",
     "payments",
@@ -87,11 +100,14 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
     "govpay.middleware.AuditDoor",
     "govpay.middleware.PathContentPolicy",
+    "govpay.login.gate.SecondFactorGate",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "govpay.urls"
@@ -201,7 +217,7 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "SCHEMA_COERCE_PATH_PK": False,
     "EXCEPTION_HANDLER": "govpay.api.problems.handle",
-    "DEFAULT_THROTTLE_RATES": {"login": "20/min", "verify": "20/min"},
+    "DEFAULT_THROTTLE_RATES": {"login": "20/min", "verify": "20/min", "step_up": "20/min"},
     # How many proxies in front may be believed about a caller's address; none, unless said so.
     "NUM_PROXIES": env.whole("GOVPAY_PROXIES", 0, least=0, most=10),
     "COERCE_DECIMAL_TO_STRING": True,
@@ -255,6 +271,23 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_HANDLER = "govpay.login.lockout.Failures"
+AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]
+AXES_FAILURE_LIMIT = GOVPAY_LOGIN_FAILURES
+AXES_COOLOFF_TIME = timedelta(seconds=GOVPAY_LOCKOUT_S)
+# Who goes on trying does not lengthen it: otherwise anybody could lock somebody out for good.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "govpay.login.lockout.address_of"
+AXES_LOCKOUT_CALLABLE = "govpay.login.lockout.answer"
+AXES_SENSITIVE_PARAMETERS = ["username", "password", "otp", "code"]
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
@@ -310,6 +343,9 @@ UNFOLD = {
     "STYLES": [lambda request: static("payments/admin.css")],
     "SHOW_HISTORY": True,
     "ENVIRONMENT": "govpay.admin.network_badge",
+    "ACCOUNT": {
+        "navigation": [{"title": "Second factor", "link": reverse_lazy("second-factor")}],
+    },
     "DASHBOARD_CALLBACK": "payments.admin.home.fill",
     "SIDEBAR": {
         "show_search": True,
@@ -341,6 +377,8 @@ LOGGING = {
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
         "django_structlog": {"level": "WARNING"},
+        # It writes names and addresses of whoever mistypes a password; the table has them.
+        "axes": {"level": "ERROR"},
     },
 }
 structlog.configure(

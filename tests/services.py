@@ -162,6 +162,8 @@ def prepare_environment() -> None:
     os.environ.setdefault("DATABASE_URL", ensure_database())
     os.environ.setdefault("REDIS_URL", ensure_redis())
     os.environ.setdefault("GOVPAY_NETWORK", "regtest")
+    # Their stories are told without codes; tests of the login switch it on.
+    os.environ.setdefault("GOVPAY_SECOND_FACTOR", "optional")
     os.environ.setdefault("GOVPAY_SECRET_KEY", secrets.token_urlsafe(48))
     os.environ.setdefault("GOVPAY_IDENTITY_KEY", secrets.token_hex(32))
     os.environ.setdefault("GOVPAY_FIELD_KEYS", "k1:" + secrets.token_hex(32))

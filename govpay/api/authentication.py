@@ -9,6 +9,7 @@ from rest_framework import exceptions
 
 from govpay import tokens
 from govpay.api import scopes
+from govpay.login import stepup
 
 _TOKEN = re.compile(rb"[0-9A-Za-z]{16,256}")
 
@@ -16,17 +17,24 @@ _TOKEN = re.compile(rb"[0-9A-Za-z]{16,256}")
 class BearerToken(TokenAuthentication):  # type: ignore[misc]
     """A knox token: stored as a hash, ends by itself, taken back by logout.
 
-    A named one reaches only what its scopes say, which is judged here, so that no view can forget to.
+    What a named one reaches, and whether the bearer must give a code first, is judged here, so that no view can forget to.
     """
 
     def authenticate(self, request: Any) -> Any:
-        """Return the user and the token; raise ScopeMissing or NotFound where a named one does not reach."""
+        """Return the user and the token.
+
+        Raise ScopeMissing or NotFound where a named one does not reach, NotEnrolled or StepUpNeeded where a code is missing.
+        """
         found = super().authenticate(request)
-        if found is not None and found[1].token_key.startswith(tokens.PREFIX):
-            named = tokens.use(found[1])
+        if found is None:
+            return None
+        user, token = found
+        if token.token_key.startswith(tokens.PREFIX):
+            named = tokens.use(token)
             if named is None:
                 raise exceptions.AuthenticationFailed("Invalid token.")
             scopes.require(named, request._request)
+        stepup.require_of_token(user, token, request._request)
         return found
 
     def authenticate_credentials(self, token: bytes) -> Any:

@@ -22,6 +22,12 @@ ELSEWHERE = (
 CURES_OF = {
     "login_failed": "Check the name and the password; twenty attempts a minute are taken.",
     "login_needed": "Sign in, and make the token with the token that gives.",
+    "second_factor_needed": "Send the code of the authenticator as `otp`, with name and password.",
+    "code_wrong": "Wait for the next code, at most half a minute, and send that.",
+    "second_factor_not_enrolled": "Sign in to the admin and enroll an authenticator.",
+    "step_up_needed": "Send a code to /auth/step-up/, and the same request again.",
+    "locked_out": "Wait as long as `Retry-After` says, or ask an administrator to unlock you.",
+    "two_administrators_needed": "Have another administrator agree.",
     "scope_missing": "Make a token with the scope that `details.scope` names.",
     "role_missing": "Ask somebody who holds one of `details.roles` in the program.",
     "same_person_twice": "Have somebody else do it.",

@@ -86,7 +86,9 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
         error = Unavailable("The database does not answer; try again.")
     if isinstance(error, GovPayError):
         body = problem(error.code, error.http_status, error.message, **_members(error))
-        headers = {"Retry-After": "5"} if error.is_transient else None
+        headers = {"Retry-After": "5"} if error.is_transient else {}
+        if error.http_status == status.HTTP_401_UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
         return Response(body, error.http_status, headers=headers, content_type=CONTENT_TYPE)
     response = exception_handler(error, context)
     if response is None:

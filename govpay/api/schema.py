@@ -112,6 +112,8 @@ class Schema(AutoSchema):
         found = {406, 503}
         if self.view.authentication_classes:
             found |= {401, 403}
+        # Who is not signed in yet may be refused, too.
+        found |= getattr(self.view, "problems", set())
         # What a view finds by its caller alone may be missing, too.
         if "{" in path or getattr(self.view, "is_of_caller", False):
             found |= {404}

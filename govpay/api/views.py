@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from govpay import tokens
 from govpay.api.serializers import StrictSerializer, Text
+from govpay.login import devices, errors, lockout, stepup
 from payments.models import Role
 from payments.selectors import node, programs
 
@@ -36,6 +37,24 @@ class Credentials(StrictSerializer):
 
     username = Text(max_length=150)
     password = Text(max_length=1024, write_only=True, style={"input_type": "password"})
+    otp = Text(
+        max_length=40,
+        required=False,
+        write_only=True,
+        help_text="The code of your authenticator, or a recovery code, where you have enrolled one.",
+    )
+
+
+class Code(StrictSerializer):
+    """A code of an authenticator, or a recovery code."""
+
+    otp = Text(max_length=40, write_only=True)
+
+
+class StepUpProof(serializers.Serializer[Any]):
+    """Until when the code counts."""
+
+    counts_until = serializers.DateTimeField()
 
 
 class Token(serializers.Serializer[Any]):
@@ -69,19 +88,25 @@ class Login(APIView):
     permission_classes = [AllowAny]
     throttle_classes = [ScopedRateThrottle]
     throttle_scope = "login"
+    problems = {401, 403}
 
     @extend_schema(operation_id="auth_login", tags=["auth"], request=Credentials, responses={200: Token})
     def post(self, request: Request) -> Response:
         """Sign in; a wrong name and a wrong password are answered alike."""
         credentials = Credentials(data=request.data)
         credentials.is_valid(raise_exception=True)
-        user = authenticate(request, **credentials.validated_data)
+        given = credentials.validated_data
+        code = given.pop("otp", None)
+        user: Any = authenticate(request._request, **given)
         if user is None:
             raise LoginFailed
+        is_proved = _second_factor(request, user, code)
         rules: dict[str, Any] = settings.REST_KNOX
         tokens.end_logins(user, keep=rules["TOKEN_LIMIT_PER_USER"] - 1)
         stored, token = AuthToken.objects.create(user=user, expiry=settings.REST_KNOX["TOKEN_TTL"])
-        user_logged_in.send(sender=user.__class__, request=request, user=user)
+        if is_proved:
+            stepup.prove_token(stored)
+        user_logged_in.send(sender=user.__class__, request=request._request, user=user)
         return Response(
             Token({"token": token, "expires_at": stored.expiry}).data, headers={"Cache-Control": "no-store"}
         )
@@ -98,8 +123,24 @@ class Logout(APIView):
     def post(self, request: Request) -> Response:
         """End the token that this request carries."""
         tokens.end_one(request.auth)
-        user_logged_out.send(sender=request.user.__class__, request=request, user=request.user)
+        user_logged_out.send(sender=request.user.__class__, request=request._request, user=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class StepUp(APIView):
+    """Takes a fresh code for the acts that need one."""
+
+    throttle_classes = [ScopedRateThrottle]
+    throttle_scope = "step_up"
+
+    @extend_schema(operation_id="auth_step_up", tags=["auth"], request=Code, responses={200: StepUpProof})
+    def post(self, request: Request) -> Response:
+        """Give a code of your authenticator; acts with this token that need one are done for the next minutes."""
+        body = Code(data=request.data)
+        body.is_valid(raise_exception=True)
+        devices.verify(request.user, body.validated_data["otp"])
+        proof = StepUpProof({"counts_until": stepup.prove_token(request.auth)})
+        return Response(proof.data, headers={"Cache-Control": "no-store"})
 
 
 class WhoAmI(APIView):
@@ -138,6 +179,22 @@ class Health(APIView):
         code = status.HTTP_200_OK if is_ok else status.HTTP_503_SERVICE_UNAVAILABLE
         body = {"status": "ok" if is_ok else "unavailable", "checks": checks}
         return Response(body, code, headers={"Cache-Control": "no-store"})
+
+
+def _second_factor(request: Request, user: Any, code: str | None) -> bool:
+    """Take the code of whoever has enrolled; say whether there was one. A wrong one counts like a wrong password."""
+    if not devices.has_one(user):
+        if devices.is_required():
+            raise errors.NotEnrolled("A second factor is required: enroll one in the admin.")
+        return False
+    if code is None:
+        raise errors.SecondFactorNeeded("Send the code of your authenticator as otp, too.")
+    try:
+        devices.verify(user, code)
+    except errors.CodeWrong:
+        lockout.count(request._request, user.get_username())
+        raise
+    return True
 
 
 def _database() -> str:

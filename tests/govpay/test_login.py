@@ -73,7 +73,7 @@ class TestLogin:
     ) -> None:
         for n in range(20):
             forwarded = {"x-forwarded-for": f"10.0.0.{n}"}
-            expect.problem(login(client, officer.username, "wrong", **forwarded), 401, "login_failed")
+            expect.problem(login(client, f"user{n}", "wrong", **forwarded), 401, "login_failed")
         response = login(client, officer.username)
         expect.problem(response, 429, "throttled")
         assert 0 < int(response["Retry-After"]) <= 60

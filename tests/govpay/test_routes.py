@@ -13,6 +13,7 @@ from tests.govpay import routes
 ALLOWED = {
     "POST /api/v1/auth/login/",
     "POST /api/v1/auth/logout/",
+    "POST /api/v1/auth/step-up/",
     "GET /api/v1/auth/me/",
     "GET /api/v1/tokens/",
     "POST /api/v1/tokens/",
@@ -186,10 +187,12 @@ class TestSchema:
             if "post" in methods
             and "Idempotency-Key" not in {p["name"] for p in methods["post"].get("parameters", [])}
         }
-        # A token must not be stored, ending one twice ends it once, and each reconciliation and pack is of its own moment.
+        # A token must not be stored, a code works once, ending a token twice ends it once, and
+        # each reconciliation and pack is of its own moment.
         assert without == {
             "/api/v1/auth/login/",
             "/api/v1/auth/logout/",
+            "/api/v1/auth/step-up/",
             "/api/v1/tokens/",
             "/api/v1/tokens/{pk}/end/",
             "/api/v1/packs/",

@@ -1,0 +1,1 @@
+"""Signing in: lockout, second factors, and fresh proof for acts that move money. Doors ask; services know nothing of it."""

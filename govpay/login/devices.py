@@ -1,0 +1,189 @@
+"""Authenticators and recovery codes: enroll, take a code once, replace, and end them for somebody who lost theirs."""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import structlog
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.utils import timezone
+from django_otp.oath import TOTP
+
+from govpay import tokens
+from govpay.login import errors
+from govpay.models import Authenticator, RecoveryCode
+from payments.models.encrypted import FieldUnreadable
+
+log = structlog.get_logger(__name__)
+
+KEY_BYTES = 20
+STEP_S = 30
+# Codes of the step before and after are taken: clocks differ, and people type slowly.
+TOLERANCE = 1
+RECOVERY_CODES = 10
+# How many agree that somebody's second factor is ended.
+PEOPLE = 2
+# 80 bits, which nobody tries through: the hash needs no slowness.
+RECOVERY_BYTES = 10
+
+
+def is_required() -> bool:
+    """Say whether everybody needs a second factor."""
+    return bool(settings.GOVPAY_SECOND_FACTOR == "required")
+
+
+def has_one(user: Any) -> bool:
+    """Say whether the user has enrolled."""
+    return Authenticator.objects.filter(user_id=user.pk, confirmed=True).exists()
+
+
+def begin(user: Any) -> Authenticator:
+    """Return the authenticator that the user is enrolling, with a new secret if none is under way."""
+    secret = {"key": secrets.token_hex(KEY_BYTES), "user": str(user.pk)}
+    found, _ = Authenticator.objects.get_or_create(
+        user_id=user.pk, confirmed=False, defaults={"name": "authenticator", "secret": secret}
+    )
+    return found
+
+
+def secret_text(device: Authenticator) -> str:
+    """Return the secret as apps take it when somebody types it."""
+    return base64.b32encode(_key(device)).decode()
+
+
+def address(device: Authenticator) -> str:
+    """Return the otpauth address that the QR code shows (Key Uri Format)."""
+    issuer = f"govpay {settings.GOVPAY_NETWORK}"
+    label = quote(f"{issuer}:{device.user.get_username()}")
+    words = {"secret": secret_text(device), "issuer": issuer, "period": STEP_S, "digits": 6}
+    return f"otpauth://totp/{label}?{urlencode(words, quote_via=quote)}"
+
+
+def confirm(user: Any, code: str) -> list[str]:
+    """Let the authenticator under way count from its first code on; return new recovery codes, which are not kept.
+
+    One that was there before ends, and with it every token that the user has.
+    """
+    with transaction.atomic():
+        device = Authenticator.objects.select_for_update().filter(user_id=user.pk, confirmed=False).first()
+        if device is None:
+            raise errors.NotEnrolled("No authenticator is being enrolled.")
+        is_right = _take(device, code, with_recovery=False)
+        if is_right:
+            Authenticator.objects.filter(user_id=user.pk, confirmed=True).delete()
+            device.confirmed = True
+            device.save(update_fields=["confirmed"])
+            tokens.end_all(user_id=user.pk)
+            codes = _new_codes(user)
+    if not is_right:
+        raise errors.CodeWrong("This is not the code that the authenticator shows now.")
+    log.info("authenticator_enrolled", user_id=user.pk)
+    return codes
+
+
+def verify(user: Any, code: str) -> Authenticator:
+    """Take a code of the user's authenticator, or a recovery code; each works once.
+
+    Raises NotEnrolled, TooSoon, CodeWrong. The wrong one is counted in a database transaction of its own: call it in none.
+    """
+    with transaction.atomic():
+        device = Authenticator.objects.select_for_update().filter(user_id=user.pk, confirmed=True).first()
+        if device is None:
+            raise errors.NotEnrolled("You have no authenticator yet.")
+        is_right = _take(device, code)
+    if not is_right:
+        raise errors.CodeWrong("The code is wrong, or was used before: wait for the next one.")
+    return device
+
+
+def renew_codes(user: Any) -> list[str]:
+    """Return new recovery codes; the old ones end."""
+    with transaction.atomic():
+        # One after the other, so that of two renewals at once one set is left.
+        Authenticator.objects.select_for_update().filter(user_id=user.pk, confirmed=True).first()
+        return _new_codes(user)
+
+
+def codes_left(user: Any) -> int:
+    """Return how many recovery codes are unused."""
+    return RecoveryCode.objects.filter(user_id=user.pk, used_at=None).count()
+
+
+def reset(user: User, *, agreed: Sequence[tuple[User, str]]) -> None:
+    """End the authenticator, the recovery codes and the tokens of somebody who lost theirs: they enroll anew.
+
+    Two administrators agree, each with a code of their own; raises NotTwoPeople and what ``verify`` raises.
+    """
+    people = {person.pk for person, _ in agreed}
+    if len(people) != PEOPLE or user.pk in people:
+        raise errors.NotTwoPeople("Two administrators must agree, who are others than the person.")
+    for person, _ in agreed:
+        if not (person.is_active and person.has_perm("auth.change_user")):
+            raise errors.NotTwoPeople(f"{person.get_username()} may not change users.")
+    for person, code in agreed:
+        verify(person, code)
+    with transaction.atomic():
+        Authenticator.objects.filter(user=user).delete()
+        RecoveryCode.objects.filter(user=user).delete()
+        tokens.end_all(user_id=user.pk)
+    log.warning("second_factor_reset", user_id=user.pk, agreed_by=sorted(people))
+
+
+def _take(device: Authenticator, code: str, *, with_recovery: bool = True) -> bool:
+    """Take a code with the authenticator's row locked; raise TooSoon while it may not be tried."""
+    is_allowed, why = device.verify_is_allowed()
+    if not is_allowed:
+        wait_s = max(1, round((why["locked_until"] - timezone.now()).total_seconds()))
+        raise errors.TooSoon(f"Codes were wrong; the next may be tried in {wait_s} s.", retry_after_s=wait_s)
+    code = re.sub(r"[ -]", "", code).lower()
+    if _is_shown(device, code) or (with_recovery and _is_recovery(device.user_id, code)):
+        device.throttle_reset(commit=False)
+        device.save(update_fields=["last_step", "throttling_failure_count", "throttling_failure_timestamp"])
+        return True
+    device.throttle_increment(commit=False)
+    device.save(update_fields=["throttling_failure_count", "throttling_failure_timestamp"])
+    return False
+
+
+def _is_shown(device: Authenticator, code: str) -> bool:
+    if not re.fullmatch(r"[0-9]{6}", code):
+        return False
+    totp = TOTP(_key(device), STEP_S)
+    totp.time = timezone.now().timestamp()
+    if not totp.verify(int(code), TOLERANCE, device.last_step + 1):
+        return False
+    device.last_step = totp.t()
+    return True
+
+
+def _is_recovery(user_id: int, code: str) -> bool:
+    unused = RecoveryCode.objects.filter(user_id=user_id, digest=_digest(code), used_at=None)
+    return unused.update(used_at=timezone.now()) == 1
+
+
+def _new_codes(user: Any) -> list[str]:
+    RecoveryCode.objects.filter(user_id=user.pk).delete()
+    codes = [
+        base64.b32encode(secrets.token_bytes(RECOVERY_BYTES)).decode().lower() for _ in range(RECOVERY_CODES)
+    ]
+    RecoveryCode.objects.bulk_create(RecoveryCode(user_id=user.pk, digest=_digest(code)) for code in codes)
+    return ["-".join(code[n : n + 4] for n in range(0, len(code), 4)) for code in codes]
+
+
+def _digest(code: str) -> bytes:
+    """Hash under a key that the database lacks."""
+    return hmac.new(settings.GOVPAY_IDENTITY_KEY, b"recovery code\n" + code.encode(), hashlib.sha256).digest()
+
+
+def _key(device: Authenticator) -> bytes:
+    secret: dict[str, str] = device.secret
+    if secret["user"] != str(device.user_id):
+        raise FieldUnreadable("An authenticator's secret was moved to another user.")
+    return bytes.fromhex(secret["key"])

@@ -1,0 +1,49 @@
+"""Why somebody is not let in, or not let do it yet."""
+
+from govpay.errors import Forbidden, GovPayError
+
+
+class SecondFactorNeeded(GovPayError):
+    """The password is right, and a code of the user's authenticator must come with it."""
+
+    code = "second_factor_needed"
+    http_status = 401
+
+
+class CodeWrong(Forbidden):
+    """The code is not what the authenticator shows, was used before, or is no unused recovery code."""
+
+    code = "code_wrong"
+
+
+class TooSoon(GovPayError):
+    """Codes were wrong, and the next may be tried later."""
+
+    code = "code_too_soon"
+    http_status = 429
+    is_transient = True
+
+
+class LockedOut(GovPayError):
+    """Too many passwords or codes were wrong, of this user or from this address."""
+
+    code = "locked_out"
+    http_status = 429
+
+
+class NotTwoPeople(Forbidden):
+    """Two administrators must agree, other than the person whom it is about."""
+
+    code = "two_administrators_needed"
+
+
+class NotEnrolled(Forbidden):
+    """A second factor is required, and the user has none."""
+
+    code = "second_factor_not_enrolled"
+
+
+class StepUpNeeded(Forbidden):
+    """The act needs a code that was given within the last minutes."""
+
+    code = "step_up_needed"

@@ -1,0 +1,99 @@
+"""Acts that need a code given within the last minutes: which they are, and whether it was."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils import timezone
+
+from govpay.login import devices, errors
+from govpay.models import TokenProof
+
+PROVED_AT = "second_factor_at"
+
+
+@dataclass(frozen=True)
+class Act:
+    """An act by the names of its addresses: a POST of the API, and a page of the admin if there is one."""
+
+    what: str
+    api: str
+    admin: str = ""
+
+
+ACTS = (
+    Act("approve a list", "disbursement-approve", "payments_disbursement_approve"),
+    Act("release a list", "disbursement-release", "payments_disbursement_release"),
+    Act("sign a list's manifest", "disbursement-manifest-signatures", "payments_disbursement_sign_manifest"),
+    Act("register an approver's key", "approver-keys", "payments_disbursement_approver_key"),
+    Act("bring signatures", "signing-request-upload", "payments_signingrequest_upload_signatures"),
+    Act("approve an intervention", "intervention-approve", "payments_intervention_approve"),
+    Act("lift a stop", "stop-lift", "payments_stop_lift"),
+    Act("approve a case's resolution", "reconciliation-case-approve", "ledger_case_approve"),
+    Act("agree to a redaction", "redaction-agree", "ledger_redactionrequest_agree"),
+    # It opens doors for months without a code.
+    Act("make a named token", "tokens"),
+)
+OF_API = {act.api: act for act in ACTS}
+OF_ADMIN = {act.admin: act for act in ACTS if act.admin}
+
+
+def require_of_token(user: Any, token: Any, request: HttpRequest) -> None:
+    """Raise NotEnrolled or StepUpNeeded where the bearer of a token may not go on without a code."""
+    if devices.is_required() and not _is_way_out(request) and not devices.has_one(user):
+        raise errors.NotEnrolled("A second factor is required: enroll one in the admin.")
+    act = _act(request, OF_API) if request.method == "POST" else None
+    if act is None or not needs_one(user):
+        return
+    since = timezone.now() - timedelta(seconds=settings.GOVPAY_STEP_UP_S)
+    if not TokenProof.objects.filter(token=token, proved_at__gt=since).exists():
+        raise _needed(act)
+
+
+def require_of_session(request: HttpRequest) -> None:
+    """Raise StepUpNeeded where a page of the admin may not be opened without a code."""
+    act = _act(request, OF_ADMIN)
+    if act is not None and not is_fresh(request) and needs_one(request.user):
+        raise _needed(act)
+
+
+def needs_one(user: Any) -> bool:
+    """Say whether acts need a code of this user: everybody's where it is required, else theirs who have enrolled."""
+    return devices.is_required() or devices.has_one(user)
+
+
+def is_fresh(request: HttpRequest) -> bool:
+    """Say whether the session had a code within the last minutes."""
+    age_s = timezone.now().timestamp() - request.session.get(PROVED_AT, 0)
+    return bool(0 <= age_s < settings.GOVPAY_STEP_UP_S)
+
+
+def prove_session(request: HttpRequest) -> None:
+    """Remember that the session had a code now."""
+    request.session[PROVED_AT] = timezone.now().timestamp()
+
+
+def prove_token(token: Any) -> Any:
+    """Remember that the bearer of the token had a code now; return until when it counts."""
+    now = timezone.now()
+    TokenProof.objects.update_or_create(token=token, defaults={"proved_at": now})
+    return now + timedelta(seconds=settings.GOVPAY_STEP_UP_S)
+
+
+def _act(request: HttpRequest, acts: dict[str, Act]) -> Act | None:
+    match = request.resolver_match
+    return acts.get(match.url_name or "") if match is not None else None
+
+
+def _is_way_out(request: HttpRequest) -> bool:
+    match = request.resolver_match
+    return match is not None and match.url_name == "auth-logout"
+
+
+def _needed(act: Act) -> errors.StepUpNeeded:
+    minutes = max(1, settings.GOVPAY_STEP_UP_S // 60)
+    return errors.StepUpNeeded(
+        f"To {act.what} give a code of your authenticator first; it counts for {minutes} minutes."
+    )
