@@ -6,11 +6,13 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import structlog
 from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -117,7 +119,7 @@ def codes_left(user: Any) -> int:
 
 
 def reset(user: User, *, agreed: Sequence[tuple[User, str]]) -> None:
-    """End the authenticator, the recovery codes and the tokens of somebody who lost theirs: they enroll anew.
+    """End the authenticator, recovery codes, tokens and sessions of somebody who lost theirs: they enroll anew.
 
     Two administrators agree, each with a code of their own; raises NotTwoPeople and what ``verify`` raises.
     """
@@ -133,7 +135,16 @@ def reset(user: User, *, agreed: Sequence[tuple[User, str]]) -> None:
         Authenticator.objects.filter(user=user).delete()
         RecoveryCode.objects.filter(user=user).delete()
         tokens.end_all(user_id=user.pk)
+        _end_sessions(user)
     log.warning("second_factor_reset", user_id=user.pk, agreed_by=sorted(people))
+
+
+def _end_sessions(user: Any) -> None:
+    """End every session of the user: whoever sits at one could enroll an authenticator of their own."""
+    rows: Any = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class().objects
+    live = rows.filter(expire_date__gt=timezone.now()).iterator()
+    ended = [row.pk for row in live if row.get_decoded().get(SESSION_KEY) == str(user.pk)]
+    rows.filter(pk__in=ended).delete()
 
 
 def _take(device: Authenticator, code: str, *, with_recovery: bool = True) -> bool:

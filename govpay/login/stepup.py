@@ -65,9 +65,10 @@ def needs_one(user: Any) -> bool:
 
 
 def is_fresh(request: HttpRequest) -> bool:
-    """Say whether the session had a code within the last minutes."""
+    """Say whether the session had a code within the last minutes, of an authenticator that is still there."""
+    user: Any = request.user
     age_s = timezone.now().timestamp() - request.session.get(PROVED_AT, 0)
-    return bool(0 <= age_s < settings.GOVPAY_STEP_UP_S)
+    return bool(0 <= age_s < settings.GOVPAY_STEP_UP_S and user.is_verified())
 
 
 def prove_session(request: HttpRequest) -> None:

@@ -6,13 +6,14 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 from knox.models import AuthToken
 
 from govpay.login import devices, errors
 from govpay.models import Authenticator, RecoveryCode
 from payments.models.encrypted import FieldUnreadable
 from tests import factories
-from tests.govpay.login.conftest import Enroll, shown, wrong
+from tests.govpay.login.conftest import Enroll, is_in, shown, wrong
 from tests.racing import race
 
 
@@ -160,6 +161,9 @@ class TestReset:
         self, user: User, administrators: list[User], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         AuthToken.objects.create(user=user)
+        theirs, other = Client(), Client()
+        theirs.force_login(user)
+        other.force_login(administrators[0])
         typed = iter([shown(person) for person in administrators])
         monkeypatch.setattr("getpass.getpass", lambda _: next(typed))
         call_command("reset_second_factor", "amina", "--by=chand", "--by=dalia")
@@ -167,6 +171,7 @@ class TestReset:
         assert RecoveryCode.objects.filter(user=user).count() == 0
         assert AuthToken.objects.filter(user=user).count() == 0
         assert Authenticator.objects.count() == 2
+        assert (is_in(theirs), is_in(other)) == (False, True)
 
     @pytest.mark.parametrize("by", [["chand"], ["chand", "chand"], ["chand", "amina"], ["chand", "emil"]])
     def test_is_refused_to_fewer(
