@@ -37,6 +37,8 @@ SECRETS: dict[str, list[str]] = {
     "axes_accessattempt": [],
     "govpay_idempotencyrecord": ["body"],
     "payments_beneficiary": ["personal"],
+    "payments_importpart": ["data"],
+    "payments_importrow": ["personal"],
 } | grants.AUDITOR_HIDDEN
 
 

@@ -250,6 +250,7 @@ SPECTACULAR_SETTINGS = {
         "PayoutTxKind": "payments.models.payout.PayoutTxKind",
         "IntakeKind": "payments.models.intake.IntakeKind",
         "IntakeStatus": "payments.models.intake.IntakeStatus",
+        "ImportStatus": "payments.states.ImportStatus",
         "InterventionKind": "payments.models.intervention.InterventionKind",
         "InterventionStatus": "payments.states.InterventionStatus",
         "PayoutInterventionKind": "payments.api.serializers.intervention.OF_PAYOUT",
@@ -304,6 +305,9 @@ WHITENOISE_USE_FINDERS = True
 # Uploads larger than this go to a temporary file, so that memory does not grow with the list.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 DATA_UPLOAD_MAX_MEMORY_SIZE = 10 * 1024 * 1024
+# Of a file that is imported in the background, which the database keeps for a while; and for how long.
+GOVPAY_IMPORT_MAX_BYTES = env.whole("GOVPAY_IMPORT_MAX_BYTES", 100_000_000, least=1024, most=999_999_999)
+GOVPAY_IMPORT_KEPT_DAYS = env.whole("GOVPAY_IMPORT_KEPT_DAYS", 7, least=1, most=365)
 GOVPAY_UPLOAD_MAX_BYTES = env.whole("GOVPAY_UPLOAD_MAX_BYTES", 200_000_000, least=1024, most=999_999_999)
 
 CONTENT_SECURITY_POLICY = {

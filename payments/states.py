@@ -52,6 +52,18 @@ class PayoutStatus(models.TextChoices):
     VOIDED = "voided", "Voided"  # Its coin is spent otherwise, 100 blocks deep: none of its txs can confirm.
 
 
+class ImportStatus(models.TextChoices):
+    """Where a file stands that is imported in the background."""
+
+    WAITING = "waiting", "Waiting"  # The file is stored; a worker takes it in some seconds.
+    CHECKING = "checking", "Checking"  # A worker reads it, part by part.
+    READY = "ready", "Ready"  # Every row is checked; nothing counts until an officer confirms.
+    LOADING = "loading", "Loading"  # An officer confirmed; a worker writes it, whole.
+    DONE = "done", "Done"  # It counts.
+    REFUSED = "refused", "Refused"  # Rows, control totals or the file are wrong; nothing of it counts.
+    CANCELLED = "cancelled", "Cancelled"  # An officer withdrew it, or nobody confirmed it in time.
+
+
 class InterventionStatus(models.TextChoices):
     """Where a person's request about a payout or wallet stands."""
 
@@ -75,7 +87,8 @@ class Arrow:
 D = DisbursementStatus
 P = PaymentStatus
 PO = PayoutStatus
-I = InterventionStatus  # noqa: E741 - the four one-letter names make the table readable.
+IM = ImportStatus
+I = InterventionStatus  # noqa: E741 - the one-letter names make the table readable.
 
 TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
     "disbursement": (
@@ -130,6 +143,17 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(PO.VOIDING, PO.VOIDED, "its coin was spent otherwise, for good"),
         Arrow(PO.VOIDED, PO.VOIDING, "a reorganization of 100 blocks took the void away"),
         Arrow(PO.VOIDED, PO.FROZEN, "a reorganization of 100 blocks took the stranger's spend away"),
+    ),
+    "import": (
+        Arrow(IM.WAITING, IM.CHECKING, "a worker took the file"),
+        Arrow(IM.WAITING, IM.CANCELLED, "an officer withdrew it"),
+        Arrow(IM.CHECKING, IM.READY, "every row is checked"),
+        Arrow(IM.CHECKING, IM.REFUSED, "the file, its rows or its control totals are wrong"),
+        Arrow(IM.CHECKING, IM.CANCELLED, "an officer withdrew it"),
+        Arrow(IM.READY, IM.LOADING, "an officer confirmed it"),
+        Arrow(IM.READY, IM.CANCELLED, "an officer withdrew it, or nobody confirmed it in time"),
+        Arrow(IM.LOADING, IM.DONE, "everything is written"),
+        Arrow(IM.LOADING, IM.REFUSED, "it clashes with what was written meanwhile"),
     ),
     "intervention": (
         Arrow(I.PROPOSED, I.APPROVED, "a second person agreed, or none was needed"),

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from ledger.packs import jobs
 from payments.payout import dispatch, reconciling, rounds, webhook
+from payments.services import importing, imports
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
 # that does not hear it is killed at the second, and its lease runs out. The sweep starts anew.
@@ -60,6 +61,13 @@ def build_pack(*, job_id: int) -> None:
     jobs.run(job_id)
 
 
+# A large file takes longer; its job renews its lease with each part.
+@shared_task(soft_time_limit=7_000, time_limit=7_200)
+def run_import(*, job_id: int) -> None:
+    """Check a file that somebody brought, or write one that was confirmed."""
+    importing.run(job_id)
+
+
 @shared_task(**LIMITS)
 def advance(*, payout_id: int) -> None:
     """Take a payout as far as it goes."""
@@ -106,3 +114,4 @@ def deliver() -> None:
 def prune() -> None:
     """Forget what nobody needs any more."""
     rounds.prune()
+    imports.forget()

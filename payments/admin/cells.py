@@ -9,6 +9,7 @@ from django.utils.html import format_html, format_html_join
 
 from payments.onchain import address as onchain_address
 from payments.onchain import network
+from payments.selectors import people
 
 EMPTY = "—"
 GOOD, BUSY, INFO, BAD, PLAIN = "good", "busy", "info", "bad", "plain"
@@ -32,6 +33,9 @@ TONES = {
     "done": GOOD,
     "failed": BAD,
     "loaded": GOOD,
+    "checking": BUSY,
+    "ready": INFO,
+    "loading": BUSY,
     "refused": BAD,
 }
 
@@ -176,7 +180,7 @@ def person(user: Any) -> str:
 
 def masked(text: str) -> str:
     """Return a name of which only the initials can be read."""
-    return " ".join(word[0] + "•" * min(len(word) - 1, 5) for word in text.split()[:4]) or EMPTY
+    return people.masked(text) or EMPTY
 
 
 def join(*parts: str) -> str:

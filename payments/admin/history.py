@@ -11,10 +11,16 @@ from unfold.decorators import display
 from payments.admin import cells, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import by_number
-from payments.models import Disbursement, Payment, Payout, StatusChange
+from payments.models import Disbursement, ImportJob, Payment, Payout, StatusChange
 
-SUBJECTS: dict[str, type[Model]] = {"disbursement": Disbursement, "payment": Payment, "payout": Payout}
+SUBJECTS: dict[str, type[Model]] = {
+    "disbursement": Disbursement,
+    "payment": Payment,
+    "payout": Payout,
+    "import": ImportJob,
+}
 PROGRAM_PATHS = {
+    "import": "program",
     "disbursement": "program",
     "payment": "disbursement__program",
     "payout": "wallet__program",
@@ -22,13 +28,13 @@ PROGRAM_PATHS = {
 
 
 class SubjectFilter(DropdownFilter):
-    """Lists, payments or payouts."""
+    """Lists, payments, payouts or imports."""
 
     title = "what changed"
     parameter_name = "subject"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the three."""
+        """Return the four."""
         return [(name, name.capitalize()) for name in SUBJECTS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -51,7 +57,7 @@ class StatusChangeAdmin(ProgramScopedAdmin):
     when_empty = "Nothing has happened yet."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StatusChange]:
-        """Return the changes of lists, payments and payouts of the user's programs."""
+        """Return the changes of lists, payments, payouts and imports of the user's programs."""
         rows = StatusChange.objects.select_related("actor")
         if scope.sees_everything(request):
             return rows
@@ -72,7 +78,7 @@ class StatusChangeAdmin(ProgramScopedAdmin):
 
     @display(description="what")
     def what(self, change: StatusChange) -> str:
-        """The list, payment or payout."""
+        """The list, payment, payout or import."""
         model = SUBJECTS[change.subject]
         noun = "List" if change.subject == "disbursement" else change.subject.capitalize()
         return cells.link(model(pk=change.subject_id), f"{noun} {change.subject_id}")

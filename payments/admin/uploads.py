@@ -16,7 +16,7 @@ from payments.services import lists, people
 
 def people_file(model_admin: Any, request: HttpRequest) -> HttpResponse:
     """Enroll a file of people; show every broken row in place when it is refused."""
-    programs = _own_programs(request)
+    programs = own_programs(request)
 
     def call(cleaned: dict[str, Any]) -> HttpResponse | pages.Refusal:
         upload: UploadedFile = cleaned["file"]
@@ -57,7 +57,7 @@ def people_file(model_admin: Any, request: HttpRequest) -> HttpResponse:
 
 def one_person(model_admin: Any, request: HttpRequest) -> HttpResponse:
     """Enroll one person by the rules of the file."""
-    programs = _own_programs(request)
+    programs = own_programs(request)
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         enrollment = people.enroll(
@@ -90,7 +90,7 @@ def one_person(model_admin: Any, request: HttpRequest) -> HttpResponse:
 
 def payment_list(model_admin: Any, request: HttpRequest) -> HttpResponse:
     """Make a list from a file; a file that disagrees with its control totals is refused whole."""
-    programs = _own_programs(request)
+    programs = own_programs(request)
 
     def call(cleaned: dict[str, Any]) -> HttpResponse | pages.Refusal:
         upload: UploadedFile = cleaned["file"]
@@ -130,7 +130,7 @@ def payment_list(model_admin: Any, request: HttpRequest) -> HttpResponse:
     )
 
 
-def _own_programs(request: HttpRequest) -> QuerySet[Program]:
+def own_programs(request: HttpRequest) -> QuerySet[Program]:
     """Return the programs where the user is an officer; nobody else has a use for these pages."""
     programs = scope.programs_as(request, Role.OFFICER)
     if not programs:

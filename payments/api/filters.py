@@ -12,6 +12,7 @@ from payments.models import (
     Disbursement,
     Enrollment,
     Event,
+    ImportJob,
     Intake,
     Intervention,
     InterventionKind,
@@ -21,7 +22,7 @@ from payments.models import (
 )
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.models.signing import RequestState
-from payments.states import DisbursementStatus, InterventionStatus, PaymentStatus, PayoutStatus
+from payments.states import DisbursementStatus, ImportStatus, InterventionStatus, PaymentStatus, PayoutStatus
 
 
 class Enrollments(filters.FilterSet):  # type: ignore[misc]
@@ -45,6 +46,17 @@ class Intakes(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Intake
+        fields: list[str] = []
+
+
+class Imports(filters.FilterSet):  # type: ignore[misc]
+    """By what a file lists, and how far it is."""
+
+    kind = filters.ChoiceFilter(choices=IntakeKind.choices)
+    status = filters.ChoiceFilter(choices=ImportStatus.choices)
+
+    class Meta:
+        model = ImportJob
         fields: list[str] = []
 
 

@@ -6,6 +6,7 @@ from govpay.api import converters
 from payments.api.views import (
     disbursements,
     events,
+    imports,
     intakes,
     interventions,
     manifests,
@@ -23,6 +24,7 @@ ALARM = "alarms/<id:alarm_id>/"
 PROGRAM = "programs/<id:program_id>/"
 ENROLLMENT = "enrollments/<id:enrollment_id>/"
 INTAKE = "intakes/<id:intake_id>/"
+IMPORT = "import-jobs/<id:import_job_id>/"
 LIST = "disbursements/<id:disbursement_id>/"
 PAYMENT = "payments/<id:payment_id>/"
 INTERVENTION = "interventions/<id:intervention_id>/"
@@ -41,12 +43,19 @@ urlpatterns = [
     path(f"{PROGRAM}enrollments/", people.EnrollmentList.as_view(), name="enrollments"),
     path(f"{PROGRAM}intakes/", intakes.IntakeList.as_view(), name="intakes"),
     path(f"{PROGRAM}intakes/people/", people.PeopleIntake.as_view(), name="intakes-people"),
+    path(f"{PROGRAM}import-jobs/", imports.ImportList.as_view(), name="import-jobs"),
     path(f"{PROGRAM}disbursements/", disbursements.DisbursementList.as_view(), name="disbursements"),
     path(ENROLLMENT, people.EnrollmentDetail.as_view(), name="enrollment"),
     path(f"{ENROLLMENT}destination/", people.EnrollmentDestination.as_view(), name="enrollment-destination"),
     path(INTAKE, intakes.IntakeDetail.as_view(), name="intake"),
     path(f"{INTAKE}errors/", intakes.IntakeErrors.as_view(), name="intake-errors"),
     path(f"{INTAKE}errors.csv", intakes.IntakeErrorsFile.as_view(), name="intake-errors-file"),
+    path(IMPORT, imports.ImportRead.as_view(), name="import-job"),
+    path(f"{IMPORT}confirm/", imports.ImportConfirm.as_view(), name="import-job-confirm"),
+    path(f"{IMPORT}cancel/", imports.ImportCancel.as_view(), name="import-job-cancel"),
+    path(f"{IMPORT}errors.csv", imports.ImportErrors.as_view(), name="import-job-errors"),
+    path("import-templates/people.csv", imports.PeopleTemplate.as_view(), name="import-template-people"),
+    path("import-templates/list.csv", imports.ListTemplate.as_view(), name="import-template-list"),
     path(LIST, disbursements.DisbursementRead.as_view(), name="disbursement"),
     path(f"{LIST}submit/", disbursements.Submit.as_view(), name="disbursement-submit"),
     path(f"{LIST}approve/", disbursements.Approve.as_view(), name="disbursement-approve"),

@@ -5,6 +5,7 @@ from payments.models.chain import Block, ChainFact, Coin, NodeStatus
 from payments.models.disbursement import Cycle, Disbursement
 from payments.models.event import Event
 from payments.models.history import StatusChange
+from payments.models.import_job import ImportFault, ImportJob, ImportPart, ImportRow
 from payments.models.intake import Intake, IntakeError
 from payments.models.intervention import Intervention, InterventionKind
 from payments.models.outcome import OutcomeBaseline, OutcomeFigure
@@ -38,6 +39,10 @@ __all__ = [
     "Enrollment",
     "Event",
     "Heartbeat",
+    "ImportFault",
+    "ImportJob",
+    "ImportPart",
+    "ImportRow",
     "InclusionProof",
     "Installation",
     "Intake",

@@ -29,7 +29,7 @@ def encrypt(value: dict[str, str], context: str) -> bytes:
 
 
 def encryptor(context: str) -> Callable[[bytes], bytes]:
-    """Return what ``encrypt`` does to JSON that is text already, for many values under the first key."""
+    """Return what ``encrypt`` does to bytes, such as JSON that is text already, for many values under the first key."""
     key_id, key = next(iter(settings.GOVPAY_FIELD_KEYS.items()))
     start, associated, seal = key_id.encode() + b"\0", context.encode(), _cipher(key).encrypt
 
@@ -42,16 +42,20 @@ def encryptor(context: str) -> Callable[[bytes], bytes]:
 
 def decrypt(stored: bytes, context: str) -> dict[str, str]:
     """Return what ``encrypt`` was given; raise FieldUnreadable rather than anything that looks like data."""
+    value: dict[str, str] = json.loads(decrypt_bytes(stored, context))
+    return value
+
+
+def decrypt_bytes(stored: bytes, context: str) -> bytes:
+    """Return the bytes that an ``encryptor`` was given; raise FieldUnreadable."""
     key_id, _, rest = stored.partition(b"\0")
     key = settings.GOVPAY_FIELD_KEYS.get(key_id.decode("ascii", "replace"))
     if key is None:
         raise FieldUnreadable("A field was encrypted with a key that GOVPAY_FIELD_KEYS does not hold.")
     try:
-        plain = _cipher(key).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], context.encode())
+        return _cipher(key).decrypt(rest[:NONCE_BYTES], rest[NONCE_BYTES:], context.encode())
     except InvalidTag as error:
         raise FieldUnreadable("An encrypted field was changed outside govpay.") from error
-    value: dict[str, str] = json.loads(plain)
-    return value
 
 
 def _cipher(key: bytes) -> AESGCM:

@@ -12,7 +12,7 @@ from ledger.packs import jobs
 from ledger.seals import checkpoints, sealer
 from payments import doorbell
 from payments.doorbell import Ring
-from payments.models import Disbursement, Heartbeat, Intervention, Payment, Payout, Wallet
+from payments.models import Disbursement, Heartbeat, ImportJob, Intervention, Payment, Payout, Wallet
 from payments.models.payout import IS_ORPHAN
 from payments.payout import (
     alarms,
@@ -184,6 +184,12 @@ def packs_to_build() -> Iterator[Ring]:
         yield Ring("build_pack", {"job_id": pk})
 
 
+def imports_to_run() -> Iterator[Ring]:
+    """Find files that wait for a check, or were confirmed, and no worker is at."""
+    for pk in ImportJob.objects.waiting().values_list("pk", flat=True)[:AT_ONCE]:
+        yield Ring("run_import", {"job_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -197,4 +203,5 @@ FINDERS = (
     blocks_to_prove,
     programs_to_reconcile,
     packs_to_build,
+    imports_to_run,
 )

@@ -38,6 +38,11 @@ def intake_errors(intake_id: int) -> QuerySet[Any]:
     return rows.values("id", "row", "column", "code", "message")
 
 
+def masked(name: str) -> str:
+    """Return a name of which only the initials can be read."""
+    return " ".join(word[0] + "•" * min(len(word) - 1, 5) for word in name.split()[:4])
+
+
 def _with_script(rows: QuerySet[Enrollment]) -> QuerySet[Any]:
     current = Destination.objects.filter(beneficiary_id=OuterRef("beneficiary_id"), is_current=True)
     return rows.annotate(script_pubkey=Subquery(current.values("script_pubkey")[:1]))

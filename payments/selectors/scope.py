@@ -9,6 +9,7 @@ from govpay.errors import Forbidden, NotFound
 from payments.models import (
     Disbursement,
     Enrollment,
+    ImportJob,
     Intake,
     Intervention,
     Membership,
@@ -28,6 +29,7 @@ _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "program_id": (Program.objects.all, "pk"),
     "enrollment_id": (Enrollment.objects.all, "program"),
     "intake_id": (Intake.objects.all, "program"),
+    "import_job_id": (ImportJob.objects.all, "program"),
     "disbursement_id": (Disbursement.objects.all, "program"),
     "payment_id": (Payment.objects.all, "disbursement__program"),
     "signing_request_id": (SigningRequest.objects.all, "version__payout__wallet__program"),

@@ -74,6 +74,20 @@ class Source(Protocol):
         """Return the SHA-256 of everything there was to read."""
 
 
+class Seen:
+    """What is known of a source that was read before."""
+
+    def __init__(self, row_count: int, sha256: bytes) -> None:
+        self.row_count = row_count
+        self._sha256 = sha256
+
+    def __iter__(self) -> Iterator[tuple[int, Sequence[Any]]]:
+        return iter(())
+
+    def digest(self) -> bytes:
+        return self._sha256
+
+
 class _Broken(Exception):
     """The rest of the file cannot be read."""
 
@@ -85,11 +99,13 @@ class _Broken(Exception):
 class CsvSource:
     """The rows of a UTF-8 CSV file with a header, in the order of ``columns`` whatever the file's order.
 
-    Memory holds one block and one row. A blank line counts in the row numbers and is no row.
+    Memory holds one block and one row. A blank line counts in the row numbers and is no row. A row of another width than
+    the header's is yielded without values; ``misfit`` has them.
     """
 
     def __init__(self, file: BinaryIO, columns: tuple[str, ...], faults: Faults) -> None:
         self.row_count = 0
+        self.misfit: list[str] = []
         self._read = file.read
         self._columns = columns
         self._faults = faults
@@ -116,6 +132,7 @@ class CsvSource:
                     self.row_count += 1
                     message = f"The row has {len(values)} fields, not {width}."
                     self._faults.add(row, "", "row_width", message)
+                    self.misfit = values
                     yield row, ()
         except _Broken as broken:
             self._faults.add_file("", broken.code, str(broken), row + 1)
@@ -259,6 +276,12 @@ def count_bad(table: str) -> int:
     return int(count)
 
 
+def safe_name(filename: str) -> str:
+    """Return a file's name without folders and characters that cannot be seen."""
+    name = "".join(c for c in filename.replace("\\", "/").rsplit("/", 1)[-1] if c.isprintable())
+    return name[:MAX_FILENAME]
+
+
 def record(
     *,
     by: User,
@@ -271,12 +294,11 @@ def record(
     faults: Faults,
 ) -> Intake:
     """Write what became of a file; it is loaded when any row was."""
-    name = "".join(c for c in filename.replace("\\", "/").rsplit("/", 1)[-1] if c.isprintable())
     intake = Intake.objects.create(
         program_id=program_id,
         kind=kind,
         status=IntakeStatus.LOADED if loaded else IntakeStatus.REFUSED,
-        filename=name[:MAX_FILENAME],
+        filename=safe_name(filename),
         sha256=source.digest(),
         rows_total=source.row_count,
         rows_loaded=loaded,

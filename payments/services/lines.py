@@ -1,6 +1,6 @@
 """Checks a staged list against itself, the registry and its cycle, and writes its payments."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from django.db import connection
@@ -11,6 +11,7 @@ from payments.services import intake, people
 from payments.states import PaymentStatus
 
 STAGE = "staged_line"
+STAGE_COLUMNS = "row, reference, amount_sat, is_bad"
 # One script of each length there is; the length alone says what is dust.
 _DUST = " ".join(
     f"WHEN {len(s)} THEN {fee.dust_sat(s)}"
@@ -78,19 +79,32 @@ def stage(
     progress: intake.Progress | None,
 ) -> None:
     """COPY the list into a staging table, noting what is wrong with single values."""
+    open_stage()
+    intake.stage(STAGE, STAGE_COLUMNS, stage_lines(source, read_amount, faults), progress)
+    close_stage()
+
+
+def open_stage() -> None:
+    """Make the empty staging table, which only this database transaction sees."""
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.staged_line")
         cursor.execute(
             "CREATE TEMP TABLE staged_line (row int NOT NULL, reference text, amount_sat bigint,"
             " is_bad boolean NOT NULL) ON COMMIT DROP"
         )
-        columns = "row, reference, amount_sat, is_bad"
-        intake.stage(STAGE, columns, _lines(source, read_amount, faults), progress)
+
+
+def close_stage() -> None:
+    """Let the planner know how much was staged, and give its sorts and joins room."""
+    with connection.cursor() as cursor:
         cursor.execute("ANALYZE staged_line")
         cursor.execute("SET LOCAL work_mem = '64MB'")
 
 
-def _lines(source: intake.Source, read_amount: Callable[[Any], int], faults: intake.Faults) -> Iterator[str]:
+def stage_lines(
+    source: Iterable[tuple[int, Sequence[Any]]], read_amount: Callable[[Any], int], faults: intake.Faults
+) -> Iterator[str]:
+    """Yield rows as COPY reads them into STAGE_COLUMNS, noting what is wrong with single values."""
     for row, values in source:
         if not values:
             yield f"{row}\t\\N\t\\N\tt\n"

@@ -130,15 +130,45 @@ def _create(
     progress: intake.Progress | None = None,
 ) -> Intake:
     authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
-    _require_cycle(*cycle)
+    require_cycle(*cycle)
     failpoint.hit("K1")
+
+    def stage() -> None:
+        lines.stage(source, read_amount, faults, progress)
+        failpoint.hit("K2")
+
+    return load_staged(
+        by=by,
+        program_id=program_id,
+        cycle=cycle,
+        stage=stage,
+        source=source,
+        filename=filename,
+        control=control,
+        is_urgent=is_urgent,
+        faults=faults,
+    )
+
+
+def load_staged(
+    *,
+    by: User,
+    program_id: int,
+    cycle: tuple[str, str],
+    stage: Callable[[], None],
+    source: intake.Source,
+    filename: str,
+    control: tuple[int, int],
+    is_urgent: bool,
+    faults: intake.Faults,
+) -> Intake:
+    """Stage a list, check it, make its draft, and record what became of it: whole, or refused and nothing left."""
     with transaction.atomic():
         try:
             with transaction.atomic():
-                lines.stage(source, read_amount, faults, progress)
-                failpoint.hit("K2")
+                stage()
                 locked = _lock_cycle(program_id, *cycle)
-                total_sat = _check(program_id, locked, source, control, faults)
+                total_sat = check_staged(program_id, locked, source, control, faults)
                 _refuse_if(faults)
                 record = _record(by, program_id, filename, source, faults)
                 disbursement = Disbursement.objects.create(
@@ -157,7 +187,8 @@ def _create(
             return _record(by, program_id, filename, source, faults, refused=refusal.refused)
 
 
-def _require_cycle(period: str, purpose: str) -> None:
+def require_cycle(period: str, purpose: str) -> None:
+    """Raise InvalidInput unless both can name a cycle."""
     rules = [
         ("period", period, _PERIOD, "A period has 1 to 20 plain letters, digits and hyphens."),
         ("purpose", purpose, _PURPOSE, "A purpose has 1 to 40 small letters, digits and hyphens."),
@@ -177,14 +208,17 @@ def _lock_cycle(program_id: int, period: str, purpose: str) -> Cycle:
     return Cycle.objects.select_for_update(no_key=True).get(pk=cycle.pk)
 
 
-def _check(
+def check_staged(
     program_id: int, cycle: Cycle, source: intake.Source, control: tuple[int, int], faults: intake.Faults
 ) -> int:
-    """Note everything that is wrong with the staged list; return its total in satoshis."""
+    """Note everything that is wrong with the staged list; return its total in satoshis.
+
+    A cycle without a number is one that no list was made for yet.
+    """
     total_sat, amounts = lines.total()
     if faults.is_whole_file:
         return total_sat
-    if _is_seen(cycle, source.digest()):
+    if cycle.pk is not None and _is_seen(cycle, source.digest()):
         faults.add_file("", "file_seen_before", "This very list was loaded for the cycle before.")
         return total_sat
     lines.check(program_id, cycle, faults)

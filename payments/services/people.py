@@ -45,24 +45,54 @@ def import_csv(
     source = intake.CsvSource(file, COLUMNS, faults)
     with transaction.atomic():
         _stage(source, faults, progress)
-        if not faults.is_whole_file and _is_seen(program_id, source.digest()):
-            faults.add_file("", "file_seen_before", "This very file was loaded into the program before.")
-        if not faults.is_whole_file:
-            registry.check(program_id, faults)
-        refused = intake.count_bad(registry.STAGE)
-        loaded = 0
-        if not faults.is_whole_file and (accept_partial or not refused):
-            loaded = registry.enroll_staged(program_id, by.pk)
-        return intake.record(
+        return load_staged(
             by=by,
             program_id=program_id,
-            kind=IntakeKind.PEOPLE,
-            filename=filename,
             source=source,
-            refused=refused,
-            loaded=loaded,
+            filename=filename,
+            accept_partial=accept_partial,
             faults=faults,
         )
+
+
+def stage_lines(rows: Iterable[tuple[int, Sequence[str]]], faults: intake.Faults) -> Iterator[str]:
+    """Yield rows as COPY reads them into ``registry.STAGE_COLUMNS``, noting what is wrong with single values."""
+    return _Reader(faults).lines(rows)
+
+
+def check_staged(program_id: int, source: intake.Source, faults: intake.Faults) -> None:
+    """Note what is wrong with the staged file as a whole, or else with its people, as the registry is now."""
+    if not faults.is_whole_file and _is_seen(program_id, source.digest()):
+        faults.add_file("", "file_seen_before", "This very file was loaded into the program before.")
+    if not faults.is_whole_file:
+        registry.check(program_id, faults)
+
+
+def load_staged(
+    *,
+    by: User,
+    program_id: int,
+    source: intake.Source,
+    filename: str,
+    accept_partial: bool,
+    faults: intake.Faults,
+) -> Intake:
+    """Check the staged people, enroll them, and record what became of the file."""
+    check_staged(program_id, source, faults)
+    refused = intake.count_bad(registry.STAGE)
+    loaded = 0
+    if not faults.is_whole_file and (accept_partial or not refused):
+        loaded = registry.enroll_staged(program_id, by.pk)
+    return intake.record(
+        by=by,
+        program_id=program_id,
+        kind=IntakeKind.PEOPLE,
+        filename=filename,
+        source=source,
+        refused=refused,
+        loaded=loaded,
+        faults=faults,
+    )
 
 
 def read_reference(row: int, text: object, faults: intake.Faults) -> str | None:

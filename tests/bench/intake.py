@@ -1,14 +1,16 @@
-"""Importing people from a file, against csv.reader plus COPY of the same file."""
+"""Importing people and a list from files, at once and in the background, against csv.reader plus COPY of the same file."""
 
 import csv
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from django.conf import settings
 
-from payments.services import people
+from payments.models import ImportJob
+from payments.services import importing, imports, lists, people
 from tests import factories
 from tests.bench import people as files
 
@@ -19,30 +21,109 @@ KEYED = (
     "CREATE TABLE bench_keyed (reference text UNIQUE, national_id text UNIQUE, full_name text, phone text,"
     " address text UNIQUE)"
 )
+PLAIN_LINES = "CREATE TABLE bench_plain_lines (reference text, amount_sat bigint)"
+KEYED_LINES = "CREATE TABLE bench_keyed_lines (reference text UNIQUE, amount_sat bigint)"
+AMOUNT_SAT = 50_000
+FIRST = 50_000_000
 
 
 def measure(rows: int) -> dict[str, Any]:
-    """Return seconds and ratios; the keyed table has the three unique indexes that the registry cannot do without."""
-    path = Path(settings.BASE_DIR) / "var" / "bench" / "intake.csv"
-    files.write_people(path, rows, first=50_000_000)
+    """Return seconds and ratios; the keyed tables have the unique indexes that the registry and lists cannot do without."""
+    folder = Path(settings.BASE_DIR) / "var" / "bench"
+    files.write_people(folder / "intake.csv", rows, first=FIRST)
+    files.write_people(folder / "intake-job.csv", rows, first=FIRST + rows)
+    files.write_list(folder / "lines.csv", rows, AMOUNT_SAT, first=FIRST)
+    return {
+        "rows": rows,
+        "import_to_copy_goal": 4,
+        **_people(folder / "intake.csv", folder / "intake-job.csv", rows),
+        "lines": _lines(folder / "lines.csv", rows),
+    }
+
+
+def _people(path: Path, of_job: Path, rows: int) -> dict[str, Any]:
     plain = copy_bare(path, PLAIN, "bench_plain")
     keyed = copy_bare(path, KEYED, "bench_keyed")
     program = factories.make_program("INTAKE")
     officer = factories.make_member(program, "officer")
-    begin = time.perf_counter()
-    with path.open("rb") as file:
-        loaded = people.import_csv(by=officer, program_id=program.pk, file=file, filename=path.name)
-    ours = time.perf_counter() - begin
-    assert loaded.rows_loaded == rows, loaded
+
+    def load() -> None:
+        with path.open("rb") as file:
+            loaded = people.import_csv(by=officer, program_id=program.pk, file=file, filename=path.name)
+        assert loaded.rows_loaded == rows, loaded
+
+    def ask() -> ImportJob:
+        with of_job.open("rb") as file:
+            return imports.ask_people(by=officer, program_id=program.pk, file=file, filename=of_job.name)
+
+    ours, _ = _timed(load)
     return {
-        "rows": rows,
         "import_s": round(ours, 3),
+        **_ratios(ours, plain, keyed),
+        "in_the_background": _job(ask, officer, plain, keyed),
+    }
+
+
+def _lines(path: Path, rows: int) -> dict[str, Any]:
+    plain = copy_bare(path, PLAIN_LINES, "bench_plain_lines")
+    keyed = copy_bare(path, KEYED_LINES, "bench_keyed_lines")
+    program = ImportJob.objects.latest("pk").program
+    officer = factories.make_member(program, "officer", "lines-officer")
+    asked: dict[str, Any] = {
+        "by": officer,
+        "program_id": program.pk,
+        "purpose": "bench",
+        "filename": path.name,
+        "expected_count": rows,
+        "expected_total_sat": rows * AMOUNT_SAT,
+    }
+
+    def load() -> None:
+        with path.open("rb") as file:
+            loaded = lists.create_from_csv(period="at-once", file=file, **asked)
+        assert loaded.rows_loaded == rows, loaded
+
+    def ask() -> ImportJob:
+        with path.open("rb") as file:
+            return imports.ask_list(period="in-the-background", file=file, **asked)
+
+    ours, _ = _timed(load)
+    return {
+        "import_s": round(ours, 3),
+        **_ratios(ours, plain, keyed),
+        "in_the_background": _job(ask, officer, plain, keyed),
+    }
+
+
+def _job(ask: Callable[[], ImportJob], officer: Any, plain: float, keyed: float) -> dict[str, Any]:
+    """Return the seconds of each step of a job: stored in the request, checked and written by a worker."""
+    stored, job = _timed(ask)
+    checked, _ = _timed(lambda: importing.run(job.pk))
+    imports.confirm(by=officer, job_id=job.pk)
+    written, _ = _timed(lambda: importing.run(job.pk))
+    job.refresh_from_db()
+    assert job.status == "done", (job.status, job.message)
+    return {
+        "store_s": round(stored, 3),
+        "check_s": round(checked, 3),
+        "write_s": round(written, 3),
+        **_ratios(stored + checked + written, plain, keyed),
+    }
+
+
+def _ratios(ours: float, plain: float, keyed: float) -> dict[str, Any]:
+    return {
         "copy_s": round(plain, 3),
         "copy_with_the_same_keys_s": round(keyed, 3),
         "import_to_copy": round(ours / plain, 2),
-        "import_to_copy_goal": 4,
         "import_to_copy_with_the_same_keys": round(ours / keyed, 2),
     }
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    begin = time.perf_counter()
+    made = work()
+    return time.perf_counter() - begin, made
 
 
 def copy_bare(path: Path, create: str, table: str) -> float:

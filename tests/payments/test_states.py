@@ -13,12 +13,14 @@ CHOICES = {
     "disbursement": states.DisbursementStatus,
     "payment": states.PaymentStatus,
     "payout": states.PayoutStatus,
+    "import": states.ImportStatus,
     "intervention": states.InterventionStatus,
 }
 TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
     "payment": {"cancelled"},
     "payout": {"unsealed"},
+    "import": {"done", "refused", "cancelled"},
     "intervention": {"done", "rejected", "withdrawn", "failed"},
 }
 

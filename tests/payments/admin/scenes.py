@@ -1,6 +1,7 @@
 """A program with one row of everything, written directly, as if the engine had been at work."""
 
 import hashlib
+import io
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -12,6 +13,7 @@ from payments.models import (
     ChainFact,
     Disbursement,
     Enrollment,
+    ImportJob,
     Intake,
     IntakeError,
     Intervention,
@@ -31,7 +33,7 @@ from payments.models import (
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import psbt, tx
 from payments.payout import alarms
-from payments.services import disbursements
+from payments.services import disbursements, importing, imports, people
 from payments.states import PayoutStatus
 from tests import factories, signers
 
@@ -118,6 +120,15 @@ def refused_intake(program: Program, officer: User, errors: int = 2) -> Intake:
     return intake
 
 
+def checked_import(program: Program, officer: User) -> ImportJob:
+    """A file of people that was checked, and refused for its only row."""
+    header = ",".join(people.COLUMNS)
+    file = io.BytesIO(f"{header}\nA-1,35202-7654321-1,Person Unseen,,nowhere\n".encode())
+    job = imports.ask_people(by=officer, program_id=program.pk, file=file, filename="people.csv")
+    importing.run(job.pk)
+    return ImportJob.objects.get(pk=job.pk)
+
+
 def failed_bump(payout: Payout, by: User) -> Intervention:
     """Somebody asked for a higher fee, and it was not possible any more."""
     return Intervention.objects.create(
@@ -193,6 +204,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "enrollment": enrollment,
         "destination": enrollment.beneficiary.destinations.get(),
         "intake": refused_intake(program, officer),
+        "importjob": checked_import(program, officer),
         "cycle": disbursement.cycle,
         "disbursement": disbursement,
         "payment": Payment.objects.get(pk=payments[0].pk),

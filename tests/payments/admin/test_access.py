@@ -27,6 +27,9 @@ OWNED = [name for name in OWNED if name not in SHARED]
 # Lines of another row's page.
 WITHOUT_PAGES = {
     "intakeerror",
+    "importfault",
+    "importpart",
+    "importrow",
     "walletscript",
     "changeoutput",
     "installation",

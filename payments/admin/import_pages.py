@@ -1,0 +1,110 @@
+"""The pages and tables of imports in the admin."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from payments.admin import cells, forms, pages, uploads
+from payments.admin.tables import Table
+from payments.models import ImportJob
+from payments.models.intake import IntakeKind
+from payments.selectors import imports as selector
+from payments.services import import_files, imports
+
+
+def bring(
+    model_admin: Any, request: HttpRequest, title: str, form_class: type[Any], ask: Callable[..., ImportJob]
+) -> HttpResponse:
+    """Ask for a file, and let a worker check it."""
+    programs = uploads.own_programs(request)
+
+    def call(cleaned: dict[str, Any]) -> HttpResponse:
+        upload = cleaned.pop("file")
+        job = ask(
+            by=request.user,
+            program_id=cleaned.pop("program").pk,
+            file=cast(Any, upload.file),
+            filename=upload.name or "",
+            **cleaned,
+        )
+        messages.success(request, f"Import {job.pk} has begun.")
+        return HttpResponseRedirect(cells.page_of(job))
+
+    return pages.answer(
+        model_admin,
+        request,
+        pages.Page(
+            title=title,
+            form_class=form_class,
+            form_options={"programs": programs},
+            initial={"program": request.GET.get("program")},
+            call=call,
+            submit="Upload and check",
+            back=cells.list_of(ImportJob),
+            help_text="The file is checked in the background, and counts once you have looked at it and confirmed it.",
+        ),
+    )
+
+
+def decide(
+    model_admin: Any, request: HttpRequest, job: ImportJob, verb: str, help_text: str, service: Any
+) -> HttpResponse:
+    """Show what is decided upon, and make the one service call."""
+
+    def call(cleaned: dict[str, Any]) -> HttpResponse:
+        service(by=request.user, job_id=job.pk)
+        return HttpResponseRedirect(cells.page_of(job))
+
+    return pages.answer(
+        model_admin,
+        request,
+        pages.Page(
+            title=f"{verb} import {job.pk}",
+            form_class=forms.AgreeForm,
+            call=call,
+            submit=verb,
+            back=cells.page_of(job),
+            is_dangerous=service is imports.cancel,
+            facts=[
+                ("Program", str(job.program)),
+                ("Rows", cells.number(job.rows_total)),
+                ("Wrong rows", cells.number(job.errors_count)),
+                ("Total", cells.sat(job.total_sat)),
+            ],
+            help_text=help_text,
+        ),
+    )
+
+
+def preview(job: ImportJob, rows: list[dict[str, Any]]) -> Table:
+    """Return the first rows, with what is known of people masked."""
+    title = f"First rows as they would be stored, at most {selector.SHOWN_ROWS}"
+    if job.kind == IntakeKind.LINES:
+        return Table(
+            title,
+            ("Row", "Reference", "Amount"),
+            [(row["row"], row["reference"], cells.sat(row["amount_sat"])) for row in rows],
+        )
+    return Table(
+        title,
+        ("Row", "Reference", "Name", "Telephone", "Address"),
+        [
+            (
+                row["row"],
+                row["reference"],
+                cells.long(row["full_name"]),
+                row["phone"] or cells.EMPTY,
+                cells.whole(row["address"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def template(request: HttpRequest, kind: str) -> HttpResponse:
+    """Hand out a file to fill in, to officers."""
+    uploads.own_programs(request)
+    headers = {"Content-Disposition": f'attachment; filename="{kind}.csv"'}
+    return HttpResponse(import_files.template(kind), content_type="text/csv; charset=utf-8", headers=headers)

@@ -1,0 +1,219 @@
+"""Imports in the background: a file is stored, checked by a worker, looked at, and confirmed by an officer before it counts.
+
+The row is the work. A worker checks the file part by part under a lease (``importing``); where it dies another one goes on.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models.functions import Now
+
+from govpay.errors import Conflict, Forbidden, NotFound
+from ledger import audit
+from payments import doorbell
+from payments.models import ImportFault, ImportJob, ImportPart, ImportRow, Role
+from payments.models.history import move
+from payments.models.intake import IntakeKind
+from payments.selectors import imports as selector
+from payments.services import authority, import_files, intake, lists
+from payments.states import ImportStatus
+
+# Of one person that neither count nor ended.
+MOST_OPEN = 5
+OPEN = (ImportStatus.WAITING, ImportStatus.CHECKING, ImportStatus.READY, ImportStatus.LOADING)
+CANCELLABLE = (ImportStatus.WAITING, ImportStatus.CHECKING, ImportStatus.READY)
+
+
+class TooManyImports(Conflict):
+    """Others that the same person brought are not done yet."""
+
+    code = "too_many_imports"
+
+
+class ImportEmptied(Conflict):
+    """The file, its rows and their faults were deleted."""
+
+    code = "import_emptied"
+
+
+class NotTheMaker(Forbidden):
+    """A list is confirmed by whoever brought it, who is its maker; the others are kept for its approval."""
+
+    code = "not_the_maker"
+
+
+def ask_people(
+    *,
+    by: User,
+    program_id: int,
+    file: BinaryIO,
+    filename: str,
+    accept_partial: bool = False,
+    expected_count: int | None = None,
+) -> ImportJob:
+    """Store a file of people to be checked; raise NotFound, RoleMissing, FileTooLarge, TooManyImports."""
+    return _ask(
+        by=by,
+        program_id=program_id,
+        file=file,
+        filename=filename,
+        kind=IntakeKind.PEOPLE,
+        accept_partial=accept_partial,
+        expected_count=expected_count,
+    )
+
+
+def ask_list(
+    *,
+    by: User,
+    program_id: int,
+    period: str,
+    purpose: str,
+    file: BinaryIO,
+    filename: str,
+    expected_count: int,
+    expected_total_sat: int,
+    is_urgent: bool = False,
+) -> ImportJob:
+    """Store a list with its control totals to be checked; raise as ``ask_people``, and InvalidInput for the cycle."""
+    authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
+    lists.require_cycle(period, purpose)
+    return _ask(
+        by=by,
+        program_id=program_id,
+        file=file,
+        filename=filename,
+        kind=IntakeKind.LINES,
+        period=period,
+        purpose=purpose,
+        expected_count=expected_count,
+        expected_total_sat=expected_total_sat,
+        is_urgent=is_urgent,
+    )
+
+
+@transaction.atomic
+def _ask(*, by: User, program_id: int, file: BinaryIO, filename: str, **asked: Any) -> ImportJob:
+    authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
+    User.objects.select_for_update().get(pk=by.pk)
+    mine = ImportJob.objects.filter(made_by=by, status__in=OPEN).count()
+    if mine >= MOST_OPEN:
+        raise TooManyImports(f"{mine} imports that you began are not done yet.", most=MOST_OPEN)
+    job = ImportJob.objects.create(
+        program_id=program_id,
+        filename=intake.safe_name(filename),
+        size_bytes=0,
+        sha256=b"",
+        made_by=by,
+        **asked,
+    )
+    import_files.store(job, file)
+    doorbell.ring("run_import", job_id=job.pk)
+    return _recorded("import.ask", by, job.pk)
+
+
+def get(*, by: User, job_id: int) -> ImportJob:
+    """Return a job of one of the user's programs; raise NotFound."""
+    job = selector.jobs(by).filter(pk=job_id).first()
+    if job is None:
+        raise NotFound("There is no such import in your programs.")
+    return job
+
+
+@transaction.atomic
+def confirm(*, by: User, job_id: int) -> ImportJob:
+    """Let a worker write what was checked; raise NotFound, RoleMissing, NotTheMaker, StatusConflict.
+
+    People are confirmed by any officer of the program, a list by the officer who brought it.
+    """
+    job = _of_officer(by, job_id)
+    if job.kind == IntakeKind.LINES and job.made_by_id != by.pk:
+        raise NotTheMaker("A list is confirmed by the officer who brought its file.")
+    _move(
+        job,
+        ImportStatus.READY,
+        ImportStatus.LOADING,
+        by=by,
+        confirmed_by=by,
+        confirmed_at=Now(),
+        attempts=0,
+        lease_until=None,
+    )
+    doorbell.ring("run_import", job_id=job.pk)
+    return _recorded("import.confirm", by, job_id)
+
+
+@transaction.atomic
+def cancel(*, by: User, job_id: int) -> ImportJob:
+    """Take back an import that does not count yet, and delete its file; raise NotFound, RoleMissing, StatusConflict."""
+    job = _of_officer(by, job_id)
+    # What is being written cannot be taken back, and its worker holds the row until it is done.
+    if job.status in CANCELLABLE:
+        job = ImportJob.objects.select_for_update().get(pk=job_id)
+    _move(job, ImportStatus(job.status), ImportStatus.CANCELLED, by=by, finished_at=Now(), lease_until=None)
+    _empty(job_id)
+    return _recorded("import.cancel", by, job_id)
+
+
+@transaction.atomic
+def errors(*, by: User, job_id: int) -> tuple[ImportJob, Iterator[str]]:
+    """Return the refused rows as lines of CSV; raise NotFound, RoleMissing, ImportEmptied. It holds personal data."""
+    job = _of_officer(by, job_id)
+    if job.emptied_at is not None:
+        raise ImportEmptied("The file and its errors were deleted; what became of it is kept.")
+    audit.record("import.errors", job, by=by, scope=f"program:{job.program_id}")
+    return job, import_files.errors(job)
+
+
+def forget() -> None:
+    """Give up what nobody confirmed in time, and delete the files of what ended long ago."""
+    kept = timedelta(days=settings.GOVPAY_IMPORT_KEPT_DAYS)
+    unconfirmed = ImportJob.objects.filter(status=ImportStatus.READY, checked_at__lt=Now() - kept)
+    for job in unconfirmed.order_by("pk"):
+        with transaction.atomic():
+            locked = ImportJob.objects.select_for_update().get(pk=job.pk)
+            if locked.status == ImportStatus.READY:
+                message = f"Nobody confirmed it for {settings.GOVPAY_IMPORT_KEPT_DAYS} days."
+                _move(
+                    locked,
+                    ImportStatus.READY,
+                    ImportStatus.CANCELLED,
+                    code="not_confirmed",
+                    message=message,
+                    finished_at=Now(),
+                )
+                _empty(job.pk)
+    ended = ImportJob.objects.filter(emptied_at=None, finished_at__lt=Now() - kept)
+    for pk in list(ended.order_by("pk").values_list("pk", flat=True)):
+        with transaction.atomic():
+            _empty(pk)
+
+
+def _recorded(action: str, by: User, job_id: int) -> ImportJob:
+    job = get(by=by, job_id=job_id)
+    audit.record(action, job, by=by, scope=f"program:{job.program_id}")
+    return job
+
+
+def _of_officer(by: User, job_id: int) -> ImportJob:
+    job = get(by=by, job_id=job_id)
+    authority.require(user=by, program_id=job.program_id, roles=(Role.OFFICER,))
+    return job
+
+
+def _move(
+    job: ImportJob, old: ImportStatus, new: ImportStatus, *, by: User | None = None, **changes: Any
+) -> None:
+    rows = ImportJob.objects.filter(pk=job.pk)
+    move(rows, old=old, new=new, actor_id=None if by is None else by.pk, **changes)
+
+
+def _empty(job_id: int) -> None:
+    """Delete what a job holds of people."""
+    for model in (ImportPart, ImportRow, ImportFault):
+        model._default_manager.filter(job_id=job_id).delete()
+    ImportJob.objects.filter(pk=job_id).update(emptied_at=Now())
