@@ -1,10 +1,11 @@
-"""Tables that belong to the project itself: answers of idempotent requests, named tokens, and second factors."""
+"""Tables that belong to the project itself: answers of idempotent requests, named tokens, sessions, and second factors."""
 
 from typing import Any
 
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -130,3 +131,16 @@ class FailedLogin(AccessAttempt):  # type: ignore[misc]
 
     def __str__(self) -> str:
         return f"failed login {self.pk}"
+
+
+class UserSession(AbstractBaseSession):
+    """A session of the admin with whose it is; nobody's until somebody signs in."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+
+    @classmethod
+    def get_session_store_class(cls) -> type[Any]:
+        """Return the store that keeps these."""
+        from govpay.sessions import SessionStore
+
+        return SessionStore

@@ -21,6 +21,9 @@ APPEND_ONLY = {
     "payments_inclusionproof": ["SELECT", "INSERT"],
     "payments_intake": ["SELECT", "INSERT"],
     "payments_intakeerror": ["SELECT", "INSERT"],
+    # What is proposed never changes; only what becomes of it does.
+    "payments_proposal": ["SELECT", "INSERT", "UPDATE (status, decided_by_id, decided_at)"],
+    "payments_pastmembership": ["SELECT", "INSERT"],
     "django_migrations": ["SELECT"],
 } | grants.TABLE_GRANTS
 # Passwords and tokens, which let somebody in; what is kept of people; answers that may quote either. A table without
@@ -28,6 +31,7 @@ APPEND_ONLY = {
 SECRETS: dict[str, list[str]] = {
     "auth_user": ["password"],
     "django_session": [],
+    "govpay_usersession": [],
     "knox_authtoken": [],
     "govpay_apitoken": ["token_id"],
     "govpay_authenticator": ["secret"],

@@ -253,6 +253,9 @@ SPECTACULAR_SETTINGS = {
         "ImportStatus": "payments.states.ImportStatus",
         "InterventionKind": "payments.models.intervention.InterventionKind",
         "InterventionStatus": "payments.states.InterventionStatus",
+        "ProposalKind": "payments.services.proposals.CHOICES",
+        "RoleProposalKind": "payments.services.proposals.OF_ROLES",
+        "ProposalStatus": "payments.states.ProposalStatus",
         "PayoutInterventionKind": "payments.api.serializers.intervention.OF_PAYOUT",
         "Role": "payments.models.program.Role",
         "AccountKind": "ledger.models.account.AccountKind",
@@ -329,6 +332,7 @@ CONTENT_SECURITY_POLICY_PATHS = {
     "/api/docs/": {"style-src": [SELF, UNSAFE_INLINE]},
 }
 
+SESSION_ENGINE = "govpay.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS

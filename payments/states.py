@@ -75,6 +75,15 @@ class InterventionStatus(models.TextChoices):
     FAILED = "failed", "Failed"  # What it asked for was no longer possible; nothing was changed.
 
 
+class ProposalStatus(models.TextChoices):
+    """Where a change of rules or roles stands."""
+
+    PROPOSED = "proposed", "Proposed"  # Waits for a second person, until it expires.
+    CONFIRMED = "confirmed", "Confirmed"  # A second person agreed, and it was done at once.
+    REJECTED = "rejected", "Rejected"  # A second person said no.
+    WITHDRAWN = "withdrawn", "Withdrawn"  # Whoever proposed it took it back.
+
+
 @dataclass(frozen=True)
 class Arrow:
     """One allowed change and why it happens."""
@@ -88,6 +97,7 @@ D = DisbursementStatus
 P = PaymentStatus
 PO = PayoutStatus
 IM = ImportStatus
+PR = ProposalStatus
 I = InterventionStatus  # noqa: E741 - the one-letter names make the table readable.
 
 TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
@@ -162,6 +172,11 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(I.PROPOSED, I.FAILED, "it is no longer possible"),
         Arrow(I.APPROVED, I.DONE, "the engine did it"),
         Arrow(I.APPROVED, I.FAILED, "it is no longer possible"),
+    ),
+    "proposal": (
+        Arrow(PR.PROPOSED, PR.CONFIRMED, "a second person agreed, and it was done"),
+        Arrow(PR.PROPOSED, PR.REJECTED, "a second person refused"),
+        Arrow(PR.PROPOSED, PR.WITHDRAWN, "its proposer took it back"),
     ),
 }
 

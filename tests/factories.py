@@ -74,6 +74,12 @@ def make_member(program: Program, role: str, name: str = "") -> User:
     return user
 
 
+def change_role(program: Program, user: User, role: str) -> None:
+    """Give somebody another role in the program, after the one that they held."""
+    program.memberships.filter(user=user).delete()
+    program.memberships.create(user=user, role=role, granted_by=make_administrator())
+
+
 def make_script() -> bytes:
     """A P2WPKH script that nobody else has."""
     return b"\x00\x14" + hashlib.sha256(f"script {next(_serial)}".encode()).digest()[:20]

@@ -58,6 +58,10 @@ CURES_OF = {
     "import_emptied": "Bring the file again.",
     "too_many_imports": "Confirm or cancel one of yours first.",
     "too_many_tokens": "End a token that is not needed.",
+    "incompatible_roles": "Give it to somebody else, or have the other role ended first.",
+    "roles_by_proposal": "Have one security administrator propose it, and another confirm it.",
+    "security_administrators_short": "Give somebody else the role first.",
+    "proposal_expired": "Propose it again.",
     "file_too_large": "Split the file.",
     "idempotency_key_reused": "Take a new key for a new request.",
     **dict.fromkeys(
@@ -72,7 +76,8 @@ CURES_OF = {
         "None: it was done before.",
     ),
     **dict.fromkeys(
-        ("membership_exists", "nothing_to_pay", "nothing_to_reissue"), "None: nothing is left to do."
+        ("membership_exists", "membership_missing", "nothing_to_pay", "nothing_to_reissue"),
+        "None: nothing is left to do.",
     ),
 }
 CURES = {

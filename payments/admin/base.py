@@ -1,8 +1,9 @@
 """The one rule of the admin of payments: people see their own programs, and nothing is edited in place.
 
 Access follows membership, not Django's model permissions: staff read the rows of the programs that they belong to,
-whatever their role; a superuser reads every program. Nobody adds, changes or deletes a row through Django's own
-forms: each button makes one service call, and the service checks the role again.
+whatever their role, but for help desk and security administrators, who read what their work needs; a superuser reads
+every program. Nobody adds, changes or deletes a row through Django's own forms: each button makes one service call, and
+the service checks the role again.
 """
 
 from typing import Any, ClassVar
@@ -27,6 +28,8 @@ class ProgramScopedAdmin(ModelAdmin):
     """Lists and pages of the rows of the user's programs; ``program_path`` leads from a row to its program."""
 
     program_path: ClassVar[str] = "program"
+    # Of help desk and security administrators, who may read these rows too.
+    also: ClassVar[tuple[str, ...]] = ()
     search_help_text: str | None = None
     when_empty: ClassVar[str] = "There is nothing here yet."
     # What a row is called together with its number; the row's own text where this is empty.
@@ -47,15 +50,15 @@ class ProgramScopedAdmin(ModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Return the rows of the user's programs; every page, filter and search starts from these."""
-        return scope.limit(request, super().get_queryset(request), self.program_path)
+        return scope.limit(request, super().get_queryset(request), self.program_path, *self.also)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the section to members and superusers."""
-        return scope.may_look(request)
+        return scope.may_look(request, *self.also)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Let members and superusers read; which rows, get_queryset decides for lists and pages alike."""
-        return scope.may_look(request)
+        return scope.may_look(request, *self.also)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Refuse: rows are made by services."""

@@ -10,12 +10,13 @@ from unfold.decorators import display
 from payments.admin import cells, scope
 from payments.admin.base import ProgramScopedAdmin, is_number, script_of
 from payments.admin.tables import Table
-from payments.models import Beneficiary, Destination, Enrollment, Payment
+from payments.models import Beneficiary, Destination, Enrollment, Payment, Role
+from payments.models.beneficiary import mask_phone
 
 
 def visible_enrollments(request: HttpRequest) -> QuerySet[Enrollment]:
     """Return the enrollments in the user's programs."""
-    return scope.limit(request, Enrollment.objects.all(), "program")
+    return scope.limit(request, Enrollment.objects.all(), "program", Role.HELPDESK)
 
 
 @admin.register(Beneficiary)
@@ -23,6 +24,7 @@ class BeneficiaryAdmin(ProgramScopedAdmin):
     """The people of the user's programs; names and telephones only on a person's page, to members."""
 
     noun = "Person"
+    also = (Role.HELPDESK,)
     list_display = ("number", "masked_name", "places", "since")
     list_filter = ()
     search_fields = ("pk",)
@@ -81,6 +83,11 @@ class BeneficiaryAdmin(ProgramScopedAdmin):
         """The telephone number."""
         return cells.long(person.personal.get("phone", ""))
 
+    @display(description="telephone")
+    def masked_phone(self, person: Beneficiary) -> str:
+        """The last two digits."""
+        return cells.long(mask_phone(person.personal.get("phone", "")))
+
     @display(description="enrolled as")
     def places(self, person: Any) -> str:
         """The references in the user's programs."""
@@ -92,16 +99,16 @@ class BeneficiaryAdmin(ProgramScopedAdmin):
         return cells.moment(person.created_at)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Mask the name and leave the telephone out for somebody who is in none of the person's programs."""
-        is_member = obj is not None and any(e.program_id in scope.roles(request) for e in obj.visible)
-        names = ("full_name", "phone") if is_member else ("masked_name",)
+        """Mask name and telephone for the help desk, and for somebody who is in none of the person's programs."""
+        is_member = obj is not None and any(e.program_id in scope.reads(request) for e in obj.visible)
+        names = ("full_name", "phone") if is_member else ("masked_name", "masked_phone")
         return ((None, {"fields": ("number", *names, "since")}),)
 
 
 def payments_table(request: HttpRequest, beneficiary_id: int, program_id: int | None = None) -> Table:
     """Return what the user's programs (or one of them) paid a person."""
     rows = scope.limit(
-        request, Payment.objects.filter(beneficiary_id=beneficiary_id), "disbursement__program"
+        request, Payment.objects.filter(beneficiary_id=beneficiary_id), "disbursement__program", Role.HELPDESK
     )
     if program_id is not None:
         rows = rows.filter(disbursement__program_id=program_id)

@@ -7,7 +7,7 @@ from unfold.decorators import display
 
 from payments.admin import beneficiary, cells
 from payments.admin.base import ProgramScopedAdmin, script_of
-from payments.models import Destination
+from payments.models import Destination, Role
 
 
 @admin.register(Destination)
@@ -15,6 +15,7 @@ class DestinationAdmin(ProgramScopedAdmin):
     """Where the people of the user's programs are and were paid."""
 
     noun = "Address"
+    also = (Role.HELPDESK,)
     list_display = ("address", "person", "state", "since", "given_by")
     list_select_related = ("created_by",)
     search_fields = ("script_pubkey",)

@@ -30,6 +30,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
     """Lists with their control totals; every button is one service call."""
 
     noun = "List"
+    also = (Role.HELPDESK,)
     list_display = ("number", "program", "cycle_name", "state", "count", "total", "maker", "made", "waits")
     list_filter = (ProgramFilter, ("status", ChoicesDropdownFilter), ProblemFilter)
     date_hierarchy = "made_at"
@@ -59,7 +60,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
         """Search by number, period, manifest hash, or a person on the list."""
         if is_hash(term):
             return Q(manifest_hash=bytes.fromhex(term))
-        people = scope.limit(request, Enrollment.objects.filter(reference=term), "program")
+        people = scope.limit(request, Enrollment.objects.filter(reference=term), "program", *self.also)
         listed = Payment.objects.filter(beneficiary__in=people.values("beneficiary"))
         return super().find(request, term) | Q(cycle__period=term) | Q(pk__in=listed.values("disbursement"))
 

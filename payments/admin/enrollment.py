@@ -20,6 +20,7 @@ from payments.services import people
 class EnrollmentAdmin(ProgramScopedAdmin):
     """Who is enrolled in the user's programs; the way in for files of people and for single persons."""
 
+    also = (Role.HELPDESK,)
     list_display = ("reference", "program", "masked_name", "paid_at", "enrolled")
     list_select_related = ("program", "beneficiary")
     list_filter = (ProgramFilter,)

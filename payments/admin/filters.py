@@ -18,7 +18,7 @@ class ProgramFilter(DropdownFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the programs that the user may read."""
-        programs = scope.limit(request, Program.objects.order_by("code"), "pk")
+        programs = scope.limit(request, Program.objects.order_by("code"), "pk", *model_admin.also)
         self.path = model_admin.program_path
         return [(str(pk), code) for pk, code in programs.values_list("pk", "code")]
 

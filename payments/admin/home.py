@@ -7,10 +7,22 @@ from django.http import HttpRequest
 
 from payments.admin import cells, scope
 from payments.admin.tables import Notice, Table
-from payments.models import Alarm, Disbursement, Intervention, Payout, Program, Role, SigningRequest, Wallet
+from payments.models import (
+    Alarm,
+    Disbursement,
+    Intervention,
+    Payout,
+    Program,
+    Proposal,
+    Role,
+    SigningRequest,
+    Wallet,
+)
+from payments.models.program import LIMITED
 from payments.models.signing import RequestState
-from payments.selectors import interventions, node
+from payments.selectors import interventions, node, proposals
 from payments.services import alarms, signing
+from payments.services.proposals import KINDS
 from payments.states import DisbursementStatus, PayoutStatus
 
 SHOWN = 20
@@ -18,12 +30,13 @@ SHOWN = 20
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the first page shows to somebody who works in a program."""
-    if not scope.may_look(request):
+    if not scope.may_look(request, *LIMITED):
         return context
     context["notices"] = _alarm_notices(request) + node_notices() + _wallet_notices(request)
     context["tables"] = [
         _your_turn(request),
         *_asked(request),
+        *_proposed(request),
         *_to_sign(request),
         _stuck(request),
         _programs(request),
@@ -148,6 +161,25 @@ def _asked(request: HttpRequest) -> list[Table]:
     return [Table("Waits for your decision", headers, list(found), more_url=url)] if found else []
 
 
+def _proposed(request: HttpRequest) -> list[Table]:
+    """List the changes of rules and roles that the user may confirm, where there are any."""
+    rows = proposals.waiting_for(request.user).order_by("pk")[:SHOWN]
+    found = [
+        (
+            cells.link(row, f"Proposal {row.pk}"),
+            str(row.program or "all"),
+            KINDS[row.kind].label,
+            cells.person(row.about),
+            cells.person(row.proposed_by),
+            cells.long(row.note),
+        )
+        for row in rows
+    ]
+    headers = ("Proposal", "Program", "Change", "About", "By", "Reason")
+    url = cells.list_of(Proposal, turn="mine")
+    return [Table("Waits for your confirmation", headers, list(found), more_url=url)] if found else []
+
+
 def _to_sign(request: HttpRequest) -> list[Table]:
     """List the signing requests that the user carries to signers and back, the next deadline first."""
     carried = [number for number, held in scope.roles(request).items() if held & set(signing.CARRIERS)]
@@ -200,7 +232,7 @@ def _stuck(request: HttpRequest) -> Table:
 
 
 def _programs(request: HttpRequest) -> Table:
-    programs = scope.limit(request, Program.objects.order_by("code"), "pk")
+    programs = scope.limit(request, Program.objects.order_by("code"), "pk", *LIMITED)
     return Table(
         "Your programs",
         ("Program", "Name", "Your roles"),

@@ -14,8 +14,9 @@ from payments.admin import cells, pages
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import Table
-from payments.models import Membership, Program, Role
-from payments.services import programs
+from payments.models import Membership, PastMembership, Program, Role
+from payments.models.program import LIMITED
+from payments.services import roles
 
 
 class MemberForm(forms.Form):
@@ -36,6 +37,7 @@ class MemberForm(forms.Form):
 class MembershipAdmin(ProgramScopedAdmin):
     """Who works in the user's programs."""
 
+    also = LIMITED
     list_display = ("who", "role_held", "program", "since", "giver")
     list_select_related = ("user", "program", "granted_by")
     list_filter = (ProgramFilter,)
@@ -89,11 +91,29 @@ def table(program: Program) -> Table:
     )
 
 
+def past(program: Program) -> list[Table]:
+    """Lay out the roles that ended, the last 50, where there are any."""
+    ended = PastMembership.objects.filter(program=program).select_related("user", "granted_by", "ended_by")
+    rows = [
+        (
+            cells.person(m.user),
+            m.user.get_username(),
+            cells.label(m.role, m.get_role_display()),
+            cells.moment(m.granted_at),
+            cells.moment(m.ended_at),
+            cells.person(m.ended_by),
+        )
+        for m in ended.order_by("-pk")[:50]
+    ]
+    headers = ("Who", "User name", "Role", "Since", "Until", "Ended by")
+    return [Table("Former members", headers, list(rows))] if rows else []
+
+
 def add(model_admin: Any, request: HttpRequest, program: Program) -> HttpResponse:
     """Give somebody a role in the program through the service."""
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
-        programs.grant(
+        roles.grant(
             by=request.user,  # type: ignore[arg-type]
             program_id=cleaned["program"].pk,
             user=cleaned["user"],

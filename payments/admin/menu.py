@@ -27,6 +27,7 @@ from payments.models import (
     Payout,
     PayoutTx,
     Program,
+    Proposal,
     Reservation,
     SigningRequest,
     StatusChange,
@@ -63,6 +64,7 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
         [
             (Program, "Programs", "account_balance"),
             (Membership, "Members", "badge"),
+            (Proposal, "Proposals", "rule_settings"),
             (Cycle, "Cycles", "calendar_month"),
             (Wallet, "Wallets", "account_balance_wallet"),
         ],

@@ -16,7 +16,7 @@ from payments.admin import books, cells, forms, pages, scope, verbs
 from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
 from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Notice, Table, history
-from payments.models import Block, Enrollment, Payment, PayoutTx, StatusChange
+from payments.models import Block, Enrollment, Payment, PayoutTx, Role, StatusChange
 from payments.services import holds
 from payments.states import PaymentStatus, PayoutStatus
 
@@ -46,6 +46,7 @@ class PaymentAdmin(ProgramScopedAdmin):
     """The lines of the lists."""
 
     noun = "Payment"
+    also = (Role.HELPDESK,)
     program_path = "disbursement__program"
     list_display = ("number", "reference", "program", "list_link", "amount", "state", "on_chain", "paid_to")
     list_filter = (
@@ -86,7 +87,7 @@ class PaymentAdmin(ProgramScopedAdmin):
         script = script_of(term)
         if script is not None:
             return Q(script_pubkey=script)
-        people = scope.limit(request, Enrollment.objects.filter(reference=term), "program")
+        people = scope.limit(request, Enrollment.objects.filter(reference=term), "program", *self.also)
         return Q(beneficiary__in=people.values("beneficiary")) | super().find(request, term)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:

@@ -10,13 +10,15 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import cells, membership, outcome, pages, scope
+from payments.admin import authority, cells, membership, outcome, pages, scope
 from payments.admin.base import ProgramScopedAdmin, is_number
 from payments.admin.program_form import ProgramForm
+from payments.admin.rules import RulesShown
 from payments.admin.tables import Notice, Table
 from payments.models import Disbursement, Enrollment, Program, Role, ScriptPurpose
+from payments.models.program import LIMITED
 from payments.selectors import funds
-from payments.services import programs
+from payments.services import programs, roles
 
 ADD_PROGRAM = "payments.add_program"
 ADD_MEMBER = "payments.add_membership"
@@ -31,17 +33,21 @@ def administers(request: HttpRequest) -> bool:
 
 
 @admin.register(Program)
-class ProgramAdmin(ProgramScopedAdmin):
+class ProgramAdmin(RulesShown, ProgramScopedAdmin):
     """Programs with their rules, wallet, funds and members."""
 
     program_path = "pk"
+    also = LIMITED
     list_display = ("code", "full_name", "network", "wallet_state", "settled_after", "made")
     list_select_related = ("wallet", "created_by")
     search_fields = ("code",)
     search_help_text = "Search by code"
     ordering = ("code",)
     actions_list = ("new_program",)
-    actions_detail = ("enroll_people", "new_list", "outcomes", "baseline", "add_member")
+    actions_detail = (
+        *("enroll_people", "new_list", "outcomes", "baseline", "add_member"),
+        *("propose_rules", "propose_role", "propose_revocation"),
+    )
     when_empty = "You belong to no program yet. An administrator gives you a role in one."
     fieldsets = (
         (None, {"fields": ("code", "full_name", "currency", "network", "creator", "made")}),
@@ -79,7 +85,7 @@ class ProgramAdmin(ProgramScopedAdmin):
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show programs to members and to those who set them up."""
-        return scope.may_look(request) or administers(request)
+        return scope.may_look(request, *self.also) or administers(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Let members, and those who set programs up, read."""
@@ -98,9 +104,11 @@ class ProgramAdmin(ProgramScopedAdmin):
         program_id = int(object_id) if is_number(str(object_id)) else 0
         is_officer = scope.holds(request, program_id, Role.OFFICER)
         offered = {"enroll_people": is_officer, "new_list": is_officer}
-        offered["outcomes"] = scope.sees_everything(request) or program_id in scope.roles(request)
+        offered["outcomes"] = scope.sees_everything(request) or program_id in scope.reads(request)
         offered["baseline"] = scope.holds(request, program_id, Role.TREASURER)
-        offered["add_member"] = request.user.has_perm(ADD_MEMBER)
+        offered["add_member"] = request.user.has_perm(ADD_MEMBER) and not roles.is_set_up(program_id)
+        is_security = scope.holds(request, program_id, Role.SECURITY)
+        offered |= dict.fromkeys(("propose_rules", "propose_role", "propose_revocation"), is_security)
         return [self.get_unfold_action(name) for name, is_offered in offered.items() if is_offered]
 
     @action(description="New program", url_path="new", icon="add", variant=ActionVariant.PRIMARY)
@@ -121,7 +129,7 @@ class ProgramAdmin(ProgramScopedAdmin):
                 call=call,
                 submit="Create program",
                 back=cells.list_of(Program),
-                help_text="The rules are fixed once the program exists. Give its officers their roles next.",
+                help_text="Two security administrators change the rules later. Give the program's people their roles next.",
             ),
         )
 
@@ -161,6 +169,29 @@ class ProgramAdmin(ProgramScopedAdmin):
             raise PermissionDenied
         return membership.add(self, request, self.get_row(request, object_id))
 
+    @action(description="Propose rules", url_path="propose-rules", icon="tune")
+    def propose_rules(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for other rules."""
+        return authority.propose_rules(self, request, self._administered(request, object_id))
+
+    @action(description="Propose a role", url_path="propose-role", icon="person_add")
+    def propose_role(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for somebody to get a role."""
+        return authority.propose_role(self, request, self._administered(request, object_id), roles.GRANT.name)
+
+    @action(description="End a role", url_path="propose-revocation", icon="person_remove")
+    def propose_revocation(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for somebody's role to end."""
+        return authority.propose_role(
+            self, request, self._administered(request, object_id), roles.REVOCATION.name
+        )
+
+    def _administered(self, request: HttpRequest, object_id: str) -> Program:
+        program: Program = self.get_row(request, object_id)
+        if not scope.holds(request, program.pk, Role.SECURITY):
+            raise PermissionDenied
+        return program
+
     def notices(self, request: HttpRequest, obj: Program) -> list[Notice]:
         """Say what is missing before the program can pay."""
         if obj.wallet.ready_at is None:
@@ -170,7 +201,7 @@ class ProgramAdmin(ProgramScopedAdmin):
 
     def tables(self, request: HttpRequest, obj: Program) -> list[Table]:
         """Show the members, and to members the last lists."""
-        found = [membership.table(obj)]
+        found = [membership.table(obj), *membership.past(obj)]
         if self._shows_money(request, obj):
             lists = Disbursement.objects.filter(program=obj).select_related("cycle", "made_by")
             found.append(
@@ -202,7 +233,7 @@ class ProgramAdmin(ProgramScopedAdmin):
         return self.fieldsets
 
     def _shows_money(self, request: HttpRequest, program: Program) -> bool:
-        return scope.sees_everything(request) or program.pk in scope.roles(request)
+        return scope.sees_everything(request) or program.pk in scope.reads(request)
 
     @display(description="name")
     def full_name(self, program: Program) -> str:
@@ -248,85 +279,6 @@ class ProgramAdmin(ProgramScopedAdmin):
     def free(self, program: Program) -> str:
         """What a new approval may use."""
         return cells.sat(_funds(program).available_sat)
-
-    @display(description="fee rate floor")
-    def floor(self, program: Program) -> str:
-        """The least fee rate."""
-        return cells.feerate(program.feerate_floor_sat_kvb)
-
-    @display(description="fee rate without an estimate")
-    def fallback(self, program: Program) -> str:
-        """The fee rate when the node knows none."""
-        return cells.feerate(program.feerate_fallback_sat_kvb)
-
-    @display(description="fee rate ceiling")
-    def ceiling(self, program: Program) -> str:
-        """The highest fee rate, which also fixes what is set aside for fees."""
-        return cells.feerate(program.feerate_ceiling_sat_kvb)
-
-    @display(description="fee rate for lists that are not urgent, at most")
-    def patience(self, program: Program) -> str:
-        """Above it only urgent lists are paid."""
-        if program.feerate_patient_sat_kvb is None:
-            return "as urgent ones"
-        return cells.feerate(program.feerate_patient_sat_kvb)
-
-    @display(description="fee of a payout, at most")
-    def share_ceiling(self, program: Program) -> str:
-        """The largest share of what it pays."""
-        return f"{program.fee_share_ceiling_bps / 100:g} % of what it pays"
-
-    @display(description="fees of a day (UTC), at most")
-    def budget(self, program: Program) -> str:
-        """What a day's versions may add to fees."""
-        return "no limit" if program.fee_budget_daily_sat is None else cells.sat(program.fee_budget_daily_sat)
-
-    @display(description="one person's bump, at most")
-    def bump_alone_limit(self, program: Program) -> str:
-        """What a bump may add without a second person."""
-        return cells.sat(program.bump_alone_limit_sat)
-
-    @display(description="small coins are merged")
-    def merging(self, program: Program) -> str:
-        """Up to which fee rate."""
-        if program.consolidate_feerate_sat_kvb is None:
-            return "never"
-        return format_html("up to {}", cells.feerate(program.consolidate_feerate_sat_kvb))
-
-    @display(description="merging in a day (UTC), at most")
-    def merging_budget(self, program: Program) -> str:
-        """What merging may cost."""
-        return cells.sat(program.consolidate_budget_daily_sat)
-
-    @display(description="time for signers elsewhere")
-    def signing_deadline(self, program: Program) -> str:
-        """How long until an alarm."""
-        return f"{program.signing_deadline_s / 3600:g} h"
-
-    @display(description="blocks that a fee should suffice for")
-    def target(self, program: Program) -> str:
-        """For how many blocks the node's estimate is asked."""
-        return cells.number(program.target_blocks)
-
-    @display(description="higher fee after, in blocks")
-    def bump_after(self, program: Program) -> str:
-        """When the engine bumps what waits."""
-        return cells.number(program.bump_after_blocks)
-
-    @display(description="confirmations until settled")
-    def settled_after(self, program: Program) -> str:
-        """How deep a payout must lie."""
-        return cells.number(program.confirmations_settled)
-
-    @display(description="payments in one tx, at most")
-    def group_max(self, program: Program) -> str:
-        """The largest group."""
-        return cells.number(program.group_max_payments)
-
-    @display(description="size of one tx, at most")
-    def group_size(self, program: Program) -> str:
-        """The largest tx."""
-        return f"{program.group_max_vsize_vb:,} vB"
 
 
 def _funds(program: Program) -> funds.Funds:

@@ -1,4 +1,4 @@
-"""The form of a new program, with the words that explain its rules."""
+"""The forms of a new program and of its rules, with the words that explain them."""
 
 from django import forms
 from unfold import widgets
@@ -6,9 +6,36 @@ from unfold import widgets
 from payments.models import Program
 from payments.models.program import RULES
 
+LABELS = {
+    "target_blocks": "Blocks that a fee should suffice for",
+    "feerate_floor_sat_kvb": "Fee rate floor (sat per 1,000 vB)",
+    "feerate_fallback_sat_kvb": "Fee rate without an estimate (sat per 1,000 vB)",
+    "feerate_ceiling_sat_kvb": "Fee rate ceiling (sat per 1,000 vB)",
+    "feerate_patient_sat_kvb": "Fee rate up to which lists that are not urgent are paid (sat per 1,000 vB)",
+    "fee_share_ceiling_bps": "Fee of a payout, at most (1/10,000 of what it pays)",
+    "fee_budget_daily_sat": "Fees of a UTC day, at most (sat)",
+    "bump_after_blocks": "Blocks until a payout that waits gets a higher fee",
+    "bump_alone_limit_sat": "What one person's bump may add to a fee (sat)",
+    "coins_wanted": "Confirmed coins that change is split into",
+    "consolidate_feerate_sat_kvb": "Fee rate up to which small coins are merged (sat per 1,000 vB)",
+    "consolidate_budget_daily_sat": "Merging coins in a UTC day, at most (sat)",
+    "signing_deadline_s": "Time for signers elsewhere (seconds)",
+    "confirmations_settled": "Confirmations until settled",
+    "group_max_payments": "Payments in one tx, at most",
+    "group_max_vsize_vb": "Size of one tx, at most (vB)",
+}
+HELP_TEXTS = {
+    "feerate_patient_sat_kvb": "Empty: every list is paid up to the ceiling.",
+    "fee_share_ceiling_bps": "2,000 is a fifth.",
+    "fee_budget_daily_sat": "Empty: no limit.",
+    "bump_alone_limit_sat": "More than this needs a second person.",
+    "consolidate_feerate_sat_kvb": "Empty: never.",
+}
+WIDGETS = {rule: widgets.UnfoldAdminIntegerFieldWidget() for rule in RULES}
+
 
 class ProgramForm(forms.ModelForm):
-    """A new program; the rules are fixed from then on. Validation is the service's."""
+    """A new program. Validation is the service's."""
 
     descriptor = forms.CharField(
         label="Descriptor of a watch-only wallet",
@@ -43,30 +70,27 @@ class ProgramForm(forms.ModelForm):
         widgets = {
             "code": widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "PENSIONS"}),
             "name": widgets.UnfoldAdminTextInputWidget(),
-            **{rule: widgets.UnfoldAdminIntegerFieldWidget() for rule in RULES},
+            **WIDGETS,
         }
-        labels = {
-            "target_blocks": "Blocks that a fee should suffice for",
-            "feerate_floor_sat_kvb": "Fee rate floor (sat per 1,000 vB)",
-            "feerate_fallback_sat_kvb": "Fee rate without an estimate (sat per 1,000 vB)",
-            "feerate_ceiling_sat_kvb": "Fee rate ceiling (sat per 1,000 vB)",
-            "feerate_patient_sat_kvb": "Fee rate up to which lists that are not urgent are paid (sat per 1,000 vB)",
-            "fee_share_ceiling_bps": "Fee of a payout, at most (1/10,000 of what it pays)",
-            "fee_budget_daily_sat": "Fees of a UTC day, at most (sat)",
-            "bump_after_blocks": "Blocks until a payout that waits gets a higher fee",
-            "bump_alone_limit_sat": "What one person's bump may add to a fee (sat)",
-            "coins_wanted": "Confirmed coins that change is split into",
-            "consolidate_feerate_sat_kvb": "Fee rate up to which small coins are merged (sat per 1,000 vB)",
-            "consolidate_budget_daily_sat": "Merging coins in a UTC day, at most (sat)",
-            "signing_deadline_s": "Time for signers elsewhere (seconds)",
-            "confirmations_settled": "Confirmations until settled",
-            "group_max_payments": "Payments in one tx, at most",
-            "group_max_vsize_vb": "Size of one tx, at most (vB)",
-        }
-        help_texts = {
-            "feerate_patient_sat_kvb": "Empty: every list is paid up to the ceiling.",
-            "fee_share_ceiling_bps": "2,000 is a fifth.",
-            "fee_budget_daily_sat": "Empty: no limit.",
-            "bump_alone_limit_sat": "More than this needs a second person.",
-            "consolidate_feerate_sat_kvb": "Empty: never.",
-        }
+        labels = LABELS
+        help_texts = HELP_TEXTS
+
+
+class RulesForm(forms.ModelForm):
+    """Rules that a program should have, and why. Validation is the service's."""
+
+    note = forms.CharField(
+        label="Reason",
+        max_length=300,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        help_text="Kept in the history, for the auditor.",
+    )
+
+    class Meta:
+        """The rules."""
+
+        model = Program
+        fields = RULES
+        widgets = WIDGETS
+        labels = LABELS
+        help_texts = HELP_TEXTS

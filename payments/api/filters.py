@@ -18,11 +18,20 @@ from payments.models import (
     InterventionKind,
     Payment,
     Payout,
+    Proposal,
     SigningRequest,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.models.signing import RequestState
-from payments.states import DisbursementStatus, ImportStatus, InterventionStatus, PaymentStatus, PayoutStatus
+from payments.services import proposals
+from payments.states import (
+    DisbursementStatus,
+    ImportStatus,
+    InterventionStatus,
+    PaymentStatus,
+    PayoutStatus,
+    ProposalStatus,
+)
 
 
 class Enrollments(filters.FilterSet):  # type: ignore[misc]
@@ -131,6 +140,19 @@ class Interventions(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Intervention
+        fields: list[str] = []
+
+
+class Proposals(filters.FilterSet):  # type: ignore[misc]
+    """By status, kind or program, and those that the user may decide."""
+
+    status = filters.ChoiceFilter(choices=ProposalStatus.choices)
+    kind = filters.ChoiceFilter(choices=proposals.CHOICES)
+    program = IdFilter(field_name="program_id")
+    waits_for_me = filters.BooleanFilter()
+
+    class Meta:
+        model = Proposal
         fields: list[str] = []
 
 

@@ -14,6 +14,7 @@ from payments.api.views import (
     payments,
     people,
     programs,
+    proposals,
     safety,
     signing,
 )
@@ -28,6 +29,7 @@ IMPORT = "import-jobs/<id:import_job_id>/"
 LIST = "disbursements/<id:disbursement_id>/"
 PAYMENT = "payments/<id:payment_id>/"
 INTERVENTION = "interventions/<id:intervention_id>/"
+PROPOSAL = "proposals/<id:proposal_id>/"
 PAYOUT = "payouts/<id:payout_id>/"
 SIGNING = "signing-requests/<id:signing_request_id>/"
 
@@ -40,6 +42,14 @@ urlpatterns = [
     path(f"{PROGRAM}members/", programs.ProgramMembers.as_view(), name="program-members"),
     path(f"{PROGRAM}outcomes/", outcomes.Outcomes.as_view(), name="program-outcomes"),
     path(f"{PROGRAM}outcomes/baselines/", outcomes.Baselines.as_view(), name="program-baselines"),
+    path(f"{PROGRAM}proposals/rules/", proposals.ProposeRules.as_view(), name="propose-rules"),
+    path(f"{PROGRAM}proposals/roles/", proposals.ProposeRole.as_view(), name="propose-role"),
+    path("proposals/", proposals.ProposalList.as_view(), name="proposals"),
+    path(PROPOSAL, proposals.ProposalRead.as_view(), name="proposal"),
+    path(f"{PROPOSAL}confirm/", proposals.Confirm.as_view(), name="proposal-confirm"),
+    path(f"{PROPOSAL}reject/", proposals.Reject.as_view(), name="proposal-reject"),
+    path(f"{PROPOSAL}withdraw/", proposals.Withdraw.as_view(), name="proposal-withdraw"),
+    path(f"{PROPOSAL}history/", proposals.ProposalHistory.as_view(), name="proposal-history"),
     path(f"{PROGRAM}enrollments/", people.EnrollmentList.as_view(), name="enrollments"),
     path(f"{PROGRAM}intakes/", intakes.IntakeList.as_view(), name="intakes"),
     path(f"{PROGRAM}intakes/people/", people.PeopleIntake.as_view(), name="intakes-people"),

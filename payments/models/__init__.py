@@ -13,6 +13,8 @@ from payments.models.payment import Payment
 from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation
 from payments.models.program import Membership, Program, Role
 from payments.models.proof import InclusionProof
+from payments.models.proposal import Proposal
+from payments.models.roles import PastMembership
 from payments.models.safety import Alarm, AlarmDelivery, AlarmEvent, Heartbeat, Installation, Stop
 from payments.models.signing import (
     ApproverKey,
@@ -55,12 +57,14 @@ __all__ = [
     "OutcomeBaseline",
     "OutcomeFigure",
     "PartialSignature",
+    "PastMembership",
     "Payment",
     "Payout",
     "PayoutKind",
     "PayoutTx",
     "PayoutTxKind",
     "Program",
+    "Proposal",
     "RequestState",
     "Reservation",
     "Role",

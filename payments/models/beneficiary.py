@@ -70,3 +70,8 @@ class Destination(models.Model):
 
     def __str__(self) -> str:
         return bytes(self.script_pubkey).hex()
+
+
+def mask_phone(text: str) -> str:
+    """Return a telephone number of which only the last two digits can be read."""
+    return "•" * 5 + text[-2:] if text else ""

@@ -1,5 +1,7 @@
 """Programs: a scheme with its rules, its officers and one funding wallet."""
 
+from typing import Any, Self
+
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -17,6 +19,11 @@ class Role(models.TextChoices):
     TREASURER = "treasurer", "Treasurer"  # Proposes fee bumps and voids, stops and restarts the engine.
     SIGNER = "signer", "Signer operator"  # Carries PSBTs to the signers and their signatures back.
     AUDITOR = "auditor", "Auditor"  # Reads everything; may stop the engine, changes nothing else of it.
+    HELPDESK = "helpdesk", "Help desk"  # Reads people and payments, with personal data masked.
+    SECURITY = (
+        "security",
+        "Security administrator",
+    )  # Proposes and confirms rules and roles; handles no money.
 
 
 # What a person chooses of a program when it is made, in the order in which it is asked.
@@ -139,14 +146,28 @@ class Program(models.Model):
         return f"program:{self.pk}"
 
 
+# Who reads only what their work needs, unlike all others, who read everything of their program.
+LIMITED = (Role.HELPDESK, Role.SECURITY)
+
+
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    """Roles that are held now; those that ended are PastMembership's, so that no query can take one for a live one."""
+
+    def reading(self, user: Any, *also: str) -> Self:
+        """Return the roles with which the user reads a program: all but LIMITED, of which ``also`` read this too."""
+        return self.filter(user_id=user.pk).exclude(role__in=set(LIMITED) - set(also))
+
+
 class Membership(models.Model):
-    """One role of one user in one program."""
+    """One role of one user in one program. Which roles exclude each other is in roles.py, and a trigger's to refuse."""
 
     program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="memberships", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role)
     granted_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import Count, QuerySet, Sum
 
-from payments.models import Disbursement, Payment, Payout, StatusChange
+from payments.models import Disbursement, Payment, Payout, Role, StatusChange
 from payments.selectors import scope
 from payments.states import PaymentStatus
 
@@ -30,7 +30,7 @@ class Progress:
 
 def visible(user: Any) -> QuerySet[Disbursement]:
     """Return the lists of the user's programs, with everybody who did something."""
-    rows = Disbursement.objects.filter(program_id__in=scope.programs(user))
+    rows = Disbursement.objects.filter(program_id__in=scope.programs(user, Role.HELPDESK))
     return rows.select_related("program", "cycle", "made_by", "approved_by", "released_by")
 
 

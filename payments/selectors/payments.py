@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Case, F, OuterRef, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 
-from payments.models import Enrollment, Payment, Payout, PayoutTx, Reservation
+from payments.models import Enrollment, Payment, Payout, PayoutTx, Reservation, Role
 from payments.selectors import node, scope
 from payments.states import PaymentStatus, PayoutStatus
 
@@ -59,7 +59,8 @@ def payments(user: Any) -> QuerySet[Any]:
         beneficiary_id=OuterRef("beneficiary_id"), program_id=OuterRef("disbursement__program_id")
     )
     reissues = Payment.objects.filter(reissue_of=OuterRef("pk")).exclude(status=PaymentStatus.CANCELLED)
-    rows = Payment.objects.filter(disbursement__program_id__in=scope.programs(user)).annotate(
+    mine = scope.programs(user, Role.HELPDESK)
+    rows = Payment.objects.filter(disbursement__program_id__in=mine).annotate(
         reference=Subquery(enrolled.values("reference")[:1]),
         payout_status=F("payout__status"),
         reissued_by_id=Subquery(reissues.values("pk")[:1]),

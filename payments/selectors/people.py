@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery, Value
 
 from payments.models import Destination, Enrollment, Intake, IntakeError, Role
 from payments.selectors import programs, scope
@@ -13,10 +13,16 @@ _COLUMNS = ("id", "program_id", "beneficiary_id", "reference", "created_at", "sc
 
 
 def enrollments(user: Any, program_id: int) -> QuerySet[Any]:
-    """Return a dict for each enrollment of the program, ``personal`` only for PERSONAL_ROLES (else it is not read)."""
-    rows = Enrollment.objects.filter(program_id=program_id, program_id__in=scope.programs(user))
-    may_see = programs.has_role(user, program_id, *PERSONAL_ROLES)
-    return _with_script(rows).values(*_COLUMNS, *(["beneficiary__personal"] if may_see else []))
+    """Return a dict for each enrollment of the program, ``personal`` only for PERSONAL_ROLES (else it is not read).
+
+    The help desk has it too, to be shown masked: ``is_masked``.
+    """
+    mine = scope.programs(user, Role.HELPDESK)
+    rows = Enrollment.objects.filter(program_id=program_id, program_id__in=mine)
+    is_whole = programs.has_role(user, program_id, *PERSONAL_ROLES)
+    is_masked = not is_whole and programs.has_role(user, program_id, Role.HELPDESK)
+    personal = ["beneficiary__personal"] if is_whole or is_masked else []
+    return _with_script(rows).annotate(is_masked=Value(is_masked)).values(*_COLUMNS, "is_masked", *personal)
 
 
 def enrollment(user: Any, enrollment_id: int) -> dict[str, Any]:

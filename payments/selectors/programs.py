@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 
 from govpay.errors import InvalidInput
 from payments.models import Membership, Program, ScriptPurpose, Wallet
+from payments.models.program import LIMITED
 from payments.onchain import address, network
 from payments.selectors import node, scope
 
@@ -30,7 +31,7 @@ class FundingWallet:
 def visible(user: Any) -> QuerySet[Program]:
     """Return the programs the user belongs to; an administrator knows of every one."""
     rows = Program.objects.select_related("created_by")
-    return rows if scope.is_administrator(user) else rows.filter(pk__in=scope.programs(user))
+    return rows if scope.is_administrator(user) else rows.filter(pk__in=scope.programs(user, *LIMITED))
 
 
 def roles_of(user: Any) -> list[dict[str, Any]]:

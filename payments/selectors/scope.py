@@ -16,13 +16,19 @@ from payments.models import (
     Payment,
     Payout,
     Program,
+    Proposal,
+    Role,
     SigningRequest,
 )
+from payments.models.program import LIMITED
 
 
-def programs(user: Any) -> QuerySet[Any]:
-    """Return the ids of the user's programs, as a subquery to filter by."""
-    return Membership.objects.filter(user_id=user.pk).values("program_id")
+def programs(user: Any, *also: str) -> QuerySet[Any]:
+    """Return the ids of the programs that the user reads, as a subquery to filter by.
+
+    Help desk and security administrators read what is open to them ``also``, and nothing else.
+    """
+    return Membership.objects.reading(user, *also).values("program_id")
 
 
 _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
@@ -35,14 +41,15 @@ _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "signing_request_id": (SigningRequest.objects.all, "version__payout__wallet__program"),
     "payout_id": (Payout.objects.all, "wallet__program"),
     "intervention_id": (Intervention.objects.all, "wallet__program"),
+    "proposal_id": (Proposal.objects.all, "program"),
 }
 
 
-def require(*, user: Any, **ids: int) -> None:
-    """Raise NotFound unless each id (``program_id``, ``payment_id`` ...) is in one of the user's programs."""
+def require(*, user: Any, also: tuple[str, ...] = (), **ids: int) -> None:
+    """Raise NotFound unless each id (``program_id``, ``payment_id`` ...) is in a program that the user reads."""
     for name, pk in ids.items():
         rows, path = _PATHS[name]
-        if not rows().filter(pk=pk, **{f"{path}__in": programs(user)}).exists():
+        if not rows().filter(pk=pk, **{f"{path}__in": programs(user, *also)}).exists():
             raise NotFound("There is no such thing in your programs.")
 
 
@@ -69,6 +76,16 @@ def require_administrator(user: Any) -> None:
 
 
 def require_program(*, user: Any, program_id: int) -> None:
-    """Raise NotFound unless the program is one of the user's, or exists and the user is an administrator."""
+    """Raise NotFound unless the user has any role in the program, or it exists and the user is an administrator."""
     if not (is_administrator(user) and Program.objects.filter(pk=program_id).exists()):
-        require(user=user, program_id=program_id)
+        require(user=user, also=LIMITED, program_id=program_id)
+
+
+def require_person(*, user: Any, **ids: int) -> None:
+    """Raise NotFound unless each id is in a program that the user reads, or where they are the help desk."""
+    require(user=user, also=(Role.HELPDESK,), **ids)
+
+
+def require_authority(*, user: Any, **ids: int) -> None:
+    """Raise NotFound unless each id is in a program that the user reads, or whose security administrator they are."""
+    require(user=user, also=(Role.SECURITY,), **ids)

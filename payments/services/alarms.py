@@ -37,7 +37,7 @@ class AlarmGoesOn(Conflict):
 
 def visible(user: Any) -> QuerySet[Alarm]:
     """Return the alarms of the user's programs, and those about node and engine, which concern everybody."""
-    mine = Membership.objects.filter(user_id=user.pk)
+    mine = Membership.objects.reading(user)
     concerns = Q(program__in=mine.values("program_id")) | (Q(program=None) & Exists(mine))
     return Alarm.objects.filter(concerns).select_related("owner", "closed_by", "program")
 

@@ -1,28 +1,22 @@
-"""Creates programs and says who works in them."""
+"""Creates programs."""
 
 import re
 
 from django.contrib.auth.models import User
-from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
-from govpay.errors import Conflict, Forbidden, InvalidInput
+from govpay.errors import Forbidden, InvalidInput
 from ledger import chart
 from ledger.models import Elements
 from ledger.models.account import ELEMENT
 from payments import doorbell
-from payments.models import Membership, Program, Role, Signer, Wallet
+from payments.models import Program, Signer, Wallet
 from payments.onchain import descriptor as descriptors
 from payments.onchain import network
 from payments.payout import guard
+from payments.services import rules as rule_book
 
 DESCRIPTOR_LOCK = 0x676F7680
-
-
-class MembershipExists(Conflict):
-    """The user holds the role already."""
-
-    code = "membership_exists"
 
 
 @transaction.atomic
@@ -50,15 +44,7 @@ def create(
         raise Forbidden("Creating a program needs the permission payments.add_program.")
     watched = _watched(descriptor)
     program = Program(code=code, name=name, network=network.current(), created_by=by, **rules)
-    try:
-        program.full_clean()
-    except ValidationError as error:
-        errors = [
-            {"row": 0, "column": "" if field == "__all__" else field, "code": "invalid", "message": message}
-            for field, messages in error.message_dict.items()
-            for message in messages
-        ]
-        raise InvalidInput(str(errors[0]["message"]), errors=errors) from error
+    rule_book.check(program)
     elements = Elements(entity=entity, function=function, fund=fund, project=project or code)
     _check_elements(elements)
     program.save()
@@ -123,16 +109,3 @@ def _watched(text: str) -> descriptors.Descriptor | None:
 
 def _refused(column: str, code: str, message: str) -> InvalidInput:
     return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])
-
-
-@transaction.atomic
-def grant(*, by: User, program_id: int, user: User, role: str) -> Membership:
-    """Give a user a role in a program; raise Forbidden without ``payments.add_membership``."""
-    if not by.has_perm("payments.add_membership"):
-        raise Forbidden("Giving a role needs the permission payments.add_membership.")
-    membership, is_new = Membership.objects.get_or_create(
-        program_id=program_id, user=user, role=Role(role), defaults={"granted_by": by}
-    )
-    if not is_new:
-        raise MembershipExists(f"{user} is {Role(role).label.lower()} of this program already.")
-    return membership

@@ -15,6 +15,7 @@ CHOICES = {
     "payout": states.PayoutStatus,
     "import": states.ImportStatus,
     "intervention": states.InterventionStatus,
+    "proposal": states.ProposalStatus,
 }
 TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
@@ -22,6 +23,7 @@ TERMINAL = {
     "payout": {"unsealed"},
     "import": {"done", "refused", "cancelled"},
     "intervention": {"done", "rejected", "withdrawn", "failed"},
+    "proposal": {"confirmed", "rejected", "withdrawn"},
 }
 
 

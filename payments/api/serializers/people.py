@@ -8,7 +8,9 @@ from rest_framework import serializers
 
 from govpay.api.serializers import Hash, Hex, StrictSerializer, Text
 from payments.api.serializers.fields import Address, Username
+from payments.models.beneficiary import mask_phone
 from payments.models.intake import IntakeKind, IntakeStatus
+from payments.selectors.people import masked
 
 
 class NewEnrollment(StrictSerializer):
@@ -28,7 +30,7 @@ class NewDestination(StrictSerializer):
 
 
 class EnrollmentOut(serializers.Serializer[Any]):
-    """A person's place in a program. Names and phones are null to those who neither enroll nor audit."""
+    """A person's place in a program. Names and phones: masked to the help desk, null but to officers and auditors else."""
 
     id = serializers.IntegerField()
     program_id = serializers.IntegerField()
@@ -51,9 +53,14 @@ class EnrollmentOut(serializers.Serializer[Any]):
         return _personal(row, "phone")
 
 
+_MASKS = {"full_name": masked, "phone": mask_phone}
+
+
 def _personal(row: dict[str, Any], name: str) -> str | None:
     personal = row.get("beneficiary__personal")
-    return None if personal is None else personal[name]
+    if personal is None:
+        return None
+    return _MASKS[name](personal[name]) if row["is_masked"] else personal[name]
 
 
 class PeopleFile(StrictSerializer):

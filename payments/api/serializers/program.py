@@ -12,30 +12,9 @@ from payments.onchain import amount
 from payments.onchain.network import Network
 
 
-class NewProgram(StrictSerializer):
-    """A scheme; what is left out gets its default. The service checks the bounds."""
+class Rules(StrictSerializer):
+    """The rules of a program, of which any may be left out. The service checks the bounds."""
 
-    code = Text(max_length=20)
-    name = Text(max_length=200)
-    descriptor = Text(
-        required=False,
-        allow_blank=True,
-        max_length=4_000,
-        help_text="The multipath descriptor of a watch-only wallet, with its checksum: wpkh(KEY) or "
-        "wsh(sortedmulti(m,KEY,...)) with KEY = [fingerprint/path]tpub/<0;1>/*. Without one the node's wallet signs, "
-        "on regtest only.",
-    )
-    entity = Text(
-        required=False, allow_blank=True, max_length=30, help_text="Who spends, in every line booked."
-    )
-    function = Text(required=False, allow_blank=True, max_length=30, help_text="What for, such as 10.71.")
-    fund = Text(required=False, allow_blank=True, max_length=30, help_text="Out of which fund.")
-    project = Text(
-        required=False,
-        allow_blank=True,
-        max_length=30,
-        help_text="For which project; else the program's code.",
-    )
     target_blocks = Whole(required=False, min_value=1, max_value=1008)
     feerate_floor_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
     feerate_fallback_sat_kvb = Whole(required=False, min_value=100, max_value=1_000_000)
@@ -100,6 +79,32 @@ class NewProgram(StrictSerializer):
     confirmations_settled = Whole(required=False, min_value=1, max_value=100)
     group_max_payments = Whole(required=False, min_value=1, max_value=3_000)
     group_max_vsize_vb = Whole(required=False, min_value=500, max_value=99_000)
+
+
+class NewProgram(Rules):
+    """A scheme; what is left out gets its default. The service checks the bounds."""
+
+    code = Text(max_length=20)
+    name = Text(max_length=200)
+    descriptor = Text(
+        required=False,
+        allow_blank=True,
+        max_length=4_000,
+        help_text="The multipath descriptor of a watch-only wallet, with its checksum: wpkh(KEY) or "
+        "wsh(sortedmulti(m,KEY,...)) with KEY = [fingerprint/path]tpub/<0;1>/*. Without one the node's wallet signs, "
+        "on regtest only.",
+    )
+    entity = Text(
+        required=False, allow_blank=True, max_length=30, help_text="Who spends, in every line booked."
+    )
+    function = Text(required=False, allow_blank=True, max_length=30, help_text="What for, such as 10.71.")
+    fund = Text(required=False, allow_blank=True, max_length=30, help_text="Out of which fund.")
+    project = Text(
+        required=False,
+        allow_blank=True,
+        max_length=30,
+        help_text="For which project; else the program's code.",
+    )
 
 
 class ProgramOut(serializers.ModelSerializer[Program]):

@@ -23,6 +23,7 @@ from payments.models import Disbursement, Intake, Payment, Payout, StatusChange
 from payments.models.intake import IntakeStatus
 from payments.selectors import disbursements as selector
 from payments.selectors import payments as payment_selector
+from payments.selectors import scope
 from payments.services import disbursements as service
 from payments.services import lists
 
@@ -36,6 +37,7 @@ class DisbursementList(Idempotent, ScopedList):
     filterset_class = filters.Disbursements
     parser_classes = [StrictJSONParser, UploadParser]
     queryset = Disbursement.objects.none()
+    scope = staticmethod(scope.require_person)
 
     def get_queryset(self) -> QuerySet[Disbursement]:
         """Return the lists of the program in the address."""
@@ -95,6 +97,8 @@ versions.keep("disbursement_id", lock=service.hold_still, show=render)
 
 class DisbursementRead(Scoped):
     """One list."""
+
+    scope = staticmethod(scope.require_person)
 
     @extend_schema(operation_id="disbursements_read", tags=["lists"], responses=DETAIL)
     def get(self, request: Request, disbursement_id: int) -> Response:
@@ -182,6 +186,7 @@ class DisbursementPayments(ScopedList):
     pagination_class = LineOrder
     expansions = {"payout": payment_selector.add_payouts}
     queryset = Payment.objects.none()
+    scope = staticmethod(scope.require_person)
 
     def get_queryset(self) -> QuerySet[Any]:
         """Return the payments of the list in the address."""

@@ -18,7 +18,7 @@ from payments.api.serializers.disbursement import HistoryOut, Reason
 from payments.api.views.scoped import Scoped, ScopedList
 from payments.models import Payout, StatusChange
 from payments.selectors import disbursements as history_selector
-from payments.selectors import node
+from payments.selectors import node, scope
 from payments.selectors import payments as selector
 from payments.services import holds as service
 
@@ -36,6 +36,8 @@ versions.keep("payment_id", lock=service.hold_still, show=_render)
 class PaymentRead(Scoped):
     """One payment."""
 
+    scope = staticmethod(scope.require_person)
+
     @extend_schema(operation_id="payments_read", tags=["payments"], responses=PAYMENT)
     def get(self, request: Request, payment_id: int) -> Response:
         """Return a payment, with its tx and confirmations from the blocks that govpay has read."""
@@ -44,6 +46,8 @@ class PaymentRead(Scoped):
 
 class Receipt(Scoped):
     """The proof of one payment."""
+
+    scope = staticmethod(scope.require_person)
 
     @extend_schema(
         operation_id="payments_receipt",
@@ -112,6 +116,7 @@ class PaymentHistory(ScopedList):
     serializer_class = HistoryOut
     pagination_class = OldestFirst
     queryset = StatusChange.objects.none()
+    scope = staticmethod(scope.require_person)
 
     def get_queryset(self) -> QuerySet[StatusChange]:
         """Return the changes of the payment in the address."""

@@ -17,16 +17,18 @@ from payments.api.views import intakes
 from payments.api.views.scoped import Scoped, ScopedList
 from payments.models import Enrollment
 from payments.selectors import people as selector
+from payments.selectors import scope
 from payments.services import people as service
 from payments.services import registry
 
 
 class EnrollmentList(Idempotent, ScopedList):
-    """The people of a program; names and phones only for officers and auditors."""
+    """The people of a program; names and phones only for officers and auditors, and masked for the help desk."""
 
     serializer_class = serializers.EnrollmentOut
     filterset_class = filters.Enrollments
     queryset = Enrollment.objects.none()
+    scope = staticmethod(scope.require_person)
 
     def get_queryset(self) -> QuerySet[Any]:
         """Return the people of the program in the address."""
@@ -66,6 +68,8 @@ versions.keep("enrollment_id", lock=lambda _: registry.lock(), show=_render)
 
 class EnrollmentDetail(Scoped):
     """One person of a program."""
+
+    scope = staticmethod(scope.require_person)
 
     @extend_schema(
         operation_id="enrollments_read", tags=["people"], responses={200: serializers.EnrollmentOut}

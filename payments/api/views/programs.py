@@ -15,6 +15,7 @@ from payments.models import Membership, Program
 from payments.selectors import funds, scope
 from payments.selectors import programs as selector
 from payments.services import programs as service
+from payments.services import roles
 
 
 class ProgramList(Idempotent, ScopedList):
@@ -105,11 +106,11 @@ class ProgramMembers(Idempotent, ScopedList):
         responses={201: serializers.MemberOut},
     )
     def post(self, request: Request, program_id: int) -> Response:
-        """Give a user a role; only administrators may."""
+        """Give a user a role: administrators do, until the program has two security administrators who propose roles."""
         body = serializers.NewMember(data=request.data)
         body.is_valid(raise_exception=True)
         by: Any = request.user
         scope.require_administrator(by)
         user = selector.get_active_user(body.validated_data["username"])
-        membership = service.grant(by=by, program_id=program_id, user=user, role=body.validated_data["role"])
+        membership = roles.grant(by=by, program_id=program_id, user=user, role=body.validated_data["role"])
         return Response(serializers.MemberOut(membership).data, status.HTTP_201_CREATED)

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from payments.models import Membership, Program, Role
+from payments.models.program import LIMITED
 from payments.services import programs
 
 CAST = [
@@ -21,6 +22,9 @@ CAST = [
     ("emil", "Emil Novak", Role.TREASURER),
     ("farid", "Farid Aziz", Role.AUDITOR),
     ("grace", "Grace Mwangi", Role.SIGNER),
+    ("ines", "Inés Ferrer", Role.HELPDESK),
+    ("jamal", "Jamal Haddad", Role.SECURITY),
+    ("karin", "Karin Berg", Role.SECURITY),
 ]
 ADMINISTRATOR = ("hugo", "Hugo Lind")
 PROGRAM = ("PENSIONS", "Old-age pensions (pilot)")
@@ -57,7 +61,8 @@ class Command(BaseCommand):
             for username, full_name, role in CAST:
                 password = options["password"] or secrets.token_urlsafe(9)
                 user = self._user(username, full_name, password)
-                user.groups.add(self._readers())
+                if role not in LIMITED:
+                    user.groups.add(self._readers())
                 if role == Role.TREASURER:
                     user.user_permissions.set(Permission.objects.filter(codename__in=TREASURER_RIGHTS))
                 elif role == Role.APPROVER:
@@ -75,7 +80,7 @@ class Command(BaseCommand):
             logins.append(("Administrator", username, password))
         self.stdout.write(f"Program {program.code} (id {program.pk}); staff of the demo:")
         for label, username, password in logins:
-            self.stdout.write(f"  {label:<16} {username:<10} {password}")
+            self.stdout.write(f"  {label:<22} {username:<10} {password}")
 
     def _administrator(self) -> User:
         """Whoever sets the demo up; nobody can sign in as this user."""

@@ -23,6 +23,7 @@ from payments.models import (
     Payout,
     PayoutTx,
     Program,
+    Proposal,
     Reservation,
     Signer,
     SigningRequest,
@@ -163,6 +164,21 @@ def past_alarm(program: Program) -> Alarm:
     return alarm
 
 
+def withdrawn_proposal(program: Program, by: User) -> Proposal:
+    """Somebody asked for another rule, and took it back."""
+    return Proposal.objects.create(
+        kind="rules",
+        program=program,
+        asked={"target_blocks": 3},
+        before={"target_blocks": 6},
+        after={"target_blocks": 3},
+        note="Sooner.",
+        status="withdrawn",
+        proposed_by=by,
+        expires_at=timezone.now(),
+    )
+
+
 def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:
     """Fill a program; return one row of every model by its model name."""
     coin = factories.fund(program, 10_000_000)
@@ -198,6 +214,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
     return {
         "program": program,
         "membership": Membership.objects.filter(program=program).order_by("pk")[0],
+        "proposal": withdrawn_proposal(program, officer),
         "wallet": program.wallet,
         "coin": coin,
         "beneficiary": enrollment.beneficiary,

@@ -41,6 +41,7 @@ WITHOUT_PAGES = {
     "heartbeat",
     "event",
     "outcomebaseline",
+    "pastmembership",
 }
 
 

@@ -106,7 +106,7 @@ class TestApprove:
     def test_refuses_the_officer_who_made_the_list(
         self, submitted: Disbursement, officer: User, program: Program, browser: Browser
     ) -> None:
-        program.memberships.create(user=officer, role="approver", granted_by=officer)
+        factories.change_role(program, officer, "approver")
         before = snapshot()
         client = browser(officer)
         answer = client.post(url(submitted, "approve"), manifest(submitted))
@@ -154,7 +154,7 @@ class TestRelease:
     ) -> None:
         user = approved.made_by if who == "maker" else approved.approved_by
         assert user is not None
-        program.memberships.create(user=user, role="releaser", granted_by=user)
+        factories.change_role(program, user, "releaser")
         before = snapshot()
         client = browser(User.objects.get(pk=user.pk))
         answer = client.post(url(approved, "release"), manifest(approved))

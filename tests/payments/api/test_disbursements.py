@@ -52,7 +52,7 @@ class TestVerbs:
     def test_refuses_the_maker_as_approver(
         self, api: Api, program: Program, submitted: Disbursement, officer: User
     ) -> None:
-        program.memberships.create(user=officer, role="approver", granted_by=officer)
+        factories.change_role(program, officer, "approver")
         body = {"manifest_hash": hash_of(submitted)}
         expect.problem(api(officer).post(url(submitted, "approve"), body), 403, "same_person_twice")
         assert status_of(submitted) == "submitted"
@@ -60,7 +60,7 @@ class TestVerbs:
     def test_refuses_the_approver_as_releaser(
         self, api: Api, program: Program, approved: Disbursement, approver: User
     ) -> None:
-        program.memberships.create(user=approver, role="releaser", granted_by=approver)
+        factories.change_role(program, approver, "releaser")
         body = {"manifest_hash": hash_of(approved)}
         expect.problem(api(approver).post(url(approved, "release"), body), 403, "same_person_twice")
         assert status_of(approved) == "approved"

@@ -107,6 +107,21 @@ class TestList:
             assert (row["full_name"] or "None").split()[0] == str(name)
             assert row["phone"] == (None if name is None else "")
 
+    def test_masks_names_and_phones_for_the_help_desk(self, api: Api, program: Program) -> None:
+        enrollment = factories.make_enrollment(program)
+        enrollment.beneficiary.personal = {"full_name": "Zainab Bibi", "phone": "+923001234567"}
+        enrollment.beneficiary.save()
+        helper = factories.make_member(program, "helpdesk")
+        for address in (
+            f"/api/v1/programs/{program.pk}/enrollments/",
+            f"/api/v1/enrollments/{enrollment.pk}/",
+        ):
+            response = api(helper).get(address)
+            body = expect.ok(response)
+            row = body["results"][0] if "results" in body else body
+            assert (row["full_name"], row["phone"]) == ("Z••••• B•••", "•••••67")
+            assert b"Zainab" not in response.content
+
     def test_finds_people_by_reference(self, api: Api, program: Program, officer: User) -> None:
         for reference in ("PEN-1", "PEN-12", "SCH-1"):
             factories.make_enrollment(program, reference=reference)

@@ -9,7 +9,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from payments.models import PartialSignature, Payment, PayoutTx, Program, SigningRequest, StatusChange
-from payments.services import programs
 from tests import factories
 from tests.payments.admin import scenes
 from tests.payments.api import expect
@@ -82,12 +81,15 @@ def grow_intakes(furnished: dict[str, Any], officer: User) -> None:
 
 
 def grow_programs(furnished: dict[str, Any], officer: User) -> None:
-    administrator = factories.make_administrator()
     for n in range(10):
         made = factories.make_program(f"EXTRA-{n}")
-        programs.grant(by=administrator, program_id=made.pk, user=officer, role="officer")
-        member = factories.make_user(f"extra {n}")
-        programs.grant(by=administrator, program_id=furnished["program"].pk, user=member, role="auditor")
+        made.memberships.create(user=officer, role="officer", granted_by=made.created_by)
+        factories.make_member(furnished["program"], "auditor", f"extra {n}")
+
+
+def grow_proposals(furnished: dict[str, Any], officer: User) -> None:
+    for _ in range(10):
+        scenes.withdrawn_proposal(furnished["program"], officer)
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,7 @@ def grow_programs(furnished: dict[str, Any], officer: User) -> None:
         ("/api/v1/payouts/", grow_payments),
         ("/api/v1/payouts/{payout}/history/", grow_history),
         ("/api/v1/signing-requests/", grow_requests),
+        ("/api/v1/proposals/", grow_proposals),
     ],
 )
 def test_many_rows_cost_as_many_queries_as_one(

@@ -6,7 +6,17 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
-from payments.models import Destination, Disbursement, Enrollment, Intake, Membership, Payment, StatusChange
+from payments.models import (
+    Destination,
+    Disbursement,
+    Enrollment,
+    Intake,
+    Membership,
+    Payment,
+    Program,
+    Proposal,
+    StatusChange,
+)
 from tests import factories
 from tests.govpay import routes
 from tests.payments.api import expect
@@ -37,12 +47,34 @@ def state() -> tuple[Any, ...]:
         Destination.objects.count(),
         Intake.objects.count(),
         Membership.objects.count(),
+        list(Proposal.objects.order_by("pk").values_list("pk", "status")),
     )
 
 
 # A payment that is not settled has no receipt yet; the errors of an import hold personal data, for officers alone.
 NOT_READ = ("/receipt/", "{import_job_id}/errors.csv")
 READ = [pair for pair in OF_PAYMENTS if pair[0] == "GET" and not pair[1].endswith(NOT_READ)]
+# What the roles read that do not read all of their program.
+LIMITED_READS = {
+    "helpdesk": {
+        "/api/v1/programs/{program_id}/",
+        "/api/v1/programs/{program_id}/members/",
+        "/api/v1/programs/{program_id}/enrollments/",
+        "/api/v1/programs/{program_id}/disbursements/",
+        "/api/v1/enrollments/{enrollment_id}/",
+        "/api/v1/disbursements/{disbursement_id}/",
+        "/api/v1/disbursements/{disbursement_id}/payments/",
+        "/api/v1/payments/{payment_id}/",
+        "/api/v1/payments/{payment_id}/history/",
+    },
+    "security": {
+        "/api/v1/programs/{program_id}/",
+        "/api/v1/programs/{program_id}/members/",
+        "/api/v1/proposals/{proposal_id}/",
+        "/api/v1/proposals/{proposal_id}/history/",
+    },
+}
+LISTS = ("payouts", "interventions", "signing-requests", "alarms", "stops")
 
 
 class TestMatrix:
@@ -100,6 +132,35 @@ class TestMatrix:
         before = state()
         response = getattr(api(auditor), method.lower())(fill(route, furnished), BODIES[-1])
         assert response.status_code in (400, 403, 415)
+        assert state() == before
+
+    @pytest.mark.parametrize("role", sorted(LIMITED_READS))
+    def test_shows_help_desk_and_security_administrators_what_their_work_needs(
+        self, api: Api, furnished: dict[str, Any], program: Program, role: str
+    ) -> None:
+        client = api(factories.make_member(program, role))
+        for _, route in READ:
+            response = client.get(fill(route, furnished))
+            if route in LIMITED_READS[role]:
+                assert response.status_code == 200, route
+                assert response["Cache-Control"] == "no-store"
+            else:
+                expect.problem(response, 404, "not_found")
+        for name in LISTS:
+            assert expect.ok(client.get(f"/api/v1/{name}/"))["results"] == [], name
+        seen = expect.ok(client.get("/api/v1/proposals/"))["results"]
+        assert len(seen) == (1 if role == "security" else 0)
+
+    @pytest.mark.parametrize("role", sorted(LIMITED_READS))
+    def test_lets_help_desk_and_security_administrators_change_nothing_alone(
+        self, api: Api, furnished: dict[str, Any], program: Program, role: str
+    ) -> None:
+        client = api(factories.make_member(program, role))
+        before = state()
+        for method, route in OF_PAYMENTS:
+            for body in () if method == "GET" else BODIES[1:]:
+                response = getattr(client, method.lower())(fill(route, furnished), body)
+                assert response.status_code in (400, 403, 404, 409, 415, 422), (route, response.content)
         assert state() == before
 
     @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ class TestApprove:
     def test_refuses_the_officer_who_made_the_list(
         self, submitted: Disbursement, officer: User, program: Program
     ) -> None:
-        program.memberships.create(user=officer, role="approver", granted_by=officer)
+        factories.change_role(program, officer, "approver")
         with pytest.raises(SamePersonTwice):
             disbursements.approve(by=officer, disbursement_id=submitted.pk, manifest_hash=hash_of(submitted))
         assert status_of(submitted) == DisbursementStatus.SUBMITTED
@@ -254,7 +254,7 @@ class TestRelease:
         self, approved: Disbursement, approver: User, officer: User, program: Program
     ) -> None:
         for person in (officer, approver):
-            program.memberships.create(user=person, role="releaser", granted_by=officer)
+            factories.change_role(program, person, "releaser")
             with pytest.raises(SamePersonTwice):
                 disbursements.release(by=person, disbursement_id=approved.pk, manifest_hash=hash_of(approved))
         assert status_of(approved) == DisbursementStatus.APPROVED

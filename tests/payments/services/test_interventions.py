@@ -12,7 +12,6 @@ from django.utils import timezone
 from govpay.errors import GovPayError, InvalidInput, NotFound, SamePersonTwice
 from payments.models import (
     Intervention,
-    Membership,
     Payout,
     Program,
     StatusChange,
@@ -201,10 +200,8 @@ class TestDecide:
     def test_refuses_the_proposer_in_another_role(
         self, payout: Payout, program: Program, treasurer: User
     ) -> None:
-        Membership.objects.create(
-            program=program, user=treasurer, role="approver", granted_by=factories.make_administrator()
-        )
         asked = propose(payout, treasurer)
+        factories.change_role(program, treasurer, "approver")
         with refused(SamePersonTwice):
             interventions.approve(by=treasurer, intervention_id=asked.pk)
 

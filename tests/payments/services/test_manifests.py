@@ -199,7 +199,7 @@ class TestSign:
     def test_refuses_the_maker_even_as_an_approver(
         self, program: Program, approved: Disbursement, officer: User
     ) -> None:
-        program.memberships.create(user=officer, role="approver", granted_by=officer)
+        factories.change_role(program, officer, "approver")
         approver_keys.register(by=officer, **approvals.registration(officer))
         given = approvals.signature(approved, officer)
         refused = code_of(manifests.sign, by=officer, disbursement_id=approved.pk, **given)
@@ -209,7 +209,7 @@ class TestSign:
         self, program: Program, approved: Disbursement, releaser: User
     ) -> None:
         release(releaser, approved)
-        program.memberships.create(user=releaser, role="approver", granted_by=releaser)
+        factories.change_role(program, releaser, "approver")
         approver_keys.register(by=releaser, **approvals.registration(releaser))
         given = approvals.signature(approved, releaser)
         refused = code_of(manifests.sign, by=releaser, disbursement_id=approved.pk, **given)
@@ -264,7 +264,8 @@ class TestRelease:
     def test_refuses_who_signed_as_an_approver(
         self, program: Program, watched: Disbursement, approver: User, releaser: User
     ) -> None:
-        program.memberships.create(user=releaser, role="approver", granted_by=releaser)
+        factories.change_role(program, releaser, "approver")
         approvals.sign(watched, approver)
         approvals.sign(watched, releaser)
+        factories.change_role(program, releaser, "releaser")
         assert code_of(release, by=releaser, row=watched) == "same_person_twice"

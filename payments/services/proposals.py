@@ -1,0 +1,221 @@
+"""Proposes, confirms, rejects and withdraws changes of rules and roles: two security administrators for each.
+
+KINDS is the registry. What two people have seen is done in the database transaction of the confirmation, or not at all.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
+from django.utils import timezone
+
+from govpay.errors import Conflict, Forbidden, NotFound, SamePersonTwice
+from payments.models import Membership, Proposal, Role, StatusChange
+from payments.models.history import move
+from payments.services import authority, roles, rules
+from payments.services.change import Kind, wrong
+from payments.states import ProposalStatus, StatusConflict
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (rules.KIND, roles.GRANT, roles.REVOCATION)}
+OF_ROLES = [(kind.name, kind.label) for kind in (roles.GRANT, roles.REVOCATION)]
+CHOICES = [(kind.name, kind.label) for kind in KINDS.values()]
+# Who proposes and who confirms; what is about no program takes one of any program.
+DECIDERS = (Role.SECURITY,)
+VALID_FOR = timedelta(days=7)
+MAX_NOTE = 300
+S = ProposalStatus
+
+
+class ProposalStale(Conflict):
+    """What would change has changed since it was proposed."""
+
+    code = "proposal_stale"
+
+
+class ProposalExpired(Conflict):
+    """Nobody confirmed it in time."""
+
+    code = "proposal_expired"
+
+
+class NotTheProposer(Forbidden):
+    """Only who proposed something takes it back."""
+
+    code = "not_the_proposer"
+
+
+@transaction.atomic
+def propose(
+    *,
+    by: User,
+    program_id: int | None,
+    kind: str,
+    asked: dict[str, Any],
+    note: str,
+    about: User | None = None,
+) -> Proposal:
+    """Ask for a change of a kind in KINDS; another security administrator confirms it within VALID_FOR.
+
+    Raises NotFound, RoleMissing, InvalidInput, and what the kind refuses.
+    """
+    _require(by, program_id)
+    _require_note(note)
+    now = timezone.now()
+    proposal = Proposal(
+        kind=kind,
+        program_id=program_id,
+        about=about,
+        asked=asked,
+        note=note,
+        proposed_by=by,
+        expires_at=now + VALID_FOR,
+    )
+    proposal.before = KINDS[kind].current(proposal)
+    proposal.after = KINDS[kind].change(proposal, proposal.before)
+    proposal.save()
+    StatusChange.objects.create(
+        subject="proposal",
+        subject_id=proposal.pk,
+        old="",
+        new=S.PROPOSED,
+        reason="a security administrator proposed it",
+        note=note,
+        actor=by,
+    )
+    return proposal
+
+
+@transaction.atomic
+def propose_rules(*, by: User, program_id: int, asked: dict[str, Any], note: str) -> Proposal:
+    """Ask for other rules of a program; those that it has already are left out. Raises as `propose`."""
+    _require(by, program_id)
+    changes = rules.differing(program_id, asked)
+    return propose(by=by, program_id=program_id, kind=rules.KIND.name, asked=changes, note=note)
+
+
+@transaction.atomic
+def propose_role(*, by: User, program_id: int, kind: str, username: str, role: str, note: str) -> Proposal:
+    """Ask for a role to be given (``grant``) to an active user, or to end (``revocation``) for a member.
+
+    Raises InvalidInput for a name that nobody has, to those only who may propose; else as `propose`.
+    """
+    _require(by, program_id)
+    found = User.objects.filter(username=username)
+    if kind == roles.GRANT.name:
+        about = found.filter(is_active=True).first()
+    else:
+        about = found.filter(
+            Exists(Membership.objects.filter(user=OuterRef("pk"), program=program_id))
+        ).first()
+    if about is None:
+        raise wrong("username", "user_unknown", "There is nobody with this name whom it could be about.")
+    return propose(by=by, program_id=program_id, kind=kind, asked={"role": role}, note=note, about=about)
+
+
+@transaction.atomic
+def confirm(*, by: User, proposal_id: int, note: str = "") -> Proposal:
+    """Agree, as a second person, to what was proposed, and do it.
+
+    Raises NotFound, RoleMissing, SamePersonTwice, StatusConflict, ProposalExpired, ProposalStale, and what the kind refuses.
+    """
+    found = _lock(by, proposal_id)
+    _require_second(by, found)
+    if found.expires_at <= timezone.now():
+        raise ProposalExpired("Nobody confirmed it in time; propose it again.")
+    kind = KINDS[found.kind]
+    if kind.current(found) != found.before or kind.change(found, found.before) != found.after:
+        raise ProposalStale("What it would change has changed since; look again, and propose it anew.")
+    _decide(found, by, S.CONFIRMED, note)
+    kind.apply(found, by)
+    return get(user=by, proposal_id=proposal_id)
+
+
+@transaction.atomic
+def reject(*, by: User, proposal_id: int, note: str) -> Proposal:
+    """Refuse, as a second person and for a reason, what was proposed; nothing else changes."""
+    found = _lock(by, proposal_id)
+    _require_second(by, found)
+    _require_note(note)
+    _decide(found, by, S.REJECTED, note)
+    return get(user=by, proposal_id=proposal_id)
+
+
+@transaction.atomic
+def withdraw(*, by: User, proposal_id: int, note: str) -> Proposal:
+    """Take back, for a reason, what one proposed oneself and nobody has decided yet; nothing else changes.
+
+    Raises NotFound, RoleMissing, NotTheProposer, InvalidInput without a reason, StatusConflict.
+    """
+    found = _lock(by, proposal_id)
+    if by.pk != found.proposed_by_id:
+        raise NotTheProposer("Somebody else proposed it; who disagrees rejects it.")
+    _require_note(note)
+    _require_proposed(found)
+    move(Proposal.objects.filter(pk=found.pk), old=S.PROPOSED, new=S.WITHDRAWN, actor_id=by.pk, note=note)
+    return get(user=by, proposal_id=proposal_id)
+
+
+def get(*, user: User, proposal_id: int) -> Proposal:
+    """Return a proposal that the user may read; raise NotFound otherwise."""
+    mine = Membership.objects.reading(user, *DECIDERS)
+    everywhere = Q(program=None) if mine.filter(role__in=DECIDERS).exists() else Q(pk__in=[])
+    found = (
+        Proposal.objects.filter(Q(program__in=mine.values("program_id")) | everywhere, pk=proposal_id)
+        .select_related("program", "about", "proposed_by", "decided_by")
+        .first()
+    )
+    if found is None:
+        raise NotFound("There is no such proposal in your programs.")
+    return found
+
+
+def _lock(by: User, proposal_id: int) -> Proposal:
+    found = get(user=by, proposal_id=proposal_id)
+    _require(by, found.program_id)
+    locked = Proposal.objects.select_for_update(of=("self",)).select_related("proposed_by", "about")
+    return locked.get(pk=proposal_id)
+
+
+def _require(by: User, program_id: int | None) -> None:
+    if program_id is not None:
+        authority.require(user=by, program_id=program_id, roles=DECIDERS)
+    elif not by.is_active or not Membership.objects.filter(user_id=by.pk, role__in=DECIDERS).exists():
+        raise authority.RoleMissing(
+            "This needs the role of security administrator in a program.", roles=list(DECIDERS)
+        )
+
+
+def _require_second(by: User, found: Proposal) -> None:
+    if by.pk == found.proposed_by_id:
+        raise SamePersonTwice("Somebody else than the person who proposed it must decide.")
+    if by.pk == found.about_id:
+        raise SamePersonTwice("Nobody decides about a role of their own.")
+    _require_proposed(found)
+
+
+def _require_proposed(found: Proposal) -> None:
+    if found.status != S.PROPOSED:
+        raise StatusConflict(
+            f"The proposal is {found.status}, not proposed.", subject="proposal", status=found.status
+        )
+
+
+def _require_note(note: str) -> None:
+    if not note.strip():
+        raise wrong("note", "missing", "Say why.")
+    if len(note) > MAX_NOTE:
+        raise wrong("note", "too_long", f"The reason has more than {MAX_NOTE} characters.")
+
+
+def _decide(found: Proposal, by: User, status: str, note: str) -> None:
+    move(
+        Proposal.objects.filter(pk=found.pk),
+        old=S.PROPOSED,
+        new=status,
+        actor_id=by.pk,
+        note=note,
+        decided_by_id=by.pk,
+        decided_at=timezone.now(),
+    )

@@ -1,0 +1,58 @@
+"""The rules of a program: checked when it is made, changed by two security administrators afterwards."""
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+
+from govpay.errors import InvalidInput
+from payments.models import Program, Proposal, Wallet
+from payments.models.program import RULES
+from payments.services.change import Kind, program_of, wrong
+
+
+def check(program: Program) -> None:
+    """Raise InvalidInput with one error a field that breaks a rule about rules."""
+    try:
+        program.full_clean()
+    except ValidationError as error:
+        errors = [
+            {"row": 0, "column": "" if field == "__all__" else field, "code": "invalid", "message": message}
+            for field, messages in error.message_dict.items()
+            for message in messages
+        ]
+        raise InvalidInput(str(errors[0]["message"]), errors=errors) from error
+
+
+def differing(program_id: int, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return the rules that the program does not have yet; raise InvalidInput for what is no rule, or if there are none."""
+    program = Program.objects.get(pk=program_id)
+    for name in asked:
+        if name not in RULES:
+            raise wrong(name, "unknown_rule", "This is no rule of a program.")
+    found = {name: value for name, value in asked.items() if getattr(program, name) != value}
+    if not found:
+        raise wrong("", "nothing_changes", "The program has these rules already.")
+    return found
+
+
+def _current(proposal: Proposal) -> dict[str, Any]:
+    # The wallet's lock guards every cap on fees.
+    Wallet.objects.lock().get(program_id=program_of(proposal))
+    program = Program.objects.select_for_update(no_key=True).get(pk=program_of(proposal))
+    return {name: getattr(program, name) for name in RULES if name in proposal.asked}
+
+
+def _change(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]:
+    program = Program.objects.get(pk=program_of(proposal))
+    for name in before:
+        setattr(program, name, proposal.asked[name])
+    check(program)
+    return {name: getattr(program, name) for name in before}
+
+
+def _apply(proposal: Proposal, by: User) -> None:
+    Program.objects.filter(pk=program_of(proposal)).update(**proposal.after)
+
+
+KIND = Kind("rules", "Change of rules", _current, _change, _apply)
