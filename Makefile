@@ -6,7 +6,7 @@ PROCESSES ?= 2
 # The type checker loads the settings and connects to nothing.
 ZERO_KEY := 0000000000000000000000000000000000000000000000000000000000000000
 LINT_SETTINGS := GOVPAY_SECRET_KEY=lint GOVPAY_IDENTITY_KEY=$(ZERO_KEY) GOVPAY_FIELD_KEYS=lint:$(ZERO_KEY) \
-	DATABASE_URL=postgres://lint@127.0.0.1/lint
+	GOVPAY_APPROVAL_KEYS=lint:$(ZERO_KEY) DATABASE_URL=postgres://lint@127.0.0.1/lint
 
 .PHONY: demo test up fund bench chaos soak matrix flip lint install clean
 

@@ -72,7 +72,7 @@ def key_name(name: str, default: str) -> str:
 
 
 def keys(name: str) -> dict[str, bytes]:
-    """Return ``id:hex`` pairs, comma separated, in order; the first encrypts, all decrypt."""
+    """Return ``id:hex`` pairs, comma separated, in order; the first encrypts or signs, all decrypt or check."""
     found: dict[str, bytes] = {}
     for pair in text(name).split(","):
         match = re.fullmatch(r"([a-z0-9]{1,8}):([0-9a-fA-F]{64})", pair.strip())

@@ -17,6 +17,16 @@ APPEND_ONLY = {
     "payments_changeoutput": ["SELECT", "INSERT"],
     "payments_partialsignature": ["SELECT", "INSERT"],
     "payments_manifestsignature": ["SELECT", "INSERT"],
+    "payments_approval": ["SELECT", "INSERT"],
+    "payments_groupmember": ["SELECT", "INSERT"],
+    "payments_tierneed": ["SELECT", "INSERT"],
+    "payments_rollingcap": ["SELECT", "INSERT"],
+    # A policy is confirmed or dropped, once; its MAC covers the rest.
+    "payments_approvalpolicy": [
+        "SELECT",
+        "INSERT",
+        "UPDATE (confirmed_by_id, confirmed_at, dropped_by_id, dropped_at, key_id, mac)",
+    ],
     "payments_installation": ["SELECT", "INSERT"],
     "payments_inclusionproof": ["SELECT", "INSERT"],
     "payments_intake": ["SELECT", "INSERT"],

@@ -26,6 +26,8 @@ GOVPAY_TIP_MAX_AGE_S = env.whole("GOVPAY_TIP_MAX_AGE_S", 7200, least=60, most=60
 # Personal data: the database holds neither of these keys.
 GOVPAY_IDENTITY_KEY = env.key("GOVPAY_IDENTITY_KEY")
 GOVPAY_FIELD_KEYS = env.keys("GOVPAY_FIELD_KEYS")
+# Approvals: nor this one. The first writes the MACs of what people said of lists, all check them.
+GOVPAY_APPROVAL_KEYS = env.keys("GOVPAY_APPROVAL_KEYS")
 
 # Seals of the books: the key that signs their checkpoints (none: entries are sealed, heads stay unsigned), the name of the
 # log, and how often entries are sealed and a checkpoint is signed.
@@ -257,6 +259,8 @@ SPECTACULAR_SETTINGS = {
         "RoleProposalKind": "payments.services.proposals.OF_ROLES",
         "ProposalStatus": "payments.states.ProposalStatus",
         "PayoutInterventionKind": "payments.api.serializers.intervention.OF_PAYOUT",
+        "ApprovalStep": "payments.models.approval.Step",
+        "CapKind": "payments.models.approval.CapKind",
         "Role": "payments.models.program.Role",
         "AccountKind": "ledger.models.account.AccountKind",
         "Layer": "ledger.models.entry.Layer",

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from ledger import books, events
 from payments.models import (
+    ApprovalPolicy,
     Beneficiary,
     Block,
     Coin,
@@ -26,7 +27,7 @@ from payments.models import (
     WalletScript,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
-from payments.services import programs
+from payments.services import policies, programs
 
 PASSWORD = "a long enough password"
 # Begins elsewhere in each process, because several may build in one database.
@@ -78,6 +79,13 @@ def change_role(program: Program, user: User, role: str) -> None:
     """Give somebody another role in the program, after the one that they held."""
     program.memberships.filter(user=user).delete()
     program.memberships.create(user=user, role=role, granted_by=make_administrator())
+def make_policy(program: Program, **rules: Any) -> ApprovalPolicy:
+    """Rules of approval that one administrator proposed and another confirmed."""
+    serial = next(_serial)
+    one, other = (make_user(f"rules-{serial}-{n}", policies.RIGHT) for n in (1, 2))
+    rules = {"groups": {}, "tiers": [], "caps": [], "note": "As the regulation says."} | rules
+    made = policies.propose(by=one, program_id=program.pk, **rules)
+    return policies.confirm(by=other, policy_id=made.pk)
 
 
 def make_script() -> bytes:

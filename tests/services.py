@@ -167,6 +167,7 @@ def prepare_environment() -> None:
     os.environ.setdefault("GOVPAY_SECRET_KEY", secrets.token_urlsafe(48))
     os.environ.setdefault("GOVPAY_IDENTITY_KEY", secrets.token_hex(32))
     os.environ.setdefault("GOVPAY_FIELD_KEYS", "k1:" + secrets.token_hex(32))
+    os.environ.setdefault("GOVPAY_APPROVAL_KEYS", "k1:" + secrets.token_hex(32))
 
 
 def outside_environment() -> dict[str, str]:

@@ -103,6 +103,7 @@ class Stack:
             "GOVPAY_SECRET_KEY": self._file.keep("secret_key", lambda: secrets.token_urlsafe(48)),
             "GOVPAY_IDENTITY_KEY": self._file.keep("identity_key", lambda: secrets.token_hex(32)),
             "GOVPAY_FIELD_KEYS": self._file.keep("field_keys", lambda: "k1:" + secrets.token_hex(32)),
+            "GOVPAY_APPROVAL_KEYS": self._file.keep("approval_keys", lambda: "k1:" + secrets.token_hex(32)),
             "GOVPAY_SEAL_KEY": self._file.keep("seal_key", lambda: secrets.token_hex(32)),
             "PYTHONUNBUFFERED": "1",
         }

@@ -4,6 +4,8 @@ from django.contrib import admin
 
 from payments.admin import (
     alarm,
+    approval,
+    approval_policy,
     beneficiary,
     chain,
     cycle,
@@ -31,6 +33,8 @@ admin.site.index_template = "payments/admin/index.html"
 
 __all__ = [
     "alarm",
+    "approval",
+    "approval_policy",
     "beneficiary",
     "chain",
     "cycle",

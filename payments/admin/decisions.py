@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from payments.admin import cells, forms, home, pages
+from payments.admin import approval, cells, forms, home, pages
 from payments.admin.tables import Notice
 from payments.models import Disbursement
 from payments.selectors import disbursements as selector
@@ -45,11 +45,12 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         title=f"Approve list {row.pk}",
         form_class=forms.ManifestForm,
         service=disbursements.approve,
-        done="is approved and its funds are set aside; somebody else releases it next",
+        done="has your approval; with the last one that it needs its funds are set aside, and somebody else releases it",
         submit=f"Approve {row.payment_count:,} payments of {row.total_sat:,} sat",
         initial={"manifest_hash": cells.hexadecimal(row.manifest_hash)},
         facts=[
             *_totals(row),
+            *approval.facts(row),
             ("Needed in all", cells.sat(need_sat)),
             ("Free in the wallet", cells.sat(held.available_sat)),
         ],
@@ -73,6 +74,7 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         initial={"manifest_hash": cells.hexadecimal(row.manifest_hash)},
         facts=[
             *_totals(row),
+            *approval.facts(row),
             ("Approved by", cells.join(cells.person(row.approved_by), cells.moment(row.approved_at))),
             ("In the wallet", cells.sat(held.booked_sat)),
             ("Free after all approved lists", cells.sat(held.available_sat)),

@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import books, cells, decisions, scope, uploads, verbs
+from payments.admin import approval, books, cells, decisions, scope, uploads, verbs
 from payments.admin import manifest as manifest_pages
 from payments.admin.base import ProgramScopedAdmin, is_hash
 from payments.admin.filters import ProblemFilter, ProgramFilter
@@ -146,6 +146,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
         """Show the progress by status, what is stuck, what is booked, and the history."""
         return [
             _payments(obj),
+            approval.table(obj),
             _payouts(obj),
             *_stuck(obj),
             *manifest_pages.table(obj),

@@ -10,6 +10,8 @@ from django.urls import reverse
 from ledger.admin import reports
 from payments.models import (
     Alarm,
+    Approval,
+    ApprovalPolicy,
     Beneficiary,
     Block,
     ChainFact,
@@ -40,6 +42,7 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
         "Payments",
         [
             (Disbursement, "Disbursements", "receipt_long"),
+            (Approval, "Approvals", "how_to_vote"),
             (Payment, "Payments", "payments"),
             (Payout, "Payouts", "send_money"),
             (Intervention, "Interventions", "gavel"),
@@ -65,6 +68,7 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
             (Program, "Programs", "account_balance"),
             (Membership, "Members", "badge"),
             (Proposal, "Proposals", "rule_settings"),
+            (ApprovalPolicy, "Approval policies", "rule"),
             (Cycle, "Cycles", "calendar_month"),
             (Wallet, "Wallets", "account_balance_wallet"),
         ],

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from django.http import HttpRequest
+from django.utils import timezone
 
 from payments import states
-from payments.admin import scope
+from payments.admin import approval, scope
 from payments.models import Disbursement, Payment, Role
+from payments.services import approvals
 from payments.states import DisbursementStatus, PaymentStatus
 
 OFFICERS = (Role.OFFICER, Role.APPROVER, Role.RELEASER)
@@ -57,9 +59,13 @@ def of_disbursement(request: HttpRequest, disbursement: Disbursement) -> list[st
     return [
         name
         for name, verb in DISBURSEMENT.items()
-        if _is_arrow("disbursement", disbursement.status, verb.new)
+        if (
+            _is_arrow("disbursement", disbursement.status, verb.new)
+            or (name == "approve" and _has_expired(disbursement))
+        )
         and scope.holds(request, disbursement.program_id, *verb.roles)
         and verb.suits(disbursement, request.user.pk or 0)
+        and not (name == "release" and approval.is_part(request, disbursement))
     ]
 
 
@@ -74,6 +80,12 @@ def of_payment(request: HttpRequest, payment: Payment, held_by_id: int | None) -
         for name, (old, _) in PAYMENT.items()
         if payment.status == old and (name == "hold" or held_by_id != request.user.pk)
     ]
+
+
+def _has_expired(disbursement: Disbursement) -> bool:
+    """Say whether an approved list is to be approved anew."""
+    is_approved = disbursement.status == DisbursementStatus.APPROVED
+    return is_approved and bool(approvals.missing(disbursement, timezone.now()))
 
 
 def _is_arrow(subject: str, old: str, new: str) -> bool:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from govpay.api import converters
 from payments.api.views import (
+    approvals,
     disbursements,
     events,
     imports,
@@ -27,6 +28,7 @@ ENROLLMENT = "enrollments/<id:enrollment_id>/"
 INTAKE = "intakes/<id:intake_id>/"
 IMPORT = "import-jobs/<id:import_job_id>/"
 LIST = "disbursements/<id:disbursement_id>/"
+POLICY = "approval-policies/<id:policy_id>/"
 PAYMENT = "payments/<id:payment_id>/"
 INTERVENTION = "interventions/<id:intervention_id>/"
 PROPOSAL = "proposals/<id:proposal_id>/"
@@ -39,6 +41,11 @@ urlpatterns = [
     path(f"{PROGRAM}funds/", programs.ProgramFunds.as_view(), name="program-funds"),
     path(f"{PROGRAM}wallet/", programs.ProgramWallet.as_view(), name="program-wallet"),
     path(f"{PROGRAM}events/", events.EventList.as_view(), name="program-events"),
+    path(f"{PROGRAM}approval-policies/", approvals.PolicyList.as_view(), name="approval-policies"),
+    path(POLICY, approvals.PolicyRead.as_view(), name="approval-policy"),
+    path(f"{POLICY}confirm/", approvals.PolicyConfirm.as_view(), name="approval-policy-confirm"),
+    path(f"{POLICY}drop/", approvals.PolicyDrop.as_view(), name="approval-policy-drop"),
+    path(f"{LIST}approvals/", approvals.DisbursementApprovals.as_view(), name="disbursement-approvals"),
     path(f"{PROGRAM}members/", programs.ProgramMembers.as_view(), name="program-members"),
     path(f"{PROGRAM}outcomes/", outcomes.Outcomes.as_view(), name="program-outcomes"),
     path(f"{PROGRAM}outcomes/baselines/", outcomes.Baselines.as_view(), name="program-baselines"),

@@ -1,5 +1,14 @@
 """Tables and the facts of one row."""
 
+from payments.models.approval import (
+    Approval,
+    ApprovalPolicy,
+    CapKind,
+    GroupMember,
+    RollingCap,
+    Step,
+    TierNeed,
+)
 from payments.models.beneficiary import Beneficiary, Destination, Enrollment
 from payments.models.chain import Block, ChainFact, Coin, NodeStatus
 from payments.models.disbursement import Cycle, Disbursement
@@ -29,9 +38,12 @@ __all__ = [
     "Alarm",
     "AlarmDelivery",
     "AlarmEvent",
+    "Approval",
+    "ApprovalPolicy",
     "ApproverKey",
     "Beneficiary",
     "Block",
+    "CapKind",
     "ChainFact",
     "ChangeOutput",
     "Coin",
@@ -40,6 +52,7 @@ __all__ = [
     "Disbursement",
     "Enrollment",
     "Event",
+    "GroupMember",
     "Heartbeat",
     "ImportFault",
     "ImportJob",
@@ -68,11 +81,14 @@ __all__ = [
     "RequestState",
     "Reservation",
     "Role",
+    "RollingCap",
     "ScriptPurpose",
     "Signer",
     "SigningRequest",
     "StatusChange",
+    "Step",
     "Stop",
+    "TierNeed",
     "Wallet",
     "WalletScript",
 ]

@@ -32,7 +32,9 @@ class Disbursement(Tracked):
     """A list. ``manifest_hash`` is what the approver agrees to and what is checked again at release.
 
     ``fee_reserved_sat`` is the most that network fees may cost; it and ``total_sat`` are set aside at approval.
-    ``problem`` says why the engine waits with it. An urgent list is paid in a fee spike, up to the ceiling.
+    ``approval_tier`` is who must approve it, frozen when it is submitted: ``needs`` (how many of which group), ``days`` (how
+    long an approval counts), ``up_to_sat`` and ``policy`` (whence). ``problem`` says why the engine waits with it. An urgent
+    list is paid in a fee spike, up to the ceiling.
     """
 
     status_subject = "disbursement"
@@ -47,6 +49,7 @@ class Disbursement(Tracked):
     total_sat = models.BigIntegerField()
     manifest_hash = models.BinaryField(max_length=32, null=True)
     fee_reserved_sat = models.BigIntegerField(null=True)
+    approval_tier = models.JSONField(null=True)
     problem = models.CharField(max_length=300, blank=True)
     is_urgent = models.BooleanField(default=False)
     # Since when nothing but fees keeps it waiting.

@@ -96,6 +96,12 @@ CAUSES: dict[str, Cause] = {
         "The signing deadline has passed and signatures are missing.",
         "Bring the signers the PSBT and upload what they return; who cannot sign any more leaves a void.",
     ),
+    "approval_forged": Cause(
+        "The database says of a list what no process of ours wrote, or its lines were changed after people agreed to them: "
+        "somebody writes rows behind the guards. Nothing of it is paid.",
+        "Find out who can write to the database, and compare the list with the file it came from. Withdraw the list, or, "
+        "once it is released, its payments.",
+    ),
     "fees_block": Cause(
         "A cap stands between the payout or list and a fee that the network takes; the message names the figures.",
         "Wait for lower fees, raise the fee up to the ceiling, or give the payout up.",

@@ -12,7 +12,19 @@ from ledger.seals.store import SealsBroken
 from payments import doorbell
 from payments.models import Disbursement, Heartbeat, Intervention, Payout, PayoutKind, Wallet
 from payments.onchain import node
-from payments.payout import alarms, chain, engine, failpoint, feerate, funding, guard, proofs, store, wallets
+from payments.payout import (
+    agreed,
+    alarms,
+    chain,
+    engine,
+    failpoint,
+    feerate,
+    funding,
+    guard,
+    proofs,
+    store,
+    wallets,
+)
 from payments.payout import anchor as anchoring
 from payments.payout import consolidate as merging
 from payments.payout import follow as follower
@@ -68,6 +80,7 @@ def seal(*, disbursement_id: int) -> None:
         follower.catch_up(client, failpoint=failpoint.hit)
         guard.check_wallet(wallet, client)
         rate = feerate.choose(disbursement.program, client, is_urgent=disbursement.is_urgent)
+        agreed.read(disbursement_id)
         while True:
             sealing.refill_change(wallet, client)
             if sealing.seal_next(disbursement, feerate_sat_kvb=rate) is None:
@@ -80,6 +93,8 @@ def seal(*, disbursement_id: int) -> None:
     def waits(error: GovPayError) -> None:
         Disbursement.objects.filter(pk=disbursement_id).update(problem=error.message[:300])
         feerate.note_wait(disbursement_id, error)
+        if isinstance(error, agreed.ApprovalForged):
+            agreed.alarm(error)
         if isinstance(error, funding.CoinsTooSmall):
             doorbell.ring("consolidate", wallet_id=disbursement.program.wallet.pk)
             alarms.sound(

@@ -11,7 +11,7 @@ from django.utils import timezone
 from ledger.models import ReconciliationRun, RunStatus
 from payments.models import Alarm, AlarmDelivery, Block, Heartbeat, NodeStatus, Payout, Program
 from payments.onchain.network import MainnetRefused, WrongChain
-from payments.payout import alarms, follow, guard, reconciling
+from payments.payout import agreed, alarms, follow, guard, reconciling
 from payments.states import PayoutStatus
 
 UNREACHABLE, ELSEWHERE, UNWATCHED = "node_unreachable", "node_elsewhere", "follow_late"
@@ -36,6 +36,7 @@ def look() -> None:
     """Open and close the alarms of this module; every look finds the same as long as nothing changes."""
     _node(timezone.now())
     _frozen()
+    agreed.watch()
     _reconciliation()
     reconciling.watch(timezone.now())
     _webhook(timezone.now())

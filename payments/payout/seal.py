@@ -17,6 +17,7 @@ from payments.models import (
 )
 from payments.onchain import node, tx
 from payments.payout import (
+    agreed,
     alone,
     caps,
     coins,
@@ -91,8 +92,8 @@ def only_one(disbursement_id: int) -> AbstractContextManager[bool]:
 def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None:
     """Seal the next group of a released disbursement and return the payout's id; None when no payment is left.
 
-    Raises guard.EngineStopped, guard.WalletHalted, selection.InsufficientCoins, funding.CoinsTooSmall, and
-    caps.FeeOverShare, FeeOverBudget or FeeOverReserve; nothing is sealed then.
+    Raises guard.EngineStopped, guard.WalletHalted, agreed.ApprovalForged, selection.InsufficientCoins,
+    funding.CoinsTooSmall, and caps.FeeOverShare, FeeOverBudget or FeeOverReserve; nothing is sealed then.
     """
     durability.soften()
     wallet = Wallet.objects.lock().select_related("program").get(program=disbursement.program_id)
@@ -133,6 +134,7 @@ def plan_next(disbursement: Disbursement, wallet: Wallet, terms: selection.Terms
     if not lines:
         return None
     failpoint.hit("K5")
+    agreed.require_lines(disbursement.pk, lines)
     planned = funding.fund(disbursement, wallet, lines, terms)
     if len(planned.lines) < len(lines):
         _require_part(disbursement, planned, terms)

@@ -24,8 +24,8 @@ from payments.models import (
     PayoutTx,
 )
 from payments.onchain import address, network
-from payments.payout import proofs
-from payments.services import anchors, manifest
+from payments.payout import manifest, proofs
+from payments.services import anchors
 from payments.states import PayoutStatus
 
 FETCH = 2_000

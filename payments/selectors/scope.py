@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 
 from govpay.errors import Forbidden, NotFound
 from payments.models import (
+    ApprovalPolicy,
     Disbursement,
     Enrollment,
     ImportJob,
@@ -21,6 +22,7 @@ from payments.models import (
     SigningRequest,
 )
 from payments.models.program import LIMITED
+from payments.services import policies
 
 
 def programs(user: Any, *also: str) -> QuerySet[Any]:
@@ -40,6 +42,7 @@ _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "payment_id": (Payment.objects.all, "disbursement__program"),
     "signing_request_id": (SigningRequest.objects.all, "version__payout__wallet__program"),
     "payout_id": (Payout.objects.all, "wallet__program"),
+    "policy_id": (ApprovalPolicy.objects.all, "program"),
     "intervention_id": (Intervention.objects.all, "wallet__program"),
     "proposal_id": (Proposal.objects.all, "program"),
 }
@@ -89,3 +92,13 @@ def require_person(*, user: Any, **ids: int) -> None:
 def require_authority(*, user: Any, **ids: int) -> None:
     """Raise NotFound unless each id is in a program that the user reads, or whose security administrator they are."""
     require(user=user, also=(Role.SECURITY,), **ids)
+
+
+def require_rules(*, user: Any, **ids: int) -> None:
+    """Raise NotFound unless what is named exists and is of the user's programs, or the user may make rules of approval."""
+    if user.has_perm(policies.RIGHT):
+        ((name, pk),) = ids.items()
+        rows, _ = _PATHS[name]
+        if rows().filter(pk=pk).exists():
+            return
+    require(user=user, **ids)

@@ -4,7 +4,8 @@ from django.contrib.auth.models import User
 
 from govpay.errors import Conflict
 from payments.models import ManifestSignature, Payment, PayoutKind, PayoutTxKind, SigningRequest
-from payments.services import manifest, signing
+from payments.payout import manifest
+from payments.services import signing
 from payments.signer import bundle
 from payments.signer.refusal import Unreadable
 

@@ -11,9 +11,9 @@ from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from payments import doorbell, states
 from payments.models import Disbursement, ManifestSignature, Payment, Role, Signer, Wallet
 from payments.models.history import move
-from payments.payout import coins, failpoint, plan
+from payments.payout import coins, failpoint, manifest, plan
 from payments.selectors import funds
-from payments.services import authority, encumbrances, manifest, reissues
+from payments.services import approvals, authority, encumbrances, policies, reissues, rolling_caps
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
 
 MAX_ERRORS = 100
@@ -58,44 +58,65 @@ def get(*, user: User, disbursement_id: int) -> Disbursement:
 
 @transaction.atomic
 def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Disbursement:
-    """Copy each person's current destination into the list, fix its manifest and fee ceiling.
+    """Copy each person's current destination into the list, fix its manifest, fee ceiling and tier of approvals.
 
-    Raises InvalidInput with one error a line whose person has no destination or whose amount is dust there;
-    nothing is submitted then. Only the officer who made the list may submit it.
+    Raises InvalidInput with one error a line whose person has no destination, whose amount is dust there or goes over a cap,
+    and OverCap; nothing is submitted then. Only the officer who made the list may submit it.
     """
     disbursement = lock(by, disbursement_id, (Role.OFFICER,))
     if disbursement.made_by_id != by.pk:
         raise authority.RoleMissing("Only the officer who made the list may submit it.", roles=["officer"])
+    now = now or timezone.now()
     if disbursement.status == DisbursementStatus.DRAFT:
+        terms = policies.current(disbursement.program_id)
+        rolling_caps.lock(disbursement, terms.caps)
         _copy_destinations(disbursement)
+        rolling_caps.check_submission(disbursement, terms.caps, at=now)
         disbursement.fee_reserved_sat = _fee_ceiling(disbursement)
+        disbursement.approval_tier = terms.tier_for(disbursement.total_sat)
         disbursement.manifest_hash = manifest.compute(disbursement)
     move(
         _row(disbursement),
         old=DisbursementStatus.DRAFT,
         new=DisbursementStatus.SUBMITTED,
         actor_id=by.pk,
-        submitted_at=now or timezone.now(),
+        submitted_at=now,
         fee_reserved_sat=disbursement.fee_reserved_sat,
+        approval_tier=disbursement.approval_tier,
         manifest_hash=disbursement.manifest_hash,
     )
+    approvals.submit(disbursement, by=by, at=now)
     failpoint.hit("K3")
     return get(user=by, disbursement_id=disbursement_id)
 
 
 @transaction.atomic
 def approve(
-    *, by: User, disbursement_id: int, manifest_hash: bytes, now: datetime | None = None
+    *, by: User, disbursement_id: int, manifest_hash: bytes, group: str = "", now: datetime | None = None
 ) -> Disbursement:
-    """Agree to exactly the list with this manifest hash (32 bytes), reserve its funds and encumber the allotment.
+    """Agree to exactly the list with this manifest hash (32 bytes); what a tier's last approver does reserves its funds.
 
-    Raises SamePersonTwice, ManifestChanged, InsufficientFunds with the figures, StatusConflict.
+    The allotment is encumbered with that. ``group`` says for which group, where the person is in several. Approvals that
+    have expired are given anew to an approved list, whose funds are reserved already. Raises SamePersonTwice,
+    ManifestChanged, InsufficientFunds with the figures, StatusConflict, and what approvals.approve does.
     """
     disbursement = lock(by, disbursement_id, (Role.APPROVER,))
     if by.pk == disbursement.made_by_id:
         raise SamePersonTwice("The officer who made a list cannot approve it.")
-    _require_status(disbursement, DisbursementStatus.SUBMITTED)
+    now = now or timezone.now()
+    is_renewal = disbursement.status == DisbursementStatus.APPROVED and approvals.missing(disbursement, now)
+    if not is_renewal:
+        _require_status(disbursement, DisbursementStatus.SUBMITTED)
     require_manifest(disbursement, manifest_hash)
+    is_complete = approvals.approve(disbursement, by=by, group=group, at=now)
+    if is_complete and not is_renewal:
+        _reserve(disbursement, by, now)
+        failpoint.hit("K4")
+    return get(user=by, disbursement_id=disbursement_id)
+
+
+def _reserve(disbursement: Disbursement, by: User, now: datetime) -> None:
+    """Set aside what an approved list needs: coins of the wallet, and its part of the allotment."""
     Wallet.objects.lock().get(program_id=disbursement.program_id)
     held = funds.of_program(disbursement.program_id)
     # Lines may have been withdrawn since the list was made; they are neither owed nor paid.
@@ -112,7 +133,6 @@ def approve(
             booked_sat=held.booked_sat,
             reserved_sat=held.reserved_sat,
         )
-    now = now or timezone.now()
     move(
         _row(disbursement),
         old=DisbursementStatus.SUBMITTED,
@@ -128,8 +148,6 @@ def approve(
         actor=disbursement.made_by.get_username(),
         approver=by.get_username(),
     )
-    failpoint.hit("K4")
-    return get(user=by, disbursement_id=disbursement_id)
 
 
 @transaction.atomic
@@ -149,15 +167,20 @@ def release(
     """Let the engine pay an approved list, after checking that it still hashes to what was approved, and book it as owed.
 
     Where signers elsewhere must sign, the approver's key must have signed the manifest: without it they would refuse.
+    Raises SamePersonTwice, ManifestChanged, ApprovalExpired, ApprovalForged, OverCap with the figures, StatusConflict.
     """
     disbursement = lock(by, disbursement_id, (Role.RELEASER,))
     if by.pk in (disbursement.made_by_id, disbursement.approved_by_id):
         raise SamePersonTwice("Maker, approver and releaser must be three different people.")
     _require_status(disbursement, DisbursementStatus.APPROVED)
+    now = now or timezone.now()
     require_manifest(disbursement, manifest_hash)
+    approvals.release(disbursement, by=by, at=now)
+    caps = policies.current(disbursement.program_id).caps
+    rolling_caps.lock(disbursement, caps)
+    rolling_caps.check_release(disbursement, caps, at=now)
     reissues.require_final(Payment.objects.filter(disbursement=disbursement))
     _require_signature(disbursement, by)
-    now = now or timezone.now()
     move(
         _row(disbursement),
         old=DisbursementStatus.APPROVED,

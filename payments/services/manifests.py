@@ -7,7 +7,8 @@ from django.db import transaction
 
 from govpay.errors import Conflict, GovPayError, SamePersonTwice
 from payments.models import ApproverKey, Disbursement, ManifestSignature, Role
-from payments.services import disbursements, manifest
+from payments.payout import manifest
+from payments.services import disbursements
 from payments.signer import manifest as form
 from payments.states import DisbursementStatus, StatusConflict
 

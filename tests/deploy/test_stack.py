@@ -58,7 +58,7 @@ class TestStack:
         assert not list((state_dir / "run").iterdir())
 
     def test_keeps_keys_between_runs_and_forgets_them_when_fresh(self, state_dir: Path) -> None:
-        names = ("GOVPAY_SECRET_KEY", "GOVPAY_IDENTITY_KEY", "GOVPAY_FIELD_KEYS")
+        names = ("GOVPAY_SECRET_KEY", "GOVPAY_IDENTITY_KEY", "GOVPAY_FIELD_KEYS", "GOVPAY_APPROVAL_KEYS")
         found = []
         for fresh in (False, False, True):
             with make_stack(state_dir, fresh=fresh) as stack:

@@ -4,6 +4,7 @@ Each test ends with a clean reconciliation and the independent checker's judgmen
 """
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection
@@ -21,12 +22,14 @@ from payments.models import (
     Program,
     Reservation,
     ScriptPurpose,
+    Step,
     Wallet,
     WalletScript,
 )
 from payments.onchain import address, fee, network, node, tx
-from payments.payout import coins, consolidate, dispatch, rounds, seal
+from payments.payout import agreed, coins, consolidate, dispatch, rounds, seal
 from payments.selectors import funds
+from payments.services import policies
 from payments.states import DisbursementStatus, PayoutStatus
 from tests import factories
 from tests.regtest.ministry import Ministry, use_node
@@ -281,12 +284,19 @@ class TestConsolidation:
         ministry = self.open()
         booked_sat = funds.of_program(ministry.program.pk).booked_sat
         made = factories.make_disbursement(ministry.program, ministry.officer, amounts_sat=[5_000_000])
-        Disbursement.objects.filter(pk=made.pk).update(
-            status="approved",
-            approved_by=ministry.approver,
-            manifest_hash=bytes(32),
-            fee_reserved_sat=booked_sat - 5_000_000,
+        made.manifest_hash, made.approval_tier = bytes(32), policies.Terms().tier_for(5_000_000)
+        made.fee_reserved_sat = booked_sat - 5_000_000
+        now = timezone.now()
+        agreed.record(
+            made,
+            Step.APPROVE,
+            ministry.approver.pk,
+            at=now,
+            group=policies.EVERYBODY,
+            expires_at=now + timedelta(days=1),
         )
+        made.status, made.approved_by = "approved", ministry.approver
+        made.save()
         weight = fee.tx_weight(input_count=28, output_weights=[124])
         cost_sat = fee.fee_sat(weight=weight, feerate_sat_kvb=2_000)
         assert (

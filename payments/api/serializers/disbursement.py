@@ -59,10 +59,25 @@ class Agreement(StrictSerializer):
     manifest_hash = Hash()
 
 
+class Approving(Agreement):
+    """The manifest, and for which group the person approves, where they are in several."""
+
+    group = Text(required=False, max_length=40)
+
+
 class Reason(StrictSerializer):
     """A reason in words."""
 
     note = Text(max_length=2000, allow_blank=True, help_text=NOTE_HELP)
+
+
+class TierOut(serializers.Serializer[Any]):
+    """Who must approve a list, frozen when it was submitted: how many of which group, within how many days."""
+
+    policy_id = serializers.IntegerField(source="policy", allow_null=True)
+    up_to_sat = serializers.IntegerField(allow_null=True)
+    needs = serializers.DictField(child=serializers.IntegerField())
+    approval_days = serializers.IntegerField(source="days")
 
 
 class DisbursementOut(serializers.Serializer[Any]):
@@ -79,6 +94,7 @@ class DisbursementOut(serializers.Serializer[Any]):
     total_sat = serializers.IntegerField()
     manifest_hash = Hash(allow_null=True)
     fee_reserved_sat = serializers.IntegerField(allow_null=True)
+    approval_tier = TierOut(allow_null=True)
     is_urgent = serializers.BooleanField()
     problem = serializers.CharField()
     fees_wait_since = serializers.DateTimeField(allow_null=True)

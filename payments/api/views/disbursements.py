@@ -122,11 +122,11 @@ class Approve(Idempotent, Scoped):
     """A second person agrees."""
 
     @extend_schema(
-        operation_id="disbursements_approve", tags=["lists"], request=serializers.Agreement, responses=DETAIL
+        operation_id="disbursements_approve", tags=["lists"], request=serializers.Approving, responses=DETAIL
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
-        """Agree to exactly this manifest; the funds are reserved."""
-        body = serializers.Agreement(data=request.data)
+        """Agree to exactly this manifest; with the last approval that the list's tier needs the funds are reserved."""
+        body = serializers.Approving(data=request.data)
         body.is_valid(raise_exception=True)
         by: Any = request.user
         service.approve(by=by, disbursement_id=disbursement_id, **body.validated_data)

@@ -213,6 +213,8 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
     enrollment = Enrollment.objects.filter(program=program).select_related("beneficiary").order_by("pk")[0]
     return {
         "program": program,
+        "approval": disbursement.approvals.order_by("pk")[0],
+        "approvalpolicy": factories.make_policy(program),
         "membership": Membership.objects.filter(program=program).order_by("pk")[0],
         "proposal": withdrawn_proposal(program, officer),
         "wallet": program.wallet,

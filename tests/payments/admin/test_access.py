@@ -42,6 +42,9 @@ WITHOUT_PAGES = {
     "event",
     "outcomebaseline",
     "pastmembership",
+    "groupmember",
+    "tierneed",
+    "rollingcap",
 }
 
 

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from rest_framework.test import APIClient
 
 from payments.models import (
+    ApprovalPolicy,
     Destination,
     Disbursement,
     Enrollment,
@@ -34,6 +35,7 @@ def fill(route: str, furnished: dict[str, Any]) -> str:
     ids = {f"{name}_id": row.pk for name, row in furnished.items()}
     ids["signing_request_id"] = ids["signingrequest_id"]
     ids["import_job_id"] = ids["importjob_id"]
+    ids["policy_id"] = ids["approvalpolicy_id"]
     return route.format(**ids)
 
 
@@ -48,6 +50,7 @@ def state() -> tuple[Any, ...]:
         Intake.objects.count(),
         Membership.objects.count(),
         list(Proposal.objects.order_by("pk").values_list("pk", "status")),
+        list(ApprovalPolicy.objects.order_by("pk").values_list("confirmed_at", "dropped_at")),
     )
 
 

@@ -9,6 +9,7 @@ from govpay.errors import InvalidInput
 from payments.models import Alarm, Disbursement, Payout, PayoutKind, PayoutTx, Program
 from payments.onchain import fee, node
 from payments.payout import caps, feerate, seal
+from payments.services import disbursements
 from tests import factories
 from tests.payments.onchain import fake_node
 from tests.payments.onchain.fake_node import FakeNode
@@ -221,16 +222,12 @@ class TestSealing:
         factories.fund(program)
         officer = factories.make_member(program, "officer")
         made = factories.make_disbursement(program, officer)
+        made = disbursements.submit(by=officer, disbursement_id=made.pk)
+        said = {"disbursement_id": made.pk, "manifest_hash": bytes(made.manifest_hash or b"")}
+        disbursements.approve(by=factories.make_member(program, "approver"), **said)
+        disbursements.release(by=factories.make_member(program, "releaser"), **said)
         Program.objects.update(**rule)
         made = Disbursement.objects.select_related("program").get()
-        Disbursement.objects.update(
-            status="released",
-            approved_by=factories.make_member(program, "approver"),
-            released_by=factories.make_member(program, "releaser"),
-            manifest_hash=bytes(32),
-            fee_reserved_sat=50_000,
-        )
-        made.payments.update(script_pubkey=factories.make_script())
         with pytest.raises(refusal):
             seal.seal_next(made, feerate_sat_kvb=2_000)
         assert Payout.objects.count() == 0

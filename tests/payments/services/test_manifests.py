@@ -11,7 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from govpay.errors import GovPayError, NotFound
 from payments.models import ApproverKey, Disbursement, ManifestSignature, Payment, Program, Signer, Wallet
-from payments.services import approver_keys, disbursements, manifest, manifests
+from payments.payout import manifest
+from payments.services import approver_keys, disbursements, manifests
 from payments.signer import manifest as form
 from payments.states import DisbursementStatus
 from tests import approvals, factories, signers

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
+from django.db.models import QuerySet
+
 from payments.models import Disbursement, Payment
 from payments.signer import manifest as form
 
@@ -26,8 +28,7 @@ def compute(disbursement: Disbursement) -> bytes:
 
 def text(disbursement: Disbursement) -> Iterator[bytes]:
     """Yield the manifest of the list as it stands in the database, in chunks."""
-    rows = Payment.objects.filter(disbursement=disbursement).order_by("pk")
-    return text_of(disbursement, rows.values_list(*COLUMNS).iterator(chunk_size=CHUNK))
+    return text_of(disbursement, lines(disbursement).iterator(chunk_size=CHUNK))
 
 
 def text_of(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
@@ -35,8 +36,26 @@ def text_of(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -> Iter
 
     Held lines are in it: holding narrows what is paid, never widens it.
     """
+    yield header(disbursement)
+    left = iter(rows)
+    while chunk := list(islice(left, CHUNK)):
+        yield text_of_lines(chunk)
+
+
+def lines(disbursement: Disbursement, **where: Any) -> QuerySet[Any, Any]:
+    """Return the payments of the list, or some of them, in order: COLUMNS of each."""
+    return Payment.objects.filter(disbursement=disbursement, **where).order_by("pk").values_list(*COLUMNS)
+
+
+def text_of_lines(rows: Iterable[tuple[Any, ...]]) -> bytes:
+    """Return the part of the manifest that says these payments."""
+    return "".join(map(_line, rows)).encode()
+
+
+def header(disbursement: Disbursement) -> bytes:
+    """Return the beginning of the manifest, which says what the list is and its totals."""
     program, cycle = disbursement.program, disbursement.cycle
-    yield form.header_text(
+    return form.header_text(
         form.Header(
             network=program.network,
             program=program.code,
@@ -48,9 +67,6 @@ def text_of(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -> Iter
             fee_ceiling_sat=disbursement.fee_reserved_sat or 0,
         )
     ).encode()
-    left = iter(rows)
-    while chunk := list(islice(left, CHUNK)):
-        yield "".join(map(_line, chunk)).encode()
 
 
 def _line(row: tuple[Any, ...]) -> str:

@@ -1,0 +1,102 @@
+"""Approvals of lists, and the rules of a program that they follow."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from govpay.api.serializers import Hash, StrictSerializer, Text, Whole
+from payments.api.serializers.fields import NOTE_HELP, Satoshi, Username
+from payments.models import CapKind, Step
+
+
+class ApprovalOut(serializers.Serializer[Any]):
+    """What somebody said of a list: step, group, until when it counts."""
+
+    id = serializers.IntegerField()
+    step = serializers.ChoiceField(choices=Step.choices)
+    user = Username()
+    group = serializers.CharField(source="group_name")
+    manifest_hash = Hash()
+    at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    key_id = serializers.CharField()
+
+
+class Group(StrictSerializer):
+    """A named group of approvers, by user names."""
+
+    name = Text(max_length=40)
+    members = serializers.ListField(child=Text(max_length=150), max_length=100)
+
+
+class Need(StrictSerializer):
+    """So many approvals of a group."""
+
+    group = Text(max_length=40)
+    count = Whole(min_value=1, max_value=20)
+
+
+class Tier(StrictSerializer):
+    """Whose approvals a list needs whose total is at most ``up_to_sat``; null: any."""
+
+    up_to_sat = Satoshi(allow_null=True)
+    needs = Need(many=True, max_length=20)
+
+
+class CapIn(StrictSerializer):
+    """The most satoshis in any so many days."""
+
+    kind = serializers.ChoiceField(choices=CapKind.choices)
+    window_days = Whole(min_value=1, max_value=366)
+    most_sat = Satoshi()
+
+
+class NewPolicy(StrictSerializer):
+    """All the rules of approval of a program; without tiers one approver suffices."""
+
+    note = Text(max_length=300, help_text=NOTE_HELP)
+    approval_days = Whole(required=False, min_value=1, max_value=365)
+    groups = Group(many=True, max_length=50)
+    tiers = Tier(many=True, max_length=50)
+    caps = CapIn(many=True, max_length=50)
+
+
+class MembersOut(serializers.Serializer[Any]):
+    """Who is in a group."""
+
+    name = serializers.CharField()
+    members = serializers.ListField(child=Username())
+
+
+class NeedsOut(serializers.Serializer[Any]):
+    """A tier, smallest first."""
+
+    up_to_sat = serializers.IntegerField(allow_null=True)
+    needs = serializers.DictField(child=serializers.IntegerField())
+
+
+class CapOut(serializers.Serializer[Any]):
+    """A rolling cap."""
+
+    kind = serializers.ChoiceField(choices=CapKind.choices)
+    window_days = serializers.IntegerField()
+    most_sat = serializers.IntegerField()
+
+
+class PolicyOut(serializers.Serializer[Any]):
+    """A version of a program's rules; of those that are confirmed the newest is in force."""
+
+    id = serializers.IntegerField()
+    program_id = serializers.IntegerField()
+    state = serializers.CharField(help_text="proposed, confirmed or dropped.")
+    note = serializers.CharField()
+    approval_days = serializers.IntegerField()
+    groups = MembersOut(many=True)
+    tiers = NeedsOut(many=True)
+    caps = CapOut(many=True, source="caps.all")
+    proposed_by = Username()
+    proposed_at = serializers.DateTimeField()
+    confirmed_by = Username(allow_null=True)
+    confirmed_at = serializers.DateTimeField(allow_null=True)
+    dropped_by = Username(allow_null=True)
+    dropped_at = serializers.DateTimeField(allow_null=True)

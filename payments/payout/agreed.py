@@ -1,0 +1,277 @@
+"""Checks that what is about to be paid is what people agreed to, by MACs whose key the database lacks.
+
+Whoever can write any row of the database, but runs no process of ours, can make no list payable with this: each step of
+a list leaves an Approval whose MAC covers list, manifest, person, group, times and tier. Release checks those of the
+approvers, and sealing checks all of them and, by the manifest's hash, every line before it goes into a payout.
+"""
+
+import bisect
+import functools
+import hashlib
+import hmac
+import itertools
+import json
+import operator
+from collections import Counter, OrderedDict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db.models import Q
+
+from govpay.errors import Conflict
+from payments.models import Approval, Disbursement, Step
+from payments.payout import alarms, manifest, plan
+from payments.states import DisbursementStatus
+
+VERSION = "govpay-approval-1"
+# Lines whose digest is kept together, and lists whose digests a process keeps.
+PART, LISTS_KEPT = 500, 16
+
+
+class ApprovalForged(Conflict):
+    """What the database says of a list's approvals was written by none of our processes, or is of another list."""
+
+    code = "approval_forged"
+
+
+class ApprovalExpired(Conflict):
+    """Too few approvals of the list count still; those who gave them, or others, approve it again."""
+
+    code = "approval_expired"
+
+
+class Part(NamedTuple):
+    """Some lines of an agreed manifest in a row: the first and last payment's id, and the SHA-256 of their text."""
+
+    first: int
+    last: int
+    digest: bytes
+
+
+class Manifest(NamedTuple):
+    """An agreed manifest: its header, and its lines in parts."""
+
+    header: bytes
+    parts: list[Part]
+
+
+# By list and hash: what hashes to it once is that manifest for ever.
+_manifests: OrderedDict[tuple[int, bytes], Manifest] = OrderedDict()
+
+
+def mac_of(key_id: str, *fields: Any) -> bytes | None:
+    """Return the HMAC-SHA256 over the fields' canonical JSON under the named key; None when we do not hold it."""
+    key = settings.GOVPAY_APPROVAL_KEYS.get(key_id)
+    text = json.dumps([key_id, *fields], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return None if key is None else hmac.digest(key, text.encode(), "sha256")
+
+
+def newest_key() -> str:
+    """Return the id of the key that writes MACs."""
+    return next(iter(settings.GOVPAY_APPROVAL_KEYS))
+
+
+def is_mac(mac: Any, key_id: str, *fields: Any) -> bool:
+    """Tell whether the MAC is ours and says these fields."""
+    expected = mac_of(key_id, *fields)
+    return expected is not None and hmac.compare_digest(bytes(mac or b""), expected)
+
+
+def moment(at: datetime | None) -> str | None:
+    """Write a time as MACs do."""
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def record(
+    disbursement: Disbursement,
+    step: Step,
+    user_id: int,
+    *,
+    at: datetime,
+    group: str = "",
+    expires_at: datetime | None = None,
+) -> Approval:
+    """Keep one person's word on the list as it is in ``disbursement``, with its MAC."""
+    row = Approval(
+        disbursement=disbursement,
+        step=step,
+        user_id=user_id,
+        group_name=group,
+        manifest_hash=disbursement.manifest_hash,
+        at=at,
+        expires_at=expires_at,
+        key_id=newest_key(),
+    )
+    row.mac = mac_of(row.key_id, *_fields(row, disbursement.approval_tier))
+    row.save(force_insert=True)
+    return row
+
+
+def _fields(row: Approval, tier: Any) -> tuple[Any, ...]:
+    return (
+        VERSION,
+        row.step,
+        row.disbursement_id,
+        bytes(row.manifest_hash).hex(),
+        row.user_id,
+        row.group_name,
+        moment(row.at),
+        moment(row.expires_at),
+        tier,
+    )
+
+
+class Agreement:
+    """What people said of one list's manifest, all of it verified."""
+
+    def __init__(self, disbursement: Disbursement, rows: Iterable[Approval]) -> None:
+        self.list = disbursement
+        self.rows = [
+            row for row in rows if bytes(row.manifest_hash) == bytes(disbursement.manifest_hash or b"")
+        ]
+        for row in self.rows:
+            if not is_mac(row.mac, row.key_id, *_fields(row, disbursement.approval_tier)):
+                raise _forged(disbursement, f"the MAC of approval {row.pk} is not ours")
+        if [row.user_id for row in self._of(Step.SUBMIT)] != [disbursement.made_by_id]:
+            raise _forged(disbursement, "its maker has not submitted this manifest under this tier")
+
+    def _of(self, step: Step) -> list[Approval]:
+        return [row for row in self.rows if row.step == step]
+
+    @property
+    def approvals(self) -> list[Approval]:
+        """What the approvers said, expired or not; the maker's word is none."""
+        return [row for row in self._of(Step.APPROVE) if row.user_id != self.list.made_by_id]
+
+    def missing(self, at: datetime | None) -> dict[str, int]:
+        """Return how many approvals of which group are missing at that time; without one, whatever expired counts."""
+        # One person counts once, whatever they said how often.
+        latest = {
+            row.user_id: row
+            for row in sorted(self.approvals, key=lambda row: row.at)
+            if at is None or (row.expires_at is not None and row.at <= at < row.expires_at)
+        }
+        given = Counter(row.group_name for row in latest.values())
+        needs = self.list.approval_tier["needs"]
+        return {group: count - given[group] for group, count in needs.items() if given[group] < count}
+
+    def require_approved(self, at: datetime) -> None:
+        """Raise ApprovalForged where too few people approved, ApprovalExpired where too few of them count at that time."""
+        if self.missing(None):
+            raise _forged(self.list, f"approvals are missing: {self.missing(None)}")
+        if missing := self.missing(at):
+            names = ", ".join(f"{count} of {group}" for group, count in sorted(missing.items()))
+            raise ApprovalExpired(
+                f"Approvals of the list have expired; approve it again: {names}.", missing=missing
+            )
+
+    def require_released(self) -> None:
+        """Raise ApprovalForged unless somebody else than maker and approvers released what was approved then."""
+        released = self._of(Step.RELEASE)
+        others = {self.list.made_by_id, *(row.user_id for row in self.approvals)}
+        if [row.user_id for row in released] != [self.list.released_by_id]:
+            raise _forged(self.list, "whoever it names has not released it")
+        if released[0].user_id in others:
+            raise _forged(self.list, "its releaser made or approved it")
+        try:
+            self.require_approved(released[0].at)
+        except ApprovalExpired as error:
+            raise _forged(self.list, "its approvals had expired when it was released") from error
+
+
+def of(disbursement: Disbursement) -> Agreement:
+    """Read and verify what people said of a list; raise ApprovalForged."""
+    return Agreement(disbursement, Approval.objects.filter(disbursement=disbursement).order_by("pk"))
+
+
+def _forged(disbursement: Disbursement, why: str) -> ApprovalForged:
+    return ApprovalForged(
+        f"List {disbursement.pk} is not what people agreed to: {why}. Nothing of it is paid.",
+        disbursement_id=disbursement.pk,
+    )
+
+
+def require_lines(disbursement_id: int, lines: Iterable[plan.Line]) -> None:
+    """Raise ApprovalForged unless the list was approved and released, and these payments, locked, are in its manifest."""
+    disbursement = Disbursement.objects.select_related("program", "cycle").get(pk=disbursement_id)
+    of(disbursement).require_released()
+    parts = _read(disbursement).parts
+    firsts = [part.first for part in parts]
+    touched = set()
+    for line in lines:
+        # Before the first part this is the last one, which it is not in either.
+        position = _place(firsts, line.payment_id)
+        if not parts[position].first <= line.payment_id <= parts[position].last:
+            raise _forged(disbursement, f"payment {line.payment_id} was added to it")
+        touched.add(position)
+    ranges = [Q(pk__gte=parts[position].first, pk__lte=parts[position].last) for position in touched]
+    rows = manifest.lines(disbursement).filter(functools.reduce(operator.or_, ranges))
+    found = {
+        position: list(group)
+        for position, group in itertools.groupby(rows, lambda row: _place(firsts, row[0]))
+    }
+    for position in sorted(touched):
+        first, last, digest = parts[position]
+        if hashlib.sha256(manifest.text_of_lines(found.get(position, []))).digest() != digest:
+            raise _forged(disbursement, f"what it pays from payment {first} to {last} was changed")
+
+
+def _place(firsts: list[int], payment_id: int) -> int:
+    """Return which part a payment is in, if in any, by the parts' first payments."""
+    return bisect.bisect_right(firsts, payment_id) - 1
+
+
+def read(disbursement_id: int) -> None:
+    """Read a list's manifest ahead of its sealing, which holds the wallet's row; raise ApprovalForged."""
+    _read(Disbursement.objects.select_related("program", "cycle").get(pk=disbursement_id))
+
+
+def _read(disbursement: Disbursement) -> Manifest:
+    key = (disbursement.pk, bytes(disbursement.manifest_hash or b""))
+    header = manifest.header(disbursement)
+    known = _manifests.get(key)
+    if known is not None and known.header == header:
+        return known
+    whole = hashlib.sha256(header)
+    parts = []
+    rows = manifest.lines(disbursement).iterator(chunk_size=manifest.CHUNK)
+    while chunk := list(itertools.islice(rows, PART)):
+        text = manifest.text_of_lines(chunk)
+        whole.update(text)
+        parts.append(Part(chunk[0][0], chunk[-1][0], hashlib.sha256(text).digest()))
+    if whole.digest() != key[1]:
+        raise _forged(disbursement, "its lines or totals were changed")
+    _manifests[key] = Manifest(header, parts)
+    while len(_manifests) > LISTS_KEPT:
+        _manifests.popitem(last=False)
+    return _manifests[key]
+
+
+def alarm(error: ApprovalForged) -> None:
+    """Sound the alarm about a list that is not what people agreed to; a person closes it."""
+    pk = error.details["disbursement_id"]
+    program_id = Disbursement.objects.values_list("program_id", flat=True).get(pk=pk)
+    alarms.sound(
+        ApprovalForged.code,
+        subject="disbursement",
+        subject_id=pk,
+        program_id=program_id,
+        message=error.message,
+    )
+
+
+def watch() -> None:
+    """Look through the lists that may be approved, released or paid for what people never said."""
+    standing = [DisbursementStatus.SUBMITTED, DisbursementStatus.APPROVED, DisbursementStatus.RELEASED]
+    lists = Disbursement.objects.filter(status__in=standing).prefetch_related("approvals").order_by("pk")
+    for disbursement in lists.iterator(chunk_size=PART):
+        try:
+            agreement = Agreement(disbursement, disbursement.approvals.all())
+            if disbursement.status != DisbursementStatus.SUBMITTED and agreement.missing(None):
+                raise _forged(disbursement, f"approvals are missing: {agreement.missing(None)}")
+            if disbursement.status == DisbursementStatus.RELEASED:
+                agreement.require_released()
+        except ApprovalForged as error:
+            alarm(error)
