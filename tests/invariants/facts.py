@@ -45,6 +45,7 @@ GROUP BY e.id, a.currency, p.layer HAVING coalesce(sum(p.amount), 1) <> 0
 SAME_PEOPLE = """
 SELECT id FROM payments_disbursement
 WHERE made_by_id = approved_by_id OR made_by_id = released_by_id OR approved_by_id = released_by_id
+UNION SELECT disbursement_id FROM payments_approval GROUP BY disbursement_id, user_id HAVING count(DISTINCT step) > 1
 """
 BOOKS = """
 SELECT split_part(a.code, ':', 2) AS account, substr(split_part(a.code, ':', 3), 2)::bigint AS program_id,

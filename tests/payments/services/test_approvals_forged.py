@@ -1,9 +1,11 @@
 """Whoever writes rows without our keys makes no list payable: raw SQL with every trigger off (A1, A3, A22)."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 
@@ -338,3 +340,21 @@ class TestEngine:
         released.refresh_from_db()
         assert "is not what people agreed to" in released.problem
         assert Alarm.objects.get().code == "approval_forged"
+
+
+class TestUpgrade:
+    def test_writes_what_was_said_before_there_were_approvals(
+        self, approved: Disbursement, releaser: User, sql: Sql
+    ) -> None:
+        sql("DELETE FROM payments_approval")
+        sql("UPDATE payments_disbursement SET approval_tier = NULL")
+        migration = importlib.import_module("payments.migrations.0027_what_was_said_before")
+        migration.write(apps, None)
+        rows = Approval.objects.filter(disbursement=approved).order_by("pk")
+        assert [(row.step, row.user_id, row.at) for row in rows] == [
+            ("submit", approved.made_by_id, approved.submitted_at),
+            ("approve", approved.approved_by_id, approved.approved_at),
+        ]
+        disbursements.release(by=releaser, disbursement_id=approved.pk, manifest_hash=hash_of(approved))
+        assert seal.seal_next(approved, feerate_sat_kvb=1_000) is not None
+        assert alarmed() == []
