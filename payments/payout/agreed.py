@@ -99,12 +99,14 @@ def record(
         step=step,
         user_id=user_id,
         group_name=group,
-        manifest_hash=disbursement.manifest_hash,
+        manifest_hash=bytes(disbursement.manifest_hash or b""),
         at=at,
         expires_at=expires_at,
         key_id=newest_key(),
     )
-    row.mac = mac_of(row.key_id, *_fields(row, disbursement.approval_tier))
+    mac = mac_of(row.key_id, *_fields(row, disbursement.approval_tier))
+    assert mac is not None
+    row.mac = mac
     row.save(force_insert=True)
     return row
 
@@ -127,7 +129,7 @@ class Agreement:
     """What people said of one list's manifest, all of it verified."""
 
     def __init__(self, disbursement: Disbursement, rows: Iterable[Approval]) -> None:
-        self.list = disbursement
+        self.disbursement = disbursement
         self.rows = [
             row for row in rows if bytes(row.manifest_hash) == bytes(disbursement.manifest_hash or b"")
         ]
@@ -143,7 +145,7 @@ class Agreement:
     @property
     def approvals(self) -> list[Approval]:
         """What the approvers said, expired or not; the maker's word is none."""
-        return [row for row in self._of(Step.APPROVE) if row.user_id != self.list.made_by_id]
+        return [row for row in self._of(Step.APPROVE) if row.user_id != self.disbursement.made_by_id]
 
     def missing(self, at: datetime | None) -> dict[str, int]:
         """Return how many approvals of which group are missing at that time; without one, whatever expired counts."""
@@ -154,13 +156,13 @@ class Agreement:
             if at is None or (row.expires_at is not None and row.at <= at < row.expires_at)
         }
         given = Counter(row.group_name for row in latest.values())
-        needs = self.list.approval_tier["needs"]
+        needs = self.disbursement.approval_tier["needs"]
         return {group: count - given[group] for group, count in needs.items() if given[group] < count}
 
     def require_approved(self, at: datetime) -> None:
         """Raise ApprovalForged where too few people approved, ApprovalExpired where too few of them count at that time."""
         if self.missing(None):
-            raise _forged(self.list, f"approvals are missing: {self.missing(None)}")
+            raise _forged(self.disbursement, f"approvals are missing: {self.missing(None)}")
         if missing := self.missing(at):
             names = ", ".join(f"{count} of {group}" for group, count in sorted(missing.items()))
             raise ApprovalExpired(
@@ -170,15 +172,15 @@ class Agreement:
     def require_released(self) -> None:
         """Raise ApprovalForged unless somebody else than maker and approvers released what was approved then."""
         released = self._of(Step.RELEASE)
-        others = {self.list.made_by_id, *(row.user_id for row in self.approvals)}
-        if [row.user_id for row in released] != [self.list.released_by_id]:
-            raise _forged(self.list, "whoever it names has not released it")
+        others = {self.disbursement.made_by_id, *(row.user_id for row in self.approvals)}
+        if [row.user_id for row in released] != [self.disbursement.released_by_id]:
+            raise _forged(self.disbursement, "whoever it names has not released it")
         if released[0].user_id in others:
-            raise _forged(self.list, "its releaser made or approved it")
+            raise _forged(self.disbursement, "its releaser made or approved it")
         try:
             self.require_approved(released[0].at)
         except ApprovalExpired as error:
-            raise _forged(self.list, "its approvals had expired when it was released") from error
+            raise _forged(self.disbursement, "its approvals had expired when it was released") from error
 
 
 def of(disbursement: Disbursement) -> Agreement:

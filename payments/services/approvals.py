@@ -68,7 +68,7 @@ def missing(disbursement: Disbursement, at: datetime) -> dict[str, int]:
     live = Approval.objects.filter(
         disbursement=disbursement,
         step=Step.APPROVE,
-        manifest_hash=disbursement.manifest_hash,
+        manifest_hash=bytes(disbursement.manifest_hash or b""),
         expires_at__gt=at,
     )
     given = dict(live.order_by("at").values_list("user_id", "group_name"))
