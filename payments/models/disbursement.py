@@ -1,5 +1,7 @@
 """Disbursements: one cycle's list with control totals, as officers make, approve and release it."""
 
+from typing import Any
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -49,7 +51,7 @@ class Disbursement(Tracked):
     total_sat = models.BigIntegerField()
     manifest_hash = models.BinaryField(max_length=32, null=True)
     fee_reserved_sat = models.BigIntegerField(null=True)
-    approval_tier = models.JSONField(null=True)
+    approval_tier: Any = models.JSONField(null=True)
     problem = models.CharField(max_length=300, blank=True)
     is_urgent = models.BooleanField(default=False)
     # Since when nothing but fees keeps it waiting.

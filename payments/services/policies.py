@@ -32,7 +32,7 @@ EVERYBODY = "approvers"
 DAYS = 14
 VERSION = "govpay-approval-policy-1"
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-MAX_ROWS, MAX_COUNT = 50, 20
+MAX_COUNT = 20
 
 
 class PolicyOpen(Conflict):

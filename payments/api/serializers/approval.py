@@ -40,7 +40,7 @@ class Tier(StrictSerializer):
     """Whose approvals a list needs whose total is at most ``up_to_sat``; null: any."""
 
     up_to_sat = Satoshi(allow_null=True)
-    needs = Need(many=True, max_length=20)
+    needs = Need(many=True, max_length=20)  # type: ignore[call-arg]
 
 
 class CapIn(StrictSerializer):
@@ -56,9 +56,9 @@ class NewPolicy(StrictSerializer):
 
     note = Text(max_length=300, help_text=NOTE_HELP)
     approval_days = Whole(required=False, min_value=1, max_value=365)
-    groups = Group(many=True, max_length=50)
-    tiers = Tier(many=True, max_length=50)
-    caps = CapIn(many=True, max_length=50)
+    groups = Group(many=True, max_length=50)  # type: ignore[call-arg]
+    tiers = Tier(many=True, max_length=50)  # type: ignore[call-arg]
+    caps = CapIn(many=True, max_length=50)  # type: ignore[call-arg]
 
 
 class MembersOut(serializers.Serializer[Any]):
