@@ -76,7 +76,7 @@ class PolicyForm(ReasonForm):
 
     def _rows(self, field: str, shape: str) -> list[Any]:
         """Return the parts of each line; the first of each line is named once, but for caps."""
-        found = []
+        found: list[Any] = []
         for line in self.cleaned_data[field].splitlines():
             match = re.fullmatch(shape, line.strip(), re.ASCII)
             if line.strip() and match is None:
