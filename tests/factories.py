@@ -79,6 +79,8 @@ def change_role(program: Program, user: User, role: str) -> None:
     """Give somebody another role in the program, after the one that they held."""
     program.memberships.filter(user=user).delete()
     program.memberships.create(user=user, role=role, granted_by=make_administrator())
+
+
 def make_policy(program: Program, **rules: Any) -> ApprovalPolicy:
     """Rules of approval that one administrator proposed and another confirmed."""
     serial = next(_serial)

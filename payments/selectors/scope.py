@@ -101,4 +101,4 @@ def require_rules(*, user: Any, **ids: int) -> None:
         rows, _ = _PATHS[name]
         if rows().filter(pk=pk).exists():
             return
-    require(user=user, **ids)
+    require(user=user, also=(), **ids)

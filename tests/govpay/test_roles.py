@@ -164,7 +164,7 @@ class TestAuditor:
             for field in model._meta.concrete_fields
             if isinstance(field, EncryptedJSONField)
         ]
-        assert encrypted == [("payments_beneficiary", "personal")]
+        assert sorted(encrypted) == [("govpay_authenticator", "secret"), ("payments_beneficiary", "personal")]
         for table, column in encrypted:
             refuse(auditor, f"SELECT {column} FROM {table}")
 

@@ -348,7 +348,7 @@ class TestUpgrade:
     ) -> None:
         sql("DELETE FROM payments_approval")
         sql("UPDATE payments_disbursement SET approval_tier = NULL")
-        migration = importlib.import_module("payments.migrations.0030_what_was_said_before")
+        migration = importlib.import_module("payments.migrations.0032_what_was_said_before")
         migration.write(apps, None)
         rows = Approval.objects.filter(disbursement=approved).order_by("pk")
         assert [(row.step, row.user_id, row.at) for row in rows] == [

@@ -66,5 +66,5 @@ def forget(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0029_approvals")]
+    dependencies = [("payments", "0031_approvals")]
     operations = [migrations.RunPython(write, forget)]

@@ -8,7 +8,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("payments", "0028_import_jobs"),
+        ("payments", "0030_roles_that_exclude_each_other"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

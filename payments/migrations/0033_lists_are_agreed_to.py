@@ -82,5 +82,5 @@ DROP FUNCTION payments_list_is_agreed();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0030_what_was_said_before")]
+    dependencies = [("payments", "0032_what_was_said_before")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]
