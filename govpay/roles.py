@@ -6,6 +6,7 @@ from ledger import grants
 
 APPLICATION, SEALER, AUDITOR = "govpay_app", "govpay_sealer", "govpay_auditor"
 EVERYTHING = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+OF_A_PERIOD = "allotted_sat, cash_released_sat, committed_sat, spent_sat, closed_by_id, closed_at, close_note"
 # Histories and facts that the application may add to and read, but neither change nor take away.
 APPEND_ONLY = {
     "payments_statuschange": ["SELECT", "INSERT"],
@@ -14,6 +15,10 @@ APPEND_ONLY = {
     "payments_chainfact": ["SELECT", "INSERT"],
     # A version's signed bytes come later, once; a trigger refuses to change them.
     "payments_payouttx": ["SELECT", "INSERT", "UPDATE (raw, signed_at, vsize_vb)"],
+    # What was decided stays as it was proposed, and periods keep their days.
+    "payments_budgetperiod": ["SELECT", "INSERT", f"UPDATE ({OF_A_PERIOD})"],
+    "payments_warrant": ["SELECT", "INSERT", "UPDATE (status, decided_by_id, decided_at)"],
+    "payments_commitment": ["SELECT", "INSERT", "UPDATE (committed_sat, spent_sat, missing_sat)"],
     "payments_changeoutput": ["SELECT", "INSERT"],
     "payments_partialsignature": ["SELECT", "INSERT"],
     "payments_manifestsignature": ["SELECT", "INSERT"],

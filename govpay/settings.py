@@ -261,6 +261,8 @@ SPECTACULAR_SETTINGS = {
         "PayoutInterventionKind": "payments.api.serializers.intervention.OF_PAYOUT",
         "ApprovalStep": "payments.models.approval.Step",
         "CapKind": "payments.models.approval.CapKind",
+        "WarrantKind": "payments.models.budget.WarrantKind",
+        "WarrantStatus": "payments.states.WarrantStatus",
         "Role": "payments.models.program.Role",
         "AccountKind": "ledger.models.account.AccountKind",
         "Layer": "ledger.models.entry.Layer",

@@ -84,6 +84,15 @@ class ProposalStatus(models.TextChoices):
     WITHDRAWN = "withdrawn", "Withdrawn"  # Whoever proposed it took it back.
 
 
+class WarrantStatus(models.TextChoices):
+    """Where a step of an allotment or of its cash stands."""
+
+    PROPOSED = "proposed", "Proposed"  # Waits for a treasurer who is somebody else.
+    CONFIRMED = "confirmed", "Confirmed"  # The period's total has moved by it.
+    REJECTED = "rejected", "Rejected"  # A treasurer said no.
+    WITHDRAWN = "withdrawn", "Withdrawn"  # Whoever proposed it took it back.
+
+
 @dataclass(frozen=True)
 class Arrow:
     """One allowed change and why it happens."""
@@ -99,6 +108,7 @@ PO = PayoutStatus
 IM = ImportStatus
 PR = ProposalStatus
 I = InterventionStatus  # noqa: E741 - the one-letter names make the table readable.
+W = WarrantStatus
 
 TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
     "disbursement": (
@@ -177,6 +187,11 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(PR.PROPOSED, PR.CONFIRMED, "a second person agreed, and it was done"),
         Arrow(PR.PROPOSED, PR.REJECTED, "a second person refused"),
         Arrow(PR.PROPOSED, PR.WITHDRAWN, "its proposer took it back"),
+    ),
+    "warrant": (
+        Arrow(W.PROPOSED, W.CONFIRMED, "a treasurer agreed"),
+        Arrow(W.PROPOSED, W.REJECTED, "a treasurer refused"),
+        Arrow(W.PROPOSED, W.WITHDRAWN, "whoever proposed it took it back"),
     ),
 }
 

@@ -29,6 +29,7 @@ TONES = {
     "voiding": BUSY,
     "voided": PLAIN,
     "proposed": BUSY,
+    "confirmed": GOOD,
     "withdrawn": PLAIN,
     "done": GOOD,
     "failed": BAD,

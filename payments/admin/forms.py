@@ -104,6 +104,37 @@ class InProgramForm(forms.Form):
         self.fields["program"].queryset = programs  # type: ignore[attr-defined]
 
 
+class PeriodForm(InProgramForm):
+    """A fiscal period: its name and its days."""
+
+    name = forms.CharField(
+        max_length=40, widget=widgets.UnfoldAdminTextInputWidget(), help_text="Such as 2026-27."
+    )
+    first_date = forms.DateField(label="First day", widget=widgets.UnfoldAdminDateWidget())
+    last_date = forms.DateField(label="Last day", widget=widgets.UnfoldAdminDateWidget())
+
+
+class WarrantForm(ReasonForm):
+    """A step of an allotment or of its cash."""
+
+    amount_sat = forms.CharField(
+        label="Satoshis",
+        max_length=20,
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
+        help_text="Plain digits: what is added, or with a minus withdrawn.",
+    )
+    field_order = ("amount_sat", "note")
+
+    def clean_amount_sat(self) -> int:
+        """Return the amount by the grammar of all amounts, with a sign."""
+        text: str = self.cleaned_data["amount_sat"]
+        try:
+            amount_sat = amount.parse_sat(text.removeprefix("-"))
+        except amount.InvalidAmount as error:
+            raise forms.ValidationError(error.message, code=error.details["rule"]) from error
+        return -amount_sat if text.startswith("-") else amount_sat
+
+
 def check_size(upload: UploadedFile) -> UploadedFile:
     """Return the file; refuse one above GOVPAY_UPLOAD_MAX_BYTES."""
     if upload.size is None or upload.size > settings.GOVPAY_UPLOAD_MAX_BYTES:

@@ -11,30 +11,42 @@ from unfold.decorators import display
 from payments.admin import cells, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import by_number
-from payments.models import Disbursement, ImportJob, Payment, Payout, StatusChange
+from payments.models import (
+    Disbursement,
+    ImportJob,
+    Intervention,
+    Payment,
+    Payout,
+    StatusChange,
+    Warrant,
+)
 
 SUBJECTS: dict[str, type[Model]] = {
     "disbursement": Disbursement,
     "payment": Payment,
     "payout": Payout,
     "import": ImportJob,
+    "intervention": Intervention,
+    "warrant": Warrant,
 }
 PROGRAM_PATHS = {
     "import": "program",
     "disbursement": "program",
     "payment": "disbursement__program",
     "payout": "wallet__program",
+    "intervention": "wallet__program",
+    "warrant": "period__program",
 }
 
 
 class SubjectFilter(DropdownFilter):
-    """Lists, payments, payouts or imports."""
+    """Lists, payments, payouts, or what people ask for."""
 
     title = "what changed"
     parameter_name = "subject"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        """Return the four."""
+        """Return them all."""
         return [(name, name.capitalize()) for name in SUBJECTS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -57,7 +69,7 @@ class StatusChangeAdmin(ProgramScopedAdmin):
     when_empty = "Nothing has happened yet."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StatusChange]:
-        """Return the changes of lists, payments, payouts and imports of the user's programs."""
+        """Return the changes of whatever is in the user's programs."""
         rows = StatusChange.objects.select_related("actor")
         if scope.sees_everything(request):
             return rows
@@ -78,7 +90,7 @@ class StatusChangeAdmin(ProgramScopedAdmin):
 
     @display(description="what")
     def what(self, change: StatusChange) -> str:
-        """The list, payment, payout or import."""
+        """The row that changed."""
         model = SUBJECTS[change.subject]
         noun = "List" if change.subject == "disbursement" else change.subject.capitalize()
         return cells.link(model(pk=change.subject_id), f"{noun} {change.subject_id}")

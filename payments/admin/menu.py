@@ -14,6 +14,7 @@ from payments.models import (
     ApprovalPolicy,
     Beneficiary,
     Block,
+    BudgetPeriod,
     ChainFact,
     Coin,
     Cycle,
@@ -35,6 +36,7 @@ from payments.models import (
     StatusChange,
     Stop,
     Wallet,
+    Warrant,
 )
 
 GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
@@ -71,6 +73,8 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
             (ApprovalPolicy, "Approval policies", "rule"),
             (Cycle, "Cycles", "calendar_month"),
             (Wallet, "Wallets", "account_balance_wallet"),
+            (BudgetPeriod, "Budget periods", "savings"),
+            (Warrant, "Warrants", "order_approve"),
         ],
     ),
     (

@@ -20,6 +20,8 @@ from payments.models import (
     Payout,
     Proposal,
     SigningRequest,
+    Warrant,
+    WarrantKind,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.models.signing import RequestState
@@ -31,6 +33,7 @@ from payments.states import (
     PaymentStatus,
     PayoutStatus,
     ProposalStatus,
+    WarrantStatus,
 )
 
 
@@ -153,6 +156,17 @@ class Proposals(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Proposal
+        fields: list[str] = []
+
+
+class Warrants(filters.FilterSet):  # type: ignore[misc]
+    """By kind, and where they stand."""
+
+    kind = filters.ChoiceFilter(choices=WarrantKind.choices)
+    status = filters.ChoiceFilter(choices=WarrantStatus.choices)
+
+    class Meta:
+        model = Warrant
         fields: list[str] = []
 
 

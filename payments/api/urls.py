@@ -5,6 +5,7 @@ from django.urls import path
 from govpay.api import converters
 from payments.api.views import (
     approvals,
+    budgets,
     disbursements,
     events,
     imports,
@@ -23,6 +24,7 @@ from payments.api.views import (
 __all__ = ["converters", "urlpatterns"]
 
 ALARM = "alarms/<id:alarm_id>/"
+BUDGET_PERIOD = "budget-periods/<id:budget_period_id>/"
 PROGRAM = "programs/<id:program_id>/"
 ENROLLMENT = "enrollments/<id:enrollment_id>/"
 INTAKE = "intakes/<id:intake_id>/"
@@ -34,6 +36,7 @@ INTERVENTION = "interventions/<id:intervention_id>/"
 PROPOSAL = "proposals/<id:proposal_id>/"
 PAYOUT = "payouts/<id:payout_id>/"
 SIGNING = "signing-requests/<id:signing_request_id>/"
+WARRANT = "warrants/<id:warrant_id>/"
 
 urlpatterns = [
     path("programs/", programs.ProgramList.as_view(), name="programs"),
@@ -125,5 +128,16 @@ urlpatterns = [
     path(ALARM, safety.AlarmRead.as_view(), name="alarm"),
     path(f"{ALARM}take/", safety.AlarmTake.as_view(), name="alarm-take"),
     path(f"{ALARM}close/", safety.AlarmClose.as_view(), name="alarm-close"),
+    path(f"{PROGRAM}budget-periods/", budgets.PeriodList.as_view(), name="budget-periods"),
+    path(BUDGET_PERIOD, budgets.PeriodRead.as_view(), name="budget-period"),
+    path(f"{BUDGET_PERIOD}close/", budgets.PeriodClose.as_view(), name="budget-period-close"),
+    path(
+        f"{BUDGET_PERIOD}commitments/", budgets.PeriodCommitments.as_view(), name="budget-period-commitments"
+    ),
+    path(f"{BUDGET_PERIOD}warrants/", budgets.PeriodWarrants.as_view(), name="budget-period-warrants"),
+    path(WARRANT, budgets.WarrantRead.as_view(), name="warrant"),
+    path(f"{WARRANT}confirm/", budgets.WarrantConfirm.as_view(), name="warrant-confirm"),
+    path(f"{WARRANT}reject/", budgets.WarrantReject.as_view(), name="warrant-reject"),
+    path(f"{WARRANT}withdraw/", budgets.WarrantWithdraw.as_view(), name="warrant-withdraw"),
     path("node/", payments.NodeRead.as_view(), name="node"),
 ]

@@ -10,6 +10,7 @@ from payments.models.approval import (
     TierNeed,
 )
 from payments.models.beneficiary import Beneficiary, Destination, Enrollment
+from payments.models.budget import BudgetPeriod, Commitment, Warrant, WarrantKind
 from payments.models.chain import Block, ChainFact, Coin, NodeStatus
 from payments.models.disbursement import Cycle, Disbursement
 from payments.models.event import Event
@@ -44,9 +45,11 @@ __all__ = [
     "Beneficiary",
     "Block",
     "CapKind",
+    "BudgetPeriod",
     "ChainFact",
     "ChangeOutput",
     "Coin",
+    "Commitment",
     "Cycle",
     "Destination",
     "Disbursement",
@@ -91,4 +94,6 @@ __all__ = [
     "TierNeed",
     "Wallet",
     "WalletScript",
+    "Warrant",
+    "WarrantKind",
 ]

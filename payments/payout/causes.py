@@ -130,6 +130,11 @@ CAUSES: dict[str, Cause] = {
         "blocks came after the reissue was paid.",
         "Agree with the people what becomes of the second payment; nothing on the chain can take it back.",
     ),
+    "budget_short": Cause(
+        "A reorganization made a list need again what it had given back, and others have committed it since: more may be "
+        "spent than the period's allotment or cash holds.",
+        "Add to the allotment and the cash of the period; the alarm closes once they hold the list.",
+    ),
     "reconciliation_break": Cause(
         "The newest reconciliation of a program found differences between claims, books and blocks.",
         "Open the run's cases under Reconciliation; two people explain each. A clean run closes the alarm.",

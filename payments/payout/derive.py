@@ -22,7 +22,7 @@ from payments.models import (
 )
 from payments.models.history import move
 from payments.models.payout import IS_ORPHAN
-from payments.payout import alarms, booking, facts, feerate, release
+from payments.payout import alarms, booking, commitments, facts, feerate, release
 from payments.payout.store import STUCK
 from payments.states import PAYOUT_CLOSED, DisbursementStatus, PaymentStatus, PayoutStatus
 
@@ -51,15 +51,18 @@ def _derive_payouts() -> None:
         return
     if not tip.is_derived:
         moved: set[int] = set()
+        voids: set[int] = set()
         for _ in range(MOST_ROUNDS):
             steps = facts.list_steps(tip.height)
             if not steps:
                 Block.objects.filter(pk=tip.pk).update(is_derived=True)
                 break
             moved.update(_take(steps))
+            voids.update(step.payout_id for step in steps if S.VOIDED in (step.old, step.new))
         release.owe_again()
         _level(moved)
         release.release_added(tip.height + 1 - facts.FINAL_DEPTH)
+        commitments.follow_payouts(voids)
 
 
 def _take(steps: Sequence[facts.Step]) -> list[int]:
@@ -241,3 +244,4 @@ def _move_lists(ids: list[int], new: str, completed_at: Any) -> None:
     if ids:
         rows = Disbursement.objects.filter(pk__in=ids)
         move(rows, old=old, new=new, expected=len(ids), completed_at=completed_at)
+        commitments.follow(ids)

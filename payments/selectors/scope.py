@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from govpay.errors import Forbidden, NotFound
 from payments.models import (
     ApprovalPolicy,
+    BudgetPeriod,
     Disbursement,
     Enrollment,
     ImportJob,
@@ -20,6 +21,7 @@ from payments.models import (
     Proposal,
     Role,
     SigningRequest,
+    Warrant,
 )
 from payments.models.program import LIMITED
 from payments.services import policies
@@ -43,6 +45,8 @@ _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "signing_request_id": (SigningRequest.objects.all, "version__payout__wallet__program"),
     "payout_id": (Payout.objects.all, "wallet__program"),
     "policy_id": (ApprovalPolicy.objects.all, "program"),
+    "budget_period_id": (BudgetPeriod.objects.all, "program"),
+    "warrant_id": (Warrant.objects.all, "period__program"),
     "intervention_id": (Intervention.objects.all, "wallet__program"),
     "proposal_id": (Proposal.objects.all, "program"),
 }

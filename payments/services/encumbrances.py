@@ -2,6 +2,7 @@
 
 One entry holds it at a time, and one other entry ends that; the index on what an entry undoes decides between two people.
 Lists that were approved before there were encumbrances hold nothing: their approval booked what is owed at once.
+Each step takes the list's commitment along, which counts its fee ceiling too (``payments.payout.commitments``).
 """
 
 from datetime import datetime
@@ -12,6 +13,7 @@ from django.db.models import QuerySet
 from ledger import books, chart, events
 from ledger.models import Entry, Layer, Posting
 from payments.models import Disbursement
+from payments.payout import commitments
 
 
 class Standing(NamedTuple):
@@ -33,12 +35,17 @@ def standing(disbursement: Disbursement) -> Standing | None:
 def hold(
     disbursement: Disbursement, *, amount_sat: int, at: datetime, actor: str, approver: str = ""
 ) -> None:
-    """Hold so many satoshis for a list that is being approved."""
+    """Hold so many satoshis for a list that is being approved; raise what ``commitments.commit`` does."""
+    commitments.commit(disbursement, at=at)
     books.post([_draft(disbursement, amount_sat, at, actor, approver)])
 
 
 def spend(disbursement: Disbursement, *, at: datetime, actor: str, approver: str) -> None:
-    """Owe the people of a list that is being released what the list holds; it holds nothing afterwards."""
+    """Owe the people of a list that is being released what the list holds; it holds nothing afterwards.
+
+    Raises what ``commitments.spend`` does.
+    """
+    commitments.spend(disbursement, at=at)
     held = standing(disbursement)
     if held is None:
         return
@@ -62,6 +69,7 @@ def free(
     disbursement: Disbursement, *, amount_sat: int, key: str, source_ref: str, at: datetime, actor: str
 ) -> None:
     """Free so many satoshis of a list: of what it holds, or, where it is owed already, of what it owes, under this key."""
+    commitments.follow([disbursement.pk])
     held = standing(disbursement)
     if held is None:
         books.post(

@@ -36,6 +36,7 @@ SELECT 'payout' AS subject, id, status FROM payments_payout
 UNION ALL SELECT 'disbursement', id, status FROM payments_disbursement
 UNION ALL SELECT 'payment', id, status FROM payments_payment
 UNION ALL SELECT 'intervention', id, status FROM payments_intervention
+UNION ALL SELECT 'warrant', id, status FROM payments_warrant
 """
 UNBALANCED = """
 SELECT e.id FROM ledger_entry e LEFT JOIN ledger_posting p ON p.entry_id = e.id

@@ -8,7 +8,13 @@ from tests.invariants.chain import Chain
 from tests.invariants.checks import Owed, SignedTx, Violation
 from tests.invariants.facts import Facts, Version, read
 
-FIRST = {"payout": "sealed", "disbursement": "draft", "payment": "pending", "intervention": "proposed"}
+FIRST = {
+    "payout": "sealed",
+    "disbursement": "draft",
+    "payment": "pending",
+    "intervention": "proposed",
+    "warrant": "proposed",
+}
 # A rest that is not worth a change output goes to the miners, over any ceiling.
 REST_MAX_SAT = 1_000
 BLOCKED = ("frozen",)

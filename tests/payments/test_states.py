@@ -16,6 +16,7 @@ CHOICES = {
     "import": states.ImportStatus,
     "intervention": states.InterventionStatus,
     "proposal": states.ProposalStatus,
+    "warrant": states.WarrantStatus,
 }
 TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
@@ -24,6 +25,7 @@ TERMINAL = {
     "import": {"done", "refused", "cancelled"},
     "intervention": {"done", "rejected", "withdrawn", "failed"},
     "proposal": {"confirmed", "rejected", "withdrawn"},
+    "warrant": {"confirmed", "rejected", "withdrawn"},
 }
 
 

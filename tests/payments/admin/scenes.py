@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -10,6 +11,7 @@ from django.utils import timezone
 from payments.models import (
     Alarm,
     Block,
+    BudgetPeriod,
     ChainFact,
     Disbursement,
     Enrollment,
@@ -30,6 +32,7 @@ from payments.models import (
     StatusChange,
     Stop,
     Wallet,
+    Warrant,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import psbt, tx
@@ -179,6 +182,30 @@ def withdrawn_proposal(program: Program, by: User) -> Proposal:
     )
 
 
+def allotted(program: Program, officer: User, second: User) -> Warrant:
+    """A budget period around today, wide enough for whatever lists a test adds, and the step that allotted it."""
+    today = timezone.now().date()
+    period = BudgetPeriod.objects.create(
+        program=program,
+        name=f"Budget of {program.code}",
+        first_date=today - timedelta(days=400),
+        last_date=today + timedelta(days=400),
+        allotted_sat=10**12,
+        cash_released_sat=10**12,
+        opened_by=second,
+    )
+    return Warrant.objects.create(
+        period=period,
+        kind="allotment",
+        status="confirmed",
+        amount_sat=10**12,
+        note="As voted.",
+        proposed_by=officer,
+        decided_by=second,
+        decided_at=timezone.now(),
+    )
+
+
 def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:
     """Fill a program; return one row of every model by its model name."""
     coin = factories.fund(program, 10_000_000)
@@ -210,6 +237,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
     node, _ = NodeStatus.objects.update_or_create(
         network="regtest", defaults={"is_ok": True, "block_height": 1, "checked_at": timezone.now()}
     )
+    warrant = allotted(program, officer, approver)
     enrollment = Enrollment.objects.filter(program=program).select_related("beneficiary").order_by("pk")[0]
     return {
         "program": program,
@@ -232,6 +260,8 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "intervention": failed_bump(payout, officer),
         "signingrequest": request,
         "alarm": past_alarm(program),
+        "budgetperiod": warrant.period,
+        "warrant": warrant,
         "stop": Stop.objects.create(
             thrown_by=officer,
             reason="A drill.",

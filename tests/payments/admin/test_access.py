@@ -45,6 +45,7 @@ WITHOUT_PAGES = {
     "groupmember",
     "tierneed",
     "rollingcap",
+    "commitment",
 }
 
 

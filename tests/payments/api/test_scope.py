@@ -8,6 +8,7 @@ from rest_framework.test import APIClient
 
 from payments.models import (
     ApprovalPolicy,
+    BudgetPeriod,
     Destination,
     Disbursement,
     Enrollment,
@@ -17,6 +18,7 @@ from payments.models import (
     Program,
     Proposal,
     StatusChange,
+    Warrant,
 )
 from tests import factories
 from tests.govpay import routes
@@ -36,6 +38,7 @@ def fill(route: str, furnished: dict[str, Any]) -> str:
     ids["signing_request_id"] = ids["signingrequest_id"]
     ids["import_job_id"] = ids["importjob_id"]
     ids["policy_id"] = ids["approvalpolicy_id"]
+    ids["budget_period_id"] = ids["budgetperiod_id"]
     return route.format(**ids)
 
 
@@ -51,6 +54,8 @@ def state() -> tuple[Any, ...]:
         Membership.objects.count(),
         list(Proposal.objects.order_by("pk").values_list("pk", "status")),
         list(ApprovalPolicy.objects.order_by("pk").values_list("confirmed_at", "dropped_at")),
+        list(BudgetPeriod.objects.order_by("pk").values()),
+        list(Warrant.objects.order_by("pk").values_list("pk", "status")),
     )
 
 

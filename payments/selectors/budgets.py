@@ -1,0 +1,28 @@
+"""Reads the budgets of the user's programs."""
+
+from typing import Any
+
+from django.db.models import F, QuerySet
+
+from payments.models import BudgetPeriod, Commitment, Warrant
+from payments.selectors import scope
+
+
+def periods(user: Any) -> QuerySet[BudgetPeriod]:
+    """Return the budget periods of the user's programs."""
+    mine = BudgetPeriod.objects.filter(program_id__in=scope.programs(user))
+    return mine.select_related("program", "opened_by", "closed_by")
+
+
+def warrants(user: Any) -> QuerySet[Warrant]:
+    """Return the warrants of the user's programs."""
+    mine = Warrant.objects.filter(period__program_id__in=scope.programs(user))
+    return mine.select_related("period", "proposed_by", "decided_by").annotate(
+        program_id=F("period__program_id"), budget_period_id=F("period_id")
+    )
+
+
+def commitments(period_id: int) -> QuerySet[Commitment]:
+    """Return what lists hold of a period, with the status of each list."""
+    held = Commitment.objects.filter(period_id=period_id)
+    return held.annotate(list_status=F("disbursement__status"))

@@ -1,0 +1,268 @@
+"""Opens and closes fiscal periods of a program's budget, and moves their allotment and cash by warrants of two people.
+
+A program is held to budgets from its first period on; before that nothing asks for one. What lists hold of a period is
+in ``payments.payout.commitments``.
+"""
+
+from datetime import date, timedelta
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
+from payments.models import BudgetPeriod, Program, Role, Warrant, WarrantKind
+from payments.models.history import move
+from payments.onchain import amount
+from payments.payout import commitments
+from payments.payout.commitments import OverAllotment, OverCashRelease
+from payments.services import authority
+from payments.states import StatusConflict, WarrantStatus
+
+MAX_NOTE = 300
+MAX_NAME = 40
+PROPOSERS = (Role.OFFICER,)
+DECIDERS = (Role.TREASURER,)
+_TOTALS = {WarrantKind.ALLOTMENT: "allotted_sat", WarrantKind.CASH_RELEASE: "cash_released_sat"}
+
+
+class PeriodOverlaps(Conflict):
+    """Another open period of the program has some of the days, or any period has the name."""
+
+    code = "budget_period_overlaps"
+
+
+class PeriodClosed(Conflict):
+    """Somebody closed the period: nothing is added to it any more."""
+
+    code = "budget_period_closed"
+
+
+class NotTheProposer(Forbidden):
+    """Only who proposed a warrant takes it back."""
+
+    code = "not_the_proposer"
+
+
+def fiscal_year(day: date) -> tuple[date, date]:
+    """Return the first and the last day of the fiscal year (GOVPAY_FISCAL_YEAR_MONTH) that a day is in."""
+    month = settings.LEDGER_FISCAL_YEAR_MONTH
+    first = date(day.year if day.month >= month else day.year - 1, month, 1)
+    return first, first.replace(year=first.year + 1) - timedelta(days=1)
+
+
+@transaction.atomic
+def open_period(*, by: User, program_id: int, name: str, first_date: date, last_date: date) -> BudgetPeriod:
+    """Open a period with nothing allotted; with the first one the program is held to budgets from then on.
+
+    Raises NotFound, RoleMissing, InvalidInput, PeriodOverlaps.
+    """
+    authority.require(user=by, program_id=program_id, roles=DECIDERS)
+    name = name.strip()
+    if not name or len(name) > MAX_NAME:
+        raise _wrong(
+            "name", "missing" if not name else "too_long", f"Give a name of 1 to {MAX_NAME} characters."
+        )
+    if last_date < first_date:
+        raise _wrong("last_date", "days_reversed", "The last day comes before the first.")
+    # One at a time; the constraints stand behind it.
+    Program.objects.select_for_update(no_key=True).get(pk=program_id)
+    others = BudgetPeriod.objects.filter(program_id=program_id)
+    if others.filter(name=name).exists():
+        raise PeriodOverlaps(f"The program has a period {name} already.", period=name)
+    other = others.filter(closed_at=None, first_date__lte=last_date, last_date__gte=first_date).first()
+    if other is not None:
+        raise PeriodOverlaps(
+            f"{other} is open from {other.first_date} to {other.last_date}; no day is in two open periods.",
+            budget_period_id=other.pk,
+            period=other.name,
+        )
+    return BudgetPeriod.objects.create(
+        program_id=program_id, name=name, first_date=first_date, last_date=last_date, opened_by=by
+    )
+
+
+@transaction.atomic
+def close_period(*, by: User, budget_period_id: int, note: str) -> BudgetPeriod:
+    """Close a period for good, for a reason: nothing more is allotted, committed or spent in it.
+
+    What lists give back still comes back. Raises NotFound, RoleMissing, InvalidInput, PeriodClosed.
+    """
+    period = get_period(user=by, budget_period_id=budget_period_id)
+    authority.require(user=by, program_id=period.program_id, roles=DECIDERS)
+    _require_note(note)
+    _require_not_closed(commitments.lock(period.pk))
+    BudgetPeriod.objects.filter(pk=period.pk).update(
+        closed_by=by, closed_at=timezone.now(), close_note=note.strip()
+    )
+    return get_period(user=by, budget_period_id=budget_period_id)
+
+
+@transaction.atomic
+def propose(*, by: User, budget_period_id: int, kind: str, amount_sat: int, note: str) -> Warrant:
+    """Propose to add to a period's allotment or cash, or with a negative amount to withdraw; a treasurer confirms it.
+
+    Raises NotFound, RoleMissing, InvalidInput, PeriodClosed.
+    """
+    period = get_period(user=by, budget_period_id=budget_period_id)
+    authority.require(user=by, program_id=period.program_id, roles=PROPOSERS)
+    if not amount_sat or abs(amount_sat) > amount.MAX_SAT:
+        raise _wrong(
+            "amount_sat",
+            "amount_zero" if not amount_sat else "amount_too_large",
+            "Give satoshis to add, or with a minus to withdraw; not zero, and no more than there are.",
+        )
+    _require_note(note)
+    _require_not_closed(period)
+    return Warrant.objects.create(
+        period=period, kind=WarrantKind(kind), amount_sat=amount_sat, note=note.strip(), proposed_by=by
+    )
+
+
+@transaction.atomic
+def confirm(*, by: User, warrant_id: int, note: str = "") -> Warrant:
+    """Agree, as a treasurer and somebody else than who proposed it: the period's total moves.
+
+    Raises NotFound, RoleMissing, SamePersonTwice, StatusConflict, PeriodClosed, and OverAllotment or OverCashRelease
+    with the figures where less would be allotted than is committed or released, or less released than is spent.
+    """
+    found = _lock(by, warrant_id)
+    _require_other_treasurer(found, by)
+    period = commitments.lock(found.period_id)
+    _require_not_closed(period)
+    _require_holds(period, found)
+    column = _TOTALS[WarrantKind(found.kind)]
+    BudgetPeriod.objects.filter(pk=period.pk).update(**{column: F(column) + found.amount_sat})
+    _decide(found, by, WarrantStatus.CONFIRMED, note)
+    # A list that a reorganization left short is filled first.
+    commitments.follow(
+        list(period.commitments.filter(missing_sat__gt=0).values_list("disbursement", flat=True))
+    )
+    return get_warrant(user=by, warrant_id=warrant_id)
+
+
+@transaction.atomic
+def reject(*, by: User, warrant_id: int, note: str) -> Warrant:
+    """Refuse, as a treasurer and for a reason, what somebody else proposed; no total moves."""
+    found = _lock(by, warrant_id)
+    _require_other_treasurer(found, by)
+    _require_note(note)
+    _decide(found, by, WarrantStatus.REJECTED, note)
+    return get_warrant(user=by, warrant_id=warrant_id)
+
+
+@transaction.atomic
+def withdraw(*, by: User, warrant_id: int, note: str) -> Warrant:
+    """Take back, for a reason, what one proposed oneself and nobody has decided yet.
+
+    Raises NotFound, NotTheProposer, InvalidInput, StatusConflict.
+    """
+    found = _lock(by, warrant_id)
+    if by.pk != found.proposed_by_id:
+        raise NotTheProposer("Only who proposed it takes it back; a treasurer rejects it.")
+    _require_note(note)
+    move(
+        Warrant.objects.filter(pk=found.pk),
+        old=WarrantStatus.PROPOSED,
+        new=WarrantStatus.WITHDRAWN,
+        actor_id=by.pk,
+        note=note.strip(),
+    )
+    return get_warrant(user=by, warrant_id=warrant_id)
+
+
+def get_period(*, user: User, budget_period_id: int) -> BudgetPeriod:
+    """Return a period of a program that the user belongs to; raise NotFound otherwise."""
+    mine = BudgetPeriod.objects.filter(program__memberships__user_id=user.pk)
+    found = mine.select_related("program", "opened_by", "closed_by").distinct()
+    period = found.filter(pk=budget_period_id).first()
+    if period is None:
+        raise NotFound("There is no such budget period in your programs.")
+    return period
+
+
+def get_warrant(*, user: User, warrant_id: int) -> Warrant:
+    """Return a warrant of a program that the user belongs to; raise NotFound otherwise."""
+    mine = Warrant.objects.filter(period__program__memberships__user_id=user.pk)
+    found = mine.select_related("period__program", "proposed_by", "decided_by").distinct()
+    warrant = found.filter(pk=warrant_id).first()
+    if warrant is None:
+        raise NotFound("There is no such warrant in your programs.")
+    return warrant
+
+
+def _lock(by: User, warrant_id: int) -> Warrant:
+    found = get_warrant(user=by, warrant_id=warrant_id)
+    locked = Warrant.objects.select_for_update(of=("self",)).select_related("period")
+    return locked.get(pk=found.pk)
+
+
+def _require_other_treasurer(found: Warrant, by: User) -> None:
+    authority.require(user=by, program_id=found.period.program_id, roles=DECIDERS)
+    if by.pk == found.proposed_by_id:
+        raise SamePersonTwice("Somebody else than the person who proposed it must decide.")
+    if found.status != WarrantStatus.PROPOSED:
+        raise StatusConflict(
+            f"The warrant is {found.status} already.",
+            subject="warrant",
+            status=found.status,
+            needed="proposed",
+        )
+
+
+def _require_holds(period: BudgetPeriod, found: Warrant) -> None:
+    """Raise unless the period still holds what is committed, released and spent once the warrant is in force."""
+    asked = {"asked_sat": found.amount_sat, **commitments.figures(period)}
+    if found.kind == WarrantKind.ALLOTMENT:
+        after_sat = period.allotted_sat + found.amount_sat
+        held_sat = max(period.committed_sat, period.cash_released_sat)
+        if after_sat < held_sat:
+            raise OverAllotment(
+                f"{after_sat} sat would be allotted to {period}, where {period.committed_sat} sat are committed and "
+                f"{period.cash_released_sat} sat released as cash.",
+                **asked,
+            )
+        return
+    after_sat = period.cash_released_sat + found.amount_sat
+    if after_sat > period.allotted_sat:
+        raise OverAllotment(
+            f"{after_sat} sat would be released as cash in {period}, where {period.allotted_sat} sat are allotted.",
+            **asked,
+        )
+    if after_sat < period.spent_sat:
+        raise OverCashRelease(
+            f"{after_sat} sat would be released as cash in {period}, where {period.spent_sat} sat are spent.",
+            **asked,
+        )
+
+
+def _decide(found: Warrant, by: User, new: str, note: str) -> None:
+    if len(note.strip()) > MAX_NOTE:
+        raise _wrong("note", "too_long", f"Use at most {MAX_NOTE} characters.")
+    move(
+        Warrant.objects.filter(pk=found.pk),
+        old=WarrantStatus.PROPOSED,
+        new=new,
+        actor_id=by.pk,
+        note=note.strip(),
+        decided_by_id=by.pk,
+        decided_at=timezone.now(),
+    )
+
+
+def _require_not_closed(period: BudgetPeriod) -> None:
+    if not period.is_open:
+        raise PeriodClosed(f"{period} was closed.", budget_period_id=period.pk, period=period.name)
+
+
+def _require_note(note: str) -> None:
+    if not note.strip():
+        raise _wrong("note", "missing", "Say why.")
+    if len(note.strip()) > MAX_NOTE:
+        raise _wrong("note", "too_long", f"Use at most {MAX_NOTE} characters.")
+
+
+def _wrong(column: str, code: str, message: str) -> InvalidInput:
+    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])
