@@ -110,8 +110,14 @@ class PeriodForm(InProgramForm):
     name = forms.CharField(
         max_length=40, widget=widgets.UnfoldAdminTextInputWidget(), help_text="Such as 2026-27."
     )
-    first_date = forms.DateField(label="First day", widget=widgets.UnfoldAdminDateWidget())
-    last_date = forms.DateField(label="Last day", widget=widgets.UnfoldAdminDateWidget())
+    first_date = forms.DateField(
+        label="First day",
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+        help_text="Such as 2026-07-01; days are those of UTC.",
+    )
+    last_date = forms.DateField(
+        label="Last day", widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"})
+    )
 
 
 class WarrantForm(ReasonForm):

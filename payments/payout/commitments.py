@@ -17,9 +17,9 @@ from payments.payout import alarms
 from payments.states import PaymentStatus
 
 ALARM = "budget_short"
-# What each list needs by now, the engine's word for it: of a completed one what its settled payouts paid and what fees
-# they cost, of a released or approved one its lines that are neither withdrawn nor void, and its fee ceiling. A list that
-# needs less gives back. One that needs more again, after a reorganization, gets of what is free, the older list first.
+# What each list needs by now: a completed one what its settled payouts paid and what all of its payouts cost in fees, a
+# released or approved one its lines that are neither withdrawn nor void, and its fee ceiling. A list that needs less gives
+# back. One that needs more again, after a reorganization, gets of what is free, the older list first.
 FOLLOW = """
 WITH needed AS (
     SELECT c.id, c.period_id, c.committed_sat AS held_sat, d.status IN ('released', 'completed') AS is_spent,

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound
 from payments.models import Alarm, AlarmEvent, Membership, Role
-from payments.payout import alarms, commitments, guard, lookout, webhook
+from payments.payout import alarms, guard, lookout, webhook
 from payments.services import authority, stops
 
 # Whoever works on what the engine does; approvers and auditors look on.
@@ -18,7 +18,6 @@ OWNERS = (Role.TREASURER, Role.RELEASER, Role.OFFICER)
 _WITH_THEIR_CAUSE = (
     stops.ALARM,
     guard.TipStale.code,
-    commitments.ALARM,
     *(code.value for code in guard.HaltCode),
     *lookout.WITH_THEIR_CAUSE,
 )

@@ -119,6 +119,19 @@ class TestApplication:
             True,
         )
 
+    def test_moves_budgets_and_rewrites_none(self, application: psycopg.Connection) -> None:
+        for table, column in (
+            ("payments_budgetperiod", "first_date"),
+            ("payments_budgetperiod", "program_id"),
+            ("payments_warrant", "amount_sat"),
+            ("payments_warrant", "proposed_by_id"),
+            ("payments_commitment", "disbursement_id"),
+        ):
+            application.execute(f"SELECT {column} FROM {table} FOR NO KEY UPDATE")
+            refuse(application, f"UPDATE {table} SET {column} = {column}")
+            refuse_writing(application, table, "DELETE", "TRUNCATE")
+        application.execute(f"UPDATE payments_budgetperiod SET ({roles.OF_A_PERIOD}) = ({roles.OF_A_PERIOD})")
+
 
 class TestSealer:
     def test_reads_the_books_and_writes_none_of_them(self, sealer: psycopg.Connection) -> None:
