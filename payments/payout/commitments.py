@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 
 from govpay.errors import Conflict
 from payments.models import BudgetPeriod, Commitment, Disbursement, Payment
 from payments.payout import alarms
-from payments.states import PaymentStatus
+from payments.states import DisbursementStatus, PaymentStatus
 
 ALARM = "budget_short"
 # What each list needs by now: a completed one what its settled payouts paid and what all of its payouts cost in fees, a
@@ -171,6 +171,14 @@ def follow_payouts(payout_ids: Collection[int]) -> None:
     if payout_ids:
         found = Commitment.objects.filter(disbursement__payouts__in=payout_ids).order_by("disbursement")
         follow(list(found.values_list("disbursement", flat=True).distinct()))
+
+
+def follow_fees(payout_ids: Collection[int]) -> None:
+    """Let completed lists hold what their payouts cost by now: a child's fee may come, or change, when its list is done."""
+    if payout_ids:
+        theirs = Q(disbursement__payouts__in=payout_ids) | Q(disbursement__payouts__children__in=payout_ids)
+        done = Commitment.objects.filter(theirs, disbursement__status=DisbursementStatus.COMPLETED)
+        follow(list(done.order_by("disbursement").values_list("disbursement", flat=True).distinct()))
 
 
 def _commit(disbursement: Disbursement, period: BudgetPeriod) -> tuple[BudgetPeriod, int]:

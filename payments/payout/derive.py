@@ -63,6 +63,7 @@ def _derive_payouts() -> None:
         _level(moved)
         release.release_added(tip.height + 1 - facts.FINAL_DEPTH)
         commitments.follow_payouts(voids)
+        commitments.follow_fees(moved)
 
 
 def _take(steps: Sequence[facts.Step]) -> list[int]:

@@ -365,6 +365,34 @@ class TestFollow:
             turn(payouts, "voided")
         assert counts[0] == counts[1]
 
+    def test_keeps_the_fee_of_a_child_that_comes_when_its_list_is_done(
+        self, payouts: list[Payout], need_sat: int, period: BudgetPeriod
+    ) -> None:
+        first = payouts[0]
+        turn([first], "settled")
+        Disbursement.objects.filter(pk=first.disbursement_id).update(status="completed")
+        commitments.follow([first.disbursement_id or 0])
+        # What was paid and its fee, beside the other list's fee ceiling.
+        held_sat = 180_000 + 1_234 + need_sat - 180_000
+        assert totals(period)[2:] == (held_sat, held_sat)
+        child = Payout.objects.create(
+            wallet=first.wallet,
+            kind="child",
+            status="sent",
+            parent=first,
+            payment_count=0,
+            payments_sat=0,
+            manifest_hash=bytes(32),
+            anchor_txid="ab" * 32,
+            anchor_vout=0,
+            booked_fee_sat=700,
+        )
+        commitments.follow_fees([child.pk])
+        assert totals(period)[2:] == (held_sat + 700, held_sat + 700)
+        # Of a list that is not done the fee ceiling counts, whatever its payouts cost by now.
+        commitments.follow_fees([payouts[1].pk])
+        assert totals(period)[2:] == (held_sat + 700, held_sat + 700)
+
     def test_lists_hold_no_more_than_is_committed_by_the_database_too(self, payouts: list[Payout]) -> None:
         with pytest.raises(IntegrityError, match="commitment_spent_in_part"), transaction.atomic():
             Commitment.objects.filter(disbursement=payouts[0].disbursement_id).update(committed_sat=1)
