@@ -12,13 +12,13 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
+from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from payments.models import BudgetPeriod, Program, Role, Warrant, WarrantKind
 from payments.models.history import move
 from payments.onchain import amount
 from payments.payout import commitments
 from payments.payout.commitments import OverAllotment, OverCashRelease
-from payments.services import authority
+from payments.services import authority, interventions
 from payments.states import StatusConflict, WarrantStatus
 
 MAX_NOTE = 300
@@ -38,12 +38,6 @@ class PeriodClosed(Conflict):
     """Somebody closed the period: nothing is added to it any more."""
 
     code = "budget_period_closed"
-
-
-class NotTheProposer(Forbidden):
-    """Only who proposed a warrant takes it back."""
-
-    code = "not_the_proposer"
 
 
 def fiscal_year(day: date) -> tuple[date, date]:
@@ -161,7 +155,7 @@ def withdraw(*, by: User, warrant_id: int, note: str) -> Warrant:
     """
     found = _lock(by, warrant_id)
     if by.pk != found.proposed_by_id:
-        raise NotTheProposer("Only who proposed it takes it back; a treasurer rejects it.")
+        raise interventions.NotTheProposer("Only who proposed it takes it back; a treasurer rejects it.")
     _require_note(note)
     move(
         Warrant.objects.filter(pk=found.pk),

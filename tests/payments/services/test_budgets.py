@@ -13,7 +13,7 @@ from django.db.utils import IntegrityError
 from govpay.errors import GovPayError, InvalidInput, NotFound, SamePersonTwice
 from payments.models import BudgetPeriod, Membership, Program, StatusChange, Warrant
 from payments.payout.commitments import OverAllotment, OverCashRelease
-from payments.services import authority, budgets
+from payments.services import authority, budgets, interventions
 from payments.states import StatusConflict
 from tests import budgeting, factories
 from tests.budgeting import totals
@@ -263,7 +263,7 @@ class TestDecide:
         self, period: BudgetPeriod, officer: User, treasurer: User, outsider: User
     ) -> None:
         made = propose(period, officer)
-        with refused(budgets.NotTheProposer):
+        with refused(interventions.NotTheProposer):
             budgets.withdraw(by=treasurer, warrant_id=made.pk, note="x")
         with refused(NotFound):
             budgets.withdraw(by=outsider, warrant_id=made.pk, note="x")
