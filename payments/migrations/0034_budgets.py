@@ -15,7 +15,7 @@ ALTER TABLE payments_budgetperiod ADD CONSTRAINT budgetperiod_days_once EXCLUDE 
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0027_events_written'),
+        ('payments', '0033_lists_are_agreed_to'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
