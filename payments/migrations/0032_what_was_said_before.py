@@ -37,7 +37,7 @@ def write(apps, schema_editor):
     key_id, key = next(iter(settings.GOVPAY_APPROVAL_KEYS.items()))
     standing = disbursements.filter(status__in=STANDING, manifest_hash__isnull=False, submitted_at__isnull=False)
     rows = []
-    for row in standing.filter(approval_tier=None).order_by("pk").iterator(chunk_size=AT_ONCE):
+    for row in standing.filter(approval_tier__isnull=True).order_by("pk").iterator(chunk_size=AT_ONCE):
         manifest_hash = bytes(row.manifest_hash)
         for step, user_id, group, at, end in _steps(row):
             said = [key_id, "govpay-approval-1", step, row.pk, manifest_hash.hex(), user_id, group]
@@ -57,7 +57,7 @@ def write(apps, schema_editor):
                 )
             )
     approval.objects.bulk_create(rows, batch_size=AT_ONCE)
-    standing.filter(approval_tier=None).update(approval_tier=TIER)
+    standing.filter(approval_tier__isnull=True).update(approval_tier=TIER)
 
 
 def forget(apps, schema_editor):

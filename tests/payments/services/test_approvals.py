@@ -179,7 +179,7 @@ class TestPeople:
         for person in (approver, second, director):
             approve(large, person)
         # The last of them is the list's approver by its own column; the first is none there.
-        program.memberships.create(user=approver, role="releaser", granted_by=second)
+        factories.change_role(program, approver, "releaser")
         with pytest.raises(SamePersonTwice):
             release(large, approver)
         large.refresh_from_db()
