@@ -5,7 +5,7 @@ import pytest
 from deploy.local.rpc import Rpc
 from payments.models import Alarm, Destination, Disbursement, Payment, Payout, StatusChange
 from payments.onchain import node
-from payments.payout import dispatch, examine, halving
+from payments.payout import dispatch, examine, halving, versions
 from payments.services import holds
 from payments.states import PaymentStatus, PayoutStatus
 from tests.regtest.ministry import Ministry, use_node
@@ -100,11 +100,8 @@ class TestRefusal:
         self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Two data outputs are refused together and taken one by one."""
-        disbursement = ministry.release([10_000, 20_000, 30_000])
-        data = [b"\x6a\x04" + bytes([line]) * 4 for line in range(2)]
-        first, second = Payment.objects.filter(disbursement=disbursement).order_by("line")[:2]
-        Payment.objects.filter(pk=first.pk).update(script_pubkey=data[0])
-        Payment.objects.filter(pk=second.pk).update(script_pubkey=data[1])
+        data = {line: b"\x6a\x04" + bytes([line]) * 4 for line in (1, 2)}
+        disbursement = ministry.release_to([10_000, 20_000, 30_000], data)
         for _ in range(2):
             dispatch.seal(disbursement_id=disbursement.pk)
             for pk in Payout.objects.filter(status=PayoutStatus.SEALED).values_list("pk", flat=True):
@@ -141,7 +138,7 @@ class TestRefusal:
         sent = wallet.call("sendall", [ministry.miner.make_address()], None, "unset", "5", {"inputs": [coin]})
         assert sent["complete"]
         ministry.miner.mine(1)
-        seen = examine.examine(payout.current, node.connect())
+        seen = examine.examine(payout.current, versions.inputs_of(payout.current), node.connect())
         assert type(seen).__name__ == "CoinGone"
 
 

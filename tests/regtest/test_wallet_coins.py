@@ -374,10 +374,9 @@ class TestSharedScripts:
     def test_pay_each_person_at_an_output_of_their_own(self) -> None:
         """Two people at one address, one amount even the same; and a third who is paid at it another amount."""
         ministry = Ministry.open(deposits_sat=[1_000_000], **RATES)
-        disbursement = ministry.release([20_000, 20_000, 25_000, 30_000])
         # The registry gives an address to one person only; lists of an older or later rule may hold others.
         shared = factories.make_script()
-        Payment.objects.filter(disbursement=disbursement, line__lte=3).update(script_pubkey=shared)
+        disbursement = ministry.release_to([20_000, 20_000, 25_000, 30_000], dict.fromkeys((1, 2, 3), shared))
         (payout,) = ministry.pay(disbursement)
         outputs = tx.parse(bytes(payout.current.raw)).outputs
         paid = list(Payment.objects.filter(payout=payout).order_by("line").values_list("vout", "amount_sat"))

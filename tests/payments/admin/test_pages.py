@@ -173,7 +173,7 @@ class TestFilter:
             ("disbursement", {"problem": "yes"}, 0),
             ("disbursement", {"problem": "no"}, 1),
             ("statuschange", {"subject": "disbursement"}, 3),
-            ("intake", {"status__exact": "refused"}, 1),
+            ("intake", {"status__exact": "refused"}, 2),
             ("payment", {"program": "9" * 30}, 0),
         ],
     )

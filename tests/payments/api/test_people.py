@@ -267,6 +267,7 @@ class TestIntakes:
         rows = expect.ok(api(auditor).get(address))["results"]
         assert [(r["kind"], r["status"], r["disbursement_id"]) for r in rows] == [
             ("people", "refused", None),
+            ("people", "refused", None),
             ("lines", "loaded", furnished["disbursement"].pk),
         ]
         assert len(expect.ok(api(auditor).get(f"{address}?kind=lines&status=refused"))["results"]) == 0

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.utils import IntegrityError
 
 from govpay.errors import GovPayError, InvalidInput, NotFound, SamePersonTwice
-from payments.models import BudgetPeriod, Membership, Program, StatusChange, Warrant
+from payments.models import BudgetPeriod, Program, StatusChange, Warrant
 from payments.payout.commitments import OverAllotment, OverCashRelease
 from payments.services import authority, budgets, interventions
 from payments.states import StatusConflict
@@ -229,7 +229,7 @@ class TestDecide:
         self, period: BudgetPeriod, program: Program, officer: User, verb: str
     ) -> None:
         made = propose(period, officer)
-        Membership.objects.create(program=program, user=officer, role="treasurer", granted_by=officer)
+        factories.change_role(program, officer, "treasurer")
         with refused(SamePersonTwice):
             getattr(budgets, verb)(by=factories.rename(officer, "another"), warrant_id=made.pk, note="x")
 
