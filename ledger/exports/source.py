@@ -132,11 +132,15 @@ def read(selection: Selection) -> Journal:
         cursor.execute(TOTALS, selection.values())
         # The last column is the account's number once more.
         totals = [Total._make([*row[:7], Elements(*row[7:12]), *row[12:19]]) for row in cursor.fetchall()]
-    return Journal(selection, totals, _entries(selection))
-
-
-def _entries(selection: Selection) -> Generator[SealedEntry]:
+    # The totals name every account that the entries touch.
     accounts = rows.Accounts(connection)
+    accounts |= {
+        str(each.id): (each.code, tuple(each.elements), each.currency, each.scale) for each in totals
+    }
+    return Journal(selection, totals, _entries(selection, accounts))
+
+
+def _entries(selection: Selection, accounts: rows.Accounts) -> Generator[SealedEntry]:
     with connection.chunked_cursor() as cursor:
         cursor.execute(ENTRIES, selection.values())
         while chunk := cursor.fetchmany(AT_ONCE):

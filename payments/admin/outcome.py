@@ -15,7 +15,6 @@ from payments.models.outcome import MOST, TIMES
 from payments.selectors import outcomes as selector
 from payments.services import outcomes as service
 
-YEAR = timedelta(days=365)
 DAY = timedelta(days=1)
 WHAT = {
     OutcomeFigure.COST_PER_PAYMENT: ("fees in satoshis", "settled payments"),
@@ -127,7 +126,9 @@ def _days(request: HttpRequest) -> tuple[date, date]:
     today = timezone.now().astimezone(UTC).date()
     form = SpanForm(request.GET)
     return (
-        (form.cleaned_data["first"], form.cleaned_data["last"]) if form.is_valid() else (today - YEAR, today)
+        (form.cleaned_data["first"], form.cleaned_data["last"])
+        if form.is_valid()
+        else (today - selector.YEAR, today)
     )
 
 

@@ -1,14 +1,13 @@
 """What a program achieves, counted from its rows: each figure with its numerator and its denominator, or none (R-22)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from django.db import connection
 
 from payments.models import OutcomeBaseline, OutcomeFigure, Program
-from payments.models.outcome import TIMES
 
 # Lists that were approved from ``since`` and before ``before``, with all that became of them until now. Times are counted a
 # payout, weighed by its payments: all payments of a payout settle at once.
@@ -72,6 +71,10 @@ WHERE i.program_id = %(program)s AND i.created_at >= %(since)s AND i.created_at 
 """
 
 
+# What is counted unless somebody asks for another span of time.
+YEAR = timedelta(days=365)
+
+
 @dataclass(frozen=True)
 class Measure:
     """A numerator and its denominator; ``seconds`` is set where the value is a time that so many of so many took."""
@@ -93,11 +96,6 @@ class Outcome:
     figure: OutcomeFigure
     now: Measure
     baseline: OutcomeBaseline | None
-
-    @property
-    def is_time(self) -> bool:
-        """Whether the value is a time."""
-        return self.figure in TIMES
 
 
 class _Paid(NamedTuple):

@@ -1,6 +1,5 @@
 """What a program achieves, and what it was before."""
 
-from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -15,8 +14,6 @@ from payments.api.views.scoped import Scoped
 from payments.models import Program
 from payments.selectors import outcomes as selector
 from payments.services import outcomes as service
-
-YEAR = timedelta(days=365)
 
 
 class Outcomes(Scoped):
@@ -33,7 +30,7 @@ class Outcomes(Scoped):
         query = serializers.OutcomesQuery(data=request.query_params.dict())
         query.is_valid(raise_exception=True)
         before = query.validated_data.get("before") or timezone.now()
-        span = {"since": query.validated_data.get("since") or before - YEAR, "before": before}
+        span = {"since": query.validated_data.get("since") or before - selector.YEAR, "before": before}
         figures = selector.of_program(Program.objects.get(pk=program_id), **span)
         return Response(serializers.OutcomesOut({"figures": figures, **span}).data)
 
