@@ -6,23 +6,20 @@ approvers, and sealing checks all of them and, by the manifest's hash, every lin
 """
 
 import bisect
-import functools
 import hashlib
 import hmac
 import itertools
 import json
-import operator
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Q
 
 from govpay.errors import Conflict
 from payments.models import Approval, Disbursement, Step
-from payments.payout import alarms, manifest, plan
+from payments.payout import alarms, manifest
 from payments.states import DisbursementStatus
 
 VERSION = "govpay-approval-1"
@@ -43,10 +40,11 @@ class ApprovalExpired(Conflict):
 
 
 class Part(NamedTuple):
-    """Some lines of an agreed manifest in a row: the first and last payment's id, and the SHA-256 of their text."""
+    """Lines of an agreed manifest in a row: first and last payment's id, how many, and SHA-256 of their text."""
 
     first: int
     last: int
+    length: int
     digest: bytes
 
 
@@ -57,7 +55,7 @@ class Manifest(NamedTuple):
     parts: list[Part]
 
 
-# By list and hash: what hashes to it once is that manifest for ever.
+# Released lists by id and hash: that people agreed to a hash, and what hashes to it, stays true for ever.
 _manifests: OrderedDict[tuple[int, bytes], Manifest] = OrderedDict()
 
 
@@ -195,54 +193,44 @@ def _forged(disbursement: Disbursement, why: str) -> ApprovalForged:
     )
 
 
-def require_lines(disbursement_id: int, lines: Iterable[plan.Line]) -> None:
-    """Raise ApprovalForged unless the list was approved and released, and these payments, locked, are in its manifest."""
-    disbursement = Disbursement.objects.select_related("program", "cycle").get(pk=disbursement_id)
-    of(disbursement).require_released()
-    parts = _read(disbursement).parts
+def require_lines(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Raise ApprovalForged unless the list was approved and released, and these payments are in its manifest.
+
+    ``rows`` are manifest.COLUMNS of locked payments, by number. Where they are all that a part of the manifest says,
+    as groups as long as parts are, nothing is read.
+    """
+    parts = _agreed(disbursement).parts
     firsts = [part.first for part in parts]
-    touched = set()
-    for line in lines:
-        # Before the first part this is the last one, which it is not in either.
-        position = _place(firsts, line.payment_id)
-        if not parts[position].first <= line.payment_id <= parts[position].last:
-            raise _forged(disbursement, f"payment {line.payment_id} was added to it")
-        touched.add(position)
-    ranges = [Q(pk__gte=parts[position].first, pk__lte=parts[position].last) for position in touched]
-    rows = manifest.lines(disbursement).filter(functools.reduce(operator.or_, ranges))
-    found = {
-        position: list(group)
-        for position, group in itertools.groupby(rows, lambda row: _place(firsts, row[0]))
-    }
-    for position in sorted(touched):
-        first, last, digest = parts[position]
-        if hashlib.sha256(manifest.text_of_lines(found.get(position, []))).digest() != digest:
-            raise _forged(disbursement, f"what it pays from payment {first} to {last} was changed")
+    # Before the first part is the last one, by the place's sign, which no line there is in either.
+    for place, group in itertools.groupby(rows, lambda row: bisect.bisect_right(firsts, row[0]) - 1):
+        part, claimed = parts[place], list(group)
+        if not part.first <= claimed[0][0] <= claimed[-1][0] <= part.last:
+            raise _forged(disbursement, f"payment {claimed[-1][0]} was added to it")
+        if len(claimed) < part.length:
+            claimed = list(manifest.lines(disbursement, pk__range=(part.first, part.last)))
+        if hashlib.sha256(manifest.text_of_lines(claimed)).digest() != part.digest:
+            raise _forged(disbursement, f"what it pays from payment {part.first} to {part.last} was changed")
 
 
-def _place(firsts: list[int], payment_id: int) -> int:
-    """Return which part a payment is in, if in any, by the parts' first payments."""
-    return bisect.bisect_right(firsts, payment_id) - 1
+def read(disbursement: Disbursement) -> None:
+    """Verify a list and read its manifest ahead of its sealing, which holds the wallet's row; raise ApprovalForged."""
+    _agreed(disbursement)
 
 
-def read(disbursement_id: int) -> None:
-    """Read a list's manifest ahead of its sealing, which holds the wallet's row; raise ApprovalForged."""
-    _read(Disbursement.objects.select_related("program", "cycle").get(pk=disbursement_id))
-
-
-def _read(disbursement: Disbursement) -> Manifest:
+def _agreed(disbursement: Disbursement) -> Manifest:
     key = (disbursement.pk, bytes(disbursement.manifest_hash or b""))
     header = manifest.header(disbursement)
     known = _manifests.get(key)
     if known is not None and known.header == header:
         return known
+    of(disbursement).require_released()
     whole = hashlib.sha256(header)
     parts = []
     rows = manifest.lines(disbursement).iterator(chunk_size=manifest.CHUNK)
     while chunk := list(itertools.islice(rows, PART)):
         text = manifest.text_of_lines(chunk)
         whole.update(text)
-        parts.append(Part(chunk[0][0], chunk[-1][0], hashlib.sha256(text).digest()))
+        parts.append(Part(chunk[0][0], chunk[-1][0], len(chunk), hashlib.sha256(text).digest()))
     if whole.digest() != key[1]:
         raise _forged(disbursement, "its lines or totals were changed")
     _manifests[key] = Manifest(header, parts)

@@ -71,7 +71,7 @@ def seal(*, disbursement_id: int) -> None:
 
     One worker a list: another would only wait for its turn at the wallet, and signs and sends meanwhile instead.
     """
-    disbursement = Disbursement.objects.select_related("program__wallet").get(pk=disbursement_id)
+    disbursement = Disbursement.objects.select_related("program__wallet", "cycle").get(pk=disbursement_id)
 
     def work(client: node.Node) -> None:
         wallet = disbursement.program.wallet
@@ -80,7 +80,7 @@ def seal(*, disbursement_id: int) -> None:
         follower.catch_up(client, failpoint=failpoint.hit)
         guard.check_wallet(wallet, client)
         rate = feerate.choose(disbursement.program, client, is_urgent=disbursement.is_urgent)
-        agreed.read(disbursement_id)
+        agreed.read(disbursement)
         while True:
             sealing.refill_change(wallet, client)
             if sealing.seal_next(disbursement, feerate_sat_kvb=rate) is None:

@@ -41,7 +41,7 @@ SEALER_LOCKS = 0x676F << 48
 # Locks what nobody else is sealing. The list's own row is read once, so that a list that is stopped claims nothing.
 # What a line reissues must be void still: a reorganization of 100 blocks may have undone that.
 CLAIM = """
-SELECT p.id, p.script_pubkey, p.amount_sat FROM payments_payment p
+SELECT p.id, p.beneficiary_id, p.script_pubkey, p.amount_sat, p.reissue_of_id FROM payments_payment p
 WHERE p.disbursement_id = (SELECT id FROM payments_disbursement WHERE id = %s AND status = 'released')
 AND (p.reissue_of_id IS NULL OR 'voided' = (
     SELECT v.status FROM payments_payment o JOIN payments_payout v ON v.id = o.payout_id
@@ -134,7 +134,6 @@ def plan_next(disbursement: Disbursement, wallet: Wallet, terms: selection.Terms
     if not lines:
         return None
     failpoint.hit("K5")
-    agreed.require_lines(disbursement.pk, lines)
     planned = funding.fund(disbursement, wallet, lines, terms)
     if len(planned.lines) < len(lines):
         _require_part(disbursement, planned, terms)
@@ -150,18 +149,21 @@ def manifest_hash(lines: tuple[plan.Line, ...]) -> bytes:
 
 
 def _claim(disbursement: Disbursement, wallet: Wallet) -> tuple[plan.Line, ...]:
-    """Lock the next unsealed payments, skipping what another worker is sealing."""
+    """Lock the next unsealed payments that people agreed to, skipping what another worker is sealing."""
     program = wallet.program
     with connection.cursor() as cursor:
+        # The columns are manifest.COLUMNS.
         cursor.execute(CLAIM, [disbursement.pk, program.group_max_payments])
-        lines = [plan.Line._make(row) for row in cursor.fetchall()]
-    return plan.group(
-        lines,
+        rows = cursor.fetchall()
+    lines = plan.group(
+        [plan.Line(payment_id, script, amount_sat) for payment_id, _, script, amount_sat, _ in rows],
         max_payments=program.group_max_payments,
         max_vsize_vb=program.group_max_vsize_vb,
         input_weight=wallet.input_weight,
         change_weight=wallet.change_weight,
     )
+    agreed.require_lines(disbursement, rows[: len(lines)])
+    return lines
 
 
 def _require_caps(disbursement: Disbursement, planned: plan.Plan, rest_sat: int = 0) -> None:

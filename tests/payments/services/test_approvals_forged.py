@@ -277,7 +277,7 @@ class TestList:
     def test_with_a_line_added_after_release_pays_nobody(
         self, program: Program, officer: User, released: Disbursement, sql: Sql
     ) -> None:
-        agreed.read(released.pk)
+        agreed.read(released)
         first = released.payments.get(line=1)
         Payment.objects.create(
             disbursement=released,
@@ -299,10 +299,12 @@ class TestKeys:
         self, approved: Disbursement, releaser: User, settings: Any
     ) -> None:
         settings.GOVPAY_APPROVAL_KEYS = {"k2": b"\x02" * 32} | settings.GOVPAY_APPROVAL_KEYS
-        disbursements.release(by=releaser, disbursement_id=approved.pk, manifest_hash=hash_of(approved))
+        made = disbursements.release(
+            by=releaser, disbursement_id=approved.pk, manifest_hash=hash_of(approved)
+        )
         rows = Approval.objects.filter(disbursement=approved).order_by("pk")
         assert list(rows.values_list("key_id", flat=True)) == ["k1", "k1", "k2"]
-        assert seal.seal_next(approved, feerate_sat_kvb=1_000) is not None
+        assert seal.seal_next(made, feerate_sat_kvb=1_000) is not None
 
     def test_that_are_not_ours_pay_nobody(self, released: Disbursement, settings: Any) -> None:
         settings.GOVPAY_APPROVAL_KEYS = {"k1": b"\x02" * 32}
@@ -355,6 +357,8 @@ class TestUpgrade:
             ("submit", approved.made_by_id, approved.submitted_at),
             ("approve", approved.approved_by_id, approved.approved_at),
         ]
-        disbursements.release(by=releaser, disbursement_id=approved.pk, manifest_hash=hash_of(approved))
-        assert seal.seal_next(approved, feerate_sat_kvb=1_000) is not None
+        made = disbursements.release(
+            by=releaser, disbursement_id=approved.pk, manifest_hash=hash_of(approved)
+        )
+        assert seal.seal_next(made, feerate_sat_kvb=1_000) is not None
         assert alarmed() == []
