@@ -16,10 +16,10 @@ PROVED_AT = "second_factor_at"
 
 @dataclass(frozen=True)
 class Act:
-    """An act by the names of its addresses: a POST of the API, and a page of the admin if there is one."""
+    """An act by the names of its addresses: a POST of the API, and a page of the admin; one of them may be missing."""
 
     what: str
-    api: str
+    api: str = ""
     admin: str = ""
 
 
@@ -33,10 +33,29 @@ ACTS = (
     Act("lift a stop", "stop-lift", "payments_stop_lift"),
     Act("approve a case's resolution", "reconciliation-case-approve", "ledger_case_approve"),
     Act("agree to a redaction", "redaction-agree", "ledger_redactionrequest_agree"),
+    Act("seal a period", "period-seal", "ledger_period_seal"),
+    Act("let a held payment go on", "payment-resume", "payments_payment_resume"),
+    Act("confirm a proposal", "proposal-confirm", "payments_proposal_confirm"),
+    Act("confirm rules of approval", "approval-policy-confirm", "payments_approvalpolicy_confirm"),
+    Act("confirm a warrant", "warrant-confirm", "payments_warrant_confirm"),
+    Act("give a role", "program-members", "payments_program_add_member"),
     # It opens doors for months without a code.
     Act("make a named token", "tokens"),
+    # Whoever gives passwords and rights can become anybody.
+    Act("add a user", admin="auth_user_add"),
+    Act("change a user", admin="auth_user_change"),
+    Act("give a password", admin="auth_user_password_change"),
+    Act("add a group", admin="auth_group_add"),
+    Act("change a group", admin="auth_group_change"),
 )
-OF_API = {act.api: act for act in ACTS}
+# Addresses that are named like acts and need no code, each with the reason.
+EXEMPT = {
+    "import-job-confirm": "only whoever brought the file confirms it, and what it makes is approved like any other",
+    "payments_importjob_confirm": "as over the API",
+    "program-wallet-unhalt": "it proposes an intervention, and approving that needs a code",
+    "payments_wallet_lift": "as over the API",
+}
+OF_API = {act.api: act for act in ACTS if act.api}
 OF_ADMIN = {act.admin: act for act in ACTS if act.admin}
 
 

@@ -1,11 +1,14 @@
 """Acts that move money need a code of the last minutes: the table of them, walked over the API and the admin."""
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
-from django.urls import NoReverseMatch, resolve, reverse
+from django.urls import NoReverseMatch, URLPattern, URLResolver, resolve, reverse
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
@@ -22,7 +25,17 @@ pytestmark = pytest.mark.django_db
 
 STEP_UP = "/api/v1/auth/step-up/"
 # Whatever ends like this lets money go, or lets somebody else's word stand.
-WORDS = ("approve", "release", "agree", "lift", "signatures", "manifest-signatures")
+WORDS = {
+    *("approve", "release", "agree", "confirm", "lift", "unhalt", "resume", "seal"),
+    *("signatures", "manifest-signatures", "sign-manifest"),
+}
+# Acts by another name.
+ALSO_OF_API = {"approver-keys", "tokens", "program-members"}
+ALSO_OF_ADMIN = {
+    *("payments_disbursement_approver_key", "payments_signingrequest_upload_signatures"),
+    *("payments_program_add_member", "auth_user_add", "auth_user_change", "auth_user_password_change"),
+    *("auth_group_add", "auth_group_change"),
+}
 
 
 @pytest.fixture
@@ -41,6 +54,19 @@ def address(name: str) -> str:
         return reverse(name, args=[1])
 
 
+def view_name(route: str) -> str | None:
+    """The name of an address of the API."""
+    return resolve("/".join("1" if "{" in part else part for part in route.split("/"))).url_name
+
+
+def admin_pages() -> Iterator[tuple[str, str]]:
+    """Yield the name of each page of the admin, and the last word of its address."""
+    found = [entry for entry in admin.site.urls[0] if isinstance(entry, URLResolver)]
+    for entry in itertools.chain(admin.site.urls[0], *(resolver.url_patterns for resolver in found)):
+        if isinstance(entry, URLPattern) and entry.name:
+            yield entry.name, str(entry.pattern).strip("/").split("/")[-1]
+
+
 def bearer(user: User) -> APIClient:
     """A client with a token that no code was given for."""
     client = APIClient()
@@ -51,16 +77,25 @@ def bearer(user: User) -> APIClient:
 
 
 class TestTable:
-    def test_names_every_act_that_approves_releases_lifts_or_signs(self) -> None:
+    def test_names_every_act_that_approves_releases_confirms_lifts_or_signs(self) -> None:
         wanted = {
-            resolve("/".join("1" if "{" in part else part for part in route.split("/"))).url_name
+            view_name(route)
             for method, route in routes.operations()
             if method == "POST" and route.strip("/").split("/")[-1] in WORDS
         }
-        assert wanted <= set(stepup.OF_API)
-        assert set(stepup.OF_API) - wanted == {"approver-keys", "tokens"}
+        assert wanted - set(stepup.EXEMPT) == set(stepup.OF_API) - ALSO_OF_API
 
-    @pytest.mark.parametrize("act", stepup.ACTS, ids=lambda act: act.api)
+    def test_names_the_same_acts_of_the_admin(self) -> None:
+        wanted = {name for name, last in admin_pages() if last in WORDS}
+        assert wanted - set(stepup.EXEMPT) == set(stepup.OF_ADMIN) - ALSO_OF_ADMIN
+
+    def test_exempts_only_what_there_is_and_says_why(self) -> None:
+        names = {name for name, _ in admin_pages()} | {view_name(route) for _, route in routes.operations()}
+        assert set(stepup.EXEMPT) <= names
+        assert set(stepup.EXEMPT).isdisjoint({*stepup.OF_API, *stepup.OF_ADMIN})
+        assert all(stepup.EXEMPT.values())
+
+    @pytest.mark.parametrize("act", stepup.OF_API.values(), ids=lambda act: act.api)
     def test_is_kept_by_the_api(self, act: stepup.Act, approver: User, enroll: Enroll, clock: Any) -> None:
         client = bearer(approver)
         free = client.post(address(act.api), {})
