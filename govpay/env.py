@@ -50,6 +50,14 @@ def network(name: str) -> str:
     return choice(name, "regtest", NETWORKS)
 
 
+def only_on_regtest(name: str, network: str) -> bool:
+    """Return a switch that is on nowhere but on regtest."""
+    is_on = read.bool(name, default=False)
+    if is_on and network != "regtest":
+        raise ImproperlyConfigured(f"{name} is for regtest only, and the network is {network}.")
+    return bool(is_on)
+
+
 def key(name: str) -> bytes:
     """Return 32 secret bytes given as 64 hex digits."""
     raw = text(name)

@@ -54,6 +54,8 @@ env.require_both(
     "GOVPAY_ALARM_WEBHOOK_SECRET",
     GOVPAY_ALARM_WEBHOOK_SECRET,
 )
+# Whether addresses that users name may be on our own loopback; for development, so on regtest only.
+GOVPAY_OUTBOUND_LOOPBACK = env.only_on_regtest("GOVPAY_OUTBOUND_LOOPBACK", GOVPAY_NETWORK)
 
 SECRET_KEY = env.text("GOVPAY_SECRET_KEY")
 DEBUG = env.read.bool("GOVPAY_DEBUG", default=False)

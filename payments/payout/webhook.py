@@ -4,15 +4,11 @@ The scheme is Standard Webhooks 1.0.0. A message is a row; an attempt moves its 
 that dies after sending leaves a row that is sent again, with the same ``webhook-id``, by which a receiver drops doubles.
 """
 
-import http.client
 import json
-import socket
-import ssl
 import time
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import structlog
 from django.conf import settings
@@ -22,8 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from standardwebhooks import Webhook
 
-from govpay.deadline import DeadlineSocket
-from payments import doorbell
+from payments import doorbell, outbound
 from payments.models import Alarm, AlarmDelivery, AlarmEvent, Heartbeat
 from payments.payout import claim, core, failpoint
 from payments.payout.causes import CAUSES
@@ -139,36 +134,13 @@ def _send(row: AlarmDelivery) -> str:
         ),
     }
     try:
-        status = _post(settings.GOVPAY_ALARM_WEBHOOK_URL, row.body.encode(), headers)
-    except TimeoutError:
-        return f"The receiver did not answer within {TIMEOUT_S} s."
-    except ssl.SSLError as error:
-        return f"No TLS with the receiver: {error.reason or type(error).__name__}."
-    except http.client.HTTPException as error:
-        return f"What the receiver answered is not HTTP ({type(error).__name__})."
-    except OSError as error:
-        return f"No connection to the receiver: {error.strerror or type(error).__name__}."
-    if 300 <= status < 400:
-        return f"The receiver answered HTTP {status}; no redirect is followed."
-    return "" if 200 <= status < 300 else f"The receiver answered HTTP {status}."
-
-
-def _post(url: str, body: bytes, headers: dict[str, str]) -> int:
-    """Return the status that answers a POST, without reading further."""
-    parts = urlsplit(url)
-    host, is_tls = parts.hostname or "", parts.scheme == "https"
-    deadline = time.monotonic() + TIMEOUT_S
-    sock = socket.create_connection((host, parts.port or (443 if is_tls else 80)), timeout=TIMEOUT_S)
-    try:
-        if is_tls:
-            sock.settimeout(max(deadline - time.monotonic(), 0.001))
-            sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
-        kind = http.client.HTTPSConnection if is_tls else http.client.HTTPConnection
-        connection = kind(host, parts.port)
-        connection.sock = DeadlineSocket(sock, deadline)
-        connection.request(
-            "POST", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body, headers
-        )
-        return connection.getresponse().status
-    finally:
-        sock.close()
+        status = outbound.post(
+            settings.GOVPAY_ALARM_WEBHOOK_URL,
+            row.body.encode(),
+            headers,
+            rule=outbound.OPERATOR,
+            timeout_s=TIMEOUT_S,
+        ).status
+    except outbound.Unanswered as error:
+        return str(error)
+    return outbound.why_not_taken(status)

@@ -151,3 +151,15 @@ def start(url: str, secret: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+class TestOnlyOnRegtest:
+    def test_is_off_unless_it_is_switched_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert env.only_on_regtest("GOVPAY_OUTBOUND_LOOPBACK", "signet") is False
+        monkeypatch.setenv("GOVPAY_OUTBOUND_LOOPBACK", "true")
+        assert env.only_on_regtest("GOVPAY_OUTBOUND_LOOPBACK", "regtest") is True
+
+    def test_is_refused_on_any_other_network(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_OUTBOUND_LOOPBACK", "true")
+        with pytest.raises(ImproperlyConfigured, match="for regtest only"):
+            env.only_on_regtest("GOVPAY_OUTBOUND_LOOPBACK", "testnet4")

@@ -148,17 +148,18 @@ def verified(path: str, headers: dict[str, str], body: bytes) -> Message | None:
     return Message(message_id, int(timestamp), body)
 
 
-def make_certificate(path: Path) -> ssl.SSLContext:
-    """Write a certificate of 127.0.0.1 that nobody else signed, with its key, and return what serves with it."""
+def make_certificate(path: Path, name: str = "") -> ssl.SSLContext:
+    """Write a self-signed certificate of a name, or of 127.0.0.1, with its key, and return what serves with it."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "receiver")])
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "receiver")])
+    loopback = x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))
     now = datetime.now(UTC)
     made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.IPv4Address("127.0.0.1"))]), critical=False
+            x509.SubjectAlternativeName([x509.DNSName(name) if name else loopback]), critical=False
         )
         .sign(key, hashes.SHA256())
     )
