@@ -22,11 +22,13 @@ from tests.payments.api.conftest import Api
 
 pytestmark = pytest.mark.django_db
 
-# The same ones in every run of the tests; a longer hunt sets the variable, and prints what reproduces a find.
+# The same ones in every run of the tests; a longer hunt (`make fuzz`) sets the variable, and prints what reproduces a find.
 LONGER = int(os.environ.get("GOVPAY_FUZZ_EXAMPLES", "0"))
-EXAMPLES = LONGER or 12
+EXAMPLES = LONGER or 4
 # Signing in and giving codes is throttled, and signing out ends the token that the other examples carry.
 SKIPPED = {"/api/v1/auth/login/", "/api/v1/auth/logout/", "/api/v1/auth/step-up/"}
+MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+OPERATIONS = sorted(pair for pair in routes.operations() if pair[1] not in SKIPPED)
 CHECKS = [
     checks.not_a_server_error,
     openapi_checks.status_code_conformance,
@@ -81,10 +83,12 @@ def answer(client: APIClient, case: Any) -> schemathesis.Response:
     )
 
 
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-@pytest.mark.parametrize(
-    ("method", "route"), sorted(pair for pair in routes.operations() if pair[1] not in SKIPPED)
-)
+def test_there_are_a_thousand_cases() -> None:
+    assert len(OPERATIONS) * len(MODES) * EXAMPLES >= 1_000
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("method", "route"), OPERATIONS)
 def test_nothing_generated_breaks_the_api(
     schema: BaseSchema,
     api: Api,

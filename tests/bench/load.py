@@ -1,0 +1,94 @@
+"""A hundred people at fifty mixed requests a second: how long they wait, and what they slow paying by."""
+
+import statistics
+import time
+from typing import Any
+
+from knox.models import AuthToken
+
+from deploy.local.stack import Stack
+from payments.models import Disbursement, Enrollment
+from payments.services import disbursements
+from tests import factories
+from tests.bench import pay
+from tests.bench.crowd import REQUESTS_A_SECOND, Crowd, Found, Requests
+from tests.regtest.ministry import Ministry
+
+PEOPLE = {"auditor": 80, "officer": 10, "approver": 10}
+LINES = 20
+# Lists that wait for approval; when all are approved, those requests are reads.
+WAITING = 100
+QUIET_S = 15
+TURNS = 3
+
+
+def measure(stack: Stack, n: int) -> dict[str, Any]:
+    """Return waits without and with lists of ``n`` payments being paid, and what the crowd slows these by, in turns."""
+    processes = [
+        stack.start_worker("bench1", queues=("work",)),
+        stack.start_rounds(),
+        stack.start_beat(),
+        stack.start_listener(),
+        stack.start_web(),
+    ]
+    ministry = Ministry.open(deposits_sat=[], code="LOAD", feerate_floor_sat_kvb=1_000)
+    pay_once(stack, ministry, n, "warm-up")
+    crowd = gather(stack.web_url, ministry)
+    with Requests(crowd) as quiet:
+        time.sleep(QUIET_S)
+    alone, beside, busy = [], [], Found()
+    for turn in range(TURNS):
+        alone.append(pay_once(stack, ministry, n, f"alone-{turn}"))
+        with Requests(crowd) as sent:
+            beside.append(pay_once(stack, ministry, n, f"beside-{turn}"))
+        busy.add(sent.found)
+    for process in processes:
+        stack.kill(process)
+    return {
+        "users": sum(PEOPLE.values()),
+        "requests_a_second": REQUESTS_A_SECOND,
+        "payments_a_list": n,
+        "while_nothing_is_paid": quiet.found.figures(),
+        "while_lists_are_paid": busy.figures(),
+        "paying_alone_s": [round(taken, 3) for taken in alone],
+        "paying_beside_s": [round(taken, 3) for taken in beside],
+        "slower_by": round(statistics.median(beside) / statistics.median(alone) - 1, 3),
+        "slower_by_goal": 0.1,
+    }
+
+
+def pay_once(stack: Stack, ministry: Ministry, n: int, period: str) -> float:
+    """Return the seconds from a list's release to its last settlement."""
+    return pay.pay_through_workers(stack, ministry, n, period=period, first=0)["settled_s"]
+
+
+def gather(url: str, ministry: Ministry) -> Crowd:
+    """Make everybody with a token, and the lists that wait for approvals."""
+    program = ministry.program
+    tokens: dict[str, list[str]] = {}
+    for role, count in PEOPLE.items():
+        people = [factories.make_member(program, role, f"load-{role}-{number}") for number in range(count)]
+        tokens[role] = [AuthToken.objects.create(user=user)[1] for user in people]
+    made = Disbursement.objects.get(cycle__period="warm-up")
+    waiting = []
+    for number in range(WAITING):
+        draft = factories.make_disbursement(
+            program, ministry.officer, amounts_sat=[1_000] * 2, period=f"wait-{number}"
+        )
+        listed = disbursements.submit(by=ministry.officer, disbursement_id=draft.pk)
+        waiting.append((listed.pk, bytes(listed.manifest_hash or b"").hex()))
+    root, one = f"/api/v1/programs/{program.pk}/", f"/api/v1/disbursements/{made.pk}/"
+    reads = [
+        "/api/v1/programs/",
+        root,
+        f"{root}funds/",
+        f"{root}events/?page_size=50",
+        f"{root}enrollments/?page_size=50",
+        f"{root}disbursements/",
+        one,
+        f"{one}payments/?page_size=50",
+        f"{one}payouts/",
+        f"{one}history/",
+    ]
+    references = Enrollment.objects.filter(program=program).order_by("pk").values_list("reference", flat=True)
+    return Crowd(url, tokens, reads, program.pk, list(references[:LINES]), waiting)
