@@ -9,10 +9,11 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import TransactionTestCase
+from pytest_django import DjangoDbBlocker
 
 from payments.models import Program
 from payments.payout import dispatch
-from tests import factories
+from tests import factories, schema
 
 GUARDED = """
 SELECT DISTINCT t.tgrelid::regclass::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
@@ -52,6 +53,19 @@ def _flush_empties_the_books() -> Iterator[None]:
     TransactionTestCase._fixture_teardown = flush_with_books
     yield
     TransactionTestCase._fixture_teardown = flush
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Copy the tables of an earlier run with the same migrations."""
+    schema.begin()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Keep the tables for the next run."""
+    with django_db_blocker.unblock():
+        schema.keep()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -65,6 +65,11 @@ def ensure_database() -> str:
     return _session.postgres.owner_url
 
 
+def has_own_postgres() -> bool:
+    """Tell whether `ensure_database` started a server here."""
+    return _session.postgres is not None
+
+
 def get_postgres() -> Postgres:
     """Return the server behind `ensure_database`, for tests that break it; raise when it is outside."""
     ensure_database()
