@@ -39,6 +39,19 @@ APPEND_ONLY = {
     # What is proposed never changes; only what becomes of it does.
     "payments_proposal": ["SELECT", "INSERT", "UPDATE (status, decided_by_id, decided_at)"],
     "payments_pastmembership": ["SELECT", "INSERT"],
+    # Of what two people do, who did it stays; only the decision is added.
+    "payments_hold": ["SELECT", "INSERT", "UPDATE (ended_by_id, ended_at)"],
+    "payments_destinationchange": [
+        "SELECT",
+        "INSERT",
+        "UPDATE (outcome, decided_by_id, decided_at, decision_note, destination_id)",
+    ],
+    "payments_exclusion": ["SELECT", "INSERT", "UPDATE (lifted_at)"],
+    "payments_appeal": [
+        "SELECT",
+        "INSERT",
+        "UPDATE (words, outcome, decided_by_id, decided_at, decision_note)",
+    ],
     "django_migrations": ["SELECT"],
 } | grants.TABLE_GRANTS
 # Passwords and tokens, which let somebody in; what is kept of people; answers that may quote either. A table without
@@ -58,6 +71,7 @@ SECRETS: dict[str, list[str]] = {
     "payments_beneficiary": ["personal"],
     "payments_importpart": ["data"],
     "payments_importrow": ["personal"],
+    "payments_appeal": ["words"],
 } | grants.AUDITOR_HIDDEN
 
 

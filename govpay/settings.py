@@ -33,6 +33,8 @@ GOVPAY_APPROVAL_KEYS = env.keys("GOVPAY_APPROVAL_KEYS")
 # log, and how often entries are sealed and a checkpoint is signed.
 GOVPAY_SEAL_KEY = env.optional_key("GOVPAY_SEAL_KEY")
 GOVPAY_SEAL_ORIGIN = env.key_name("GOVPAY_SEAL_ORIGIN", f"govpay/{GOVPAY_NETWORK}")
+# How long an appeal against an exclusion may wait for its decision.
+GOVPAY_APPEAL_DAYS = env.whole("GOVPAY_APPEAL_DAYS", 30, least=1, most=3_650)
 GOVPAY_SEAL_EVERY_S = env.whole("GOVPAY_SEAL_EVERY_S", 60, least=1, most=86_400)
 # The code of the program whose wallet pays for anchoring each checkpoint in the chain; empty: none does.
 GOVPAY_ANCHOR_PROGRAM = env.text("GOVPAY_ANCHOR_PROGRAM", "")

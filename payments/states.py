@@ -29,7 +29,7 @@ class PaymentStatus(models.TextChoices):
     """A line's own status; what the chain says of it is its payout's status, never copied here."""
 
     PENDING = "pending", "Cleared"  # To be paid once its list is released; then its payout tells.
-    HELD = "held", "Held"  # An officer stopped this line; the rest is paid.
+    HELD = "held", "Held"  # An officer or a rule stopped this line; the rest is paid.
     CANCELLED = "cancelled", "Cancelled"  # Never to be paid in this disbursement.
     VOIDED = "voided", "Voided"  # Its payout can never confirm; a reissue in another list may pay it.
 
@@ -123,8 +123,8 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(D.COMPLETED, D.RELEASED, "a reorganization unsettled a payout"),
     ),
     "payment": (
-        Arrow(P.PENDING, P.HELD, "an officer, or the node's refusal, stopped the line"),
-        Arrow(P.HELD, P.PENDING, "a second officer let the line go on"),
+        Arrow(P.PENDING, P.HELD, "an officer, a rule, or the node's refusal, stopped the line"),
+        Arrow(P.HELD, P.PENDING, "a second officer, or the end of what a rule saw, let the line go on"),
         Arrow(P.PENDING, P.CANCELLED, "its disbursement was withdrawn"),
         Arrow(P.HELD, P.CANCELLED, "the line or its disbursement was withdrawn"),
         Arrow(P.PENDING, P.VOIDED, "its payout can never confirm"),

@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from ledger.packs import jobs
-from payments.payout import dispatch, reconciling, rounds, webhook
+from payments.payout import dispatch, reconciling, rounds, screening, webhook
 from payments.services import importing, imports
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
@@ -90,6 +90,12 @@ def hasten(*, wallet_id: int) -> None:
 def intervene(*, intervention_id: int) -> None:
     """Carry out what people agreed to."""
     dispatch.intervene(intervention_id=intervention_id)
+
+
+@shared_task(**LIMITS)
+def review(*, disbursement_id: int) -> None:
+    """Let go what no rule holds any more in a list, and hold what one speaks against."""
+    screening.review(disbursement_id)
 
 
 @shared_task(**LIMITS)

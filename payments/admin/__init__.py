@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from payments.admin import (
     alarm,
+    appeal,
     approval,
     approval_policy,
     beneficiary,
@@ -11,9 +12,12 @@ from payments.admin import (
     chain,
     cycle,
     destination,
+    destination_change,
     disbursement,
     enrollment,
+    exclusion,
     history,
+    hold,
     import_job,
     intake,
     intervention,
@@ -34,6 +38,7 @@ admin.site.index_template = "payments/admin/index.html"
 
 __all__ = [
     "alarm",
+    "appeal",
     "approval",
     "approval_policy",
     "beneficiary",
@@ -41,9 +46,12 @@ __all__ = [
     "chain",
     "cycle",
     "destination",
+    "destination_change",
     "disbursement",
     "enrollment",
+    "exclusion",
     "history",
+    "hold",
     "import_job",
     "intake",
     "intervention",

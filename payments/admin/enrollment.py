@@ -8,12 +8,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import beneficiary, cells, forms, pages, scope, uploads
+from payments.admin import beneficiary, cells, forms, lodging, pages, scope, uploads
 from payments.admin.base import ProgramScopedAdmin, script_of
 from payments.admin.filters import ProgramFilter
-from payments.admin.tables import Table
+from payments.admin.tables import Notice, Table
 from payments.models import Destination, Enrollment, Role
-from payments.services import people
+from payments.services import destinations
 
 
 @admin.register(Enrollment)
@@ -29,7 +29,7 @@ class EnrollmentAdmin(ProgramScopedAdmin):
     search_help_text = "Search by reference or exact address"
     fields = ("reference", "program", "person", "paid_at_whole", "enrolled", "enrolled_by")
     actions_list = ("import_people", "enroll_person")
-    actions_detail = ("change_address",)
+    actions_detail = ("change_address", "lodge_appeal")
     when_empty = "Nobody is enrolled yet. An officer uploads a file of people, or enrolls one person."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
@@ -71,17 +71,20 @@ class EnrollmentAdmin(ProgramScopedAdmin):
 
     @action(description="Change address", url_path="change-address", icon="swap_horiz")
     def change_address(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Pay the person somewhere else from now on."""
+        """Propose to pay the person somewhere else."""
         row = self.get_row(request, object_id)
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
-            people.change_destination(
+            made = destinations.propose(
                 by=request.user,  # type: ignore[arg-type]
                 enrollment_id=row.pk,
                 address=cleaned["address"],
+                note=cleaned["note"],
             )
-            messages.success(request, f"{row.reference} is paid at the new address from the next list on.")
-            return HttpResponseRedirect(cells.page_of(row))
+            messages.success(
+                request, f"{row.reference} is paid at the old address until somebody else confirms."
+            )
+            return HttpResponseRedirect(cells.page_of(made))
 
         return pages.answer(
             self,
@@ -90,12 +93,22 @@ class EnrollmentAdmin(ProgramScopedAdmin):
                 title=f"Change the address of {row.reference}",
                 form_class=forms.AddressForm,
                 call=call,
-                submit="Change address",
+                submit="Propose the change",
                 back=cells.page_of(row),
                 facts=[("Program", str(row.program)), ("Now paid at", self.paid_at_whole(row))],
-                help_text="Lists that were submitted already keep the address they were submitted with.",
+                help_text="A second officer or an approver confirms it; then it cools before anything is paid there. Lists "
+                "that were submitted already keep the address they were submitted with.",
             ),
         )
+
+    @action(description="Record an appeal", url_path="appeal", icon="balance")
+    def lodge_appeal(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take down what the person says against an exclusion."""
+        return lodging.ask(self, request, self.get_row(request, object_id))
+
+    def notices(self, request: HttpRequest, obj: Enrollment) -> list[Notice]:
+        """Say which lists exclude the person."""
+        return lodging.notices(obj)
 
     def tables(self, request: HttpRequest, obj: Enrollment) -> list[Table]:
         """Show what the program paid this person, and where it paid before."""

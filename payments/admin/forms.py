@@ -198,8 +198,8 @@ class PersonForm(InProgramForm):
     )
 
 
-class AddressForm(forms.Form):
-    """Where a person is paid from now on."""
+class AddressForm(ReasonForm):
+    """Where a person wants to be paid, and why."""
 
     address = forms.CharField(
         label="New Bitcoin address",

@@ -12,11 +12,11 @@ from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
 from ledger.packs import receipts
-from payments.admin import books, cells, forms, pages, scope, verbs
+from payments.admin import books, cells, forms, hold, pages, scope, verbs
 from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
 from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Notice, Table, history
-from payments.models import Block, Enrollment, Payment, PayoutTx, Role, StatusChange
+from payments.models import Block, Enrollment, Payment, PayoutTx, Role
 from payments.services import holds
 from payments.states import PaymentStatus, PayoutStatus
 
@@ -173,7 +173,7 @@ class PaymentAdmin(ProgramScopedAdmin):
 
     def tables(self, request: HttpRequest, obj: Payment) -> list[Table]:
         """Show what is booked for the line, its history, and its payout's."""
-        found = [*books.of_payment(request, obj.pk), history("payment", obj.pk)]
+        found = [hold.table(obj), *books.of_payment(request, obj.pk), history("payment", obj.pk)]
         if obj.payout_id is not None:
             found.append(history("payout", obj.payout_id, f"History of payout {obj.payout_id}"))
         return found
@@ -283,5 +283,5 @@ def _held_by(payment: Payment) -> int | None:
     """Return who held the line last."""
     if payment.status != PaymentStatus.HELD:
         return None
-    changes = StatusChange.objects.filter(subject="payment", subject_id=payment.pk, new=PaymentStatus.HELD)
-    return changes.order_by("-id").values_list("actor_id", flat=True).first()
+    held = payment.holds.filter(ended_at=None, placed_by__isnull=False)
+    return held.values_list("placed_by_id", flat=True).first()

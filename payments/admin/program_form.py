@@ -20,6 +20,7 @@ LABELS = {
     "consolidate_feerate_sat_kvb": "Fee rate up to which small coins are merged (sat per 1,000 vB)",
     "consolidate_budget_daily_sat": "Merging coins in a UTC day, at most (sat)",
     "signing_deadline_s": "Time for signers elsewhere (seconds)",
+    "destination_cooling_s": "A changed address is not paid for (seconds)",
     "confirmations_settled": "Confirmations until settled",
     "group_max_payments": "Payments in one tx, at most",
     "group_max_vsize_vb": "Size of one tx, at most (vB)",

@@ -64,6 +64,11 @@ class RulesShown:
         """How long until an alarm."""
         return f"{program.signing_deadline_s / 3600:g} h"
 
+    @display(description="a changed address is not paid for")
+    def cooling(self, program: Program) -> str:
+        """How long an address that replaced another waits."""
+        return f"{program.destination_cooling_s / 3600:g} h"
+
     @display(description="blocks that a fee should suffice for")
     def target(self, program: Program) -> str:
         """For how many blocks the node's estimate is asked."""

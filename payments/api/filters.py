@@ -9,9 +9,14 @@ from govpay.api.filters import AfterFilter, IdFilter
 from payments.api.serializers.event import SUBJECTS
 from payments.models import (
     Alarm,
+    Appeal,
+    AppealOutcome,
+    ChangeOutcome,
+    DestinationChange,
     Disbursement,
     Enrollment,
     Event,
+    Hold,
     ImportJob,
     Intake,
     Intervention,
@@ -47,6 +52,37 @@ class Enrollments(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Enrollment
+        fields: list[str] = []
+
+
+class Appeals(filters.FilterSet):  # type: ignore[misc]
+    """By what became of an appeal."""
+
+    outcome = filters.ChoiceFilter(choices=AppealOutcome.choices)
+
+    class Meta:
+        model = Appeal
+        fields: list[str] = []
+
+
+class DestinationChanges(filters.FilterSet):  # type: ignore[misc]
+    """By what became of a change of address."""
+
+    outcome = filters.ChoiceFilter(choices=ChangeOutcome.choices)
+
+    class Meta:
+        model = DestinationChange
+        fields: list[str] = []
+
+
+class Holds(filters.FilterSet):  # type: ignore[misc]
+    """By the rule, and whether it still holds."""
+
+    rule = filters.CharFilter(max_length=40)
+    is_open = filters.BooleanFilter(field_name="ended_at", lookup_expr="isnull")
+
+    class Meta:
+        model = Hold
         fields: list[str] = []
 
 

@@ -8,6 +8,8 @@ from payments.api.views import (
     budgets,
     disbursements,
     events,
+    exclusions,
+    holds,
     imports,
     intakes,
     interventions,
@@ -23,6 +25,9 @@ from payments.api.views import (
 
 __all__ = ["converters", "urlpatterns"]
 
+APPEAL = "appeals/<id:appeal_id>/"
+EXCLUSION_LIST = "exclusion-lists/<id:exclusion_list_id>/"
+CHANGE = "destination-changes/<id:change_id>/"
 ALARM = "alarms/<id:alarm_id>/"
 BUDGET_PERIOD = "budget-periods/<id:budget_period_id>/"
 PROGRAM = "programs/<id:program_id>/"
@@ -66,7 +71,27 @@ urlpatterns = [
     path(f"{PROGRAM}import-jobs/", imports.ImportList.as_view(), name="import-jobs"),
     path(f"{PROGRAM}disbursements/", disbursements.DisbursementList.as_view(), name="disbursements"),
     path(ENROLLMENT, people.EnrollmentDetail.as_view(), name="enrollment"),
-    path(f"{ENROLLMENT}destination/", people.EnrollmentDestination.as_view(), name="enrollment-destination"),
+    path(
+        f"{ENROLLMENT}destination-changes/",
+        holds.EnrollmentDestinationChanges.as_view(),
+        name="enrollment-destination-changes",
+    ),
+    path(f"{PROGRAM}destination-changes/", holds.DestinationChangeList.as_view(), name="destination-changes"),
+    path(CHANGE, holds.DestinationChangeRead.as_view(), name="destination-change"),
+    path(f"{CHANGE}confirm/", holds.Confirm.as_view(), name="destination-change-confirm"),
+    path(f"{CHANGE}refuse/", holds.Refuse.as_view(), name="destination-change-refuse"),
+    path(f"{CHANGE}withdraw/", holds.Withdraw.as_view(), name="destination-change-withdraw"),
+    path(f"{PROGRAM}exclusion-lists/", exclusions.ExclusionLists.as_view(), name="exclusion-lists"),
+    path(f"{PROGRAM}exclusions/", exclusions.Exclusions.as_view(), name="exclusions"),
+    path(f"{PROGRAM}appeals/", exclusions.AppealList.as_view(), name="appeals"),
+    path(f"{EXCLUSION_LIST}entries/", exclusions.ExclusionEntries.as_view(), name="exclusion-list-entries"),
+    path(f"{EXCLUSION_LIST}end/", exclusions.ExclusionListEnd.as_view(), name="exclusion-list-end"),
+    path(f"{ENROLLMENT}appeals/", exclusions.EnrollmentAppeals.as_view(), name="enrollment-appeals"),
+    path(APPEAL, exclusions.AppealRead.as_view(), name="appeal"),
+    path(f"{APPEAL}uphold/", exclusions.Uphold.as_view(), name="appeal-uphold"),
+    path(f"{APPEAL}lift/", exclusions.Lift.as_view(), name="appeal-lift"),
+    path(f"{LIST}holds/", holds.DisbursementHolds.as_view(), name="disbursement-holds"),
+    path(f"{PAYMENT}holds/", holds.PaymentHolds.as_view(), name="payment-holds"),
     path(INTAKE, intakes.IntakeDetail.as_view(), name="intake"),
     path(f"{INTAKE}errors/", intakes.IntakeErrors.as_view(), name="intake-errors"),
     path(f"{INTAKE}errors.csv", intakes.IntakeErrorsFile.as_view(), name="intake-errors-file"),

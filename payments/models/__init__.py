@@ -12,9 +12,12 @@ from payments.models.approval import (
 from payments.models.beneficiary import Beneficiary, Destination, Enrollment
 from payments.models.budget import BudgetPeriod, Commitment, Warrant, WarrantKind
 from payments.models.chain import Block, ChainFact, Coin, NodeStatus
+from payments.models.destination import ChangeOutcome, DestinationChange
 from payments.models.disbursement import Cycle, Disbursement
 from payments.models.event import Event
+from payments.models.exclusion import Appeal, AppealOutcome, Exclusion, ExclusionList
 from payments.models.history import StatusChange
+from payments.models.hold import Hold, HoldRule
 from payments.models.import_job import ImportFault, ImportJob, ImportPart, ImportRow
 from payments.models.intake import Intake, IntakeError
 from payments.models.intervention import Intervention, InterventionKind
@@ -39,6 +42,8 @@ __all__ = [
     "Alarm",
     "AlarmDelivery",
     "AlarmEvent",
+    "Appeal",
+    "AppealOutcome",
     "Approval",
     "ApprovalPolicy",
     "ApproverKey",
@@ -47,16 +52,22 @@ __all__ = [
     "BudgetPeriod",
     "CapKind",
     "ChainFact",
+    "ChangeOutcome",
     "ChangeOutput",
     "Coin",
     "Commitment",
     "Cycle",
     "Destination",
+    "DestinationChange",
     "Disbursement",
     "Enrollment",
     "Event",
+    "Exclusion",
+    "ExclusionList",
     "GroupMember",
     "Heartbeat",
+    "Hold",
+    "HoldRule",
     "ImportFault",
     "ImportJob",
     "ImportPart",

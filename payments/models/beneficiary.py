@@ -46,7 +46,10 @@ class Enrollment(models.Model):
 
 
 class Destination(models.Model):
-    """A script_pubkey that a person is paid to. The current one is copied into a payment when a list is submitted."""
+    """A script_pubkey that a person is paid to. The current one is copied into a payment when a list is submitted.
+
+    ``changed_at`` says when it took the place of another, from which on it cools; the first one has none.
+    """
 
     beneficiary = models.ForeignKey(
         Beneficiary, on_delete=models.PROTECT, related_name="destinations", db_index=False
@@ -57,8 +60,10 @@ class Destination(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(null=True)
 
     class Meta:
+        indexes = [models.Index(fields=["script_pubkey"], name="destination_script")]
         constraints = [
             models.UniqueConstraint(
                 fields=["beneficiary"], condition=Q(is_current=True), name="destination_one_current"

@@ -41,6 +41,7 @@ RULES = (
     "consolidate_feerate_sat_kvb",
     "consolidate_budget_daily_sat",
     "signing_deadline_s",
+    "destination_cooling_s",
     "confirmations_settled",
     "group_max_payments",
     "group_max_vsize_vb",
@@ -100,6 +101,10 @@ class Program(models.Model):
     # How long signers elsewhere may take before an alarm is opened.
     signing_deadline_s = models.PositiveIntegerField(
         default=172_800, validators=[MinValueValidator(60), MaxValueValidator(31_536_000)]
+    )
+    # How long an address that replaced another is not paid, so that whoever was robbed of it has time to say so.
+    destination_cooling_s = models.PositiveIntegerField(
+        default=259_200, validators=[MaxValueValidator(31_536_000)]
     )
     confirmations_settled = models.PositiveSmallIntegerField(
         default=6, validators=[MinValueValidator(1), MaxValueValidator(100)]

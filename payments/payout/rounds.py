@@ -6,6 +6,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from govpay.models import IdempotencyRecord
 from ledger.packs import jobs
@@ -24,6 +25,7 @@ from payments.payout import (
     lookout,
     proofs,
     reconciling,
+    screening,
     signing,
     webhook,
 )
@@ -33,6 +35,8 @@ from payments.states import PAYOUT_ACTIVE, DisbursementStatus, InterventionStatu
 AT_ONCE = 500
 # More rounds than this wait only when nobody has worked for a while.
 MOST_ROUNDS = 100
+# How often held lines are looked at.
+REVIEW_S = 30
 # The alarm about sweeps that do not come.
 LATE = "sweep_late"
 # A client that repeats a request after this long is told nothing of its first answer.
@@ -178,6 +182,15 @@ def programs_to_reconcile() -> Iterator[Ring]:
         yield Ring("reconcile", {"program_id": pk})
 
 
+def lists_to_review() -> Iterator[Ring]:
+    """Find lists with a held line that no rule speaks against any more."""
+    if not Heartbeat.is_due("review", every_s=REVIEW_S):
+        return
+    Heartbeat.beat("review")
+    for pk in screening.lists_to_review(now=timezone.now(), most=AT_ONCE):
+        yield Ring("review", {"disbursement_id": pk})
+
+
 def packs_to_build() -> Iterator[Ring]:
     """Find evidence packs that somebody asked for and no worker is at."""
     for pk in jobs.waiting().values_list("pk", flat=True)[:AT_ONCE]:
@@ -204,4 +217,5 @@ FINDERS = (
     programs_to_reconcile,
     packs_to_build,
     imports_to_run,
+    lists_to_review,
 )

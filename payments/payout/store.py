@@ -11,7 +11,7 @@ from django.db.models import Case, Exists, F, Q, Subquery, When
 from django.db.models.functions import Now
 
 from payments import doorbell
-from payments.models import Block, Payment, Payout, PayoutTx, Reservation
+from payments.models import Block, Hold, HoldRule, Payment, Payout, PayoutTx, Reservation
 from payments.models.history import move
 from payments.onchain import fee, tx
 from payments.payout import alarms, booking, core, durability, words
@@ -157,6 +157,7 @@ class PostgresStore:
                 note=f"The node refuses it: {reason}",
                 expected=len(payment_ids),
             )
+            Hold.place(payment_ids, rule=HoldRule.NODE_REFUSED, note=f"The node refuses it: {reason}")
             program_id = payout.wallet.program_id
             for pk in payment_ids:
                 alarms.sound(

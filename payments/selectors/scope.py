@@ -7,10 +7,13 @@ from django.db.models import QuerySet
 
 from govpay.errors import Forbidden, NotFound
 from payments.models import (
+    Appeal,
     ApprovalPolicy,
     BudgetPeriod,
+    DestinationChange,
     Disbursement,
     Enrollment,
+    ExclusionList,
     ImportJob,
     Intake,
     Intervention,
@@ -38,6 +41,9 @@ def programs(user: Any, *also: str) -> QuerySet[Any]:
 _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "program_id": (Program.objects.all, "pk"),
     "enrollment_id": (Enrollment.objects.all, "program"),
+    "change_id": (DestinationChange.objects.all, "program"),
+    "exclusion_list_id": (ExclusionList.objects.all, "program"),
+    "appeal_id": (Appeal.objects.all, "program"),
     "intake_id": (Intake.objects.all, "program"),
     "import_job_id": (ImportJob.objects.all, "program"),
     "disbursement_id": (Disbursement.objects.all, "program"),

@@ -11,7 +11,7 @@ from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from payments import doorbell, states
 from payments.models import Disbursement, ManifestSignature, Payment, Role, Signer, Wallet
 from payments.models.history import move
-from payments.payout import coins, failpoint, manifest, plan
+from payments.payout import coins, failpoint, manifest, plan, screening
 from payments.selectors import funds
 from payments.services import approvals, authority, encumbrances, policies, reissues, rolling_caps
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
@@ -58,7 +58,9 @@ def get(*, user: User, disbursement_id: int) -> Disbursement:
 
 @transaction.atomic
 def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Disbursement:
-    """Copy each person's current destination into the list, fix its manifest, fee ceiling and tier of approvals.
+    """Copy each person's current destination into the list, hold what a rule speaks against, fix what is agreed to.
+
+    That is the manifest, the fee ceiling and the tier of approvals.
 
     Raises InvalidInput with one error a line whose person has no destination, whose amount is dust there or goes over a cap,
     and OverCap; nothing is submitted then. Only the officer who made the list may submit it.
@@ -72,6 +74,7 @@ def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Di
         rolling_caps.lock(disbursement, terms.caps)
         _copy_destinations(disbursement)
         rolling_caps.check_submission(disbursement, terms.caps, at=now)
+        screening.screen(disbursement, now=now)
         disbursement.fee_reserved_sat = _fee_ceiling(disbursement)
         disbursement.approval_tier = terms.tier_for(disbursement.total_sat)
         disbursement.manifest_hash = manifest.compute(disbursement)
@@ -166,7 +169,8 @@ def release(
 ) -> Disbursement:
     """Let the engine pay an approved list, after checking that it still hashes to what was approved, and book it as owed.
 
-    Where signers elsewhere must sign, the approver's key must have signed the manifest: without it they would refuse.
+    Lines that a rule speaks against by now are held, and the rest is paid. Where signers elsewhere must sign, the
+    approver's key must have signed the manifest: without it they would refuse.
     Raises SamePersonTwice, ManifestChanged, ApprovalExpired, ApprovalForged, OverCap with the figures, StatusConflict.
     """
     disbursement = lock(by, disbursement_id, (Role.RELEASER,))
@@ -181,6 +185,7 @@ def release(
     rolling_caps.check_release(disbursement, caps, at=now)
     reissues.require_final(Payment.objects.filter(disbursement=disbursement))
     _require_signature(disbursement, by)
+    screening.screen(disbursement, now=now)
     move(
         _row(disbursement),
         old=DisbursementStatus.APPROVED,

@@ -6,8 +6,9 @@ from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from payments import doorbell
-from payments.models import Disbursement, Payment, Role, StatusChange
+from payments.models import Disbursement, Hold, HoldRule, Payment, Role
 from payments.models.history import move
+from payments.models.hold import JUDGED
 from payments.payout import alarms
 from payments.services import authority, encumbrances
 from payments.states import DisbursementStatus, PaymentStatus
@@ -21,6 +22,12 @@ class PaymentSealed(Conflict):
     code = "payment_sealed"
 
 
+class HoldStands(Conflict):
+    """A rule that no officer may judge still speaks against the payment."""
+
+    code = "hold_stands"
+
+
 @transaction.atomic
 def hold(*, by: User, payment_id: int, note: str) -> Payment:
     """Stop one payment for a stated reason; raise PaymentSealed once it is in a payout."""
@@ -28,15 +35,21 @@ def hold(*, by: User, payment_id: int, note: str) -> Payment:
     if payment.payout_id is not None:
         raise PaymentSealed(f"Payment {payment.pk} is in payout {payment.payout_id} already.")
     _move(payment, by, PaymentStatus.PENDING, PaymentStatus.HELD, note)
+    Hold.place([payment.pk], rule=HoldRule.OFFICER, note=note, by_id=by.pk)
     return Payment.objects.get(pk=payment_id)
 
 
 @transaction.atomic
 def resume(*, by: User, payment_id: int, note: str) -> Payment:
-    """Let a held payment go on; a second person must say so."""
+    """Let a held payment go on; a second person must say so, and for a rule's hold not the one who made the list.
+
+    Raises HoldStands while a rule holds it that ends by itself or on appeal.
+    """
     payment = _lock(by, payment_id)
     _require_second_person(payment, by)
+    _require_judged(payment, by)
     _move(payment, by, PaymentStatus.HELD, PaymentStatus.PENDING, note)
+    _end(payment, by)
     if payment.disbursement.status == DisbursementStatus.RELEASED:
         doorbell.ring("seal", disbursement_id=payment.disbursement_id)
     return Payment.objects.get(pk=payment_id)
@@ -48,6 +61,7 @@ def withdraw(*, by: User, payment_id: int, note: str) -> Payment:
     payment = _lock(by, payment_id)
     _require_second_person(payment, by)
     _move(payment, by, PaymentStatus.HELD, PaymentStatus.CANCELLED, note)
+    _end(payment, by)
     if payment.disbursement.status in (DisbursementStatus.APPROVED, DisbursementStatus.RELEASED):
         encumbrances.free(
             payment.disbursement,
@@ -83,13 +97,25 @@ def hold_still(payment_id: int) -> Payment:
 
 
 def _require_second_person(payment: Payment, by: User) -> None:
-    last = (
-        StatusChange.objects.filter(subject="payment", subject_id=payment.pk, new=PaymentStatus.HELD)
-        .order_by("-id")
-        .first()
-    )
-    if last is not None and last.actor_id == by.pk:
+    if payment.holds.filter(ended_at=None, placed_by=by).exists():
         raise SamePersonTwice("Somebody else than the person who held the payment must decide.")
+
+
+def _require_judged(payment: Payment, by: User) -> None:
+    rules = set(payment.holds.filter(ended_at=None).values_list("rule", flat=True))
+    standing = sorted(rules.difference(JUDGED))
+    if standing:
+        raise HoldStands(
+            f"What holds the payment is not for an officer to judge: {', '.join(standing)}.", rules=standing
+        )
+    if HoldRule.DESTINATION_SHARED in rules and payment.disbursement.made_by_id == by.pk:
+        raise SamePersonTwice(
+            "Somebody else than the person who made the list must judge what a rule has held."
+        )
+
+
+def _end(payment: Payment, by: User) -> None:
+    payment.holds.filter(ended_at=None).update(ended_by=by, ended_at=timezone.now())
 
 
 def _move(payment: Payment, by: User, old: str, new: str, note: str) -> None:

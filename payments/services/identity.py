@@ -8,6 +8,7 @@ from django.conf import settings
 from govpay.errors import InvalidInput
 
 LEAST, MOST = 5, 20
+Hash = Callable[[str], bytes]
 MISSING = "There is no national id."
 MALFORMED = (
     f"A national id has {LEAST} to {MOST} plain letters and digits; spaces, hyphens and dots do not count."
@@ -35,7 +36,7 @@ def identity_hash(normalized: str) -> bytes:
     return hasher()(normalized)
 
 
-def hasher() -> Callable[[str], bytes]:
+def hasher() -> Hash:
     """Return ``identity_hash`` with its key read once, for many ids."""
     key = settings.GOVPAY_IDENTITY_KEY
     return lambda normalized: hmac.digest(key, normalized.encode(), "sha256")

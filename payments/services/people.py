@@ -1,4 +1,4 @@
-"""Enrolls people in a program, one or a file of them, and changes where they are paid."""
+"""Enrolls people in a program, one or a file of them."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,14 +8,14 @@ from typing import BinaryIO
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from govpay.errors import InvalidInput, NotFound
-from payments.models import Destination, Enrollment, Intake, Role
+from govpay.errors import InvalidInput
+from payments.models import Enrollment, Intake, Role
 from payments.models.beneficiary import PERSONAL_CONTEXT
 from payments.models.encrypted import encryptor
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import address as address_module
 from payments.onchain import network
-from payments.services import authority, identity, intake, registry
+from payments.services import authority, exclusions, identity, intake, registry
 
 COLUMNS = ("reference", "national_id", "full_name", "phone", "address")
 MAX_NAME = 200
@@ -38,7 +38,8 @@ def import_csv(
     """Enroll the people of a UTF-8 CSV file with the columns COLUMNS, and return what became of the file.
 
     One bad row refuses the file, unless ``accept_partial``: then the good rows are enrolled. Of rows that claim
-    the same thing the first counts. Raises NotFound and RoleMissing; what is wrong with the file is in the Intake.
+    the same thing the first counts. Who is on an exclusion list is enrolled, and noted (``person_excluded``).
+    Raises NotFound and RoleMissing; what is wrong with the file is in the Intake.
     """
     authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
     faults = intake.Faults()
@@ -83,6 +84,7 @@ def load_staged(
     loaded = 0
     if not faults.is_whole_file and (accept_partial or not refused):
         loaded = registry.enroll_staged(program_id, by.pk)
+        exclusions.flag(program_id, faults)
     return intake.record(
         by=by,
         program_id=program_id,
@@ -121,34 +123,6 @@ def enroll(
         raise InvalidInput(faults.kept[0].message, errors=faults.as_errors())
     registry.enroll_staged(program_id, by.pk)
     return Enrollment.objects.select_related("beneficiary").get(program_id=program_id, reference=reference)
-
-
-@transaction.atomic
-def change_destination(*, by: User, enrollment_id: int, address: str) -> Destination:
-    """Pay a person at another address from the next list on; the old destination is kept as history.
-
-    Lists that were submitted keep the address that they were submitted with. Raises NotFound, RoleMissing and
-    InvalidInput: the address is bad, one of our own, or somebody else's.
-    """
-    found = Enrollment.objects.filter(pk=enrollment_id, program__memberships__user_id=by.pk).first()
-    if found is None:
-        raise NotFound("There is no such enrollment in your programs.")
-    authority.require(user=by, program_id=found.program_id, roles=(Role.OFFICER,))
-    registry.lock()
-    faults = intake.Faults()
-    script_pubkey = _Reader(faults).script(0, address)
-    if script_pubkey is not None:
-        registry.check_script(script_pubkey, found.beneficiary_id, faults)
-    if script_pubkey is None or faults.kept:
-        raise InvalidInput(faults.kept[0].message, errors=faults.as_errors())
-    current = Destination.objects.filter(beneficiary_id=found.beneficiary_id, is_current=True)
-    same = current.filter(script_pubkey=script_pubkey).first()
-    if same is not None:
-        return same
-    current.update(is_current=False)
-    return Destination.objects.create(
-        beneficiary_id=found.beneficiary_id, script_pubkey=script_pubkey, created_by=by
-    )
 
 
 def _require_text(values: tuple[object, ...]) -> None:

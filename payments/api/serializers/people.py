@@ -23,12 +23,6 @@ class NewEnrollment(StrictSerializer):
     address = Text(allow_blank=True)
 
 
-class NewDestination(StrictSerializer):
-    """Where to pay a person from the next list on."""
-
-    address = Text(allow_blank=True)
-
-
 class EnrollmentOut(serializers.Serializer[Any]):
     """A person's place in a program. Names and phones: masked to the help desk, null but to officers and auditors else."""
 

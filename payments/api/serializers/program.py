@@ -76,6 +76,12 @@ class Rules(StrictSerializer):
         max_value=31_536_000,
         help_text="How long signers elsewhere may take before an alarm is opened, in seconds.",
     )
+    destination_cooling_s = Whole(
+        required=False,
+        min_value=0,
+        max_value=31_536_000,
+        help_text="How long an address that replaced another is not paid, in seconds.",
+    )
     confirmations_settled = Whole(required=False, min_value=1, max_value=100)
     group_max_payments = Whole(required=False, min_value=1, max_value=3_000)
     group_max_vsize_vb = Whole(required=False, min_value=500, max_value=99_000)

@@ -1,8 +1,7 @@
-"""People of a program: enroll one or a file of them, and change where somebody is paid."""
+"""People of a program: enroll one or a file of them."""
 
 from typing import Any
 
-from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -77,26 +76,6 @@ class EnrollmentDetail(Scoped):
     def get(self, request: Request, enrollment_id: int) -> Response:
         """Return a person and where they are paid."""
         return _render(request, enrollment_id)
-
-
-class EnrollmentDestination(Scoped):
-    """Where a person is paid."""
-
-    @extend_schema(
-        operation_id="enrollments_set_destination",
-        tags=["people"],
-        request=serializers.NewDestination,
-        responses={200: serializers.EnrollmentOut},
-    )
-    def put(self, request: Request, enrollment_id: int) -> Response:
-        """Pay a person elsewhere from the next list on; lists that were submitted keep their address."""
-        body = serializers.NewDestination(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        with transaction.atomic():
-            self.require_version(request, enrollment_id=enrollment_id)
-            service.change_destination(by=by, enrollment_id=enrollment_id, **body.validated_data)
-            return _render(request, enrollment_id)
 
 
 class PeopleIntake(Idempotent, Scoped):

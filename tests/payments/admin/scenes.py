@@ -10,11 +10,16 @@ from django.utils import timezone
 
 from payments.models import (
     Alarm,
+    Appeal,
     Block,
     BudgetPeriod,
     ChainFact,
+    DestinationChange,
     Disbursement,
     Enrollment,
+    Exclusion,
+    ExclusionList,
+    Hold,
     ImportJob,
     Intake,
     IntakeError,
@@ -238,6 +243,15 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         network="regtest", defaults={"is_ok": True, "block_height": 1, "checked_at": timezone.now()}
     )
     warrant = allotted(program, officer, approver)
+    exclusion_list = ExclusionList.objects.create(
+        program=program,
+        name=f"Drill {program.code}",
+        reason="A drill.",
+        source="The drill's plan.",
+        valid_from="2020-01-01",
+        valid_to="2020-12-31",
+        created_by=officer,
+    )
     enrollment = Enrollment.objects.filter(program=program).select_related("beneficiary").order_by("pk")[0]
     return {
         "program": program,
@@ -249,6 +263,38 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "coin": coin,
         "beneficiary": enrollment.beneficiary,
         "enrollment": enrollment,
+        "destinationchange": DestinationChange.objects.create(
+            program=program,
+            beneficiary=enrollment.beneficiary,
+            script_pubkey=factories.make_script(),
+            note="A new telephone.",
+            proposed_by=officer,
+        ),
+        "exclusionlist": exclusion_list,
+        "appeal": Appeal.objects.create(
+            exclusion=Exclusion.objects.create(
+                exclusion_list=exclusion_list,
+                identity_hash=enrollment.beneficiary.identity_hash,
+                created_by=officer,
+                created_at=timezone.now(),
+            ),
+            beneficiary=enrollment.beneficiary,
+            program=program,
+            words={"lodged_by": "Her son", "text": "She lives."},
+            recorded_by=officer,
+            excluded_by=officer,
+            lodged_at=timezone.now(),
+            due_at=timezone.now(),
+        ),
+        "hold": Hold.objects.create(
+            payment=payments[2],
+            rule="officer",
+            note="A drill.",
+            placed_by=officer,
+            placed_at=timezone.now(),
+            ended_by=approver,
+            ended_at=timezone.now(),
+        ),
         "destination": enrollment.beneficiary.destinations.get(),
         "intake": refused_intake(program, officer),
         "importjob": checked_import(program, officer),

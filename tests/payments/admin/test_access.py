@@ -30,6 +30,7 @@ WITHOUT_PAGES = {
     "importfault",
     "importpart",
     "importrow",
+    "exclusion",
     "walletscript",
     "changeoutput",
     "installation",

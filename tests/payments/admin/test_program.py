@@ -29,6 +29,7 @@ RULES = {
     "consolidate_feerate_sat_kvb": "",
     "consolidate_budget_daily_sat": 0,
     "signing_deadline_s": 3_600,
+    "destination_cooling_s": 3_600,
     "confirmations_settled": 3,
     "group_max_payments": 500,
     "group_max_vsize_vb": 25_000,

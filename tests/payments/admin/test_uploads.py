@@ -184,19 +184,29 @@ class TestEnrollPerson:
 
 
 class TestChangeAddress:
-    def test_keeps_the_old_one_as_history(self, program: Program, officer: User, browser: Browser) -> None:
+    def test_keeps_the_old_one_as_history_once_another_officer_has_confirmed(
+        self, program: Program, officer: User, approver: User, browser: Browser
+    ) -> None:
         row = factories.make_enrollment(program)
         url = reverse("admin:payments_enrollment_change_address", args=[row.pk])
-        assert browser(officer).post(url, {"address": new_address()}).status_code == 302
+        given = {"address": new_address(), "note": "A new telephone."}
+        assert browser(officer).post(url, given).status_code == 302
         states = row.beneficiary.destinations.order_by("pk").values_list("is_current", flat=True)
-        assert list(states) == [False, True]
+        assert list(states) == [True]
+        url = reverse(
+            "admin:payments_destinationchange_confirm", args=[row.beneficiary.destination_changes.get().pk]
+        )
+        assert browser(officer).post(url, {"note": "It is me."}).status_code == 403
+        assert list(states.all()) == [True]
+        assert browser(approver).post(url, {"note": "Called back."}).status_code == 302
+        assert list(states.all()) == [False, True]
 
     def test_refuses_somebody_elses(self, program: Program, officer: User, browser: Browser) -> None:
         row = factories.make_enrollment(program)
         other = factories.make_enrollment(program).beneficiary.destinations.get()
         taken = address.address_from_script(bytes(other.script_pubkey), Network.REGTEST)
         url = reverse("admin:payments_enrollment_change_address", args=[row.pk])
-        answer = browser(officer).post(url, {"address": taken})
+        answer = browser(officer).post(url, {"address": taken, "note": "Lost."})
         assert answer.status_code == 422
         assert ">destination_shared<" in answer.content.decode()
         assert counts() == (2, 2, 2, 0)
@@ -206,7 +216,8 @@ class TestChangeAddress:
     ) -> None:
         row = factories.make_enrollment(program)
         url = reverse("admin:payments_enrollment_change_address", args=[row.pk])
-        assert browser(outsider).post(url, {"address": new_address()}).status_code == 404
+        given = {"address": new_address(), "note": "Lost."}
+        assert browser(outsider).post(url, given).status_code == 404
         assert counts() == (1, 1, 1, 0)
 
 

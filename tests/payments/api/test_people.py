@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 
-from payments.models import Beneficiary, Destination, Enrollment, Intake, Program
+from payments.models import Beneficiary, Destination, DestinationChange, Enrollment, Intake, Program
 from tests import factories
 from tests.payments.api import expect
 from tests.payments.api.conftest import Api
@@ -135,37 +136,6 @@ class TestList:
             assert [row["reference"] for row in rows] == found
 
 
-class TestChangeDestination:
-    def test_pays_at_another_address_from_now_on(self, api: Api, program: Program, officer: User) -> None:
-        enrollment = factories.make_enrollment(program)
-        address = files.make_address(7)
-        body = {"address": address.upper()}
-        shown = expect.ok(api(officer).put(f"/api/v1/enrollments/{enrollment.pk}/destination/", body))
-        assert shown["address"] == address
-        assert list(Destination.objects.order_by("id").values_list("is_current", flat=True)) == [False, True]
-
-    def test_refuses_somebody_elses_address(self, api: Api, program: Program, officer: User) -> None:
-        address = files.make_address(7)
-        expect.ok(
-            api(officer).post(
-                f"/api/v1/programs/{program.pk}/enrollments/", files.make_person(7, address=address)
-            ),
-            201,
-        )
-        enrollment = factories.make_enrollment(program)
-        response = api(officer).put(f"/api/v1/enrollments/{enrollment.pk}/destination/", {"address": address})
-        refused = expect.problem(response, 422, "invalid_input")
-        assert refused["errors"][0]["code"] == "destination_shared"
-        assert Destination.objects.filter(is_current=True).count() == 2
-
-    def test_refuses_approvers(self, api: Api, program: Program, approver: User) -> None:
-        enrollment = factories.make_enrollment(program)
-        body = {"address": files.make_address(7)}
-        response = api(approver).put(f"/api/v1/enrollments/{enrollment.pk}/destination/", body)
-        expect.problem(response, 403, "role_missing")
-        assert Destination.objects.count() == 1
-
-
 class TestImport:
     def test_enrolls_a_file_of_people(self, api: Api, program: Program, officer: User) -> None:
         content = files.people_csv(*(files.make_person(n) for n in range(3)))
@@ -285,3 +255,66 @@ class TestIntakes:
             "1,address,address_mainnet,'=Wrong in row 1.\r\n"
             "2,address,address_mainnet,'=Wrong in row 2.\r\n"
         )
+
+
+class TestDestinationChanges:
+    def test_are_proposed_by_one_and_confirmed_by_another(
+        self, api: Api, program: Program, officer: User, approver: User
+    ) -> None:
+        enrollment = factories.make_enrollment(program)
+        address = files.make_address(7)
+        body = {"address": address.upper(), "note": "A new telephone."}
+        path = f"/api/v1/enrollments/{enrollment.pk}/destination-changes/"
+        made = expect.ok(api(officer).post(path, body), 201)
+        assert (made["address"], made["outcome"], made["waits_for_me"]) == (address, "open", False)
+        assert made["reference"] == enrollment.reference
+        one = f"/api/v1/destination-changes/{made['id']}/"
+        expect.problem(api(officer).post(f"{one}confirm/", {"note": "Me."}), 403, "same_person_twice")
+        assert expect.ok(api(approver).get(one))["waits_for_me"] is True
+        done = expect.ok(api(approver).post(f"{one}confirm/", {"note": "Called back."}))
+        assert (done["outcome"], done["decided_by"]) == ("confirmed", approver.username)
+        shown = expect.ok(api(officer).get(f"/api/v1/enrollments/{enrollment.pk}/"))
+        assert shown["address"] == address
+        listed = f"/api/v1/programs/{program.pk}/destination-changes/"
+        assert [r["id"] for r in expect.ok(api(officer).get(f"{listed}?outcome=confirmed"))["results"]] == [
+            made["id"]
+        ]
+        assert expect.ok(api(officer).get(f"{listed}?outcome=open"))["results"] == []
+
+    def test_refuse_somebody_elses_address(self, api: Api, program: Program, officer: User) -> None:
+        address = files.make_address(7)
+        expect.ok(
+            api(officer).post(
+                f"/api/v1/programs/{program.pk}/enrollments/", files.make_person(7, address=address)
+            ),
+            201,
+        )
+        enrollment = factories.make_enrollment(program)
+        path = f"/api/v1/enrollments/{enrollment.pk}/destination-changes/"
+        refused = expect.problem(
+            api(officer).post(path, {"address": address, "note": "Lost."}), 422, "invalid_input"
+        )
+        assert refused["errors"][0]["code"] == "destination_shared"
+        assert DestinationChange.objects.count() == 0
+
+    def test_refuse_approvers(self, api: Api, program: Program, approver: User) -> None:
+        enrollment = factories.make_enrollment(program)
+        body = {"address": files.make_address(7), "note": "Lost."}
+        response = api(approver).post(f"/api/v1/enrollments/{enrollment.pk}/destination-changes/", body)
+        expect.problem(response, 403, "role_missing")
+        assert DestinationChange.objects.count() == 0
+
+
+class TestHolds:
+    def test_say_why_a_line_waits(self, api: Api, program: Program, officer: User, approver: User) -> None:
+        draft = factories.make_disbursement(program, officer)
+        line = draft.payments.get(line=2)
+        Destination.objects.filter(beneficiary=line.beneficiary_id).update(changed_at=timezone.now())
+        expect.ok(api(officer).post(f"/api/v1/disbursements/{draft.pk}/submit/", {}))
+        (hold,) = expect.ok(api(officer).get(f"/api/v1/payments/{line.pk}/holds/"))["results"]
+        assert (hold["rule"], hold["placed_by"], hold["ended_at"]) == ("destination_cooling", None, None)
+        of_list = f"/api/v1/disbursements/{draft.pk}/holds/"
+        for query, count in (("?is_open=true", 1), ("?is_open=false", 0), ("?rule=officer", 0)):
+            assert len(expect.ok(api(officer).get(of_list + query))["results"]) == count
+        refused = api(approver).post(f"/api/v1/payments/{line.pk}/resume/", {"note": "Hurry."})
+        assert expect.problem(refused, 409, "hold_stands")["details"]["rules"] == ["destination_cooling"]

@@ -39,6 +39,8 @@ def fill(route: str, furnished: dict[str, Any]) -> str:
     ids["import_job_id"] = ids["importjob_id"]
     ids["policy_id"] = ids["approvalpolicy_id"]
     ids["budget_period_id"] = ids["budgetperiod_id"]
+    ids["exclusion_list_id"] = ids["exclusionlist_id"]
+    ids["change_id"] = ids["destinationchange_id"]
     return route.format(**ids)
 
 

@@ -24,6 +24,7 @@ POLICY = {
     "consolidate_feerate_sat_kvb": 1_500,
     "consolidate_budget_daily_sat": 20_000,
     "signing_deadline_s": 3_600,
+    "destination_cooling_s": 3_600,
 }
 
 
@@ -89,6 +90,7 @@ class TestPolicy:
             "consolidate_feerate_sat_kvb": None,
             "consolidate_budget_daily_sat": 0,
             "signing_deadline_s": 172_800,
+            "destination_cooling_s": 259_200,
         }
 
     @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from payments.api import versions
-from payments.models import Destination, Disbursement, Program
+from payments.models import DestinationChange, Disbursement, Program
 from payments.services import disbursements
 from tests import factories, racing
 from tests.govpay import routes
@@ -80,17 +80,21 @@ class TestChange:
         assert again["Idempotency-Replayed"] == "true"
 
     def test_of_an_address_where_somebody_is_paid_is_lost_to_nobody(
-        self, api: Api, program: Program, officer: User
+        self, api: Api, program: Program, officer: User, approver: User
     ) -> None:
         person = factories.make_enrollment(program)
         client, where = api(officer), f"/api/v1/enrollments/{person.pk}/"
         seen = client.get(where)["ETag"]
-        new = {"address": "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"}
-        expect.ok(client.put(f"{where}destination/", new, headers={"if-match": seen}))
-        before = Destination.objects.count()
-        refused = client.put(f"{where}destination/", new, headers={"if-match": seen})
+        new = {"address": "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080", "note": "A new telephone."}
+        made = expect.ok(client.post(f"{where}destination-changes/", new, headers={"if-match": seen}), 201)
+        confirmed = api(approver).post(
+            f"/api/v1/destination-changes/{made['id']}/confirm/", {"note": "Called back."}
+        )
+        expect.ok(confirmed)
+        before = DestinationChange.objects.count()
+        refused = client.post(f"{where}destination-changes/", new, headers={"if-match": seen})
         expect.problem(refused, 412, "version_changed")
-        assert Destination.objects.count() == before
+        assert DestinationChange.objects.count() == before
 
     def test_names_no_version_where_there_is_none(self, api: Api, officer: User) -> None:
         client = api(officer)
@@ -110,7 +114,7 @@ class TestChange:
                 answer = client.post(where, {}, headers={"if-match": '"stale"'})
                 expect.problem(answer, 412, "version_changed")
                 tried.update(names)
-        assert tried == {"disbursement_id", "payment_id", "intervention_id"}
+        assert tried == {"disbursement_id", "enrollment_id", "payment_id", "intervention_id"}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import connection, connections
 
 from govpay.errors import InvalidInput, NotFound
-from payments.models import Beneficiary, Destination, Enrollment, Intake, Program
+from payments.models import Beneficiary, Enrollment, Intake, Program
 from payments.models.encrypted import FieldUnreadable
 from payments.onchain import address
 from payments.onchain.network import Network
@@ -352,59 +352,6 @@ class TestEnroll:
         with pytest.raises(authority.RoleMissing):
             people.enroll(by=approver, program_id=program.pk, **GOOD)
         assert count_registry() == NOTHING
-
-
-class TestChangeDestination:
-    def test_keeps_the_old_one_as_history(self, program: Program, officer: User) -> None:
-        enrollment = people.enroll(by=officer, program_id=program.pk, **GOOD)
-        changed = people.change_destination(by=officer, enrollment_id=enrollment.pk, address=make_address(2))
-        old, new = Destination.objects.order_by("pk")
-        assert (old.is_current, new.is_current, new.pk) == (False, True, changed.pk)
-        assert address.address_from_script(bytes(new.script_pubkey), Network.REGTEST) == make_address(2)
-
-    def test_changes_nothing_for_the_same_address(self, program: Program, officer: User) -> None:
-        enrollment = people.enroll(by=officer, program_id=program.pk, **GOOD)
-        people.change_destination(by=officer, enrollment_id=enrollment.pk, address=make_address(1).upper())
-        assert Destination.objects.get().is_current is True
-
-    @pytest.mark.parametrize(
-        ("text", "code"),
-        [
-            (make_address(2), "destination_shared"),
-            ("x", "address_malformed"),
-            (WIF, "address_is_secret"),
-            (None, "address_missing"),
-        ],
-    )
-    def test_refuses_what_a_file_could_not_hold(
-        self, program: Program, officer: User, text: str, code: str
-    ) -> None:
-        enrollment = people.enroll(by=officer, program_id=program.pk, **GOOD)
-        people.enroll(by=officer, program_id=program.pk, **make_person(2))
-        with pytest.raises(InvalidInput) as refusal:
-            people.change_destination(by=officer, enrollment_id=enrollment.pk, address=text)
-        assert [error["code"] for error in refusal.value.details["errors"]] == [code]
-        assert list(Destination.objects.values_list("is_current", flat=True)) == [True, True]
-
-    def test_refuses_our_own_addresses(self, program: Program, officer: User) -> None:
-        enrollment = people.enroll(by=officer, program_id=program.pk, **GOOD)
-        script = bytes(program.wallet.scripts.get().script_pubkey)
-        with pytest.raises(InvalidInput) as refusal:
-            people.change_destination(
-                by=officer,
-                enrollment_id=enrollment.pk,
-                address=address.address_from_script(script, Network.REGTEST),
-            )
-        assert [error["code"] for error in refusal.value.details["errors"]] == ["address_is_ours"]
-        assert Destination.objects.get().is_current is True
-
-    def test_hides_enrollments_of_other_programs(
-        self, program: Program, officer: User, outsider: User
-    ) -> None:
-        enrollment = people.enroll(by=officer, program_id=program.pk, **GOOD)
-        with pytest.raises(NotFound):
-            people.change_destination(by=outsider, enrollment_id=enrollment.pk, address=make_address(2))
-        assert Destination.objects.count() == 1
 
 
 class TestColumns:

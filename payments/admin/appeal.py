@@ -1,0 +1,161 @@
+"""Appeals in the admin: lodged on an enrollment's page, decided here by another person."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+
+from payments.admin import cells, reasons, scope
+from payments.admin.base import ProgramScopedAdmin
+from payments.admin.filters import ProgramFilter
+from payments.models import Appeal, AppealOutcome
+from payments.selectors import exclusions as selector
+from payments.services import appeals
+
+TONES = {AppealOutcome.OPEN: cells.BUSY, AppealOutcome.UPHELD: cells.PLAIN, AppealOutcome.LIFTED: cells.GOOD}
+
+
+@admin.register(Appeal)
+class AppealAdmin(ProgramScopedAdmin):
+    """What excluded people say, and what was decided."""
+
+    noun = "Appeal"
+    list_display = ("number", "program_name", "person", "list_name", "state", "lodged", "due")
+    list_filter = (ProgramFilter, ("outcome", ChoicesDropdownFilter))
+    search_fields = ("pk",)
+    search_help_text = "Search by number"
+    actions_detail = ("lift", "uphold")
+    when_empty = "Nobody has appealed. An officer records an appeal on an enrollment's page."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Appeal]:
+        """Return the appeals lodged in the user's programs."""
+        rows: QuerySet[Appeal] = super().get_queryset(request)
+        return rows.select_related(
+            "program", "beneficiary", "exclusion__exclusion_list", "recorded_by", "decided_by"
+        ).defer("beneficiary__personal")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Show the words to those who decide, enroll or audit."""
+        may = obj is not None and scope.holds(request, obj.program_id, *selector.WORDS_ROLES)
+        words = ("speaker", "text") if may else ()
+        return (
+            (None, {"fields": ("person", "program_name", "list_name", "reason", *words, "state")}),
+            ("People", {"fields": ("recorder", "lodged", "due", "decider", "decided", "decision")}),
+        )
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer the decision to whoever may make it."""
+        row = self.get_object(request, str(object_id))
+        user: Any = request.user
+        is_open = row is not None and row.outcome == AppealOutcome.OPEN
+        may = is_open and appeals.may_decide(user, row)
+        return super().get_actions_detail(request, object_id) if may else []
+
+    @action(description="Lift the exclusion", url_path="lift", icon="check", variant=ActionVariant.PRIMARY)
+    def lift(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Let the person be paid."""
+        text = "The person's held payments go on at once, if nothing else holds them."
+        return self._ask(request, object_id, appeals.lift, "Lift the exclusion", "is lifted", text)
+
+    @action(description="Uphold", url_path="uphold", icon="gavel", variant=ActionVariant.WARNING)
+    def uphold(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leave the exclusion as it is."""
+        text = "The person's payments stay held until they are withdrawn."
+        return self._ask(request, object_id, appeals.uphold, "Uphold the exclusion", "stands", text)
+
+    def _ask(
+        self, request: HttpRequest, object_id: str, service: Any, title: str, done: str, text: str
+    ) -> HttpResponse:
+        row = self.get_row(request, object_id)
+        return reasons.ask(
+            self,
+            request,
+            row,
+            title=title,
+            call=lambda note: service(by=request.user, appeal_id=row.pk, note=note),
+            done=f"The exclusion {done}.",
+            facts=[
+                ("Person", self.person(row)),
+                ("List", self.list_name(row)),
+                ("Why listed", self.reason(row)),
+            ],
+            help_text=text,
+        )
+
+    @display(description="appeal")
+    def number(self, row: Appeal) -> str:
+        """Its number."""
+        return f"Appeal {row.pk}"
+
+    @display(description="program")
+    def program_name(self, row: Appeal) -> str:
+        """Where it was lodged."""
+        return str(row.program)
+
+    @display(description="person")
+    def person(self, row: Appeal) -> str:
+        """Whom it is about."""
+        return cells.link(row.beneficiary, f"Person {row.beneficiary_id}")
+
+    @display(description="list")
+    def list_name(self, row: Appeal) -> str:
+        """What excludes them."""
+        return cells.link(row.exclusion.exclusion_list)
+
+    @display(description="why listed")
+    def reason(self, row: Appeal) -> str:
+        """The list's reason."""
+        return cells.long(row.exclusion.exclusion_list.reason)
+
+    @display(description="lodged by")
+    def speaker(self, row: Appeal) -> str:
+        """The person, or who speaks for them."""
+        return cells.long(row.words["lodged_by"])
+
+    @display(description="what they say")
+    def text(self, row: Appeal) -> str:
+        """The words."""
+        return cells.long(row.words["text"])
+
+    @display(description="state")
+    def state(self, row: Appeal) -> str:
+        """What became of it."""
+        outcome = AppealOutcome(row.outcome)
+        return cells.label("", outcome.label, TONES[outcome])
+
+    @display(description="recorded by")
+    def recorder(self, row: Appeal) -> str:
+        """Who took it down."""
+        return cells.person(row.recorded_by)
+
+    @display(description="lodged")
+    def lodged(self, row: Appeal) -> str:
+        """When."""
+        return cells.moment(row.lodged_at)
+
+    @display(description="to be decided by")
+    def due(self, row: Appeal) -> str:
+        """Until when it is to be decided."""
+        if row.outcome == AppealOutcome.OPEN and row.due_at < timezone.now():
+            return cells.join(cells.label("", "overdue", cells.BAD), cells.moment(row.due_at))
+        return cells.moment(row.due_at)
+
+    @display(description="decided by")
+    def decider(self, row: Appeal) -> str:
+        """Who decided."""
+        return cells.person(row.decided_by)
+
+    @display(description="decided")
+    def decided(self, row: Appeal) -> str:
+        """When."""
+        return cells.moment(row.decided_at)
+
+    @display(description="why")
+    def decision(self, row: Appeal) -> str:
+        """What the decider wrote."""
+        return cells.long(row.decision_note)

@@ -1,0 +1,162 @@
+"""Holds the lines of a list that a rule speaks against, and lets them go when it no longer does; the rest is paid (R-17).
+
+A rule is one statement over all lines of a list that no payout has claimed: it names the payment, the row it is about
+and why. ``review`` compares what the rules say now with the holds that are open, so that it may be called at any time
+and any number of times: at submission, inside the release, and whenever the finder sees that a hold may end.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from payments import doorbell
+from payments.models import Disbursement, Hold, HoldRule, Payment
+from payments.models.history import move
+from payments.states import DisbursementStatus, PaymentStatus
+
+# Lists in which a line may be held or go on by itself; a draft is screened when it is submitted.
+OPEN = (DisbursementStatus.SUBMITTED, DisbursementStatus.APPROVED, DisbursementStatus.RELEASED)
+
+
+class Rule(NamedTuple):
+    """A rule's code, and a SELECT of payment, subject and note from ``lines``, with the parameter ``now``."""
+
+    code: str
+    query: str
+
+
+COOLING = Rule(
+    HoldRule.DESTINATION_COOLING,
+    """
+    SELECT l.id, d.id, 'The address was changed at ' || to_char(d.changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+        || ' UTC and may be paid from '
+        || to_char(d.changed_at AT TIME ZONE 'UTC' + make_interval(secs => r.destination_cooling_s), 'YYYY-MM-DD HH24:MI')
+        || ' UTC on.'
+    FROM lines l JOIN payments_destination d ON d.id = l.destination_id JOIN payments_program r ON r.id = l.program_id
+    WHERE d.changed_at + make_interval(secs => r.destination_cooling_s) > %(now)s
+    """,
+)
+SHARED = Rule(
+    HoldRule.DESTINATION_SHARED,
+    """
+    SELECT l.id, min(d.beneficiary_id), 'Person ' || min(d.beneficiary_id) || ' is or was paid at this address.'
+    FROM lines l JOIN payments_destination d
+        ON d.script_pubkey = l.script_pubkey AND d.beneficiary_id <> l.beneficiary_id
+    GROUP BY l.id
+    """,
+)
+EXCLUDED = Rule(
+    HoldRule.PERSON_EXCLUDED,
+    """
+    SELECT l.id, e.id, 'On the list ' || x.name || ': ' || x.reason
+    FROM lines l JOIN payments_beneficiary b ON b.id = l.beneficiary_id
+    JOIN payments_exclusion e ON e.identity_hash = b.identity_hash AND e.lifted_at IS NULL
+    JOIN payments_exclusionlist x ON x.id = e.exclusion_list_id
+    WHERE (x.program_id IS NULL OR x.program_id = l.program_id)
+        AND (%(now)s AT TIME ZONE 'UTC')::date BETWEEN x.valid_from AND coalesce(x.valid_to, 'infinity')
+    """,
+)
+RULES: list[Rule] = [COOLING, SHARED, EXCLUDED]
+
+_LINES = """
+WITH lines AS (
+    SELECT p.id, p.beneficiary_id, p.destination_id, p.script_pubkey, p.status, p.disbursement_id, b.program_id
+    FROM payments_payment p JOIN payments_disbursement b ON b.id = p.disbursement_id
+    WHERE p.status IN ('pending', 'held') AND p.payout_id IS NULL AND {scope}
+), found (payment_id, subject_id, note) AS ({query})
+"""
+_OF_LIST = "p.disbursement_id = %(disbursement)s"
+_HELD_BY_RULE = """
+p.status = 'held' AND p.id IN (SELECT payment_id FROM payments_hold WHERE rule = %(rule)s AND ended_at IS NULL)
+"""
+_PLACE = """
+INSERT INTO payments_hold (payment_id, rule, subject_id, note, placed_at)
+SELECT f.payment_id, %(rule)s, f.subject_id, f.note, %(now)s FROM found f WHERE NOT EXISTS (
+    SELECT FROM payments_hold h WHERE h.payment_id = f.payment_id AND h.rule = %(rule)s
+        AND h.subject_id = f.subject_id AND (h.ended_at IS NULL OR h.ended_by_id IS NOT NULL))
+"""
+_STANDS_NO_MORE = """
+h.rule = %(rule)s AND h.ended_at IS NULL AND NOT EXISTS (
+    SELECT FROM found f WHERE f.payment_id = h.payment_id AND f.subject_id = h.subject_id)
+"""
+_END = f"UPDATE payments_hold h SET ended_at = %(now)s FROM lines l WHERE l.id = h.payment_id AND {_STANDS_NO_MORE}"  # noqa: S608
+_MAY_END = f"""
+SELECT DISTINCT l.disbursement_id FROM payments_hold h JOIN lines l ON l.id = h.payment_id WHERE {_STANDS_NO_MORE}
+"""  # noqa: S608
+
+
+@transaction.atomic
+def review(disbursement_id: int, *, now: datetime | None = None) -> None:
+    """Hold and let go what the rules say today of a list that was submitted and has lines in no payout."""
+    # Sealing holds payments and then refers to their list: a lock that forbids references would be a deadlock.
+    found = Disbursement.objects.select_for_update(no_key=True).get(pk=disbursement_id)
+    if found.status in OPEN:
+        screen(found, now=now)
+
+
+def screen(disbursement: Disbursement, *, now: datetime | None = None) -> None:
+    """Apply every rule to the lines of a list whose row the caller has locked."""
+    now = now or timezone.now()
+    ended = 0
+    for rule in RULES:
+        values: dict[str, Any] = {"disbursement": disbursement.pk, "rule": rule.code, "now": now}
+        with connection.cursor() as cursor:
+            head = _LINES.format(scope=_OF_LIST, query=rule.query)
+            cursor.execute(head + _PLACE, values)
+            is_found = cursor.rowcount > 0
+            cursor.execute(head + _END, values)
+            ended += cursor.rowcount
+        if is_found:
+            _stop(disbursement, rule.code)
+    if ended:
+        _let_go(disbursement)
+
+
+def lists_to_review(*, now: datetime, most: int) -> Iterator[int]:
+    """Find lists with a held line whose rule does not speak against it any more."""
+    with connection.cursor() as cursor:
+        found: set[int] = set()
+        for rule in RULES:
+            head = _LINES.format(scope=_HELD_BY_RULE, query=rule.query)
+            cursor.execute(head + _MAY_END, {"rule": rule.code, "now": now})
+            found.update(pk for (pk,) in cursor.fetchall())
+    still_open = Disbursement.objects.filter(pk__in=found, status__in=OPEN).order_by("pk")
+    yield from still_open.values_list("pk", flat=True)[:most]
+
+
+def _lines(disbursement: Disbursement, status: str, **holds: Any) -> list[int]:
+    """Return the lines in a status, locked, that no payout has claimed meanwhile."""
+    rows = Payment.objects.filter(disbursement=disbursement, status=status, payout=None, **holds)
+    return list(rows.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+
+
+def _stop(disbursement: Disbursement, rule: str) -> None:
+    held = Hold.objects.filter(rule=rule, ended_at=None, payment__disbursement=disbursement)
+    ids = _lines(disbursement, PaymentStatus.PENDING, pk__in=held.values("payment_id"))
+    _move(ids, PaymentStatus.PENDING, PaymentStatus.HELD, note=str(HoldRule(rule).label))
+
+
+def _let_go(disbursement: Disbursement) -> None:
+    of_list = Hold.objects.filter(payment__disbursement=disbursement)
+    # Only what holds have stopped goes on, once none of them is left.
+    ids = _lines(disbursement, PaymentStatus.HELD, pk__in=of_list.values("payment_id"))
+    open_ids = set(of_list.filter(ended_at=None).values_list("payment_id", flat=True))
+    ids = [pk for pk in ids if pk not in open_ids]
+    _move(ids, PaymentStatus.HELD, PaymentStatus.PENDING, note="No rule speaks against it any more.")
+    if ids and disbursement.status == DisbursementStatus.RELEASED:
+        doorbell.ring("seal", disbursement_id=disbursement.pk)
+
+
+def _move(ids: list[int], old: str, new: str, *, note: str) -> None:
+    if ids:
+        move(
+            Payment.objects.filter(pk__in=ids),
+            old=old,
+            new=new,
+            note=note,
+            expected=len(ids),
+            locked_ids=ids,
+        )
