@@ -7,7 +7,7 @@ import pytest
 import requests
 import schemathesis
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import transaction
 from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from rest_framework.test import APIClient
@@ -15,8 +15,6 @@ from schemathesis import GenerationMode, checks
 from schemathesis.schemas import BaseSchema
 from schemathesis.specs.openapi import checks as openapi_checks
 
-from payments.models import Program
-from tests import factories
 from tests.govpay import routes
 from tests.payments.api.conftest import Api
 
@@ -41,26 +39,6 @@ CHECKS = [
 def schema() -> BaseSchema:
     """The document, as it is served."""
     return schemathesis.openapi.from_dict(SchemaGenerator().get_schema(public=True))
-
-
-@pytest.fixture
-def everybody(program: Program) -> User:
-    """Somebody with every role and permission there is: nothing stops a request but its content."""
-    user = factories.make_user(
-        "everybody",
-        "payments.add_program",
-        "payments.add_membership",
-        "ledger.view_entry",
-        "ledger.close_period",
-        "ledger.redact_leaf",
-    )
-    with connection.cursor() as cursor:
-        # Until the test's database transaction is rolled back. What is pending has to be done before a table changes.
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("ALTER TABLE payments_membership DISABLE TRIGGER membership_compatible_roles")
-    for role in ("officer", "approver", "releaser", "signer", "auditor", "security"):
-        program.memberships.create(user=user, role=role, granted_by=user)
-    return user
 
 
 def answer(client: APIClient, case: Any) -> schemathesis.Response:
