@@ -59,6 +59,11 @@ env.require_both(
 # Whether addresses that users name may be on our own loopback; for development, so on regtest only.
 GOVPAY_OUTBOUND_LOOPBACK = env.only_on_regtest("GOVPAY_OUTBOUND_LOOPBACK", GOVPAY_NETWORK)
 
+# Who is asked, elsewhere, whether people are who they are enrolled as; empty: nobody, and nobody is held for it.
+GOVPAY_VERIFIER_URL = env.web_address("GOVPAY_VERIFIER_URL")
+GOVPAY_VERIFIER_KEY = env.text("GOVPAY_VERIFIER_KEY", "")
+env.require_both("GOVPAY_VERIFIER_URL", GOVPAY_VERIFIER_URL, "GOVPAY_VERIFIER_KEY", GOVPAY_VERIFIER_KEY)
+
 SECRET_KEY = env.text("GOVPAY_SECRET_KEY")
 DEBUG = env.read.bool("GOVPAY_DEBUG", default=False)
 ALLOWED_HOSTS = env.read.list("GOVPAY_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
@@ -189,7 +194,7 @@ CELERY_TASK_DEFAULT_QUEUE = "work"
 GOVPAY_ROUNDS_QUEUE = "rounds"
 CELERY_TASK_ROUTES = {
     f"payments.tasks.{name}": {"queue": GOVPAY_ROUNDS_QUEUE}
-    for name in ("follow", "sweep", "deliver", "prune")
+    for name in ("follow", "sweep", "deliver", "verify", "prune")
 }
 CELERY_BEAT_SCHEDULE = {
     "follow": {"task": "payments.tasks.follow", "schedule": GOVPAY_FOLLOW_S},

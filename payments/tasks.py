@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from ledger.packs import jobs
-from payments.payout import dispatch, reconciling, rounds, screening, webhook
+from payments.payout import dispatch, reconciling, rounds, screening, verification, webhook
 from payments.services import importing, imports
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
@@ -114,6 +114,12 @@ def sweep() -> None:
 def deliver() -> None:
     """Tell the receiver elsewhere what becomes of alarms."""
     webhook.deliver()
+
+
+@shared_task(**LIMITS)
+def verify() -> None:
+    """Ask the verifier elsewhere for people who are not confirmed."""
+    verification.ask()
 
 
 @shared_task(**LIMITS)

@@ -36,6 +36,7 @@ from payments.models.signing import (
     RequestState,
     SigningRequest,
 )
+from payments.models.verification import Standing, Verification
 from payments.models.wallet import ScriptPurpose, Signer, Wallet, WalletScript
 
 __all__ = [
@@ -99,10 +100,12 @@ __all__ = [
     "ScriptPurpose",
     "Signer",
     "SigningRequest",
+    "Standing",
     "StatusChange",
     "Step",
     "Stop",
     "TierNeed",
+    "Verification",
     "Wallet",
     "WalletScript",
     "Warrant",

@@ -19,6 +19,7 @@ class HoldRule(models.TextChoices):
     NODE_REFUSED = "node_refused", "The node refuses it"
     DESTINATION_COOLING = "destination_cooling", "The address was changed a short time ago"
     PERSON_EXCLUDED = "person_excluded", "The person is on an exclusion list"
+    PERSON_UNVERIFIED = "person_unverified", "The verifier has not confirmed the person"
     DESTINATION_SHARED = "destination_shared", "Somebody else is or was paid at this address"
 
 

@@ -27,6 +27,7 @@ from payments.payout import (
     reconciling,
     screening,
     signing,
+    verification,
     webhook,
 )
 from payments.states import PAYOUT_ACTIVE, DisbursementStatus, InterventionStatus, PaymentStatus
@@ -56,6 +57,8 @@ def sweep() -> None:
     # Not a finder: it belongs to the rounds, so that a receiver that hangs never takes a worker from payouts.
     if webhook.has_due():
         doorbell.ring("deliver")
+    if verification.has_due():
+        doorbell.ring("verify")
 
 
 def watch() -> None:

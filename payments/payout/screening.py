@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
@@ -22,7 +23,7 @@ OPEN = (DisbursementStatus.SUBMITTED, DisbursementStatus.APPROVED, DisbursementS
 
 
 class Rule(NamedTuple):
-    """A rule's code, and a SELECT of payment, subject and note from ``lines``, with the parameter ``now``."""
+    """A rule's code, and a SELECT of payment, subject and note from ``lines``, given ``now`` and ``verifies``."""
 
     code: str
     query: str
@@ -59,7 +60,16 @@ EXCLUDED = Rule(
         AND (%(now)s AT TIME ZONE 'UTC')::date BETWEEN x.valid_from AND coalesce(x.valid_to, 'infinity')
     """,
 )
-RULES: list[Rule] = [COOLING, SHARED, EXCLUDED]
+UNVERIFIED = Rule(
+    HoldRule.PERSON_UNVERIFIED,
+    """
+    SELECT l.id, l.beneficiary_id, CASE v.standing WHEN 'refused' THEN 'The verifier does not confirm the person.'
+        ELSE 'The person is not verified yet.' END
+    FROM lines l LEFT JOIN payments_verification v ON v.beneficiary_id = l.beneficiary_id
+    WHERE %(verifies)s AND v.standing IS DISTINCT FROM 'confirmed'
+    """,
+)
+RULES: list[Rule] = [COOLING, SHARED, EXCLUDED, UNVERIFIED]
 
 _LINES = """
 WITH lines AS (
@@ -102,7 +112,7 @@ def screen(disbursement: Disbursement, *, now: datetime | None = None) -> None:
     now = now or timezone.now()
     ended = 0
     for rule in RULES:
-        values: dict[str, Any] = {"disbursement": disbursement.pk, "rule": rule.code, "now": now}
+        values = {"disbursement": disbursement.pk, **_values(rule, now)}
         with connection.cursor() as cursor:
             head = _LINES.format(scope=_OF_LIST, query=rule.query)
             cursor.execute(head + _PLACE, values)
@@ -121,10 +131,14 @@ def lists_to_review(*, now: datetime, most: int) -> Iterator[int]:
         found: set[int] = set()
         for rule in RULES:
             head = _LINES.format(scope=_HELD_BY_RULE, query=rule.query)
-            cursor.execute(head + _MAY_END, {"rule": rule.code, "now": now})
+            cursor.execute(head + _MAY_END, _values(rule, now))
             found.update(pk for (pk,) in cursor.fetchall())
     still_open = Disbursement.objects.filter(pk__in=found, status__in=OPEN).order_by("pk")
     yield from still_open.values_list("pk", flat=True)[:most]
+
+
+def _values(rule: Rule, now: datetime) -> dict[str, Any]:
+    return {"rule": rule.code, "now": now, "verifies": bool(settings.GOVPAY_VERIFIER_URL)}
 
 
 def _lines(disbursement: Disbursement, status: str, **holds: Any) -> list[int]:

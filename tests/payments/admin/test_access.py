@@ -31,6 +31,7 @@ WITHOUT_PAGES = {
     "importpart",
     "importrow",
     "exclusion",
+    "verification",
     "walletscript",
     "changeoutput",
     "installation",
