@@ -119,6 +119,31 @@ def _is_web_address(value: str) -> bool:
         return False
 
 
+def origin(name: str) -> str:
+    """Return ``scheme://host[:port]`` in lower case, or nothing when the variable is empty; http on this machine only."""
+    value = text(name, "").rstrip("/")
+    if not value:
+        return ""
+    parts = urlsplit(value)
+    is_bare = value == f"{parts.scheme}://{parts.netloc}" and value == value.lower()
+    if not (is_bare and _is_web_address(value)):
+        raise ImproperlyConfigured(
+            f"{name} must be like https://pay.example.gov, in lower case, without a path."
+        )
+    if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        raise ImproperlyConfigured(f"{name} must begin with https://, except on localhost.")
+    return value
+
+
+def domain_of(name: str, origin_name: str, origin: str) -> str:
+    """Return the origin's host, or the domain above it that the variable names."""
+    host = urlsplit(origin).hostname or ""
+    value = text(name, host)
+    if value != host and not (value and host.endswith(f".{value}") and "." in value):
+        raise ImproperlyConfigured(f"{name} must be the host of {origin_name}, or a domain above it.")
+    return value
+
+
 def webhook_secret(name: str) -> str:
     """Return ``whsec_`` and the base64 of 24 to 64 bytes (Standard Webhooks 1.0.0), or nothing when it is empty."""
     value = text(name, "")

@@ -96,6 +96,46 @@ class Authenticator(ThrottlingMixin, Device):  # type: ignore[misc]
         return 1
 
 
+class SecurityKey(ThrottlingMixin, Device):  # type: ignore[misc]
+    """A key that signs challenges (WebAuthn, level 2): a stick, a phone, or the machine's own.
+
+    ``secret`` names its user, its credential and the public key, encrypted and so bound together: a row that was written
+    or moved behind our back opens nothing. ``sign_count`` is the last that the key told; a copy of the key falls behind it.
+    """
+
+    credential_id: Any = models.BinaryField(max_length=1023, unique=True)
+    secret = EncryptedJSONField(context="securitykey.secret")
+    sign_count: Any = models.BigIntegerField()
+    transports: Any = ArrayField(models.CharField(max_length=20))
+    created_at: Any = models.DateTimeField(auto_now_add=True)
+    last_used_at: Any = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["user", "id"], name="securitykey_of_user")]
+
+    def __str__(self) -> str:
+        return f"security key {self.pk}"
+
+    def get_throttle_factor(self) -> int:
+        """Return the seconds to wait after the first wrong code; each further one doubles them."""
+        return 1
+
+
+class KeyChallenge(models.Model):
+    """What a security key is to sign: for one user and one purpose, once, for some minutes."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    purpose = models.CharField(max_length=10)
+    challenge = models.BinaryField(max_length=64, unique=True)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["expires_at"], name="keychallenge_age")]
+
+    def __str__(self) -> str:
+        return f"challenge {self.pk}"
+
+
 class RecoveryCode(models.Model):
     """The hash of a code that stands in once for an authenticator that is lost."""
 

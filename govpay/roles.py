@@ -63,6 +63,8 @@ SECRETS: dict[str, list[str]] = {
     "knox_authtoken": [],
     "govpay_apitoken": ["token_id"],
     "govpay_authenticator": ["secret"],
+    "govpay_securitykey": ["secret"],
+    "govpay_keychallenge": [],
     "govpay_recoverycode": ["digest"],
     "govpay_tokenproof": [],
     # Somebody types a password where the name belongs.

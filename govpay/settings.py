@@ -74,6 +74,13 @@ HTTPS = env.read.bool("GOVPAY_HTTPS", default=False)
 GOVPAY_SECOND_FACTOR = env.choice(
     "GOVPAY_SECOND_FACTOR", "optional" if DEBUG else "required", ("required", "optional")
 )
+# The address that people type, without a path: security keys sign it, and a provider of identities sends people back to it.
+# Empty: neither is offered. Keys belong to its host, or to a domain above it.
+GOVPAY_ORIGIN = env.origin("GOVPAY_ORIGIN")
+GOVPAY_KEY_DOMAIN = env.domain_of("GOVPAY_KEY_DOMAIN", "GOVPAY_ORIGIN", GOVPAY_ORIGIN)
+GOVPAY_KEY_VERIFIES_USER = (
+    env.choice("GOVPAY_KEY_USER_VERIFICATION", "required", ("required", "preferred")) == "required"
+)
 GOVPAY_STEP_UP_S = env.whole("GOVPAY_STEP_UP_S", 300, least=10, most=3600)
 GOVPAY_LOGIN_FAILURES = env.whole("GOVPAY_LOGIN_FAILURES", 5, least=2, most=100)
 GOVPAY_ADDRESS_FAILURES = env.whole("GOVPAY_ADDRESS_FAILURES", 50, least=2, most=10_000)

@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from govpay.api import problems, views
-from govpay.login import pages
+from govpay.login import factor_pages, pages
 from ledger.packs import page
 
 urlpatterns = [
@@ -17,7 +17,7 @@ urlpatterns = [
     # In place of the admin's own page, which signs in by the password alone.
     path("admin/login/", pages.sign_in),
     path("admin/login/code/", pages.code, name="login-code"),
-    path("admin/second-factor/", pages.second_factor, name="second-factor"),
+    path("admin/second-factor/", factor_pages.second_factor, name="second-factor"),
     path("admin/step-up/", pages.step_up, name="step-up"),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -8,7 +8,6 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.db import DatabaseError, connection
 from drf_spectacular.utils import extend_schema
-from knox.models import AuthToken
 from rest_framework import exceptions, serializers, status
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
@@ -17,8 +16,10 @@ from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from govpay import tokens
+from govpay.api import factors
 from govpay.api.serializers import StrictSerializer, Text
-from govpay.login import devices, errors, lockout, stepup
+from govpay.login import devices, errors, keys, lockout, stepup
+from govpay.login.keys import Purpose
 from payments.models import Role
 from payments.selectors import node, programs
 
@@ -32,23 +33,47 @@ class LoginFailed(exceptions.AuthenticationFailed):
     default_code = "login_failed"
 
 
-class Credentials(StrictSerializer):
+class Password(StrictSerializer):
     """Who signs in."""
 
     username = Text(max_length=150)
     password = Text(max_length=1024, write_only=True, style={"input_type": "password"})
+
+
+class Factor(StrictSerializer):
+    """A code, or a security key's answer."""
+
     otp = Text(
         max_length=40,
         required=False,
         write_only=True,
-        help_text="The code of your authenticator, or a recovery code, where you have enrolled one.",
+        help_text="The code of your authenticator, or a recovery code.",
+    )
+    credential = factors.KeyJson(
+        required=False, write_only=True, help_text="The answer of your security key to the question beside."
     )
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse both at once."""
+        if {"otp", "credential"} <= set(attrs):
+            raise serializers.ValidationError("Send otp or credential, not both.", code="one_factor_only")
+        return attrs
 
-class Code(StrictSerializer):
-    """A code of an authenticator, or a recovery code."""
 
-    otp = Text(max_length=40, write_only=True)
+class Credentials(Password, Factor):
+    """Who signs in, with the second factor where there is one."""
+
+
+class Proof(Factor):
+    """A code, or a security key's answer: one of them."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse neither."""
+        if not attrs:
+            raise serializers.ValidationError(
+                {"otp": serializers.ErrorDetail("Send otp or credential.", code="required")}
+            )
+        return super().validate(attrs)
 
 
 class StepUpProof(serializers.Serializer[Any]):
@@ -62,6 +87,9 @@ class Token(serializers.Serializer[Any]):
 
     token = serializers.CharField()
     expires_at = serializers.DateTimeField()
+    must_enroll = serializers.BooleanField(
+        help_text="Until you have enrolled a second factor it opens nothing but that."
+    )
 
 
 class ProgramRoles(serializers.Serializer[Any]):
@@ -96,24 +124,36 @@ class Login(APIView):
         credentials = Credentials(data=request.data)
         credentials.is_valid(raise_exception=True)
         given = credentials.validated_data
-        code = given.pop("otp", None)
-        user: Any = authenticate(request._request, **given)
-        if user is None:
-            raise LoginFailed
-        is_proved = _second_factor(request, user, code)
-        rules: dict[str, Any] = settings.REST_KNOX
-        tokens.end_logins(user, keep=rules["TOKEN_LIMIT_PER_USER"] - 1)
-        stored, token = AuthToken.objects.create(user=user, expiry=settings.REST_KNOX["TOKEN_TTL"])
-        if is_proved:
-            stepup.prove_token(stored)
+        factor = given.pop("otp", None) or given.pop("credential", None)
+        user = _by_password(request, given)
+        is_proved = _second_factor(request, user, factor)
+        token, expires_at = factors.new_token(user, is_proved=is_proved)
         user_logged_in.send(sender=user.__class__, request=request._request, user=user)
-        return Response(
-            Token({"token": token, "expires_at": stored.expiry}).data, headers={"Cache-Control": "no-store"}
-        )
+        must_enroll = devices.is_required() and not is_proved
+        made = {"token": token, "expires_at": expires_at, "must_enroll": must_enroll}
+        return Response(Token(made).data, headers=factors.NOT_STORED)
 
     def get_authenticate_header(self, request: Request) -> str:
         """Name the scheme, so that a failed login is a 401."""
         return "Bearer"
+
+
+class LoginQuestion(Login):
+    """Asks a security key of whoever signs in."""
+
+    @extend_schema(
+        operation_id="auth_login_question",
+        tags=["auth"],
+        request=Password,
+        responses={200: factors.Question},
+    )
+    def post(self, request: Request) -> Response:
+        """Return what to ask one of your keys; its answer goes to `auth/login/` as `credential`, with the password again."""
+        body = Password(data=request.data)
+        body.is_valid(raise_exception=True)
+        user = _by_password(request, body.validated_data)
+        found = keys.question(user, Purpose.SIGN_IN)
+        return Response(factors.Question({"public_key": found}).data, headers=factors.NOT_STORED)
 
 
 class Logout(APIView):
@@ -133,12 +173,13 @@ class StepUp(APIView):
     throttle_classes = [ScopedRateThrottle]
     throttle_scope = "step_up"
 
-    @extend_schema(operation_id="auth_step_up", tags=["auth"], request=Code, responses={200: StepUpProof})
+    @extend_schema(operation_id="auth_step_up", tags=["auth"], request=Proof, responses={200: StepUpProof})
     def post(self, request: Request) -> Response:
-        """Give a code of your authenticator; acts with this token that need one are done for the next minutes."""
-        body = Code(data=request.data)
+        """Give a code or your security key's answer; acts with this token that need one are done for the next minutes."""
+        body = Proof(data=request.data)
         body.is_valid(raise_exception=True)
-        devices.verify(request.user, body.validated_data["otp"])
+        (given,) = body.validated_data.values()
+        keys.verify_either(request.user, given, purpose=Purpose.STEP_UP)
         proof = StepUpProof({"counts_until": stepup.prove_token(request.auth)})
         return Response(proof.data, headers={"Cache-Control": "no-store"})
 
@@ -181,17 +222,25 @@ class Health(APIView):
         return Response(body, code, headers={"Cache-Control": "no-store"})
 
 
-def _second_factor(request: Request, user: Any, code: str | None) -> bool:
-    """Take the code of whoever has enrolled; say whether there was one. A wrong one counts like a wrong password."""
+def _by_password(request: Request, given: dict[str, Any]) -> Any:
+    user = authenticate(request._request, **given)
+    if user is None:
+        raise LoginFailed
+    return user
+
+
+def _second_factor(request: Request, user: Any, given: str | dict[str, Any] | None) -> bool:
+    """Take the code or key of whoever has enrolled; say whether there was one. A wrong one counts like a wrong password."""
     if not devices.has_one(user):
-        if devices.is_required():
-            raise errors.NotEnrolled("A second factor is required: enroll one in the admin.")
         return False
-    if code is None:
-        raise errors.SecondFactorNeeded("Send the code of your authenticator as otp, too.")
+    if given is None:
+        raise errors.SecondFactorNeeded(
+            "Send a code as otp, or your security key's answer as credential, too.",
+            security_key=keys.has_one(user),
+        )
     try:
-        devices.verify(user, code)
-    except errors.CodeWrong:
+        keys.verify_either(user, given, purpose=Purpose.SIGN_IN)
+    except (errors.CodeWrong, errors.KeyRefused):
         lockout.count(request._request, user.get_username())
         raise
     return True

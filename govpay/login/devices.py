@@ -20,7 +20,8 @@ from django_otp.oath import TOTP
 
 from govpay import tokens
 from govpay.login import errors
-from govpay.models import Authenticator, RecoveryCode
+from govpay.models import Authenticator, RecoveryCode, SecurityKey
+from ledger import audit
 from payments.models.encrypted import FieldUnreadable
 
 log = structlog.get_logger(__name__)
@@ -42,7 +43,12 @@ def is_required() -> bool:
 
 
 def has_one(user: Any) -> bool:
-    """Say whether the user has enrolled."""
+    """Say whether the user has a second factor."""
+    return has_app(user) or SecurityKey.objects.filter(user_id=user.pk).exists()
+
+
+def has_app(user: Any) -> bool:
+    """Say whether the user has enrolled an authenticator app."""
     return Authenticator.objects.filter(user_id=user.pk, confirmed=True).exists()
 
 
@@ -84,21 +90,22 @@ def confirm(user: Any, code: str) -> list[str]:
             device.save(update_fields=["confirmed"])
             tokens.end_all(user_id=user.pk)
             codes = _new_codes(user)
+            audit.record("authenticator.enroll", user, by=user)
     if not is_right:
         raise errors.CodeWrong("This is not the code that the authenticator shows now.")
     log.info("authenticator_enrolled", user_id=user.pk)
     return codes
 
 
-def verify(user: Any, code: str) -> Authenticator:
-    """Take a code of the user's authenticator, or a recovery code; each works once.
+def verify(user: Any, code: str) -> Authenticator | SecurityKey:
+    """Take a code of the user's authenticator, or a recovery code; each works once. Return the factor that it counts for.
 
     Raises NotEnrolled, TooSoon, CodeWrong. The wrong one is counted in a database transaction of its own: call it in none.
     """
     with transaction.atomic():
-        device = Authenticator.objects.select_for_update().filter(user_id=user.pk, confirmed=True).first()
+        device = _lock(user)
         if device is None:
-            raise errors.NotEnrolled("You have no authenticator yet.")
+            raise errors.NotEnrolled("You have no second factor yet.")
         is_right = _take(device, code)
     if not is_right:
         raise errors.CodeWrong("The code is wrong, or was used before: wait for the next one.")
@@ -106,11 +113,24 @@ def verify(user: Any, code: str) -> Authenticator:
 
 
 def renew_codes(user: Any) -> list[str]:
-    """Return new recovery codes; the old ones end."""
+    """Return new recovery codes; the old ones end. Raise NotEnrolled where there is nothing that they could stand in for."""
     with transaction.atomic():
         # One after the other, so that of two renewals at once one set is left.
-        Authenticator.objects.select_for_update().filter(user_id=user.pk, confirmed=True).first()
+        if _lock(user) is None:
+            raise errors.NotEnrolled("You have no second factor yet.")
         return _new_codes(user)
+
+
+def remove_app(user: Any) -> None:
+    """End the authenticator app, and the sessions that it opened; raise NotEnrolled, and LastFactor without a key."""
+    with transaction.atomic():
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
+        if not has_app(user):
+            raise errors.NotEnrolled("You have no authenticator.")
+        if not SecurityKey.objects.filter(user_id=user.pk).exists():
+            raise errors.LastFactor("It is your only second factor: add a security key first.")
+        Authenticator.objects.filter(user_id=user.pk).delete()
+        audit.record("authenticator.remove", user, by=user)
 
 
 def codes_left(user: Any) -> int:
@@ -133,10 +153,17 @@ def reset(user: User, *, agreed: Sequence[tuple[User, str]]) -> None:
         verify(person, code)
     with transaction.atomic():
         Authenticator.objects.filter(user=user).delete()
+        SecurityKey.objects.filter(user=user).delete()
         RecoveryCode.objects.filter(user=user).delete()
         tokens.end_all(user_id=user.pk)
         _end_sessions(user)
     log.warning("second_factor_reset", user_id=user.pk, agreed_by=sorted(people))
+
+
+def _lock(user: Any) -> Authenticator | SecurityKey | None:
+    """Lock and return the row that wrong codes of the user are counted in: the app's, or else the oldest key's."""
+    app = Authenticator.objects.select_for_update().filter(user_id=user.pk, confirmed=True).first()
+    return app or SecurityKey.objects.select_for_update().filter(user_id=user.pk).order_by("pk").first()
 
 
 def _end_sessions(user: Any) -> None:
@@ -147,7 +174,7 @@ def _end_sessions(user: Any) -> None:
     rows.filter(pk__in=ended).delete()
 
 
-def _take(device: Authenticator, code: str, *, with_recovery: bool = True) -> bool:
+def _take(device: Authenticator | SecurityKey, code: str, *, with_recovery: bool = True) -> bool:
     """Take a code with the authenticator's row locked; raise TooSoon while it may not be tried."""
     is_allowed, why = device.verify_is_allowed()
     if not is_allowed:
@@ -156,15 +183,21 @@ def _take(device: Authenticator, code: str, *, with_recovery: bool = True) -> bo
     code = re.sub(r"[ -]", "", code).lower()
     if _is_shown(device, code) or (with_recovery and _is_recovery(device.user_id, code)):
         device.throttle_reset(commit=False)
-        device.save(update_fields=["last_step", "throttling_failure_count", "throttling_failure_timestamp"])
+        device.save(
+            update_fields=[*_state(device), "throttling_failure_count", "throttling_failure_timestamp"]
+        )
         return True
     device.throttle_increment(commit=False)
     device.save(update_fields=["throttling_failure_count", "throttling_failure_timestamp"])
     return False
 
 
-def _is_shown(device: Authenticator, code: str) -> bool:
-    if not re.fullmatch(r"[0-9]{6}", code):
+def _state(device: Authenticator | SecurityKey) -> list[str]:
+    return ["last_step"] if isinstance(device, Authenticator) else []
+
+
+def _is_shown(device: Authenticator | SecurityKey, code: str) -> bool:
+    if not isinstance(device, Authenticator) or not re.fullmatch(r"[0-9]{6}", code):
         return False
     totp = TOTP(_key(device), STEP_S)
     totp.time = timezone.now().timestamp()

@@ -1,6 +1,6 @@
 """Why somebody is not let in, or not let do it yet."""
 
-from govpay.errors import Forbidden, GovPayError
+from govpay.errors import Conflict, Forbidden, GovPayError
 
 
 class SecondFactorNeeded(GovPayError):
@@ -47,3 +47,27 @@ class StepUpNeeded(Forbidden):
     """The act needs a code that was given within the last minutes."""
 
     code = "step_up_needed"
+
+
+class KeyRefused(Forbidden):
+    """The security key's answer is not one to this question, by a key of this user, given here and signed."""
+
+    code = "key_refused"
+
+
+class KeysOff(Conflict):
+    """This installation has no address of its own set, which security keys need."""
+
+    code = "security_keys_off"
+
+
+class LastFactor(Conflict):
+    """It is the only second factor that the user has."""
+
+    code = "last_factor"
+
+
+class TooManyKeys(Conflict):
+    """The user has as many security keys as one may have."""
+
+    code = "too_many_security_keys"

@@ -15,7 +15,7 @@ from rest_framework.throttling import BaseThrottle
 
 from govpay.api import problems
 from govpay.login import errors
-from govpay.models import Authenticator
+from govpay.models import Authenticator, SecurityKey
 
 log = structlog.get_logger(__name__)
 
@@ -64,8 +64,9 @@ def unlock(*, username: str | None = None, address: str | None = None) -> int:
         return 0
     found: int = AxesProxyHandler.reset_attempts(username=username, ip_address=address)
     if username:
-        waits = Authenticator.objects.filter(user__username=username)
-        waits.update(throttling_failure_count=0, throttling_failure_timestamp=None)
+        for factors in (Authenticator.objects, SecurityKey.objects):
+            waits = factors.filter(user__username=username)
+            waits.update(throttling_failure_count=0, throttling_failure_timestamp=None)
     log.warning("unlocked", rows=found)
     return found
 

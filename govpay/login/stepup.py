@@ -43,6 +43,14 @@ ACTS = (
     Act("give a role", "program-members", "payments_program_add_member"),
     # It opens doors for months without a code.
     Act("make a named token", "tokens"),
+    # Of whoever has a second factor already; the first is enrolled with the password. The admin's page asks by itself.
+    Act("enroll an authenticator", "authenticator-enroll"),
+    Act("confirm an authenticator", "authenticator-confirm"),
+    Act("remove an authenticator", "authenticator-remove"),
+    Act("make recovery codes", "recovery-codes"),
+    Act("ask for a new security key", "security-key-question"),
+    Act("add a security key", "security-key-add"),
+    Act("remove a security key", "security-key-remove"),
     # Whoever gives passwords and rights can become anybody.
     Act("add a user", admin="auth_user_add"),
     Act("change a user", admin="auth_user_change"),
@@ -57,16 +65,24 @@ EXEMPT = {
     "program-wallet-unhalt": "it proposes an intervention, and approving that needs a code",
     "payments_wallet_lift": "as over the API",
 }
+# What whoever must enroll a second factor first may do before.
+WAYS_OUT = frozenset(
+    {
+        *("auth-logout", "auth-factors", "authenticator-enroll", "authenticator-confirm"),
+        *("security-key-question", "security-key-add"),
+    }
+)
 OF_API = {act.api: act for act in ACTS if act.api}
 OF_ADMIN = {act.admin: act for act in ACTS if act.admin}
 
 
 def require_of_token(user: Any, token: Any, request: HttpRequest) -> None:
     """Raise NotEnrolled or StepUpNeeded where the bearer of a token may not go on without a code."""
-    if devices.is_required() and not _is_way_out(request) and not devices.has_one(user):
-        raise errors.NotEnrolled("A second factor is required: enroll one in the admin.")
+    has_one = devices.has_one(user)
+    if devices.is_required() and not has_one and not _is_way_out(request):
+        raise errors.NotEnrolled("A second factor is required: enroll one first.")
     act = _act(request, OF_API) if request.method == "POST" else None
-    if act is None or not needs_one(user):
+    if act is None or not has_one:
         return
     since = timezone.now() - timedelta(seconds=settings.GOVPAY_STEP_UP_S)
     if not TokenProof.objects.filter(token=token, proved_at__gt=since).exists():
@@ -111,11 +127,11 @@ def _act(request: HttpRequest, acts: dict[str, Act]) -> Act | None:
 
 def _is_way_out(request: HttpRequest) -> bool:
     match = request.resolver_match
-    return match is not None and match.url_name == "auth-logout"
+    return match is not None and match.url_name in WAYS_OUT
 
 
 def _needed(act: Act) -> errors.StepUpNeeded:
     minutes = max(1, settings.GOVPAY_STEP_UP_S // 60)
     return errors.StepUpNeeded(
-        f"To {act.what} give a code of your authenticator first; it counts for {minutes} minutes."
+        f"To {act.what} give a code or use your security key first; it counts for {minutes} minutes."
     )

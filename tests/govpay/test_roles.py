@@ -177,7 +177,12 @@ class TestAuditor:
             for field in model._meta.concrete_fields
             if isinstance(field, EncryptedJSONField)
         ]
-        assert sorted(encrypted) == [("govpay_authenticator", "secret"), ("payments_beneficiary", "personal")]
+        assert sorted(encrypted) == [
+            ("govpay_authenticator", "secret"),
+            ("govpay_securitykey", "secret"),
+            ("payments_appeal", "words"),
+            ("payments_beneficiary", "personal"),
+        ]
         for table, column in encrypted:
             refuse(auditor, f"SELECT {column} FROM {table}")
 

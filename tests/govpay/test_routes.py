@@ -14,6 +14,17 @@ ALLOWED = {
     "POST /api/v1/auth/login/",
     "POST /api/v1/auth/logout/",
     "POST /api/v1/auth/step-up/",
+    "POST /api/v1/auth/login/question/",
+    "POST /api/v1/auth/step-up/question/",
+    "GET /api/v1/auth/factors/",
+    "POST /api/v1/auth/authenticator/",
+    "POST /api/v1/auth/authenticator/confirm/",
+    "POST /api/v1/auth/authenticator/remove/",
+    "POST /api/v1/auth/recovery-codes/",
+    "POST /api/v1/auth/security-keys/question/",
+    "POST /api/v1/auth/security-keys/",
+    "POST /api/v1/auth/security-keys/{pk}/rename/",
+    "POST /api/v1/auth/security-keys/{pk}/remove/",
     "GET /api/v1/auth/me/",
     "GET /api/v1/tokens/",
     "POST /api/v1/tokens/",
@@ -213,7 +224,7 @@ class TestSchema:
             for operation in methods.values()
             if operation.get("security") != [{"bearer": []}]
         }
-        assert unprotected == {"/api/v1/auth/login/"}
+        assert unprotected == {"/api/v1/auth/login/", "/api/v1/auth/login/question/"}
 
     def test_describes_every_error_as_problem_details(self, document: dict[str, Any]) -> None:
         for methods in document["paths"].values():
@@ -237,12 +248,22 @@ class TestSchema:
             if "post" in methods
             and "Idempotency-Key" not in {p["name"] for p in methods["post"].get("parameters", [])}
         }
-        # A token must not be stored, a code works once, ending a token twice ends it once, and
+        # A token or secret must not be stored, a code and a key's answer work once, ending a token twice ends it once, and
         # each reconciliation and pack is of its own moment.
         assert without == {
             "/api/v1/auth/login/",
             "/api/v1/auth/logout/",
+            "/api/v1/auth/login/question/",
             "/api/v1/auth/step-up/",
+            "/api/v1/auth/step-up/question/",
+            "/api/v1/auth/authenticator/",
+            "/api/v1/auth/authenticator/confirm/",
+            "/api/v1/auth/authenticator/remove/",
+            "/api/v1/auth/recovery-codes/",
+            "/api/v1/auth/security-keys/question/",
+            "/api/v1/auth/security-keys/",
+            "/api/v1/auth/security-keys/{pk}/rename/",
+            "/api/v1/auth/security-keys/{pk}/remove/",
             "/api/v1/tokens/",
             "/api/v1/tokens/{pk}/end/",
             "/api/v1/packs/",

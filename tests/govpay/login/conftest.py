@@ -11,11 +11,13 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from django_otp.oath import TOTP
+from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from govpay.login import devices
+from govpay.login import devices, keys
 from govpay.models import Authenticator
 from tests import factories
+from tests.govpay.login.software_key import SoftwareKey
 
 Enroll = Callable[[User], list[str]]
 LOGIN = "/api/v1/auth/login/"
@@ -83,3 +85,26 @@ def password(client: Client, username: str, given: str = factories.PASSWORD, **m
 def is_in(client: Client) -> bool:
     """Say whether the admin's first page opens."""
     return client.get("/admin/").status_code == 200
+
+
+@pytest.fixture
+def keys_on(settings: Any) -> None:
+    """The installation has an address of its own, and so takes security keys."""
+    settings.GOVPAY_ORIGIN = "https://pay.example.gov"
+    settings.GOVPAY_KEY_DOMAIN = "pay.example.gov"
+
+
+def bearer(user: User) -> APIClient:
+    """A client with a token that no code was given for."""
+    client = APIClient()
+    _, token = AuthToken.objects.create(user=user)
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
+    client.default_format = "json"
+    return client
+
+
+def add_key(user: User, name: str = "stick") -> SoftwareKey:
+    """Give somebody a security key."""
+    made = SoftwareKey()
+    keys.add(user, name=name, credential=made.make(keys.question_for_new(user)))
+    return made

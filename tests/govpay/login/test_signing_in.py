@@ -265,19 +265,3 @@ class TestApi:
     def test_lets_in_by_password_who_has_not_enrolled_where_it_is_optional(self, officer: User) -> None:
         expect.ok(post(APIClient(), officer.username))
         assert TokenProof.objects.count() == 0
-
-    @pytest.mark.usefixtures("required")
-    def test_sends_who_has_not_enrolled_to_the_admin_where_it_is_required(
-        self, officer: User, enroll: Enroll
-    ) -> None:
-        client = APIClient()
-        expect.problem(post(client, officer.username), 403, "second_factor_not_enrolled")
-        assert AuthToken.objects.count() == 0
-        _, token = AuthToken.objects.create(user=officer)
-        client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-        expect.problem(client.get(ME), 403, "second_factor_not_enrolled")
-        assert client.post("/api/v1/auth/logout/").status_code == 204
-        enroll(officer)
-        _, token = AuthToken.objects.create(user=officer)
-        client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-        expect.ok(client.get(ME))

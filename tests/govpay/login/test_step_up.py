@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, resolve, reverse
-from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from govpay.login import stepup
@@ -18,7 +17,7 @@ from payments.models import Disbursement, Program
 from payments.services import disbursements
 from tests import factories
 from tests.govpay import routes
-from tests.govpay.login.conftest import CODE, Enroll, password, post, shown, wrong
+from tests.govpay.login.conftest import CODE, Enroll, bearer, password, post, shown, wrong
 from tests.payments.api import expect
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +29,12 @@ WORDS = {
     *("signatures", "manifest-signatures", "sign-manifest"),
 }
 # Acts by another name.
-ALSO_OF_API = {"approver-keys", "tokens", "program-members"}
+# About one's own second factors: before the first there is another answer than after.
+OF_FACTORS = {
+    *("authenticator-enroll", "authenticator-confirm", "authenticator-remove", "recovery-codes"),
+    *("security-key-question", "security-key-add", "security-key-remove"),
+}
+ALSO_OF_API = {"approver-keys", "tokens", "program-members"} | OF_FACTORS - {"authenticator-confirm"}
 ALSO_OF_ADMIN = {
     *("payments_disbursement_approver_key", "payments_signingrequest_upload_signatures"),
     *("payments_program_add_member", "auth_user_add", "auth_user_change", "auth_user_password_change"),
@@ -54,6 +58,11 @@ def address(name: str) -> str:
         return reverse(name, args=[1])
 
 
+def code_of(response: Any) -> str:
+    """The code of a refusal, or nothing."""
+    return str(response.json().get("code", "")) if response.content else ""
+
+
 def view_name(route: str) -> str | None:
     """The name of an address of the API."""
     return resolve("/".join("1" if "{" in part else part for part in route.split("/"))).url_name
@@ -65,15 +74,6 @@ def admin_pages() -> Iterator[tuple[str, str]]:
     for entry in itertools.chain(admin.site.urls[0], *(resolver.url_patterns for resolver in found)):
         if isinstance(entry, URLPattern) and entry.name:
             yield entry.name, str(entry.pattern).strip("/").split("/")[-1]
-
-
-def bearer(user: User) -> APIClient:
-    """A client with a token that no code was given for."""
-    client = APIClient()
-    _, token = AuthToken.objects.create(user=user)
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {token}")
-    client.default_format = "json"
-    return client
 
 
 class TestTable:
@@ -104,8 +104,9 @@ class TestTable:
         expect.problem(client.post(address(act.api), {}), 403, "step_up_needed")
         expect.ok(client.post(STEP_UP, {"otp": shown(approver)}))
         after = client.post(address(act.api), {})
-        assert (after.status_code, after.json()["code"]) == (free.status_code, free.json()["code"])
-        assert after.json()["code"] != "step_up_needed"
+        assert code_of(after) != "step_up_needed"
+        if act.api not in OF_FACTORS:
+            assert (after.status_code, code_of(after)) == (free.status_code, code_of(free))
 
     @pytest.mark.parametrize("act", stepup.OF_ADMIN.values(), ids=lambda act: act.admin)
     def test_is_kept_by_the_admin(self, act: stepup.Act, approver: User, enroll: Enroll) -> None:

@@ -52,6 +52,7 @@ class TestRun:
     def test_knows_every_encrypted_column(self) -> None:
         assert [str(column) for column in reencryption.columns()] == [
             "govpay_authenticator.secret",
+            "govpay_securitykey.secret",
             "payments_appeal.words",
             PERSONAL,
         ]
@@ -104,6 +105,7 @@ class TestRun:
             call_command("reencrypt", "--status", stdout=out)
         assert out.getvalue().splitlines() == [
             "govpay_authenticator.secret: empty",
+            "govpay_securitykey.secret: empty",
             "payments_appeal.words: empty",
             f"{PERSONAL}: 2 under k1, 1 under k2",
             "payments_importpart.data: empty",
