@@ -1,16 +1,20 @@
-"""The broker: refuses one that evicts what is queued, and mends how kombu's Redis transport meets a lost connection."""
+"""The broker: refuses one that evicts what is queued, and mends how kombu's Redis transport meets loss and garbage."""
 
 from typing import Any
 
 import redis
+import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from kombu.transport.redis import Channel, Empty
+
+log = structlog.get_logger(__name__)
 
 KEEPING = "noeviction"
 
 _connparams = Channel._connparams
 _receive_one = Channel._receive_one
+_brpop_read = Channel._brpop_read
 
 
 def _connparams_of_open_channel(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -39,10 +43,23 @@ def _receive_one_that_came(self: Any, client: Any) -> Any:
     return _receive_one(self, client)
 
 
+def _brpop_read_of_a_message(self: Any, **options: Any) -> Any:
+    """Drop what is no message, which was taken from the queue already.
+
+    kombu 5.7 lets the error of reading it end the worker, so that whoever writes a word into the queue stops the work.
+    """
+    try:
+        return _brpop_read(self, **options)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        log.exception("message_unreadable", error=type(error).__name__)
+        return True
+
+
 def mend() -> None:
     """Put the mends in place; once or several times is the same."""
     Channel._connparams = _connparams_of_open_channel
     Channel._receive_one = _receive_one_that_came
+    Channel._brpop_read = _brpop_read_of_a_message
 
 
 def check_at_start() -> None:

@@ -4,7 +4,7 @@ from django.conf import settings
 
 from deploy.local.regtest import Miner
 from payments.models import InterventionKind, Payout, Program
-from payments.services import interventions
+from payments.services import disbursements, interventions
 from payments.states import PayoutStatus
 from tests import factories
 from tests.regtest.ministry import Ministry
@@ -19,12 +19,28 @@ def open_program() -> None:
 
 def release(period: str) -> None:
     """Release a list of 30 people in three payouts."""
+    ministry = find()
+    ministry.deposit([2_000_000])
+    ministry.release([40_000 + n for n in range(PEOPLE)], period=period)
+
+
+def approve(period: str) -> None:
+    """Leave a list waiting for its release."""
+    ministry = find()
+    made = factories.make_disbursement(
+        ministry.program, ministry.officer, amounts_sat=[30_000], period=period
+    )
+    made = disbursements.submit(by=ministry.officer, disbursement_id=made.pk)
+    agreed = bytes(made.manifest_hash or b"")
+    disbursements.approve(by=ministry.approver, disbursement_id=made.pk, manifest_hash=agreed)
+
+
+def find() -> Ministry:
+    """Return who works in the program."""
     program = Program.objects.get(code="PENSIONS")
     members = {m.role: m.user for m in program.memberships.select_related("user")}
     miner = Miner(settings.GOVPAY_NODE_URL)
-    ministry = Ministry(program, miner, members["officer"], members["approver"], members["releaser"])
-    ministry.deposit([2_000_000])
-    ministry.release([40_000 + n for n in range(PEOPLE)], period=period)
+    return Ministry(program, miner, members["officer"], members["approver"], members["releaser"])
 
 
 def bump() -> None:

@@ -18,6 +18,7 @@ from deploy.local.stack import Stack
 from tests import services
 from tests.invariants import installation
 from tests.payments.payout import receiver as receivers
+from tests.regtest import queue
 
 pytestmark = pytest.mark.real
 
@@ -205,6 +206,40 @@ class TestBroker:
         worker = stack.start_worker("f5")
         settle(stack, miner)
         stack.kill(worker)
+
+
+class TestCraftedMessages:
+    def test_in_the_queue_have_nothing_done_and_end_no_worker(
+        self, stack: Stack, miner: Miner, tmp_path: Path
+    ) -> None:
+        """A27: whoever can write to the broker can ring, and nothing more."""
+        assert stack.redis is not None
+        play(stack, "approve('A27-WAITS')")
+        ((waiting,),) = ask(stack, "SELECT max(id) FROM payments_disbursement")
+        marker = tmp_path / "ran"
+        crafted = [
+            queue.message("payments.tasks.seal", {"disbursement_id": waiting}),
+            queue.message("payments.tasks.seal", {"disbursement_id": -1}),
+            queue.message("payments.tasks.seal", {"disbursement_id": "1; DROP TABLE payments_payment"}),
+            queue.message("payments.tasks.seal", {"disbursement_id": waiting, "approved_by": 1}),
+            queue.message("payments.tasks.advance", {"payout_id": 2**70}),
+            queue.message("os.system", {"command": f"touch {marker}"}),
+            queue.pickled(f"touch {marker}"),
+            *(b"no message", b"\xff\xfe", b"[]", b"{}", b"null", b'{"properties": {"delivery_tag": 1}}'),
+        ]
+        worker = stack.start_worker("a27")
+        with redis.Redis.from_url(stack.redis.url) as client:
+            client.lpush("work", *crafted)
+            wait_for("the messages to be taken", lambda: client.llen("work") == 0)
+        release(stack, "A27")
+        settle(stack, miner)
+        assert worker.is_running
+        stack.kill(worker)
+        assert not marker.exists()
+        assert ask(stack, "SELECT status FROM payments_disbursement WHERE id = %s", waiting) == [
+            ("approved",)
+        ]
+        assert ask(stack, "SELECT id FROM payments_payout WHERE disbursement_id = %s", waiting) == []
 
 
 class TestTwoBeats:
