@@ -235,7 +235,12 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "SCHEMA_COERCE_PATH_PK": False,
     "EXCEPTION_HANDLER": "govpay.api.problems.handle",
-    "DEFAULT_THROTTLE_RATES": {"login": "20/min", "verify": "20/min", "step_up": "20/min"},
+    "DEFAULT_THROTTLE_RATES": {
+        "login": "20/min",
+        "verify": "20/min",
+        "step_up": "20/min",
+        "person": "20/min",
+    },
     # How many proxies in front may be believed about a caller's address; none, unless said so.
     "NUM_PROXIES": env.whole("GOVPAY_PROXIES", 0, least=0, most=10),
     "COERCE_DECIMAL_TO_STRING": True,
@@ -279,6 +284,9 @@ SPECTACULAR_SETTINGS = {
         "CapKind": "payments.models.approval.CapKind",
         "WarrantKind": "payments.models.budget.WarrantKind",
         "WarrantStatus": "payments.states.WarrantStatus",
+        "GrievanceCategory": "payments.models.grievance.GrievanceCategory",
+        "GrievanceStatus": "payments.states.GrievanceStatus",
+        "Finding": "payments.models.grievance.Finding",
         "Role": "payments.models.program.Role",
         "AccountKind": "ledger.models.account.AccountKind",
         "Layer": "ledger.models.entry.Layer",

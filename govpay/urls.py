@@ -14,6 +14,7 @@ urlpatterns = [
     path("health/", views.Health.as_view(), name="health"),
     path("verify/", page.check, name="verify"),
     path("verify/verify.py", page.program, name="verify-program"),
+    path("person/", include("payments.person.urls")),
     # In place of the admin's own page, which signs in by the password alone.
     path("admin/login/", pages.sign_in),
     path("admin/login/code/", pages.code, name="login-code"),

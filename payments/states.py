@@ -93,6 +93,16 @@ class WarrantStatus(models.TextChoices):
     WITHDRAWN = "withdrawn", "Withdrawn"  # Whoever proposed it took it back.
 
 
+class GrievanceStatus(models.TextChoices):
+    """Where what a person complains of stands."""
+
+    LODGED = "lodged", "Lodged"  # Waits for somebody to take it; its clock runs.
+    WORKING = "working", "Working"  # It has an owner; its clock runs.
+    ANSWERED = "answered", "Answered"  # The person can read the answer, and agree or not.
+    CLOSED = "closed", "Closed"  # The person agreed, or said nothing in time.
+    WITHDRAWN = "withdrawn", "Withdrawn"  # The person took it back.
+
+
 @dataclass(frozen=True)
 class Arrow:
     """One allowed change and why it happens."""
@@ -109,6 +119,7 @@ IM = ImportStatus
 PR = ProposalStatus
 I = InterventionStatus  # noqa: E741 - the one-letter names make the table readable.
 W = WarrantStatus
+G = GrievanceStatus
 
 TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
     "disbursement": (
@@ -193,12 +204,22 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(W.PROPOSED, W.REJECTED, "a treasurer refused"),
         Arrow(W.PROPOSED, W.WITHDRAWN, "whoever proposed it took it back"),
     ),
+    "grievance": (
+        Arrow(G.LODGED, G.WORKING, "somebody took it"),
+        Arrow(G.LODGED, G.WITHDRAWN, "the person took it back"),
+        Arrow(G.WORKING, G.ANSWERED, "its owner answered"),
+        Arrow(G.WORKING, G.WITHDRAWN, "the person took it back"),
+        Arrow(G.ANSWERED, G.WORKING, "the person is not satisfied"),
+        Arrow(G.ANSWERED, G.CLOSED, "the person agreed, or said nothing in time"),
+    ),
 }
 
 # Payouts that the engine still has to move by itself.
 PAYOUT_ACTIVE = (PO.SEALED, PO.COMMITTED, PO.SIGNED, PO.SENT, PO.VOIDING)
 # Payouts past the commit point, whose coins are not for good spent by them or otherwise.
 PAYOUT_OPEN = (PO.COMMITTED, PO.SIGNED, PO.SENT, PO.MINED, PO.FROZEN, PO.VOIDING)
+# Grievances whose clock runs.
+GRIEVANCE_OPEN = (G.LODGED, G.WORKING)
 # Payouts of which nothing more can come: their list does not wait for them.
 PAYOUT_CLOSED = (PO.SETTLED, PO.UNSEALED, PO.VOIDED)
 

@@ -4,7 +4,7 @@ from celery import shared_task
 
 from ledger.packs import jobs
 from payments.payout import dispatch, reconciling, rounds, screening, verification, webhook
-from payments.services import importing, imports
+from payments.services import grievances, importing, imports
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
 # that does not hear it is killed at the second, and its lease runs out. The sweep starts anew.
@@ -66,6 +66,12 @@ def build_pack(*, job_id: int) -> None:
 def run_import(*, job_id: int) -> None:
     """Check a file that somebody brought, or write one that was confirmed."""
     importing.run(job_id)
+
+
+@shared_task(**LIMITS)
+def watch_grievances() -> None:
+    """Look for grievances that nobody answered in time."""
+    grievances.watch()
 
 
 @shared_task(**LIMITS)

@@ -35,6 +35,8 @@ CURES_OF = {
     "scope_missing": "Make a token with the scope that `details.scope` names.",
     "role_missing": "Ask somebody who holds one of `details.roles` in the program.",
     "same_person_twice": "Have somebody else do it.",
+    "grievance_about_you": "Ask somebody who had no part in the payment's list.",
+    "grievance_not_owned": "Take it first.",
     "not_the_proposer": "Ask the proposer, or refuse it.",
     "insufficient_funds": "Fund the program's wallet; `details` has the figures.",
     "over_allotment": "Ask for less, or have the allotment of the period raised; `details` has the figures.",

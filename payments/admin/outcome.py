@@ -26,6 +26,8 @@ WHAT = {
     OutcomeFigure.HELD_SHARE: ("held", "payments on lists"),
     OutcomeFigure.DUPLICATES_STOPPED: ("refused", "rows of files"),
     OutcomeFigure.SETTLED_TO_RECONCILED_P95: ("reconciled", "settled payments"),
+    OutcomeFigure.DISPUTED_SHARE: ("complained of", "payments on released lists"),
+    OutcomeFigure.ANSWERED_IN_TIME: ("answered in time", "grievances answered or due"),
 }
 
 

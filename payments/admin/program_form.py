@@ -21,6 +21,7 @@ LABELS = {
     "consolidate_budget_daily_sat": "Merging coins in a UTC day, at most (sat)",
     "signing_deadline_s": "Time for signers elsewhere (seconds)",
     "destination_cooling_s": "A changed address is not paid for (seconds)",
+    "grievance_due_days": "Days within which a grievance is answered",
     "confirmations_settled": "Confirmations until settled",
     "group_max_payments": "Payments in one tx, at most",
     "group_max_vsize_vb": "Size of one tx, at most (vB)",

@@ -69,6 +69,11 @@ class RulesShown:
         """How long an address that replaced another waits."""
         return f"{program.destination_cooling_s / 3600:g} h"
 
+    @display(description="days to answer a grievance")
+    def grievance_due(self, program: Program) -> str:
+        """How long until an alarm."""
+        return cells.number(program.grievance_due_days)
+
     @display(description="blocks that a fee should suffice for")
     def target(self, program: Program) -> str:
         """For how many blocks the node's estimate is asked."""

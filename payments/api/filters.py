@@ -16,6 +16,8 @@ from payments.models import (
     Disbursement,
     Enrollment,
     Event,
+    Grievance,
+    GrievanceCategory,
     Hold,
     ImportJob,
     Intake,
@@ -33,6 +35,7 @@ from payments.models.signing import RequestState
 from payments.services import proposals
 from payments.states import (
     DisbursementStatus,
+    GrievanceStatus,
     ImportStatus,
     InterventionStatus,
     PaymentStatus,
@@ -192,6 +195,20 @@ class Proposals(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Proposal
+        fields: list[str] = []
+
+
+class Grievances(filters.FilterSet):  # type: ignore[misc]
+    """By status, category, owner, person or payment, and those that are overdue."""
+
+    status = filters.ChoiceFilter(choices=GrievanceStatus.choices)
+    category = filters.ChoiceFilter(choices=GrievanceCategory.choices)
+    enrollment = IdFilter(field_name="enrollment_id")
+    payment = IdFilter(field_name="payment_id")
+    is_overdue = filters.BooleanFilter(field_name="is_overdue_now")
+
+    class Meta:
+        model = Grievance
         fields: list[str] = []
 
 

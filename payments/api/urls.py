@@ -9,6 +9,7 @@ from payments.api.views import (
     disbursements,
     events,
     exclusions,
+    grievances,
     holds,
     imports,
     intakes,
@@ -37,6 +38,7 @@ IMPORT = "import-jobs/<id:import_job_id>/"
 LIST = "disbursements/<id:disbursement_id>/"
 POLICY = "approval-policies/<id:policy_id>/"
 PAYMENT = "payments/<id:payment_id>/"
+GRIEVANCE = "grievances/<id:grievance_id>/"
 INTERVENTION = "interventions/<id:intervention_id>/"
 PROPOSAL = "proposals/<id:proposal_id>/"
 PAYOUT = "payouts/<id:payout_id>/"
@@ -59,6 +61,12 @@ urlpatterns = [
     path(f"{PROGRAM}outcomes/baselines/", outcomes.Baselines.as_view(), name="program-baselines"),
     path(f"{PROGRAM}proposals/rules/", proposals.ProposeRules.as_view(), name="propose-rules"),
     path(f"{PROGRAM}proposals/roles/", proposals.ProposeRole.as_view(), name="propose-role"),
+    path(f"{PROGRAM}grievances/", grievances.GrievanceList.as_view(), name="grievances"),
+    path(GRIEVANCE, grievances.GrievanceRead.as_view(), name="grievance"),
+    path(f"{GRIEVANCE}take/", grievances.Take.as_view(), name="grievance-take"),
+    path(f"{GRIEVANCE}link/", grievances.Link.as_view(), name="grievance-link"),
+    path(f"{GRIEVANCE}answer/", grievances.Answer.as_view(), name="grievance-answer"),
+    path(f"{GRIEVANCE}history/", grievances.GrievanceHistory.as_view(), name="grievance-history"),
     path("proposals/", proposals.ProposalList.as_view(), name="proposals"),
     path(PROPOSAL, proposals.ProposalRead.as_view(), name="proposal"),
     path(f"{PROPOSAL}confirm/", proposals.Confirm.as_view(), name="proposal-confirm"),

@@ -16,6 +16,7 @@ from payments.models.destination import ChangeOutcome, DestinationChange
 from payments.models.disbursement import Cycle, Disbursement
 from payments.models.event import Event
 from payments.models.exclusion import Appeal, AppealOutcome, Exclusion, ExclusionList
+from payments.models.grievance import Finding, Grievance, GrievanceCategory
 from payments.models.history import StatusChange
 from payments.models.hold import Hold, HoldRule
 from payments.models.import_job import ImportFault, ImportJob, ImportPart, ImportRow
@@ -65,6 +66,9 @@ __all__ = [
     "Event",
     "Exclusion",
     "ExclusionList",
+    "Finding",
+    "Grievance",
+    "GrievanceCategory",
     "GroupMember",
     "Heartbeat",
     "Hold",

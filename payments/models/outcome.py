@@ -25,6 +25,8 @@ class OutcomeFigure(models.TextChoices):
         "settled_to_reconciled_p95",
         "From settlement to a clean reconciliation, 95 of 100",
     )
+    DISPUTED_SHARE = "disputed_share", "Payments that a grievance was lodged about"
+    ANSWERED_IN_TIME = "answered_in_time", "Grievances answered within their time"
 
 
 # Their value is a time; of all others it is the numerator for one of the denominator.

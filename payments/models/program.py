@@ -42,6 +42,7 @@ RULES = (
     "consolidate_budget_daily_sat",
     "signing_deadline_s",
     "destination_cooling_s",
+    "grievance_due_days",
     "confirmations_settled",
     "group_max_payments",
     "group_max_vsize_vb",
@@ -105,6 +106,10 @@ class Program(models.Model):
     # How long an address that replaced another is not paid, so that whoever was robbed of it has time to say so.
     destination_cooling_s = models.PositiveIntegerField(
         default=259_200, validators=[MaxValueValidator(31_536_000)]
+    )
+    # Within how many days a grievance is answered, before an alarm is opened.
+    grievance_due_days = models.PositiveSmallIntegerField(
+        default=30, validators=[MinValueValidator(1), MaxValueValidator(365)]
     )
     confirmations_settled = models.PositiveSmallIntegerField(
         default=6, validators=[MinValueValidator(1), MaxValueValidator(100)]

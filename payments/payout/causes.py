@@ -135,6 +135,10 @@ CAUSES: dict[str, Cause] = {
         "spent than the period's allotment or cash holds.",
         "Add to the allotment and the cash of the period; the alarm closes once they hold the list.",
     ),
+    "grievance_overdue": Cause(
+        "A grievance is not answered within the time that its program promises.",
+        "Take it, or have its owner answer it, under Grievances; the answer closes the alarm.",
+    ),
     "reconciliation_break": Cause(
         "The newest reconciliation of a program found differences between claims, books and blocks.",
         "Open the run's cases under Reconciliation; two people explain each. A clean run closes the alarm.",

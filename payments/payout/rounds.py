@@ -40,6 +40,8 @@ MOST_ROUNDS = 100
 REVIEW_S = 30
 # The alarm about sweeps that do not come.
 LATE = "sweep_late"
+# Their clock counts days.
+GRIEVANCES_EVERY_S = 60
 # A client that repeats a request after this long is told nothing of its first answer.
 IDEMPOTENCY_KEPT = timedelta(days=30)
 
@@ -206,6 +208,13 @@ def imports_to_run() -> Iterator[Ring]:
         yield Ring("run_import", {"job_id": pk})
 
 
+def grievances_to_watch() -> Iterator[Ring]:
+    """Find out whether it is time to look for grievances that nobody answered in time."""
+    if Heartbeat.is_due("grievances", every_s=GRIEVANCES_EVERY_S):
+        Heartbeat.beat("grievances")
+        yield Ring("watch_grievances", {})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -221,4 +230,5 @@ FINDERS = (
     packs_to_build,
     imports_to_run,
     lists_to_review,
+    grievances_to_watch,
 )

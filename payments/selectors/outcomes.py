@@ -54,6 +54,20 @@ SELECT count(*), count(*) FILTER (WHERE EXISTS (
 FROM payments_payment m JOIN payments_disbursement d ON d.id = m.disbursement_id
 WHERE d.program_id = %(program)s AND d.submitted_at >= %(since)s AND d.submitted_at < %(before)s
 """
+# Of the payments on lists released in a span of time, those that anybody complained of, but for who took it back.
+DISPUTED = """
+SELECT count(*), count(*) FILTER (WHERE EXISTS (
+    SELECT FROM payments_grievance g WHERE g.payment_id = m.id AND g.status <> 'withdrawn'))
+FROM payments_payment m JOIN payments_disbursement d ON d.id = m.disbursement_id
+WHERE d.program_id = %(program)s AND d.released_at >= %(since)s AND d.released_at < %(before)s AND m.status <> 'cancelled'
+"""
+# Of those whose time is up, or that were answered. One that was answered, disputed and not answered again is not.
+ANSWERED = """
+SELECT count(*), count(*) FILTER (WHERE g.status IN ('answered', 'closed') AND g.answered_at <= g.due_at)
+FROM payments_grievance g
+WHERE g.program_id = %(program)s AND g.lodged_at >= %(since)s AND g.lodged_at < %(before)s
+    AND g.status <> 'withdrawn' AND (g.status IN ('answered', 'closed') OR g.due_at <= now())
+"""
 # The codes of rows that would have entered or paid somebody twice.
 DUPLICATES = (
     "national_id_duplicate",
@@ -117,6 +131,8 @@ def of_program(program: Program, *, since: datetime, before: datetime) -> list[O
     values = {"program": program.pk, "scope": program.scope, "since": since, "before": before}
     paid = _Paid._make(_row(PAID, values))
     lines, held = _row(HELD, values)
+    released, disputed = _row(DISPUTED, values)
+    due, in_time = _row(ANSWERED, values)
     rows, stopped = _row(STOPPED, values | {"duplicates": list(DUPLICATES)})
     measures = {
         OutcomeFigure.COST_PER_PAYMENT: Measure(paid.fees_sat, paid.settled),
@@ -130,6 +146,8 @@ def of_program(program: Program, *, since: datetime, before: datetime) -> list[O
         OutcomeFigure.SETTLED_TO_RECONCILED_P95: Measure(
             paid.reconciled, paid.settled, _whole(paid.reconciled_p95)
         ),
+        OutcomeFigure.DISPUTED_SHARE: Measure(disputed, released),
+        OutcomeFigure.ANSWERED_IN_TIME: Measure(in_time, due),
     }
     newest = OutcomeBaseline.objects.filter(program=program).select_related("entered_by")
     baselines = {row.figure: row for row in newest.order_by("figure", "-pk").distinct("figure")}

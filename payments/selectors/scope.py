@@ -14,6 +14,7 @@ from payments.models import (
     Disbursement,
     Enrollment,
     ExclusionList,
+    Grievance,
     ImportJob,
     Intake,
     Intervention,
@@ -55,6 +56,7 @@ _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "warrant_id": (Warrant.objects.all, "period__program"),
     "intervention_id": (Intervention.objects.all, "wallet__program"),
     "proposal_id": (Proposal.objects.all, "program"),
+    "grievance_id": (Grievance.objects.all, "program"),
 }
 
 

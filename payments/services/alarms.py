@@ -20,6 +20,7 @@ _WITH_THEIR_CAUSE = (
     guard.TipStale.code,
     *(code.value for code in guard.HaltCode),
     *lookout.WITH_THEIR_CAUSE,
+    "grievance_overdue",
 )
 
 

@@ -17,6 +17,7 @@ CHOICES = {
     "intervention": states.InterventionStatus,
     "proposal": states.ProposalStatus,
     "warrant": states.WarrantStatus,
+    "grievance": states.GrievanceStatus,
 }
 TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
@@ -26,6 +27,7 @@ TERMINAL = {
     "intervention": {"done", "rejected", "withdrawn", "failed"},
     "proposal": {"confirmed", "rejected", "withdrawn"},
     "warrant": {"confirmed", "rejected", "withdrawn"},
+    "grievance": {"closed", "withdrawn"},
 }
 
 

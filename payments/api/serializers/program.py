@@ -82,6 +82,12 @@ class Rules(StrictSerializer):
         max_value=31_536_000,
         help_text="How long an address that replaced another is not paid, in seconds.",
     )
+    grievance_due_days = Whole(
+        required=False,
+        min_value=1,
+        max_value=365,
+        help_text="Within how many days a grievance is answered, before an alarm is opened.",
+    )
     confirmations_settled = Whole(required=False, min_value=1, max_value=100)
     group_max_payments = Whole(required=False, min_value=1, max_value=3_000)
     group_max_vsize_vb = Whole(required=False, min_value=500, max_value=99_000)

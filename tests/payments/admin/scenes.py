@@ -42,7 +42,7 @@ from payments.models import (
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import psbt, tx
 from payments.payout import alarms
-from payments.services import disbursements, importing, imports, people
+from payments.services import disbursements, grievances, importing, imports, people
 from payments.states import PayoutStatus
 from tests import factories, signers
 
@@ -296,6 +296,9 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
             ended_at=timezone.now(),
         ),
         "destination": enrollment.beneficiary.destinations.get(),
+        "grievance": grievances.lodge(
+            by=officer, program_id=program.pk, category="other", text="Nobody listens."
+        ).grievance,
         "intake": refused_intake(program, officer),
         "importjob": checked_import(program, officer),
         "cycle": disbursement.cycle,

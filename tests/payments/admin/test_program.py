@@ -30,6 +30,7 @@ RULES = {
     "consolidate_budget_daily_sat": 0,
     "signing_deadline_s": 3_600,
     "destination_cooling_s": 3_600,
+    "grievance_due_days": 14,
     "confirmations_settled": 3,
     "group_max_payments": 500,
     "group_max_vsize_vb": 25_000,

@@ -12,6 +12,7 @@ from payments.models import (
     Destination,
     Disbursement,
     Enrollment,
+    Grievance,
     Intake,
     Membership,
     Payment,
@@ -55,6 +56,7 @@ def state() -> tuple[Any, ...]:
         Intake.objects.count(),
         Membership.objects.count(),
         list(Proposal.objects.order_by("pk").values_list("pk", "status")),
+        list(Grievance.objects.order_by("pk").values_list("pk", "status", "owner")),
         list(ApprovalPolicy.objects.order_by("pk").values_list("confirmed_at", "dropped_at")),
         list(BudgetPeriod.objects.order_by("pk").values()),
         list(Warrant.objects.order_by("pk").values_list("pk", "status")),
@@ -71,6 +73,9 @@ LIMITED_READS = {
         "/api/v1/programs/{program_id}/members/",
         "/api/v1/programs/{program_id}/enrollments/",
         "/api/v1/programs/{program_id}/disbursements/",
+        "/api/v1/programs/{program_id}/grievances/",
+        "/api/v1/grievances/{grievance_id}/",
+        "/api/v1/grievances/{grievance_id}/history/",
         "/api/v1/enrollments/{enrollment_id}/",
         "/api/v1/disbursements/{disbursement_id}/",
         "/api/v1/disbursements/{disbursement_id}/payments/",
@@ -84,6 +89,8 @@ LIMITED_READS = {
         "/api/v1/proposals/{proposal_id}/history/",
     },
 }
+# What the help desk is there for.
+THEIR_WORK = {("helpdesk", "/api/v1/grievances/{grievance_id}/take/")}
 LISTS = ("payouts", "interventions", "signing-requests", "alarms", "stops")
 
 
@@ -168,6 +175,8 @@ class TestMatrix:
         client = api(factories.make_member(program, role))
         before = state()
         for method, route in OF_PAYMENTS:
+            if (role, route) in THEIR_WORK:
+                continue
             for body in () if method == "GET" else BODIES[1:]:
                 response = getattr(client, method.lower())(fill(route, furnished), body)
                 assert response.status_code in (400, 403, 404, 409, 415, 422), (route, response.content)

@@ -25,6 +25,7 @@ POLICY = {
     "consolidate_budget_daily_sat": 20_000,
     "signing_deadline_s": 3_600,
     "destination_cooling_s": 3_600,
+    "grievance_due_days": 14,
 }
 
 
@@ -91,6 +92,7 @@ class TestPolicy:
             "consolidate_budget_daily_sat": 0,
             "signing_deadline_s": 172_800,
             "destination_cooling_s": 259_200,
+            "grievance_due_days": 30,
         }
 
     @pytest.mark.parametrize(
@@ -111,6 +113,7 @@ class TestPolicy:
             ("consolidate_feerate_sat_kvb", 0),
             ("consolidate_budget_daily_sat", "1e3"),
             ("signing_deadline_s", 59),
+            ("grievance_due_days", 0),
         ],
     )
     def test_out_of_bounds_is_refused(self, api: Api, rule: str, wrong: object) -> None:

@@ -114,7 +114,13 @@ class TestChange:
                 answer = client.post(where, {}, headers={"if-match": '"stale"'})
                 expect.problem(answer, 412, "version_changed")
                 tried.update(names)
-        assert tried == {"disbursement_id", "enrollment_id", "payment_id", "intervention_id"}
+        assert tried == {
+            "disbursement_id",
+            "enrollment_id",
+            "grievance_id",
+            "intervention_id",
+            "payment_id",
+        }
 
 
 @pytest.mark.django_db(transaction=True)

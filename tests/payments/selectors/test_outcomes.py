@@ -20,7 +20,7 @@ from payments.models import (
 )
 from payments.selectors import outcomes
 from payments.selectors.outcomes import Measure
-from payments.services import disbursements, holds
+from payments.services import disbursements, grievances, holds
 from payments.services import outcomes as service
 from payments.states import PayoutStatus
 from tests import factories
@@ -139,7 +139,7 @@ class TestPaid:
     def test_takes_as_many_statements_whatever_there_is(
         self, payouts: list[Payout], program: Program, django_assert_num_queries: Any
     ) -> None:
-        with django_assert_num_queries(4):
+        with django_assert_num_queries(6):
             figures(program)
 
 
@@ -159,6 +159,38 @@ class TestRows:
         ):
             IntakeError.objects.create(intake=intake, row=row, column="x", code=code, message="Again.")
         assert figures(program)[F.DUPLICATES_STOPPED] == Measure(2, 5)
+
+
+class TestGrievances:
+    def test_counts_payments_that_are_complained_of_once(
+        self, listed: Disbursement, program: Program, officer: User
+    ) -> None:
+        payment = Payment.objects.filter(disbursement=listed).order_by("line")[0]
+        for _ in range(2):
+            lodge(program, officer, payment_id=payment.pk)
+        back = lodge(program, officer, payment_id=payment.pk + 1)
+        grievances.withdraw(grievance_id=back.grievance.pk, secret=back.secret)
+        assert figures(program)[F.DISPUTED_SHARE] == Measure(1, 4)
+
+    def test_counts_answers_in_time_of_what_is_due(self, program: Program, officer: User) -> None:
+        lodge(program, officer)
+        lodge(program, officer, now=NOW - timedelta(days=40))
+        for late_days in (0, 31):
+            made = lodge(program, officer, now=NOW - timedelta(days=35)).grievance
+            grievances.take(by=officer, grievance_id=made.pk)
+            grievances.answer(
+                by=officer,
+                grievance_id=made.pk,
+                finding="upheld",
+                text="Yes.",
+                now=made.lodged_at + timedelta(days=late_days),
+            )
+        assert figures(program, since=NOW - 50 * DAY)[F.ANSWERED_IN_TIME] == Measure(1, 3)
+
+
+def lodge(program: Program, by: User, **columns: Any) -> grievances.Lodged:
+    """Somebody complains."""
+    return grievances.lodge(by=by, program_id=program.pk, category="other", text="It is wrong.", **columns)
 
 
 class TestBaseline:

@@ -1,0 +1,389 @@
+"""Takes, links and answers grievances, against a clock; whoever lodged one follows it by its number and a secret.
+
+People lodge them at the public page or at the help desk. The page never says whether a reference or an id is known: it takes
+whatever is lodged, and marks what fits together (A37).
+"""
+
+import hmac
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
+from ledger import audit
+from payments.models import (
+    Alarm,
+    Approval,
+    Enrollment,
+    Finding,
+    Grievance,
+    GrievanceCategory,
+    Payment,
+    Program,
+    Role,
+)
+from payments.models.history import move
+from payments.onchain.amount import MAX_SAT
+from payments.payout import alarms
+from payments.services import authority, identity, tickets
+from payments.states import GRIEVANCE_OPEN, DisbursementStatus, GrievanceStatus, StatusConflict
+
+# Who hears people and answers them; whoever had a part in a list answers nothing about its payments.
+HANDLERS = (Role.HELPDESK, Role.OFFICER)
+MOST_TEXT, MOST_CONTACT = 2_000, 200
+# For so long a person may say that the answer is wrong; after that it stands.
+SILENCE = timedelta(days=30)
+OVERDUE = "grievance_overdue"
+AT_ONCE = 500
+
+
+class GrievanceAboutYou(Forbidden):
+    """The grievance is about a payment of a list that the user made, approved or released."""
+
+    code = "grievance_about_you"
+
+
+class GrievanceNotOwned(Conflict):
+    """The grievance has another owner, or none yet."""
+
+    code = "grievance_not_owned"
+
+
+class Lodged(NamedTuple):
+    """A new grievance, and the secret by which it is followed, which is shown once."""
+
+    grievance: Grievance
+    secret: str
+
+
+@transaction.atomic
+def lodge(
+    *,
+    by: User,
+    program_id: int,
+    category: str,
+    text: str,
+    contact: str = "",
+    enrollment_id: int | None = None,
+    payment_id: int | None = None,
+    received_sat: int | None = None,
+    now: datetime | None = None,
+) -> Lodged:
+    """Take down at the help desk what a person says, who has shown there who they are if ``enrollment_id`` names them.
+
+    Raises NotFound, RoleMissing, InvalidInput with one error a field.
+    """
+    authority.require(user=by, program_id=program_id, roles=HANDLERS)
+    program = Program.objects.get(pk=program_id)
+    row = Grievance(program=program, category=category, received_sat=received_sat, lodged_by=by)
+    _link(row, enrollment_id, payment_id)
+    row.is_proved = enrollment_id is not None
+    return _store(row, text, contact, now)
+
+
+@transaction.atomic
+def lodge_in_person(
+    *,
+    program_id: int,
+    reference: str,
+    national_id: str,
+    category: str,
+    text: str,
+    contact: str = "",
+    received_sat: int | None = None,
+    now: datetime | None = None,
+) -> Lodged:
+    """Take what somebody lodges at the public page, whoever it is, as about the newest payment of who proves who they are.
+
+    The answer is the same whether reference and id are known or not. Raises InvalidInput for what is malformed.
+    """
+    program = Program.objects.filter(pk=program_id).first()
+    if program is None:
+        raise _wrong("program", "program_unknown", "Choose one of the programs.")
+    row = Grievance(program=program, category=category, received_sat=received_sat)
+    found = _proved(program, reference, national_id)
+    if found is not None:
+        row.enrollment, row.is_proved = found, True
+        row.payment = _payments(found).order_by("-pk").first()
+    return _store(row, text, contact, now)
+
+
+def _store(row: Grievance, text: str, contact: str, now: datetime | None) -> Lodged:
+    _check(row, text, contact)
+    secret = tickets.make()
+    row.said = {"text": text.strip(), "contact": contact.strip()}
+    row.secret_hash = tickets.digest(secret)
+    row.lodged_at = now or timezone.now()
+    row.due_at = row.lodged_at + timedelta(days=row.program.grievance_due_days)
+    row.save(force_insert=True)
+    audit.record("grievance.lodge", row, by=row.lodged_by, scope=row.program.scope)
+    return Lodged(row, secret)
+
+
+@transaction.atomic
+def take(*, by: User, grievance_id: int) -> Grievance:
+    """Become the owner of an open grievance, whoever had it before; raises NotFound, RoleMissing, StatusConflict."""
+    row, before = _lock(by, grievance_id)
+    if row.status == GrievanceStatus.LODGED:
+        _move(row, GrievanceStatus.WORKING, by=by, owner=by)
+    elif row.status == GrievanceStatus.WORKING:
+        Grievance.objects.filter(pk=row.pk).update(owner=by)
+    else:
+        raise _closed(row)
+    return _recorded("grievance.take", row, by=by, before=before)
+
+
+@transaction.atomic
+def link(
+    *, by: User, grievance_id: int, enrollment_id: int | None = None, payment_id: int | None = None
+) -> Grievance:
+    """Say which person and which payment of the program an open grievance is about; its owner does so.
+
+    Raises NotFound, RoleMissing, GrievanceNotOwned, StatusConflict, InvalidInput for a payment of another person.
+    """
+    row, before = _lock(by, grievance_id)
+    _require_owned(row, by)
+    _link(row, enrollment_id, payment_id)
+    row.save(update_fields=["enrollment", "payment"])
+    return _recorded("grievance.link", row, by=by, before=before)
+
+
+@transaction.atomic
+def answer(*, by: User, grievance_id: int, finding: str, text: str, now: datetime | None = None) -> Grievance:
+    """Answer a grievance that one owns; the person reads it by number and secret.
+
+    Raises GrievanceNotOwned, GrievanceAboutYou for who had a part in the list, StatusConflict, InvalidInput.
+    """
+    row, before = _lock(by, grievance_id)
+    _require_owned(row, by)
+    if finding not in Finding.values:
+        raise _wrong("finding", "finding_unknown", "Say whether it is upheld, in part, or not.")
+    _require_text("text", text, MOST_TEXT)
+    if row.payment is not None and by.pk in _people_of(row.payment):
+        raise GrievanceAboutYou("Somebody who had no part in the payment's list answers this.")
+    at = now or timezone.now()
+    _move(
+        row,
+        GrievanceStatus.ANSWERED,
+        by=by,
+        finding=finding,
+        answer={"text": text.strip()},
+        answered_at=at,
+    )
+    alarms.clear(OVERDUE, subject="grievance", subject_id=row.pk, note="It is answered.")
+    return _recorded("grievance.answer", row, by=by, before=before)
+
+
+def read(*, grievance_id: int, secret: str) -> Grievance:
+    """Return a grievance to whoever holds its secret; NotFound says the same of a wrong number and a wrong secret."""
+    given = tickets.digest(secret)
+    rows = Grievance.objects.select_related("program", "payment__payout")
+    row = rows.filter(pk=grievance_id).first()
+    if not given or row is None or not hmac.compare_digest(bytes(row.secret_hash), given):
+        raise NotFound("There is no grievance with this number and this code.")
+    return row
+
+
+@transaction.atomic
+def agree(
+    *, grievance_id: int, secret: str, received_sat: int | None = None, now: datetime | None = None
+) -> Grievance:
+    """The person takes the answer, and says what they have received by now; raises NotFound, StatusConflict."""
+    row, before = _lock_by_secret(grievance_id, secret)
+    _require_amount(received_sat)
+    said: dict[str, Any] = {} if received_sat is None else {"received_sat": received_sat}
+    _move(row, GrievanceStatus.CLOSED, ended_at=now or timezone.now(), **said)
+    return _recorded("grievance.agree", row, before=before)
+
+
+@transaction.atomic
+def disagree(
+    *,
+    grievance_id: int,
+    secret: str,
+    text: str,
+    received_sat: int | None = None,
+    now: datetime | None = None,
+) -> Grievance:
+    """The person says why the answer is wrong: it goes on with its owner, and a new clock.
+
+    Raises NotFound, StatusConflict, InvalidInput.
+    """
+    row, before = _lock_by_secret(grievance_id, secret)
+    _require_text("text", text, MOST_TEXT)
+    _require_amount(received_sat)
+    said: dict[str, Any] = {} if received_sat is None else {"received_sat": received_sat}
+    due_at = (now or timezone.now()) + timedelta(days=row.program.grievance_due_days)
+    whole = f"{row.said['text']}\n\n{text.strip()}"[-2 * MOST_TEXT :]
+    _move(row, GrievanceStatus.WORKING, said=row.said | {"text": whole}, due_at=due_at, **said)
+    return _recorded("grievance.disagree", row, before=before)
+
+
+@transaction.atomic
+def withdraw(*, grievance_id: int, secret: str, now: datetime | None = None) -> Grievance:
+    """The person takes it back before it is answered; raises NotFound, StatusConflict."""
+    row, before = _lock_by_secret(grievance_id, secret)
+    _move(row, GrievanceStatus.WITHDRAWN, ended_at=now or timezone.now())
+    alarms.clear(OVERDUE, subject="grievance", subject_id=row.pk, note="The person took it back.")
+    return _recorded("grievance.withdraw", row, before=before)
+
+
+@transaction.atomic
+def watch(now: datetime | None = None) -> None:
+    """Sound an alarm about each grievance that is overdue, and close those whose person said nothing of the answer."""
+    at = now or timezone.now()
+    overdue = Grievance.objects.filter(status__in=GRIEVANCE_OPEN, due_at__lte=at)
+    rung = Alarm.objects.filter(code=OVERDUE, subject="grievance", closed_at=None).values("subject_id")
+    for row in overdue.exclude(pk__in=rung).order_by("due_at")[:AT_ONCE]:
+        days = (at - row.due_at).days
+        alarms.sound(
+            OVERDUE,
+            subject="grievance",
+            subject_id=row.pk,
+            program_id=row.program_id,
+            message=f"Grievance {row.pk} ({row.get_category_display()}) is {row.status} and {days} days over its time.",
+        )
+    still = overdue.values("pk")
+    gone = Alarm.objects.filter(code=OVERDUE, subject="grievance", closed_at=None).exclude(
+        subject_id__in=still
+    )
+    alarms.close(gone, note="It is answered, or has a new clock.")
+    silent = Grievance.objects.filter(status=GrievanceStatus.ANSWERED, answered_at__lte=at - SILENCE)
+    ids = list(
+        silent.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[:AT_ONCE]
+    )
+    if ids:
+        move(
+            Grievance.objects.filter(pk__in=ids),
+            old=GrievanceStatus.ANSWERED,
+            new=GrievanceStatus.CLOSED,
+            expected=len(ids),
+            ended_at=at,
+        )
+
+
+def _lock(by: User, grievance_id: int) -> tuple[Grievance, bytes | None]:
+    """Return a grievance of the user's programs, locked, and the digest of what it is now."""
+    mine = Grievance.objects.filter(pk=grievance_id, program__memberships__user_id=by.pk)
+    found = mine.values_list("program_id", flat=True).first()
+    if found is None:
+        raise NotFound("There is no such grievance in your programs.")
+    authority.require(user=by, program_id=found, roles=HANDLERS)
+    return _locked(grievance_id)
+
+
+def _lock_by_secret(grievance_id: int, secret: str) -> tuple[Grievance, bytes | None]:
+    read(grievance_id=grievance_id, secret=secret)
+    return _locked(grievance_id)
+
+
+def _locked(grievance_id: int) -> tuple[Grievance, bytes | None]:
+    rows = Grievance.objects.select_for_update(of=("self",)).select_related(
+        "program", "payment__disbursement"
+    )
+    row = rows.get(pk=grievance_id)
+    return row, audit.digest(row)
+
+
+def _move(row: Grievance, new: str, *, by: User | None = None, **changes: Any) -> None:
+    actor_id = None if by is None else by.pk
+    move(Grievance.objects.filter(pk=row.pk), old=row.status, new=new, actor_id=actor_id, **changes)
+
+
+def _recorded(action: str, row: Grievance, *, by: User | None = None, before: bytes | None) -> Grievance:
+    audit.record(action, row, by=by, scope=row.program.scope, before=before)
+    return Grievance.objects.select_related("program", "owner", "payment__payout", "enrollment").get(
+        pk=row.pk
+    )
+
+
+def _require_owned(row: Grievance, by: User) -> None:
+    if not row.is_open:
+        raise _closed(row)
+    if row.owner_id != by.pk:
+        raise GrievanceNotOwned("Take the grievance first: its owner works on it.")
+
+
+def _closed(row: Grievance) -> StatusConflict:
+    return StatusConflict(
+        f"The grievance is {row.status}.", subject="grievance", status=row.status, needed=list(GRIEVANCE_OPEN)
+    )
+
+
+def _people_of(payment: Payment) -> set[int]:
+    """Return everybody who had a part in a payment's list."""
+    disbursement = payment.disbursement
+    spoke = Approval.objects.filter(disbursement=disbursement).values_list("user_id", flat=True)
+    return {disbursement.made_by_id, *spoke}
+
+
+def _link(row: Grievance, enrollment_id: int | None, payment_id: int | None) -> None:
+    if enrollment_id is not None:
+        row.enrollment = Enrollment.objects.filter(pk=enrollment_id, program_id=row.program_id).first()
+        if row.enrollment is None:
+            raise _wrong("enrollment_id", "enrollment_unknown", "Nobody in the program is enrolled so.")
+    if payment_id is None:
+        if row.payment is not None and not _is_theirs(row):
+            row.payment = None
+        return
+    paid = Payment.objects.select_related("disbursement", "payout")
+    row.payment = paid.filter(pk=payment_id, disbursement__program_id=row.program_id).first()
+    if row.payment is None or not _is_theirs(row):
+        raise _wrong("payment_id", "payment_unknown", "The program has no such payment to this person.")
+
+
+def _is_theirs(row: Grievance) -> bool:
+    assert row.payment is not None
+    return row.enrollment is None or row.payment.beneficiary_id == row.enrollment.beneficiary_id
+
+
+def _payments(enrollment: Enrollment) -> QuerySet[Payment]:
+    """Return the payments to a person in the program whose lists were released."""
+    return Payment.objects.filter(
+        beneficiary_id=enrollment.beneficiary_id,
+        disbursement__program_id=enrollment.program_id,
+        disbursement__status__in=[DisbursementStatus.RELEASED, DisbursementStatus.COMPLETED],
+    )
+
+
+def _proved(program: Program, reference: str, national_id: str) -> Enrollment | None:
+    """Return who is enrolled under the reference, if the id is theirs; the id is hashed whether anybody is or not."""
+    try:
+        given = identity.identity_hash(identity.normalize(national_id))
+    except InvalidInput:
+        given = b""
+    found = Enrollment.objects.filter(program=program, reference=reference.strip()[:40])
+    row = found.select_related("beneficiary").first()
+    known = b"" if row is None else bytes(row.beneficiary.identity_hash)
+    return row if given and hmac.compare_digest(known, given) else None
+
+
+def _check(row: Grievance, text: str, contact: str) -> None:
+    if row.category not in GrievanceCategory.values:
+        raise _wrong("category", "category_unknown", "Say what it is about.")
+    _require_text("text", text, MOST_TEXT)
+    if len(contact) > MOST_CONTACT or not contact.isprintable():
+        raise _wrong("contact", "contact_malformed", f"At most {MOST_CONTACT} characters on one line.")
+    _require_amount(row.received_sat)
+
+
+def _require_text(column: str, text: str, most: int) -> None:
+    if not text.strip():
+        raise _wrong(column, "missing", "Say it in some words.")
+    if len(text) > most:
+        raise _wrong(column, "too_long", f"At most {most} characters.")
+    if "\0" in text:
+        raise _wrong(column, "malformed", "There is a character that is no text.")
+
+
+def _require_amount(received_sat: int | None) -> None:
+    if received_sat is not None and not 0 <= received_sat <= MAX_SAT:
+        raise _wrong("received_sat", "amount_out_of_range", "This is no amount of satoshis.")
+
+
+def _wrong(column: str, code: str, message: str) -> InvalidInput:
+    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])
