@@ -8,7 +8,7 @@ ZERO_KEY := 0000000000000000000000000000000000000000000000000000000000000000
 LINT_SETTINGS := GOVPAY_SECRET_KEY=lint GOVPAY_IDENTITY_KEY=$(ZERO_KEY) GOVPAY_FIELD_KEYS=lint:$(ZERO_KEY) \
 	GOVPAY_APPROVAL_KEYS=lint:$(ZERO_KEY) DATABASE_URL=postgres://lint@127.0.0.1/lint
 
-.PHONY: demo test up fund bench chaos soak matrix flip fuzz lint install clean
+.PHONY: demo test up fund bench chaos soak matrix flip fuzz sbom lint install clean
 
 demo: install
 	$(PYTHON) -m deploy.demo
@@ -44,6 +44,10 @@ flip: install
 # Generates some 20,000 requests from the API's document, which differ from run to run; `make test` has a short form of it.
 fuzz: install
 	GOVPAY_FUZZ_EXAMPLES=$(or $(EXAMPLES),64) $(PYTHON) -m pytest -n $(PROCESSES) tests/payments/api/test_fuzz.py
+
+# Lists what is installed, by version and hash, for whoever compares it with a list of known flaws.
+sbom: install
+	@$(PYTHON) -m deploy.sbom
 
 lint: install
 	$(PYTHON) -m ruff check .
