@@ -1,6 +1,7 @@
 """The pages on which an officer decides about a list: what is agreed to, and the hash of exactly that."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
@@ -9,8 +10,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from payments.admin import approval, cells, forms, home, pages
 from payments.admin.tables import Notice
 from payments.models import Disbursement
+from payments.selectors import budgets, funds
 from payments.selectors import disbursements as selector
-from payments.selectors import funds
 from payments.services import disbursements
 
 
@@ -53,6 +54,7 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
             *approval.facts(row),
             ("Needed in all", cells.sat(need_sat)),
             ("Free in the wallet", cells.sat(held.available_sat)),
+            *_budget(row),
         ],
         notices=notices,
         help_text="You agree to exactly the list with this manifest hash.",
@@ -78,10 +80,23 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
             ("Approved by", cells.join(cells.person(row.approved_by), cells.moment(row.approved_at))),
             ("In the wallet", cells.sat(held.booked_sat)),
             ("Free after all approved lists", cells.sat(held.available_sat)),
+            *_budget(row),
         ],
         notices=home.node_notices(),
         help_text="Payment starts at once and cannot be called back.",
     )
+
+
+def _budget(row: Disbursement) -> list[tuple[str, Any]]:
+    """Say what the list's budget period has left; nothing of a program without one."""
+    period = budgets.of_list(row, datetime.now(UTC).date())
+    if period is None:
+        return []
+    return [
+        ("Budget period", cells.link(period)),
+        ("Left of the allotment", cells.sat(period.available_sat)),
+        ("Left of the cash released", cells.sat(period.cash_left_sat)),
+    ]
 
 
 def reject(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:

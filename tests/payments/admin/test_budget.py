@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from payments.models import BudgetPeriod, Disbursement, Program, StatusChange, Warrant
-from payments.services import budgets
+from payments.services import budgets, disbursements
 from tests import budgeting, factories
 from tests.payments.admin import scenes
 
@@ -186,3 +186,36 @@ class TestList:
         assert answer.status_code == 409
         assert "of what is allotted in 2026-27 180000 sat are free" in answer.content.decode()
         assert Disbursement.objects.get().status == "submitted"
+
+
+class TestDecisions:
+    def test_shows_what_its_period_has_left_before_it_is_approved_and_released(
+        self,
+        browser: Browser,
+        program: Program,
+        officer: User,
+        approver: User,
+        releaser: User,
+        period: BudgetPeriod,
+    ) -> None:
+        factories.fund(program, 1_000_000)
+        made = scenes.approved(program, officer, approver)
+        period.refresh_from_db()
+        shown = (
+            browser(releaser)
+            .get(reverse("admin:payments_disbursement_release", args=[made.pk]))
+            .content.decode()
+        )
+        for fact in (page(period), f"{period.available_sat:,} sat", "300,000 sat"):
+            assert fact in shown
+        waiting = disbursements.submit(
+            by=officer,
+            disbursement_id=factories.make_disbursement(program, officer, period="2026-12").pk,
+        )
+        shown = (
+            browser(approver)
+            .get(reverse("admin:payments_disbursement_approve", args=[waiting.pk]))
+            .content.decode()
+        )
+        assert f"{period.available_sat:,} sat" in shown
+        assert "Left of the cash released" in shown
