@@ -130,9 +130,35 @@ def origin(name: str) -> str:
         raise ImproperlyConfigured(
             f"{name} must be like https://pay.example.gov, in lower case, without a path."
         )
+    _require_https(name, value)
+    return value
+
+
+def issuer(name: str) -> str:
+    """Return an issuer of identities exactly as it names itself, or nothing when the variable is empty."""
+    value = web_address(name)
+    if "?" in value:
+        raise ImproperlyConfigured(f"{name} must be an address without a query.")
+    if value:
+        _require_https(name, value)
+    return value
+
+
+def _require_https(name: str, value: str) -> None:
+    parts = urlsplit(value)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
         raise ImproperlyConfigured(f"{name} must begin with https://, except on localhost.")
-    return value
+
+
+def prefixed(name: str, prefixes: tuple[str, ...]) -> frozenset[str]:
+    """Return comma-separated words that begin with one of the prefixes and a colon."""
+    found = frozenset(filter(None, (word.strip() for word in text(name, "").split(","))))
+    for word in found:
+        if word.partition(":")[0] not in prefixes or not word.partition(":")[2]:
+            raise ImproperlyConfigured(
+                f"{name} takes {' and '.join(f'{p}:...' for p in prefixes)}, not {word!r}."
+            )
+    return found
 
 
 def domain_of(name: str, origin_name: str, origin: str) -> str:
@@ -162,3 +188,10 @@ def require_both(name: str, value: str, other_name: str, other: str) -> None:
     if bool(value) != bool(other):
         missing, there = (other_name, name) if value else (name, other_name)
         raise ImproperlyConfigured(f"{missing} is not set, and {there} is: set both or neither.")
+
+
+def require_all(name: str, *others: str) -> None:
+    """Refuse a variable without those that it needs."""
+    missing = [other for other in others if not text(other, "")]
+    if text(name, "") and missing:
+        raise ImproperlyConfigured(f"{', '.join(missing)} is not set, and {name} needs it.")

@@ -152,6 +152,30 @@ class RecoveryCode(models.Model):
         return f"recovery code {self.pk}"
 
 
+class ProviderLink(models.Model):
+    """Who of us somebody is whom the provider of identities knows: by its issuer and subject, and by nothing else.
+
+    ``mac`` is over all three, under a key that the database lacks: a row that was written or moved behind our back signs
+    nobody in.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    issuer = models.CharField(max_length=255)
+    subject = models.CharField(max_length=255)
+    mac = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="providerlink_once_per_subject"),
+            models.UniqueConstraint(fields=["user", "issuer"], name="providerlink_once_per_user"),
+        ]
+
+    def __str__(self) -> str:
+        return f"provider link {self.pk}"
+
+
 class TokenProof(models.Model):
     """When the bearer of a token last gave a code. The token is known by its hash, and the proof goes with it."""
 

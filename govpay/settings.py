@@ -81,6 +81,14 @@ GOVPAY_KEY_DOMAIN = env.domain_of("GOVPAY_KEY_DOMAIN", "GOVPAY_ORIGIN", GOVPAY_O
 GOVPAY_KEY_VERIFIES_USER = (
     env.choice("GOVPAY_KEY_USER_VERIFICATION", "required", ("required", "preferred")) == "required"
 )
+# Single sign-on by OpenID Connect; empty: none. What of a provider's ``amr`` and ``acr`` stands for a second factor when
+# somebody signs in, as ``amr:otp`` or ``acr:...``: nothing, unless said so.
+GOVPAY_OIDC_ISSUER = env.issuer("GOVPAY_OIDC_ISSUER")
+GOVPAY_OIDC_CLIENT_ID = env.text("GOVPAY_OIDC_CLIENT_ID", "")
+GOVPAY_OIDC_CLIENT_SECRET = env.text("GOVPAY_OIDC_CLIENT_SECRET", "")
+GOVPAY_OIDC_NAME = env.text("GOVPAY_OIDC_NAME", "single sign-on")
+GOVPAY_OIDC_SECOND_FACTORS = env.prefixed("GOVPAY_OIDC_SECOND_FACTORS", ("amr", "acr"))
+env.require_all("GOVPAY_OIDC_ISSUER", "GOVPAY_OIDC_CLIENT_ID", "GOVPAY_OIDC_CLIENT_SECRET", "GOVPAY_ORIGIN")
 GOVPAY_STEP_UP_S = env.whole("GOVPAY_STEP_UP_S", 300, least=10, most=3600)
 GOVPAY_LOGIN_FAILURES = env.whole("GOVPAY_LOGIN_FAILURES", 5, least=2, most=100)
 GOVPAY_ADDRESS_FAILURES = env.whole("GOVPAY_ADDRESS_FAILURES", 50, least=2, most=10_000)

@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from govpay.api import problems, views
-from govpay.login import factor_pages, pages
+from govpay.login import factor_pages, pages, provider_pages
 from ledger.packs import page
 
 urlpatterns = [
@@ -18,6 +18,10 @@ urlpatterns = [
     # In place of the admin's own page, which signs in by the password alone.
     path("admin/login/", pages.sign_in),
     path("admin/login/code/", pages.code, name="login-code"),
+    path("admin/login/provider/", provider_pages.start, name="provider-start"),
+    path("admin/login/provider/back/", provider_pages.back, name="provider-back"),
+    path("admin/login/provider/link/", provider_pages.link, name="provider-link"),
+    path("admin/logout/", provider_pages.sign_out),
     path("admin/second-factor/", factor_pages.second_factor, name="second-factor"),
     path("admin/step-up/", pages.step_up, name="step-up"),
     path("admin/", admin.site.urls),

@@ -1,6 +1,6 @@
 """Why somebody is not let in, or not let do it yet."""
 
-from govpay.errors import Conflict, Forbidden, GovPayError
+from govpay.errors import Conflict, Forbidden, GovPayError, Unavailable
 
 
 class SecondFactorNeeded(GovPayError):
@@ -71,3 +71,27 @@ class TooManyKeys(Conflict):
     """The user has as many security keys as one may have."""
 
     code = "too_many_security_keys"
+
+
+class ProviderRefused(Forbidden):
+    """What came back from the provider of identities is not an answer to what this browser asked, or not the provider's."""
+
+    code = "provider_refused"
+
+
+class ProviderDown(Unavailable):
+    """The provider of identities does not answer, or not with what its standard says."""
+
+    code = "provider_down"
+
+
+class NotLinked(Forbidden):
+    """Nobody here has said that this account of the provider is theirs."""
+
+    code = "provider_not_linked"
+
+
+class LinkedBefore(Conflict):
+    """The provider's account is linked with a user, or the user with an account."""
+
+    code = "provider_linked_before"

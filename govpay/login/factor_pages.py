@@ -6,6 +6,7 @@ from typing import Any
 
 import django_otp
 import segno
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -13,7 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from govpay.errors import GovPayError
-from govpay.login import asking, devices, gate, keys, stepup
+from govpay.login import asking, devices, gate, keys, links, provider, stepup
 
 
 @never_cache
@@ -50,6 +51,8 @@ def second_factor(request: HttpRequest) -> HttpResponse:
         keys=keys.of(user),
         are_keys_on=keys.is_on(),
         most_name=keys.MOST_NAME,
+        provider_name=settings.GOVPAY_OIDC_NAME if provider.is_on() else "",
+        link=links.of(user),
     )
 
 
@@ -120,11 +123,17 @@ def _remove_app(request: HttpRequest, user: Any) -> HttpResponse:
     return HttpResponseRedirect(reverse("second-factor"))
 
 
+def _unlink(request: HttpRequest, user: Any) -> HttpResponse:
+    links.remove(user)
+    return HttpResponseRedirect(reverse("second-factor"))
+
+
 CHANGES: dict[str, Callable[[HttpRequest, Any], HttpResponse]] = {
     "codes": _new_codes,
     "rename": _rename_key,
     "remove": _remove_key,
     "remove-app": _remove_app,
+    "unlink": _unlink,
 }
 
 

@@ -30,7 +30,7 @@ class SecondFactorGate:
         user: Any = request.user
         if not user.is_authenticated:
             return None
-        if devices.is_required() and not user.is_verified():
+        if devices.is_required() and not stepup.is_proved(request):
             return (
                 to_code(request) if devices.has_one(user) else HttpResponseRedirect(reverse("second-factor"))
             )

@@ -2,8 +2,10 @@
 
 import time
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import django_otp
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import REDIRECT_FIELD_NAME, login
 from django.contrib.auth.models import User
@@ -14,11 +16,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from govpay.login import asking, devices, errors, keys, lockout, stepup
+from govpay.login import asking, devices, errors, keys, lockout, provider, stepup
 from govpay.login.keys import Purpose
 
 PENDING = "login_waits_for_code"
 PENDING_S = 300
+# The ID token of whoever signed in by the provider of identities, to sign out there too.
+PROVIDER = "provider_id_token"
 PASSWORD_BACKEND = "django.contrib.auth.backends.ModelBackend"  # noqa: S105 - a name.
 
 
@@ -33,10 +37,10 @@ class SignIn(LoginView):
         return wait_for_code(self.request, user, self.get_success_url())
 
 
-def wait_for_code(request: HttpRequest, user: Any, then: str) -> HttpResponse:
+def wait_for_code(request: HttpRequest, user: Any, then: str, *, id_token: str = "") -> HttpResponse:
     """Remember for some minutes who is being signed in, and ask for the second factor."""
     request.session.flush()
-    request.session[PENDING] = {"user": user.pk, "at": time.time()}
+    request.session[PENDING] = {"user": user.pk, "at": time.time(), "id_token": id_token}
     return asking.to("login-code", then)
 
 
@@ -52,12 +56,14 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         "subtitle": None,
         "app_path": request.get_full_path(),
         "username": request.user.get_username(),
+        "provider_name": settings.GOVPAY_OIDC_NAME if provider.is_on() else "",
+        "provider_start": f"{reverse('provider-start')}?{urlencode({'next': asking.onward(request)})}",
     }
     if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
         context[REDIRECT_FIELD_NAME] = reverse("admin:index")
     request.current_app = site.name  # type: ignore[attr-defined]
     view = SignIn.as_view(
-        extra_context=context, authentication_form=site.login_form, template_name="admin/login.html"
+        extra_context=context, authentication_form=site.login_form, template_name="login/sign_in.html"
     )
     return cast(HttpResponse, view(request))
 
@@ -80,9 +86,11 @@ def code(request: HttpRequest) -> HttpResponse:
             raise
         except errors.LockedOut:
             return lockout.answer(request)
-        del request.session[PENDING]
+        pending = request.session.pop(PENDING)
         user.otp_device = found  # type: ignore[attr-defined]
         login(request, user, backend=PASSWORD_BACKEND)
+        if pending.get("id_token"):
+            request.session[PROVIDER] = pending["id_token"]
         stepup.prove_session(request)
         return HttpResponseRedirect(asking.onward(request))
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from govpay.login import devices, errors
 from govpay.models import TokenProof
 
-PROVED_AT = "second_factor_at"
+PROVED_AT, TRUSTED = "second_factor_at", "provider_asked_for_second_factor"
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,17 @@ def is_fresh(request: HttpRequest) -> bool:
 def prove_session(request: HttpRequest) -> None:
     """Remember that the session had a code now."""
     request.session[PROVED_AT] = timezone.now().timestamp()
+
+
+def is_proved(request: HttpRequest) -> bool:
+    """Say whether the session showed a second factor: one of ours, or one that settings trust the provider for."""
+    user: Any = request.user
+    return bool(user.is_verified() or (request.session.get(TRUSTED) and settings.GOVPAY_OIDC_SECOND_FACTORS))
+
+
+def trust_provider(request: HttpRequest) -> None:
+    """Remember that the provider asked for a second factor. It signs in; acts want one of ours all the same."""
+    request.session[TRUSTED] = True
 
 
 def prove_token(token: Any) -> Any:

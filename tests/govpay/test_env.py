@@ -1,4 +1,4 @@
-"""Settings of the receiver of alarms: what start-up refuses, and that no message shows what is secret."""
+"""Settings that come from the environment: what start-up refuses, and that no message shows what is secret."""
 
 import base64
 import os
@@ -140,12 +140,12 @@ class TestStart:
         assert start(url, secret).returncode == 0
 
 
-def start(url: str, secret: str) -> subprocess.CompletedProcess[str]:
+def start(url: str, secret: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Start a process that reads the settings and ends."""
     words = [sys.executable, "-c", "from govpay import settings"]
     return subprocess.run(
         words,
-        env=os.environ | {URL: url, SECRET: secret},
+        env=os.environ | {URL: url, SECRET: secret} | more,
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -163,3 +163,99 @@ class TestOnlyOnRegtest:
         monkeypatch.setenv("GOVPAY_OUTBOUND_LOOPBACK", "true")
         with pytest.raises(ImproperlyConfigured, match="for regtest only"):
             env.only_on_regtest("GOVPAY_OUTBOUND_LOOPBACK", "testnet4")
+
+
+class TestOrigin:
+    @pytest.mark.parametrize(
+        ("value", "read"),
+        [
+            ("", ""),
+            ("https://pay.example.gov", "https://pay.example.gov"),
+            ("https://pay.example.gov/", "https://pay.example.gov"),
+            ("https://pay.example.gov:8443", "https://pay.example.gov:8443"),
+            ("http://localhost:8000", "http://localhost:8000"),
+        ],
+    )
+    def test_is_read_without_a_path(self, value: str, read: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_ORIGIN", value)
+        assert env.origin("GOVPAY_ORIGIN") == read
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            *(
+                "pay.example.gov",
+                "http://pay.example.gov",
+                "https://pay.example.gov/admin",
+                "https://PAY.example.gov",
+            ),
+            *("ftp://localhost", "https://", "https://a@pay.example.gov", "https://pay.example.gov?x=1"),
+        ],
+    )
+    def test_is_refused(self, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_ORIGIN", value)
+        with pytest.raises(ImproperlyConfigured, match="GOVPAY_ORIGIN must be"):
+            env.origin("GOVPAY_ORIGIN")
+
+    @pytest.mark.parametrize(
+        ("value", "is_taken"),
+        [
+            *(("pay.example.gov", True), ("example.gov", True)),
+            *(("gov", False), ("ample.gov", False), ("other.gov", False), ("x.pay.example.gov", False)),
+        ],
+    )
+    def test_has_keys_of_its_host_or_a_domain_above(
+        self, value: str, is_taken: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GOVPAY_KEY_DOMAIN", value)
+        call = ("GOVPAY_KEY_DOMAIN", "GOVPAY_ORIGIN", "https://pay.example.gov")
+        if is_taken:
+            assert env.domain_of(*call) == value
+        else:
+            with pytest.raises(ImproperlyConfigured, match="must be the host of GOVPAY_ORIGIN"):
+                env.domain_of(*call)
+
+    def test_has_keys_of_its_host_unless_said_so(self) -> None:
+        assert env.domain_of("GOVPAY_KEY_DOMAIN", "GOVPAY_ORIGIN", "https://pay.example.gov:8443") == (
+            "pay.example.gov"
+        )
+        assert env.domain_of("GOVPAY_KEY_DOMAIN", "GOVPAY_ORIGIN", "") == ""
+
+
+class TestSingleSignOn:
+    @pytest.mark.parametrize(
+        "value", ["http://id.example.gov", "id.example.gov", "https://id.example.gov?x=1"]
+    )
+    def test_refuses_an_issuer(self, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_OIDC_ISSUER", value)
+        with pytest.raises(ImproperlyConfigured, match="GOVPAY_OIDC_ISSUER must be"):
+            env.issuer("GOVPAY_OIDC_ISSUER")
+
+    @pytest.mark.parametrize(
+        "value", ["", "https://id.example.gov/realms/ministry", "https://id.example.gov/"]
+    )
+    def test_takes_an_issuer_as_it_names_itself(self, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_OIDC_ISSUER", value)
+        assert env.issuer("GOVPAY_OIDC_ISSUER") == value
+
+    def test_reads_what_stands_for_a_second_factor(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        name = "GOVPAY_OIDC_SECOND_FACTORS"
+        assert env.prefixed(name, ("amr", "acr")) == frozenset()
+        monkeypatch.setenv(name, "amr:otp, acr:urn:example:mfa")
+        assert env.prefixed(name, ("amr", "acr")) == {"amr:otp", "acr:urn:example:mfa"}
+        for wrong in ("otp", "amr:", "amr:otp,x"):
+            monkeypatch.setenv(name, wrong)
+            with pytest.raises(ImproperlyConfigured, match=name):
+                env.prefixed(name, ("amr", "acr"))
+
+    def test_of_a_process_needs_all_it_needs(self) -> None:
+        whole = {
+            "GOVPAY_ORIGIN": "https://pay.example.gov",
+            "GOVPAY_OIDC_ISSUER": "https://id.example.gov",
+            "GOVPAY_OIDC_CLIENT_ID": "govpay",
+            "GOVPAY_OIDC_CLIENT_SECRET": "t0ken",
+        }
+        assert start("", "", **whole).returncode == 0
+        outcome = start("", "", **whole | {"GOVPAY_OIDC_CLIENT_SECRET": "", "GOVPAY_ORIGIN": ""})
+        assert outcome.returncode == 1
+        assert "GOVPAY_OIDC_CLIENT_SECRET, GOVPAY_ORIGIN is not set, and GOVPAY_OIDC_ISSUER" in outcome.stderr
