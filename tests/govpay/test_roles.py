@@ -182,6 +182,8 @@ class TestAuditor:
             ("govpay_securitykey", "secret"),
             ("payments_appeal", "words"),
             ("payments_beneficiary", "personal"),
+            ("payments_grievance", "answer"),
+            ("payments_grievance", "said"),
         ]
         for table, column in encrypted:
             refuse(auditor, f"SELECT {column} FROM {table}")
