@@ -65,6 +65,7 @@ SECRETS: dict[str, list[str]] = {
     "govpay_authenticator": ["secret"],
     "govpay_securitykey": ["secret"],
     "govpay_keychallenge": [],
+    "govpay_providerlink": ["subject", "mac"],
     "govpay_recoverycode": ["digest"],
     "govpay_tokenproof": [],
     # Somebody types a password where the name belongs.
@@ -74,6 +75,7 @@ SECRETS: dict[str, list[str]] = {
     "payments_importpart": ["data"],
     "payments_importrow": ["personal"],
     "payments_appeal": ["words"],
+    "payments_grievance": ["said", "answer", "secret_hash"],
 } | grants.AUDITOR_HIDDEN
 
 
