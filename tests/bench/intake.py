@@ -7,14 +7,17 @@ writes, with their keys and foreign keys, whose rows were hashed, encrypted and 
 import csv
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
 from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from payments.models import Cycle, Disbursement, ImportJob
-from payments.services import importing, imports, lists, people
+from payments.services import disbursements, importing, imports, lists, people
 from tests import factories
 from tests.bench import people as files
 
@@ -133,7 +136,26 @@ def _lines(path: Path, rows: int) -> dict[str, Any]:
         "import_s": round(ours, 3),
         **copies.ratios(ours),
         "in_the_background": _job(ask, officer, copies),
+        "deciding": _decide(program, officer),
     }
+
+
+def _decide(program: Any, officer: Any) -> dict[str, Any]:
+    """Return statements and seconds of submitting, approving and releasing the list."""
+    made = Disbursement.objects.get(program=program, cycle__period="at-once")
+    # Its lines and any fee that they may cost.
+    factories.fund(program, 2 * made.total_sat)
+    found, agreed = {}, {}
+    for verb, by in (
+        (disbursements.submit, officer),
+        (disbursements.approve, factories.make_member(program, "approver", "lines-approver")),
+        (disbursements.release, factories.make_member(program, "releaser", "lines-releaser")),
+    ):
+        with CaptureQueriesContext(connection) as sent:
+            seconds, made = _timed(partial(verb, by=by, disbursement_id=made.pk, **agreed))
+        agreed = {"manifest_hash": bytes(made.manifest_hash)}
+        found[verb.__name__] = {"statements": len(sent), "s": round(seconds, 3)}
+    return found
 
 
 def _new_payments(program: Any) -> dict[str, dict[str, str]]:
