@@ -46,6 +46,10 @@ APPEND_ONLY = {
         "INSERT",
         "UPDATE (outcome, decided_by_id, decided_at, decision_note, destination_id)",
     ],
+    "payments_addressproof": ["SELECT", "INSERT", "UPDATE (signature, form, recorded_by_id, proved_at)"],
+    "payments_consenttext": ["SELECT", "INSERT"],
+    "payments_consent": ["SELECT", "INSERT", "UPDATE (note)"],
+    "payments_erasure": ["SELECT", "INSERT", "UPDATE (outcome, decided_by_id, decided_at, decision_note)"],
     "payments_exclusion": ["SELECT", "INSERT", "UPDATE (lifted_at)"],
     "payments_appeal": [
         "SELECT",

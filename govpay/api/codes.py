@@ -84,6 +84,9 @@ CURES_OF = {
     "roles_by_proposal": "Have one security administrator propose it, and another confirm it.",
     "security_administrators_short": "Give somebody else the role first.",
     "proposal_expired": "Propose it again.",
+    "challenge_expired": "Ask for a new challenge, and have that signed.",
+    "control_not_proved": "Have the very challenge signed with the key of the address; `details.rule` says what is wrong.",
+    "control_proof_missing": "Ask for a challenge for the address, and record the person's signature on it.",
     "file_too_large": "Split the file.",
     "idempotency_key_reused": "Take a new key for a new request.",
     **dict.fromkeys(

@@ -38,6 +38,7 @@ ACTS = (
     Act("confirm a proposal", "proposal-confirm", "payments_proposal_confirm"),
     Act("confirm rules of approval", "approval-policy-confirm", "payments_approvalpolicy_confirm"),
     Act("confirm a change of address", "destination-change-confirm", "payments_destinationchange_confirm"),
+    Act("erase a person", "erasure-confirm", "payments_erasure_confirm"),
     Act("lift an exclusion", "appeal-lift", "payments_appeal_lift"),
     Act("confirm a warrant", "warrant-confirm", "payments_warrant_confirm"),
     Act("give a role", "program-members", "payments_program_add_member"),

@@ -3,6 +3,7 @@
 from django.contrib import admin
 
 from payments.admin import (
+    address_proof,
     alarm,
     appeal,
     approval,
@@ -10,11 +11,13 @@ from payments.admin import (
     beneficiary,
     budget,
     chain,
+    consent_text,
     cycle,
     destination,
     destination_change,
     disbursement,
     enrollment,
+    erasure,
     exclusion,
     grievance,
     history,
@@ -38,6 +41,7 @@ admin.site.index_title = "Home"
 admin.site.index_template = "payments/admin/index.html"
 
 __all__ = [
+    "address_proof",
     "alarm",
     "appeal",
     "approval",
@@ -45,11 +49,13 @@ __all__ = [
     "beneficiary",
     "budget",
     "chain",
+    "consent_text",
     "cycle",
     "destination",
     "destination_change",
     "disbursement",
     "enrollment",
+    "erasure",
     "exclusion",
     "grievance",
     "history",

@@ -95,15 +95,16 @@ def hexadecimal(value: Any) -> str:
 
 def address(script_pubkey: Any) -> str:
     """Write a script as the address it has on our network, in full."""
-    return whole(_address_text(script_pubkey))
+    return whole(address_text(script_pubkey))
 
 
 def address_short(script_pubkey: Any) -> str:
     """Write the two ends of a script's address."""
-    return short(_address_text(script_pubkey))
+    return short(address_text(script_pubkey))
 
 
-def _address_text(script_pubkey: Any) -> str:
+def address_text(script_pubkey: Any) -> str:
+    """Return the address of a script on our network, or nothing for none."""
     if script_pubkey is None:
         return ""
     return onchain_address.address_from_script(bytes(script_pubkey), network.current())

@@ -8,7 +8,18 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import beneficiary, cells, forms, lodging, pages, scope, uploads
+from payments.admin import (
+    address_proof,
+    beneficiary,
+    cells,
+    consent_text,
+    erasure,
+    forms,
+    lodging,
+    pages,
+    scope,
+    uploads,
+)
 from payments.admin.base import ProgramScopedAdmin, script_of
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import Notice, Table
@@ -29,7 +40,7 @@ class EnrollmentAdmin(ProgramScopedAdmin):
     search_help_text = "Search by reference or exact address"
     fields = ("reference", "program", "person", "paid_at_whole", "enrolled", "enrolled_by")
     actions_list = ("import_people", "enroll_person")
-    actions_detail = ("change_address", "lodge_appeal")
+    actions_detail = ("change_address", "ask_proof", "record_consent", "lodge_appeal", "erase")
     when_empty = "Nobody is enrolled yet. An officer uploads a file of people, or enrolls one person."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
@@ -101,6 +112,23 @@ class EnrollmentAdmin(ProgramScopedAdmin):
             ),
         )
 
+    @action(description="Ask for a proof of control", url_path="proof", icon="verified_user")
+    def ask_proof(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Make a challenge that the person signs with the key of an address."""
+        return address_proof.ask(self, request, self.get_row(request, object_id))
+
+    @action(description="Record consent", url_path="consent", icon="handshake")
+    def record_consent(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take down what the person said to a text."""
+        return consent_text.ask(self, request, self.get_row(request, object_id))
+
+    @action(
+        description="Ask for erasure", url_path="erase", icon="person_remove", variant=ActionVariant.DANGER
+    )
+    def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask that what is known of the person is destroyed."""
+        return erasure.ask(self, request, self.get_row(request, object_id))
+
     @action(description="Record an appeal", url_path="appeal", icon="balance")
     def lodge_appeal(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take down what the person says against an exclusion."""
@@ -115,6 +143,7 @@ class EnrollmentAdmin(ProgramScopedAdmin):
         return [
             beneficiary.payments_table(request, obj.beneficiary_id, program_id=obj.program_id),
             beneficiary.destinations_table(obj.beneficiary_id),
+            consent_text.table(obj),
         ]
 
     @display(description="name")

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from ledger.admin import reports
 from payments.models import (
+    AddressProof,
     Alarm,
     Appeal,
     Approval,
@@ -18,11 +19,13 @@ from payments.models import (
     BudgetPeriod,
     ChainFact,
     Coin,
+    ConsentText,
     Cycle,
     Destination,
     DestinationChange,
     Disbursement,
     Enrollment,
+    Erasure,
     ExclusionList,
     Grievance,
     Hold,
@@ -69,6 +72,9 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
             (Grievance, "Grievances", "support_agent"),
             (ImportJob, "Imports", "cloud_upload"),
             (DestinationChange, "Changes of address", "swap_horiz"),
+            (AddressProof, "Proofs of control", "verified_user"),
+            (ConsentText, "Consent texts", "handshake"),
+            (Erasure, "Erasures", "person_remove"),
             (ExclusionList, "Exclusion lists", "person_off"),
             (Appeal, "Appeals", "balance"),
             (Intake, "Files", "upload_file"),

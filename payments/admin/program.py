@@ -73,7 +73,7 @@ class ProgramAdmin(RulesShown, ProgramScopedAdmin):
         ),
         (
             "Coins and signers",
-            {"fields": ("coins_wanted", "merging", "merging_budget", "signing_deadline", "cooling")},
+            {"fields": ("coins_wanted", "merging", "merging_budget", "signing_deadline", "cooling", "proof")},
         ),
         ("People", {"fields": ("grievance_due",)}),
     )

@@ -22,6 +22,7 @@ LABELS = {
     "signing_deadline_s": "Time for signers elsewhere (seconds)",
     "destination_cooling_s": "A changed address is not paid for (seconds)",
     "grievance_due_days": "Days within which a grievance is answered",
+    "destination_proof": "A proof of control is needed: 0 never, 1 of a changed address, 2 of every address",
     "confirmations_settled": "Confirmations until settled",
     "group_max_payments": "Payments in one tx, at most",
     "group_max_vsize_vb": "Size of one tx, at most (vB)",

@@ -4,7 +4,7 @@ from django.utils.html import format_html
 from unfold.decorators import display
 
 from payments.admin import cells
-from payments.models import Program
+from payments.models import Program, ProofNeeded
 
 
 class RulesShown:
@@ -73,6 +73,11 @@ class RulesShown:
     def grievance_due(self, program: Program) -> str:
         """How long until an alarm."""
         return cells.number(program.grievance_due_days)
+
+    @display(description="a proof of control is needed")
+    def proof(self, program: Program) -> str:
+        """For which addresses."""
+        return ProofNeeded(program.destination_proof).label.lower()
 
     @display(description="blocks that a fee should suffice for")
     def target(self, program: Program) -> str:

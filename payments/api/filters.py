@@ -8,6 +8,7 @@ from django_filters import rest_framework as filters
 from govpay.api.filters import AfterFilter, IdFilter
 from payments.api.serializers.event import SUBJECTS
 from payments.models import (
+    AddressProof,
     Alarm,
     Appeal,
     AppealOutcome,
@@ -15,6 +16,8 @@ from payments.models import (
     DestinationChange,
     Disbursement,
     Enrollment,
+    Erasure,
+    ErasureOutcome,
     Event,
     Grievance,
     GrievanceCategory,
@@ -75,6 +78,26 @@ class DestinationChanges(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = DestinationChange
+        fields: list[str] = []
+
+
+class AddressProofs(filters.FilterSet):  # type: ignore[misc]
+    """By whether a challenge was answered."""
+
+    is_open = filters.BooleanFilter(field_name="proved_at", lookup_expr="isnull")
+
+    class Meta:
+        model = AddressProof
+        fields: list[str] = []
+
+
+class Erasures(filters.FilterSet):  # type: ignore[misc]
+    """By what became of an erasure."""
+
+    outcome = filters.ChoiceFilter(choices=ErasureOutcome.choices)
+
+    class Meta:
+        model = Erasure
         fields: list[str] = []
 
 

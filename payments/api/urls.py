@@ -6,7 +6,10 @@ from govpay.api import converters
 from payments.api.views import (
     approvals,
     budgets,
+    consents,
+    control,
     disbursements,
+    erasures,
     events,
     exclusions,
     grievances,
@@ -28,6 +31,8 @@ __all__ = ["converters", "urlpatterns"]
 
 APPEAL = "appeals/<id:appeal_id>/"
 EXCLUSION_LIST = "exclusion-lists/<id:exclusion_list_id>/"
+ADDRESS_PROOF = "address-proofs/<id:address_proof_id>/"
+ERASURE = "erasures/<id:erasure_id>/"
 CHANGE = "destination-changes/<id:change_id>/"
 ALARM = "alarms/<id:alarm_id>/"
 BUDGET_PERIOD = "budget-periods/<id:budget_period_id>/"
@@ -84,6 +89,26 @@ urlpatterns = [
         holds.EnrollmentDestinationChanges.as_view(),
         name="enrollment-destination-changes",
     ),
+    path(
+        f"{ENROLLMENT}address-proofs/",
+        control.EnrollmentAddressProofs.as_view(),
+        name="enrollment-address-proofs",
+    ),
+    path(f"{PROGRAM}address-proofs/", control.AddressProofList.as_view(), name="address-proofs"),
+    path(ADDRESS_PROOF, control.AddressProofRead.as_view(), name="address-proof"),
+    path(
+        f"{ADDRESS_PROOF}signature/",
+        control.AddressProofSignature.as_view(),
+        name="address-proof-signature",
+    ),
+    path(f"{PROGRAM}consent-texts/", consents.ConsentTexts.as_view(), name="consent-texts"),
+    path(f"{ENROLLMENT}consents/", consents.EnrollmentConsents.as_view(), name="enrollment-consents"),
+    path(f"{ENROLLMENT}erasures/", erasures.EnrollmentErasures.as_view(), name="enrollment-erasures"),
+    path(f"{PROGRAM}erasures/", erasures.ErasureList.as_view(), name="erasures"),
+    path(ERASURE, erasures.ErasureRead.as_view(), name="erasure"),
+    path(f"{ERASURE}confirm/", erasures.Confirm.as_view(), name="erasure-confirm"),
+    path(f"{ERASURE}refuse/", erasures.Refuse.as_view(), name="erasure-refuse"),
+    path(f"{ERASURE}withdraw/", erasures.Withdraw.as_view(), name="erasure-withdraw"),
     path(f"{PROGRAM}destination-changes/", holds.DestinationChangeList.as_view(), name="destination-changes"),
     path(CHANGE, holds.DestinationChangeRead.as_view(), name="destination-change"),
     path(f"{CHANGE}confirm/", holds.Confirm.as_view(), name="destination-change-confirm"),

@@ -12,8 +12,11 @@ from payments.models.approval import (
 from payments.models.beneficiary import Beneficiary, Destination, Enrollment
 from payments.models.budget import BudgetPeriod, Commitment, Warrant, WarrantKind
 from payments.models.chain import Block, ChainFact, Coin, NodeStatus
+from payments.models.consent import Consent, ConsentText
+from payments.models.control import AddressProof
 from payments.models.destination import ChangeOutcome, DestinationChange
 from payments.models.disbursement import Cycle, Disbursement
+from payments.models.erasure import Erasure, ErasureOutcome
 from payments.models.event import Event
 from payments.models.exclusion import Appeal, AppealOutcome, Exclusion, ExclusionList
 from payments.models.grievance import Finding, Grievance, GrievanceCategory
@@ -25,7 +28,7 @@ from payments.models.intervention import Intervention, InterventionKind
 from payments.models.outcome import OutcomeBaseline, OutcomeFigure
 from payments.models.payment import Payment
 from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation
-from payments.models.program import Membership, Program, Role
+from payments.models.program import Membership, Program, ProofNeeded, Role
 from payments.models.proof import InclusionProof
 from payments.models.proposal import Proposal
 from payments.models.roles import PastMembership
@@ -41,6 +44,7 @@ from payments.models.verification import Standing, Verification
 from payments.models.wallet import ScriptPurpose, Signer, Wallet, WalletScript
 
 __all__ = [
+    "AddressProof",
     "Alarm",
     "AlarmDelivery",
     "AlarmEvent",
@@ -58,11 +62,15 @@ __all__ = [
     "ChangeOutput",
     "Coin",
     "Commitment",
+    "Consent",
+    "ConsentText",
     "Cycle",
     "Destination",
     "DestinationChange",
     "Disbursement",
     "Enrollment",
+    "Erasure",
+    "ErasureOutcome",
     "Event",
     "Exclusion",
     "ExclusionList",
@@ -96,6 +104,7 @@ __all__ = [
     "PayoutTx",
     "PayoutTxKind",
     "Program",
+    "ProofNeeded",
     "Proposal",
     "RequestState",
     "Reservation",

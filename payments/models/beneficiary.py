@@ -11,11 +11,15 @@ PERSONAL_CONTEXT = "beneficiary.personal"
 
 
 class Beneficiary(models.Model):
-    """A person, once: ``identity_hash`` is an HMAC of the normalized national id under a key the database lacks."""
+    """A person, once: ``identity_hash`` is an HMAC of the normalized national id under a key the database lacks.
+
+    Since ``erased_at`` nothing else is known of them; who is enrolled anew is known again.
+    """
 
     identity_hash = models.BinaryField(max_length=32, unique=True)
     personal = EncryptedJSONField(context=PERSONAL_CONTEXT)
     created_at = models.DateTimeField(auto_now_add=True)
+    erased_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "beneficiaries"

@@ -19,6 +19,8 @@ class HoldRule(models.TextChoices):
     NODE_REFUSED = "node_refused", "The node refuses it"
     DESTINATION_COOLING = "destination_cooling", "The address was changed a short time ago"
     PERSON_EXCLUDED = "person_excluded", "The person is on an exclusion list"
+    CONTROL_UNPROVED = "control_unproved", "Nobody has proved to control the address"
+    CONSENT_WITHDRAWN = "consent_withdrawn", "The person has withdrawn their consent"
     PERSON_UNVERIFIED = "person_unverified", "The verifier has not confirmed the person"
     DESTINATION_SHARED = "destination_shared", "Somebody else is or was paid at this address"
 

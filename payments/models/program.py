@@ -26,6 +26,14 @@ class Role(models.TextChoices):
     )  # Proposes and confirms rules and roles; handles no money.
 
 
+class ProofNeeded(models.IntegerChoices):
+    """For which addresses a program wants a proof that the person controls them."""
+
+    NEVER = 0, "For none"
+    CHANGED = 1, "For one that replaced another"
+    ALWAYS = 2, "For every address"
+
+
 # What a person chooses of a program when it is made, in the order in which it is asked.
 RULES = (
     "target_blocks",
@@ -43,6 +51,7 @@ RULES = (
     "signing_deadline_s",
     "destination_cooling_s",
     "grievance_due_days",
+    "destination_proof",
     "confirmations_settled",
     "group_max_payments",
     "group_max_vsize_vb",
@@ -110,6 +119,10 @@ class Program(models.Model):
     # Within how many days a grievance is answered, before an alarm is opened.
     grievance_due_days = models.PositiveSmallIntegerField(
         default=30, validators=[MinValueValidator(1), MaxValueValidator(365)]
+    )
+    # For which addresses whoever is paid there must have proved to control them: ProofNeeded.
+    destination_proof = models.PositiveSmallIntegerField(
+        default=ProofNeeded.NEVER.value, validators=[MaxValueValidator(ProofNeeded.ALWAYS.value)]
     )
     confirmations_settled = models.PositiveSmallIntegerField(
         default=6, validators=[MinValueValidator(1), MaxValueValidator(100)]

@@ -69,7 +69,28 @@ UNVERIFIED = Rule(
     WHERE %(verifies)s AND v.standing IS DISTINCT FROM 'confirmed'
     """,
 )
-RULES: list[Rule] = [COOLING, SHARED, EXCLUDED, UNVERIFIED]
+UNPROVED = Rule(
+    HoldRule.CONTROL_UNPROVED,
+    """
+    SELECT l.id, d.id, 'Nobody has proved to control this address.'
+    FROM lines l JOIN payments_destination d ON d.id = l.destination_id JOIN payments_program r ON r.id = l.program_id
+    WHERE (r.destination_proof = 2 OR r.destination_proof = 1 AND d.changed_at IS NOT NULL) AND NOT EXISTS (
+        SELECT FROM payments_addressproof a WHERE a.beneficiary_id = l.beneficiary_id AND a.program_id = l.program_id
+            AND a.script_pubkey = d.script_pubkey AND a.proved_at IS NOT NULL)
+    """,
+)
+WITHDRAWN = Rule(
+    HoldRule.CONSENT_WITHDRAWN,
+    """
+    SELECT l.id, c.id, 'The consent was withdrawn at ' || to_char(c.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+        || ' UTC.'
+    FROM lines l CROSS JOIN LATERAL (
+        SELECT id, is_given, recorded_at FROM payments_consent
+        WHERE beneficiary_id = l.beneficiary_id AND program_id = l.program_id ORDER BY id DESC LIMIT 1) c
+    WHERE NOT c.is_given
+    """,
+)
+RULES: list[Rule] = [COOLING, SHARED, EXCLUDED, UNVERIFIED, UNPROVED, WITHDRAWN]
 
 _LINES = """
 WITH lines AS (

@@ -7,12 +7,14 @@ from django.db.models import QuerySet
 
 from govpay.errors import Forbidden, NotFound
 from payments.models import (
+    AddressProof,
     Appeal,
     ApprovalPolicy,
     BudgetPeriod,
     DestinationChange,
     Disbursement,
     Enrollment,
+    Erasure,
     ExclusionList,
     Grievance,
     ImportJob,
@@ -42,6 +44,8 @@ def programs(user: Any, *also: str) -> QuerySet[Any]:
 _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "program_id": (Program.objects.all, "pk"),
     "enrollment_id": (Enrollment.objects.all, "program"),
+    "address_proof_id": (AddressProof.objects.all, "program"),
+    "erasure_id": (Erasure.objects.all, "program"),
     "change_id": (DestinationChange.objects.all, "program"),
     "exclusion_list_id": (ExclusionList.objects.all, "program"),
     "appeal_id": (Appeal.objects.all, "program"),

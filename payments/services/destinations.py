@@ -6,9 +6,7 @@ from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from payments.models import ChangeOutcome, Destination, DestinationChange, Enrollment, Role
-from payments.onchain import address as address_module
-from payments.onchain import network
-from payments.services import authority, intake, registry
+from payments.services import authority, control, intake, registry
 
 DECIDERS = (Role.OFFICER, Role.APPROVER)
 
@@ -44,7 +42,7 @@ def propose(*, by: User, enrollment_id: int, address: str, note: str) -> Destina
     authority.require(user=by, program_id=found.program_id, roles=(Role.OFFICER,))
     _require_note(note)
     registry.lock()
-    script_pubkey = _read(address, found.beneficiary_id)
+    script_pubkey = registry.read_address(address, found.beneficiary_id)
     if Destination.objects.filter(
         beneficiary_id=found.beneficiary_id, is_current=True, script_pubkey=script_pubkey
     ).exists():
@@ -68,6 +66,7 @@ def confirm(*, by: User, change_id: int, note: str) -> DestinationChange:
     """Agree as a second person: lists submitted from now on pay there, once the program's cooling period is over.
 
     The old destination is kept as history; lists that were submitted keep the address that they were submitted with.
+    Raises ControlProofMissing where the program demands a proof of control and there is none, and what `propose` does.
     """
     change = _open(by, change_id)
     _require_another(change, by)
@@ -75,6 +74,11 @@ def confirm(*, by: User, change_id: int, note: str) -> DestinationChange:
     registry.check_script(bytes(change.script_pubkey), change.beneficiary_id, faults)
     if faults.kept:
         raise InvalidInput(faults.kept[0].message, errors=faults.as_errors())
+    control.require_for_change(
+        program=change.program,
+        beneficiary_id=change.beneficiary_id,
+        script_pubkey=bytes(change.script_pubkey),
+    )
     now = timezone.now()
     Destination.objects.filter(beneficiary_id=change.beneficiary_id, is_current=True).update(is_current=False)
     change.destination = Destination.objects.create(
@@ -103,19 +107,6 @@ def withdraw(*, by: User, change_id: int, note: str) -> DestinationChange:
     return _decide(change, by, ChangeOutcome.WITHDRAWN, note)
 
 
-def _read(address: str, beneficiary_id: int) -> bytes:
-    faults = intake.Faults()
-    try:
-        script_pubkey = address_module.script_from_address(address, network.current())
-    except address_module.InvalidAddress as error:
-        faults.add(0, "address", error.details["rule"], error.message)
-    else:
-        registry.check_script(script_pubkey, beneficiary_id, faults)
-    if faults.kept:
-        raise InvalidInput(faults.kept[0].message, errors=faults.as_errors())
-    return script_pubkey
-
-
 def _open(by: User, change_id: int) -> DestinationChange:
     """Return an open change; the registry's lock keeps two people from deciding at once."""
     found = DestinationChange.objects.filter(pk=change_id, program__memberships__user_id=by.pk).first()
@@ -123,7 +114,7 @@ def _open(by: User, change_id: int) -> DestinationChange:
         raise NotFound("There is no such change of address in your programs.")
     authority.require(user=by, program_id=found.program_id, roles=DECIDERS)
     registry.lock()
-    change = DestinationChange.objects.select_related("proposed_by").get(pk=change_id)
+    change = DestinationChange.objects.select_related("program", "proposed_by").get(pk=change_id)
     if change.outcome != ChangeOutcome.OPEN:
         raise ChangeDecided(f"The change is {change.outcome} already.", outcome=change.outcome)
     return change

@@ -13,7 +13,7 @@ from payments.models import Disbursement, ManifestSignature, Payment, Role, Sign
 from payments.models.history import move
 from payments.payout import coins, failpoint, manifest, plan, screening
 from payments.selectors import funds
-from payments.services import approvals, authority, encumbrances, policies, reissues, rolling_caps
+from payments.services import approvals, authority, encumbrances, policies, registry, reissues, rolling_caps
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
 
 MAX_ERRORS = 100
@@ -72,6 +72,7 @@ def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Di
     if disbursement.status == DisbursementStatus.DRAFT:
         terms = policies.current(disbursement.program_id)
         rolling_caps.lock(disbursement, terms.caps)
+        registry.lock_known()
         _copy_destinations(disbursement)
         rolling_caps.check_submission(disbursement, terms.caps, at=now)
         screening.screen(disbursement, now=now)

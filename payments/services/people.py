@@ -15,7 +15,7 @@ from payments.models.encrypted import encryptor
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import address as address_module
 from payments.onchain import network
-from payments.services import authority, exclusions, identity, intake, registry
+from payments.services import authority, erasures, exclusions, identity, intake, registry
 
 COLUMNS = ("reference", "national_id", "full_name", "phone", "address")
 MAX_NAME = 200
@@ -83,6 +83,7 @@ def load_staged(
     refused = intake.count_bad(registry.STAGE)
     loaded = 0
     if not faults.is_whole_file and (accept_partial or not refused):
+        erasures.flag(faults)
         loaded = registry.enroll_staged(program_id, by.pk)
         exclusions.flag(program_id, faults)
     return intake.record(

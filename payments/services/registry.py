@@ -5,12 +5,17 @@ from typing import Any
 from django.db import connection
 from django.utils import timezone
 
+from govpay.errors import InvalidInput
+from payments.onchain import address as address_module
+from payments.onchain import network
 from payments.services import intake
 
 STAGE = "staged_person"
 STAGE_COLUMNS = "row, reference, identity_hash, personal, script_pubkey, is_bad"
 # Two officers' files may hold the same people: from the checks to the commit only one may write the registry.
 _LOCK_KEY = 0x67_6F_76_70_61_79_01
+# Shared by lists that are being submitted, alone with whoever erases a person: a line's person is known, or refused.
+_ERASURE_KEY = 0x67_6F_76_70_61_79_02
 
 # Each finds rows that break a rule: code, column, message, and a SELECT of the row and, where there is one, the
 # row that came first. The parameter ``program`` is the program's id.
@@ -108,8 +113,14 @@ _ENROLL = [
     SELECT beneficiary_id, identity_hash, personal, %(now)s FROM staged_person WHERE NOT is_bad AND NOT is_known
     """,
     """
-    INSERT INTO payments_destination (beneficiary_id, script_pubkey, is_current, created_by_id, created_at)
-    SELECT beneficiary_id, script_pubkey, true, %(user)s, %(now)s FROM staged_person s
+    UPDATE payments_beneficiary b SET personal = s.personal, erased_at = NULL FROM staged_person s
+    WHERE s.is_known AND NOT s.is_bad AND b.id = s.beneficiary_id AND b.erased_at IS NOT NULL
+    """,
+    # Who is known and has no address was erased: a new one cools like one that was changed.
+    """
+    INSERT INTO payments_destination (beneficiary_id, script_pubkey, is_current, created_by_id, created_at, changed_at)
+    SELECT beneficiary_id, script_pubkey, true, %(user)s, %(now)s, CASE WHEN is_known THEN %(now)s END
+    FROM staged_person s
     WHERE NOT is_bad AND NOT (is_known AND EXISTS (
         SELECT FROM payments_destination d WHERE d.beneficiary_id = s.beneficiary_id AND d.is_current))
     """,
@@ -124,6 +135,19 @@ def lock() -> None:
     """Let one database transaction at a time write the registry; the lock ends with it."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK_KEY])
+
+
+def lock_known() -> None:
+    """Let nobody be erased before this database transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", [_ERASURE_KEY])
+
+
+def lock_to_erase() -> None:
+    """Let no list be submitted, and nobody write the registry, before this database transaction ends."""
+    lock()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_ERASURE_KEY])
 
 
 def open_stage() -> None:
@@ -165,10 +189,28 @@ def check_script(script_pubkey: bytes, beneficiary_id: int, faults: intake.Fault
         faults.add(0, "address", "address_is_ours", "The address belongs to a funding wallet.")
 
 
+def read_address(text: str, beneficiary_id: int) -> bytes:
+    """Return the script of an address that a person might be paid at.
+
+    Raises InvalidInput: it is bad, one of our own, or where somebody else is paid.
+    """
+    faults = intake.Faults()
+    try:
+        script_pubkey = address_module.script_from_address(text, network.current())
+    except address_module.InvalidAddress as error:
+        faults.add(0, "address", error.details["rule"], error.message)
+    else:
+        check_script(script_pubkey, beneficiary_id, faults)
+    if faults.kept:
+        raise InvalidInput(faults.kept[0].message, errors=faults.as_errors())
+    return script_pubkey
+
+
 def enroll_staged(program_id: int, user_id: int) -> int:
     """Enroll every staged row that is not bad, and return how many.
 
-    A person whom another program enrolled is the same person: no second one is made, and personal data stays.
+    A person whom another program enrolled is the same person: no second one is made, and personal data stays. Who was
+    erased is known again.
     """
     values: dict[str, Any] = {"program": program_id, "user": user_id, "now": timezone.now()}
     with connection.cursor() as cursor:

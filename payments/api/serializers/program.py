@@ -88,6 +88,12 @@ class Rules(StrictSerializer):
         max_value=365,
         help_text="Within how many days a grievance is answered, before an alarm is opened.",
     )
+    destination_proof = Whole(
+        required=False,
+        min_value=0,
+        max_value=2,
+        help_text="For which addresses a proof of control is needed: 0 none, 1 one that replaced another, 2 all.",
+    )
     confirmations_settled = Whole(required=False, min_value=1, max_value=100)
     group_max_payments = Whole(required=False, min_value=1, max_value=3_000)
     group_max_vsize_vb = Whole(required=False, min_value=500, max_value=99_000)

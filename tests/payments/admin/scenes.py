@@ -9,14 +9,19 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from payments.models import (
+    AddressProof,
     Alarm,
     Appeal,
+    Beneficiary,
     Block,
     BudgetPeriod,
     ChainFact,
+    Consent,
+    ConsentText,
     DestinationChange,
     Disbursement,
     Enrollment,
+    Erasure,
     Exclusion,
     ExclusionList,
     Hold,
@@ -211,6 +216,20 @@ def allotted(program: Program, officer: User, second: User) -> Warrant:
     )
 
 
+def agreed(program: Program, person: Beneficiary, officer: User) -> ConsentText:
+    """Record that somebody agreed to the only text of the program, and return that."""
+    text = ConsentText.objects.create(program=program, version="1", text="A drill.", created_by=officer)
+    Consent.objects.create(
+        program=program,
+        beneficiary=person,
+        text=text,
+        is_given=True,
+        recorded_by=officer,
+        recorded_at=timezone.now(),
+    )
+    return text
+
+
 def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:
     """Fill a program; return one row of every model by its model name."""
     coin = factories.fund(program, 10_000_000)
@@ -263,6 +282,19 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "coin": coin,
         "beneficiary": enrollment.beneficiary,
         "enrollment": enrollment,
+        "consenttext": agreed(program, enrollment.beneficiary, officer),
+        "erasure": Erasure.objects.create(
+            program=program, beneficiary=enrollment.beneficiary, note="A drill.", asked_by=officer
+        ),
+        "addressproof": AddressProof.objects.create(
+            program=program,
+            beneficiary=enrollment.beneficiary,
+            script_pubkey=bytes(enrollment.beneficiary.destinations.get().script_pubkey),
+            challenge=f"A challenge of {program.code}.",
+            asked_by=officer,
+            asked_at=timezone.now(),
+            expires_at=timezone.now() + timedelta(days=7),
+        ),
         "destinationchange": DestinationChange.objects.create(
             program=program,
             beneficiary=enrollment.beneficiary,

@@ -32,6 +32,7 @@ WITHOUT_PAGES = {
     "importrow",
     "exclusion",
     "verification",
+    "consent",
     "walletscript",
     "changeoutput",
     "installation",

@@ -31,6 +31,7 @@ RULES = {
     "signing_deadline_s": 3_600,
     "destination_cooling_s": 3_600,
     "grievance_due_days": 14,
+    "destination_proof": 1,
     "confirmations_settled": 3,
     "group_max_payments": 500,
     "group_max_vsize_vb": 25_000,

@@ -41,6 +41,7 @@ def fill(route: str, furnished: dict[str, Any]) -> str:
     ids["policy_id"] = ids["approvalpolicy_id"]
     ids["budget_period_id"] = ids["budgetperiod_id"]
     ids["exclusion_list_id"] = ids["exclusionlist_id"]
+    ids["address_proof_id"] = ids["addressproof_id"]
     ids["change_id"] = ids["destinationchange_id"]
     return route.format(**ids)
 

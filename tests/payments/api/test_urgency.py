@@ -26,6 +26,7 @@ POLICY = {
     "signing_deadline_s": 3_600,
     "destination_cooling_s": 3_600,
     "grievance_due_days": 14,
+    "destination_proof": 1,
 }
 
 
@@ -93,6 +94,7 @@ class TestPolicy:
             "signing_deadline_s": 172_800,
             "destination_cooling_s": 259_200,
             "grievance_due_days": 30,
+            "destination_proof": 0,
         }
 
     @pytest.mark.parametrize(
