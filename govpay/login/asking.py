@@ -80,7 +80,7 @@ def ask(
     asked = json.dumps(question()) if question is not None else ""
     shown = CodeForm(initial={})
     return show(
-        request, template, title, status, form=shown, problems=problems, submit=submit, question=asked, **more
+        request, template, title, status, form=shown, problems=problems, label=submit, question=asked, **more
     )
 
 
@@ -99,13 +99,10 @@ def taken(
 
 
 def show(request: HttpRequest, template: str, title: str, status: int = 200, **more: Any) -> HttpResponse:
-    """Show a page of signing in."""
-    context = {
-        "title": title,
-        "site_title": admin.site.site_title,
-        "app_path": request.get_full_path(),
-        **more,
-    }
+    """Show a page of signing in, in the theme's colors."""
+    # The theme puts its colors, styles and names there.
+    theme = admin.site.each_context(request)
+    context = {**theme, "title": title, "app_path": request.get_full_path(), **more}
     return TemplateResponse(request, template, context, status=status)
 
 

@@ -77,6 +77,9 @@ def test_is_added_and_signs_in_and_steps_up(
     page.wait_for_url(f"{server}/admin/")
 
     sign_in(page, server, officer.username)
+    for name in ("Use a security key", "Sign in"):
+        color = page.get_by_role("button", name=name).evaluate("it => getComputedStyle(it).backgroundColor")
+        assert color not in ("rgba(0, 0, 0, 0)", "rgb(255, 255, 255)")
     session.send("WebAuthn.setUserVerified", {"authenticatorId": number, "isUserVerified": False})
     page.get_by_role("button", name="Use a security key").click()
     page.get_by_text("The key gave no answer (NotAllowedError).").wait_for()
