@@ -242,8 +242,11 @@ class RemoveKey(OwnFactors):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-class StepUpQuestion(OwnFactors):
-    """Asks a security key for a fresh proof."""
+class StepUpQuestion(APIView):
+    """Asks a security key for a fresh proof, also of whoever holds a named token."""
+
+    throttle_classes = [ScopedRateThrottle]
+    throttle_scope = "step_up"
 
     @extend_schema(
         operation_id="auth_step_up_question", tags=["auth"], request=None, responses={200: Question}

@@ -13,6 +13,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings, strategies
 from rest_framework.test import APIClient
 
+from govpay import tokens
 from govpay.errors import NotFound
 from govpay.login import devices, errors, keys
 from govpay.login.keys import Purpose
@@ -320,6 +321,14 @@ class TestApi:
         asked = expect.ok(client.post(f"{STEP_UP}question/"))["public_key"]
         expect.ok(client.post(STEP_UP, {"credential": stick.sign(asked)}))
         expect.problem(client.post(lift, {}), 404, "not_found")
+
+    def test_steps_up_with_a_named_token(self, officer: User, stick: SoftwareKey) -> None:
+        _, secret = tokens.make(user=officer, name="bot", scopes=["stops:write"], days=1)
+        client = APIClient()
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+        asked = expect.ok(client.post(f"{STEP_UP}question/"))["public_key"]
+        expect.ok(client.post(STEP_UP, {"credential": stick.sign(asked)}, format="json"))
+        expect.problem(client.post("/api/v1/stops/1/lift/", {}, format="json"), 404, "not_found")
 
     def test_takes_one_of_code_and_key(self, officer: User, stick: SoftwareKey) -> None:
         client = bearer(officer)
