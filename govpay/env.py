@@ -103,6 +103,28 @@ def web_address(name: str) -> str:
     return value
 
 
+def sms_gateway(name: str, network_name: str) -> str:
+    """Return the web address of a gateway, nothing, or ``local`` (on regtest the default, and nowhere else)."""
+    is_regtest = network_name == "regtest"
+    value = text(name, "local" if is_regtest else "")
+    return value if value == "local" and is_regtest else web_address(name)
+
+
+def mail_gateway(name: str, network_name: str) -> tuple[str, dict[str, object]]:
+    """Return the address of a mail server, nothing, or ``local`` (on regtest the default, and nowhere else), and what Django
+    calls its parts.
+    """
+    is_regtest = network_name == "regtest"
+    value = text(name, "local" if is_regtest else "")
+    if value in ("", "local") and (is_regtest or not value):
+        return value, {}
+    if not re.fullmatch(r"smtp(\+tls|\+ssl)?://[!-~]{1,500}", value):
+        raise ImproperlyConfigured(f"{name} must be smtp[+tls|+ssl]://[user:password@]host:port.")
+    found = read.email_url(name)
+    parts = ("HOST", "PORT", "HOST_USER", "HOST_PASSWORD", "USE_TLS", "USE_SSL")
+    return value, {f"EMAIL_{part}": found[f"EMAIL_{part}"] for part in parts if f"EMAIL_{part}" in found}
+
+
 def _is_web_address(value: str) -> bool:
     if re.fullmatch(r"[!-~]{1,2000}", value) is None:
         return False

@@ -76,6 +76,8 @@ SECRETS: dict[str, list[str]] = {
     "axes_accessattempt": [],
     "govpay_idempotencyrecord": ["body"],
     "payments_beneficiary": ["personal"],
+    "payments_claimlink": ["contact", "secret_hash", "code_hash"],
+    "payments_message": ["content"],
     "payments_importpart": ["data"],
     "payments_importrow": ["personal"],
     "payments_appeal": ["words"],

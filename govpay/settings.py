@@ -64,6 +64,21 @@ GOVPAY_VERIFIER_URL = env.web_address("GOVPAY_VERIFIER_URL")
 GOVPAY_VERIFIER_KEY = env.text("GOVPAY_VERIFIER_KEY", "")
 env.require_both("GOVPAY_VERIFIER_URL", GOVPAY_VERIFIER_URL, "GOVPAY_VERIFIER_KEY", GOVPAY_VERIFIER_KEY)
 
+# What carries messages to people: claim links and codes. "local" leaves them in the admin, on regtest alone; empty: nothing
+# does, and links are printed. The address of this installation as people's telephones reach it.
+GOVPAY_SMS_URL = env.sms_gateway("GOVPAY_SMS_URL", GOVPAY_NETWORK)
+GOVPAY_SMS_TOKEN = env.text("GOVPAY_SMS_TOKEN", "")
+GOVPAY_EMAIL_URL, _EMAIL = env.mail_gateway("GOVPAY_EMAIL_URL", GOVPAY_NETWORK)
+EMAIL_HOST = _EMAIL.get("EMAIL_HOST", "")
+EMAIL_PORT = _EMAIL.get("EMAIL_PORT", 25)
+EMAIL_HOST_USER = _EMAIL.get("EMAIL_HOST_USER", "") or ""
+EMAIL_HOST_PASSWORD = _EMAIL.get("EMAIL_HOST_PASSWORD", "") or ""
+EMAIL_USE_TLS = bool(_EMAIL.get("EMAIL_USE_TLS"))
+EMAIL_USE_SSL = bool(_EMAIL.get("EMAIL_USE_SSL"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("GOVPAY_EMAIL_FROM", "govpay@localhost")
+GOVPAY_PUBLIC_URL = env.web_address("GOVPAY_PUBLIC_URL").rstrip("/") or "http://127.0.0.1:8000"
+
 SECRET_KEY = env.text("GOVPAY_SECRET_KEY")
 DEBUG = env.read.bool("GOVPAY_DEBUG", default=False)
 ALLOWED_HOSTS = env.read.list("GOVPAY_ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
@@ -209,7 +224,7 @@ CELERY_TASK_DEFAULT_QUEUE = "work"
 GOVPAY_ROUNDS_QUEUE = "rounds"
 CELERY_TASK_ROUTES = {
     f"payments.tasks.{name}": {"queue": GOVPAY_ROUNDS_QUEUE}
-    for name in ("follow", "sweep", "deliver", "verify", "prune")
+    for name in ("follow", "sweep", "deliver", "verify", "send_messages", "prune")
 }
 CELERY_BEAT_SCHEDULE = {
     "follow": {"task": "payments.tasks.follow", "schedule": GOVPAY_FOLLOW_S},
@@ -295,6 +310,8 @@ SPECTACULAR_SETTINGS = {
         "GrievanceCategory": "payments.models.grievance.GrievanceCategory",
         "GrievanceStatus": "payments.states.GrievanceStatus",
         "Finding": "payments.models.grievance.Finding",
+        "EntitlementStatus": "payments.states.EntitlementStatus",
+        "Channel": "payments.models.claim.Channel",
         "Role": "payments.models.program.Role",
         "AccountKind": "ledger.models.account.AccountKind",
         "Layer": "ledger.models.entry.Layer",

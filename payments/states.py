@@ -103,6 +103,16 @@ class GrievanceStatus(models.TextChoices):
     WITHDRAWN = "withdrawn", "Withdrawn"  # The person took it back.
 
 
+class EntitlementStatus(models.TextChoices):
+    """Where a line of a released list stands whose person has no address yet."""
+
+    WAITING = "waiting", "Waiting"  # Its person may bring an address until its term is over.
+    CLAIMED = "claimed", "Claimed"  # Its person has an address now; an officer lists it.
+    LISTED = "listed", "Listed"  # An approved list pays it, and holds its money.
+    EXPIRED = "expired", "Expired"  # Nobody claimed it in time; its money went back.
+    WITHDRAWN = "withdrawn", "Withdrawn"  # People took its line back.
+
+
 @dataclass(frozen=True)
 class Arrow:
     """One allowed change and why it happens."""
@@ -120,6 +130,7 @@ PR = ProposalStatus
 I = InterventionStatus  # noqa: E741 - the one-letter names make the table readable.
 W = WarrantStatus
 G = GrievanceStatus
+E = EntitlementStatus
 
 TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
     "disbursement": (
@@ -212,12 +223,21 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(G.ANSWERED, G.WORKING, "the person is not satisfied"),
         Arrow(G.ANSWERED, G.CLOSED, "the person agreed, or said nothing in time"),
     ),
+    "entitlement": (
+        Arrow(E.WAITING, E.CLAIMED, "its person has an address now"),
+        Arrow(E.WAITING, E.EXPIRED, "nobody claimed it in time"),
+        Arrow(E.WAITING, E.WITHDRAWN, "its line was withdrawn"),
+        Arrow(E.CLAIMED, E.LISTED, "a list that pays it was approved"),
+        Arrow(E.CLAIMED, E.WITHDRAWN, "its line was withdrawn"),
+    ),
 }
 
 # Payouts that the engine still has to move by itself.
 PAYOUT_ACTIVE = (PO.SEALED, PO.COMMITTED, PO.SIGNED, PO.SENT, PO.VOIDING)
 # Payouts past the commit point, whose coins are not for good spent by them or otherwise.
 PAYOUT_OPEN = (PO.COMMITTED, PO.SIGNED, PO.SENT, PO.MINED, PO.FROZEN, PO.VOIDING)
+# Entitlements that hold money of their own list.
+ENTITLEMENT_OPEN = (E.WAITING, E.CLAIMED)
 # Grievances whose clock runs.
 GRIEVANCE_OPEN = (G.LODGED, G.WORKING)
 # Payouts of which nothing more can come: their list does not wait for them.

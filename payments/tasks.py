@@ -4,7 +4,7 @@ from celery import shared_task
 
 from ledger.packs import jobs
 from payments.payout import dispatch, reconciling, rounds, screening, verification, webhook
-from payments.services import grievances, importing, imports
+from payments.services import entitlements, grievances, importing, imports, messages
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
 # that does not hear it is killed at the second, and its lease runs out. The sweep starts anew.
@@ -75,6 +75,18 @@ def watch_grievances() -> None:
 
 
 @shared_task(**LIMITS)
+def expire_entitlements(*, disbursement_id: int) -> None:
+    """Give back what nobody has claimed of a list in time."""
+    entitlements.expire(disbursement_id)
+
+
+@shared_task(**LIMITS)
+def send_messages() -> None:
+    """Send messages to people through their gateways."""
+    messages.send_due()
+
+
+@shared_task(**LIMITS)
 def advance(*, payout_id: int) -> None:
     """Take a payout as far as it goes."""
     dispatch.advance(payout_id=payout_id)
@@ -133,3 +145,4 @@ def prune() -> None:
     """Forget what nobody needs any more."""
     rounds.prune()
     imports.forget()
+    messages.forget()

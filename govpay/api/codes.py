@@ -39,6 +39,8 @@ CURES_OF = {
     "scope_missing": "Make a token with the scope that `details.scope` names.",
     "role_missing": "Ask somebody who holds one of `details.roles` in the program.",
     "same_person_twice": "Have somebody else do it.",
+    "claim_refused": "Check link and numbers; an officer makes a new link.",
+    "entitlement_gone": "Withdraw the lines that `details.lines` names, or reject the list.",
     "grievance_about_you": "Ask somebody who had no part in the payment's list.",
     "grievance_not_owned": "Take it first.",
     "not_the_proposer": "Ask the proposer, or refuse it.",
@@ -101,7 +103,14 @@ CURES_OF = {
         "None: it was done before.",
     ),
     **dict.fromkeys(
-        ("membership_exists", "membership_missing", "nothing_to_pay", "nothing_to_reissue"),
+        (
+            "membership_exists",
+            "membership_missing",
+            "nobody_to_send",
+            "nothing_claimed",
+            "nothing_to_pay",
+            "nothing_to_reissue",
+        ),
         "None: nothing is left to do.",
     ),
 }

@@ -194,6 +194,8 @@ class PersonForm(InProgramForm):
         label="Bitcoin address",
         max_length=1_000,
         strip=False,
+        required=False,
+        help_text="Empty only where the program lets people bring one later.",
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 

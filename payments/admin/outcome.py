@@ -27,6 +27,7 @@ WHAT = {
     OutcomeFigure.DUPLICATES_STOPPED: ("refused", "rows of files"),
     OutcomeFigure.SETTLED_TO_RECONCILED_P95: ("reconciled", "settled payments"),
     OutcomeFigure.DISPUTED_SHARE: ("complained of", "payments on released lists"),
+    OutcomeFigure.UNCLAIMED_SHARE: ("unclaimed", "payments on released lists"),
     OutcomeFigure.ANSWERED_IN_TIME: ("answered in time", "grievances answered or due"),
 }
 

@@ -20,6 +20,7 @@ LABELS = {
     "consolidate_feerate_sat_kvb": "Fee rate up to which small coins are merged (sat per 1,000 vB)",
     "consolidate_budget_daily_sat": "Merging coins in a UTC day, at most (sat)",
     "signing_deadline_s": "Time for signers elsewhere (seconds)",
+    "claim_term_days": "Days to claim for people without an address",
     "destination_cooling_s": "A changed address is not paid for (seconds)",
     "grievance_due_days": "Days within which a grievance is answered",
     "destination_proof": "A proof of control is needed: 0 never, 1 of a changed address, 2 of every address",
@@ -33,6 +34,7 @@ HELP_TEXTS = {
     "fee_budget_daily_sat": "Empty: no limit.",
     "bump_alone_limit_sat": "More than this needs a second person.",
     "consolidate_feerate_sat_kvb": "Empty: never.",
+    "claim_term_days": "Empty: a list pays people with an address only.",
 }
 WIDGETS = {rule: widgets.UnfoldAdminIntegerFieldWidget() for rule in RULES}
 

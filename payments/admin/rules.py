@@ -64,6 +64,11 @@ class RulesShown:
         """How long until an alarm."""
         return f"{program.signing_deadline_s / 3600:g} h"
 
+    @display(description="days to claim without an address")
+    def claim_term(self, program: Program) -> str:
+        """How long an entitlement waits."""
+        return cells.number(program.claim_term_days)
+
     @display(description="a changed address is not paid for")
     def cooling(self, program: Program) -> str:
         """How long an address that replaced another waits."""

@@ -16,6 +16,7 @@ from payments.models import (
     DestinationChange,
     Disbursement,
     Enrollment,
+    Entitlement,
     Erasure,
     ErasureOutcome,
     Event,
@@ -38,6 +39,7 @@ from payments.models.signing import RequestState
 from payments.services import proposals
 from payments.states import (
     DisbursementStatus,
+    EntitlementStatus,
     GrievanceStatus,
     ImportStatus,
     InterventionStatus,
@@ -218,6 +220,18 @@ class Proposals(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Proposal
+        fields: list[str] = []
+
+
+class Entitlements(filters.FilterSet):  # type: ignore[misc]
+    """By status, list or person."""
+
+    status = filters.ChoiceFilter(choices=EntitlementStatus.choices)
+    disbursement = IdFilter(field_name="payment__disbursement_id")
+    reference = filters.CharFilter(max_length=40)
+
+    class Meta:
+        model = Entitlement
         fields: list[str] = []
 
 

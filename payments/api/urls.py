@@ -6,6 +6,7 @@ from govpay.api import converters
 from payments.api.views import (
     approvals,
     budgets,
+    claims,
     consents,
     control,
     disbursements,
@@ -66,6 +67,9 @@ urlpatterns = [
     path(f"{PROGRAM}outcomes/baselines/", outcomes.Baselines.as_view(), name="program-baselines"),
     path(f"{PROGRAM}proposals/rules/", proposals.ProposeRules.as_view(), name="propose-rules"),
     path(f"{PROGRAM}proposals/roles/", proposals.ProposeRole.as_view(), name="propose-role"),
+    path(f"{PROGRAM}entitlements/", claims.EntitlementList.as_view(), name="entitlements"),
+    path(f"{LIST}claim-links/", claims.ClaimLinks.as_view(), name="disbursement-claim-links"),
+    path(f"{LIST}claims/", claims.ClaimedList.as_view(), name="disbursement-claims"),
     path(f"{PROGRAM}grievances/", grievances.GrievanceList.as_view(), name="grievances"),
     path(GRIEVANCE, grievances.GrievanceRead.as_view(), name="grievance"),
     path(f"{GRIEVANCE}take/", grievances.Take.as_view(), name="grievance-take"),

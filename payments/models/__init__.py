@@ -12,6 +12,7 @@ from payments.models.approval import (
 from payments.models.beneficiary import Beneficiary, Destination, Enrollment
 from payments.models.budget import BudgetPeriod, Commitment, Warrant, WarrantKind
 from payments.models.chain import Block, ChainFact, Coin, NodeStatus
+from payments.models.claim import Channel, ClaimLink, Entitlement, Message, MessageKind
 from payments.models.consent import Consent, ConsentText
 from payments.models.control import AddressProof
 from payments.models.destination import ChangeOutcome, DestinationChange
@@ -60,6 +61,8 @@ __all__ = [
     "ChainFact",
     "ChangeOutcome",
     "ChangeOutput",
+    "Channel",
+    "ClaimLink",
     "Coin",
     "Commitment",
     "Consent",
@@ -69,6 +72,7 @@ __all__ = [
     "DestinationChange",
     "Disbursement",
     "Enrollment",
+    "Entitlement",
     "Erasure",
     "ErasureOutcome",
     "Event",
@@ -93,6 +97,8 @@ __all__ = [
     "InterventionKind",
     "ManifestSignature",
     "Membership",
+    "Message",
+    "MessageKind",
     "NodeStatus",
     "OutcomeBaseline",
     "OutcomeFigure",

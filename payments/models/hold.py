@@ -22,6 +22,7 @@ class HoldRule(models.TextChoices):
     CONTROL_UNPROVED = "control_unproved", "Nobody has proved to control the address"
     CONSENT_WITHDRAWN = "consent_withdrawn", "The person has withdrawn their consent"
     PERSON_UNVERIFIED = "person_unverified", "The verifier has not confirmed the person"
+    UNCLAIMED = "unclaimed", "The person has brought no address yet"
     DESTINATION_SHARED = "destination_shared", "Somebody else is or was paid at this address"
 
 

@@ -26,6 +26,7 @@ class OutcomeFigure(models.TextChoices):
         "From settlement to a clean reconciliation, 95 of 100",
     )
     DISPUTED_SHARE = "disputed_share", "Payments that a grievance was lodged about"
+    UNCLAIMED_SHARE = "unclaimed_share", "Payments on lists that nobody has claimed"
     ANSWERED_IN_TIME = "answered_in_time", "Grievances answered within their time"
 
 

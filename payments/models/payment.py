@@ -46,7 +46,9 @@ class Payment(Tracked):
             models.UniqueConstraint(fields=["disbursement", "line"], name="payment_line_once"),
             models.UniqueConstraint(
                 fields=["cycle", "beneficiary"],
-                condition=~Q(status__in=[PaymentStatus.CANCELLED, PaymentStatus.VOIDED]),
+                # A line without an address waits for its person, and another list pays what they claim.
+                condition=~Q(status__in=[PaymentStatus.CANCELLED, PaymentStatus.VOIDED])
+                & ~Q(status=PaymentStatus.HELD, script_pubkey=None),
                 name="payment_person_once_a_cycle",
             ),
             models.UniqueConstraint(
@@ -60,6 +62,9 @@ class Payment(Tracked):
             models.CheckConstraint(
                 condition=Q(amount_sat__gt=0, amount_sat__lte=2_100_000_000_000_000),
                 name="payment_amount_in_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(script_pubkey=None) | ~Q(script_pubkey=b""), name="payment_script_or_none"
             ),
             models.CheckConstraint(
                 condition=Q(payout__isnull=True, vout__isnull=True)

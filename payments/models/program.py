@@ -49,6 +49,7 @@ RULES = (
     "consolidate_feerate_sat_kvb",
     "consolidate_budget_daily_sat",
     "signing_deadline_s",
+    "claim_term_days",
     "destination_cooling_s",
     "grievance_due_days",
     "destination_proof",
@@ -111,6 +112,10 @@ class Program(models.Model):
     # How long signers elsewhere may take before an alarm is opened.
     signing_deadline_s = models.PositiveIntegerField(
         default=172_800, validators=[MinValueValidator(60), MaxValueValidator(31_536_000)]
+    )
+    # For how many days after the release a person without an address may bring one; empty: everybody needs one first.
+    claim_term_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(3_650)]
     )
     # How long an address that replaced another is not paid, so that whoever was robbed of it has time to say so.
     destination_cooling_s = models.PositiveIntegerField(

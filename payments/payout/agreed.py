@@ -204,6 +204,10 @@ def require_lines(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -
     # Before the first part is the last one, by the place's sign, which no line there is in either.
     for place, group in itertools.groupby(rows, lambda row: bisect.bisect_right(firsts, row[0]) - 1):
         part, claimed = parts[place], list(group)
+        # The manifest says the same of no script and of an empty one, which would pay whoever comes first.
+        waiting = next((row[0] for row in claimed if not row[2]), None)
+        if waiting is not None:
+            raise _forged(disbursement, f"payment {waiting} waits for its person and has no script")
         if not part.first <= claimed[0][0] <= claimed[-1][0] <= part.last:
             raise _forged(disbursement, f"payment {claimed[-1][0]} was added to it")
         if len(claimed) < part.length:

@@ -13,7 +13,18 @@ from ledger.packs import jobs
 from ledger.seals import checkpoints, sealer
 from payments import doorbell
 from payments.doorbell import Ring
-from payments.models import Disbursement, Heartbeat, ImportJob, Intervention, Payment, Payout, Wallet
+from payments.models import (
+    Destination,
+    Disbursement,
+    Entitlement,
+    Heartbeat,
+    ImportJob,
+    Intervention,
+    Message,
+    Payment,
+    Payout,
+    Wallet,
+)
 from payments.models.payout import IS_ORPHAN
 from payments.payout import (
     alarms,
@@ -30,7 +41,13 @@ from payments.payout import (
     verification,
     webhook,
 )
-from payments.states import PAYOUT_ACTIVE, DisbursementStatus, InterventionStatus, PaymentStatus
+from payments.states import (
+    PAYOUT_ACTIVE,
+    DisbursementStatus,
+    EntitlementStatus,
+    InterventionStatus,
+    PaymentStatus,
+)
 
 # Of each kind of work; what is left comes with a later sweep.
 AT_ONCE = 500
@@ -61,6 +78,9 @@ def sweep() -> None:
         doorbell.ring("deliver")
     if verification.has_due():
         doorbell.ring("verify")
+    # Nor this one, for the same reason.
+    if Message.objects.filter(sent_at=None, failed_at=None, due_at__lte=Now()).exists():
+        doorbell.ring("send_messages")
 
 
 def watch() -> None:
@@ -215,6 +235,18 @@ def grievances_to_watch() -> Iterator[Ring]:
         yield Ring("watch_grievances", {})
 
 
+def entitlements_to_expire() -> Iterator[Ring]:
+    """Find lists with lines that nobody has claimed in time."""
+    has_address = Exists(
+        Destination.objects.filter(beneficiary=OuterRef("payment__beneficiary"), is_current=True)
+    )
+    over = Entitlement.objects.filter(
+        ~has_address, status=EntitlementStatus.WAITING, expires_at__lte=Now()
+    ).values_list("payment__disbursement_id", flat=True)
+    for pk in over.order_by("payment__disbursement_id").distinct()[:AT_ONCE]:
+        yield Ring("expire_entitlements", {"disbursement_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -229,6 +261,7 @@ FINDERS = (
     programs_to_reconcile,
     packs_to_build,
     imports_to_run,
+    entitlements_to_expire,
     lists_to_review,
     grievances_to_watch,
 )

@@ -50,7 +50,8 @@ SELECT
 """
 HELD = """
 SELECT count(*), count(*) FILTER (WHERE EXISTS (
-    SELECT FROM payments_statuschange c WHERE c.subject = 'payment' AND c.subject_id = m.id AND c.new = 'held'))
+    SELECT FROM payments_statuschange c WHERE c.subject = 'payment' AND c.subject_id = m.id AND c.new = 'held')
+    AND NOT EXISTS (SELECT FROM payments_hold h WHERE h.payment_id = m.id AND h.rule = 'unclaimed'))
 FROM payments_payment m JOIN payments_disbursement d ON d.id = m.disbursement_id
 WHERE d.program_id = %(program)s AND d.submitted_at >= %(since)s AND d.submitted_at < %(before)s
 """
@@ -60,6 +61,15 @@ SELECT count(*), count(*) FILTER (WHERE EXISTS (
     SELECT FROM payments_grievance g WHERE g.payment_id = m.id AND g.status <> 'withdrawn'))
 FROM payments_payment m JOIN payments_disbursement d ON d.id = m.disbursement_id
 WHERE d.program_id = %(program)s AND d.released_at >= %(since)s AND d.released_at < %(before)s AND m.status <> 'cancelled'
+"""
+# Of the lines on lists released in a span of time, those that wait for their person or have expired; what another list pays
+# counts once, there.
+UNCLAIMED = """
+SELECT count(*), count(*) FILTER (WHERE e.status IN ('waiting', 'expired'))
+FROM payments_payment m JOIN payments_disbursement d ON d.id = m.disbursement_id
+LEFT JOIN payments_entitlement e ON e.payment_id = m.id
+WHERE d.program_id = %(program)s AND d.released_at >= %(since)s AND d.released_at < %(before)s
+    AND (m.status <> 'cancelled' OR e.status = 'expired')
 """
 # Of those whose time is up, or that were answered. One that was answered, disputed and not answered again is not.
 ANSWERED = """
@@ -132,6 +142,7 @@ def of_program(program: Program, *, since: datetime, before: datetime) -> list[O
     paid = _Paid._make(_row(PAID, values))
     lines, held = _row(HELD, values)
     released, disputed = _row(DISPUTED, values)
+    lines_out, unclaimed = _row(UNCLAIMED, values)
     due, in_time = _row(ANSWERED, values)
     rows, stopped = _row(STOPPED, values | {"duplicates": list(DUPLICATES)})
     measures = {
@@ -147,6 +158,7 @@ def of_program(program: Program, *, since: datetime, before: datetime) -> list[O
             paid.reconciled, paid.settled, _whole(paid.reconciled_p95)
         ),
         OutcomeFigure.DISPUTED_SHARE: Measure(disputed, released),
+        OutcomeFigure.UNCLAIMED_SHARE: Measure(unclaimed, lines_out),
         OutcomeFigure.ANSWERED_IN_TIME: Measure(in_time, due),
     }
     newest = OutcomeBaseline.objects.filter(program=program).select_related("entered_by")

@@ -13,7 +13,16 @@ from payments.models import Disbursement, ManifestSignature, Payment, Role, Sign
 from payments.models.history import move
 from payments.payout import coins, failpoint, manifest, plan, screening
 from payments.selectors import funds
-from payments.services import approvals, authority, encumbrances, policies, registry, reissues, rolling_caps
+from payments.services import (
+    approvals,
+    authority,
+    encumbrances,
+    entitlements,
+    policies,
+    registry,
+    reissues,
+    rolling_caps,
+)
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
 
 MAX_ERRORS = 100
@@ -121,6 +130,7 @@ def approve(
 
 def _reserve(disbursement: Disbursement, by: User, now: datetime) -> None:
     """Set aside what an approved list needs: coins of the wallet, and its part of the allotment."""
+    entitlements.take_over(disbursement, by=by, at=now)
     Wallet.objects.lock().get(program_id=disbursement.program_id)
     held = funds.of_program(disbursement.program_id)
     # Lines may have been withdrawn since the list was made; they are neither owed nor paid.
@@ -195,6 +205,7 @@ def release(
         released_by_id=by.pk,
         released_at=now,
     )
+    entitlements.open_all(disbursement, at=now)
     assert disbursement.approved_by is not None
     encumbrances.spend(
         disbursement,
@@ -315,9 +326,13 @@ def _copy_destinations(disbursement: Disbursement) -> None:
             " WHERE p.disbursement_id = %s AND d.beneficiary_id = p.beneficiary_id AND d.is_current",
             [disbursement.pk],
         )
+    entitlements.set_aside(disbursement)
+    with connection.cursor() as cursor:
         cursor.execute(
             "SELECT line, CASE WHEN script_pubkey IS NULL THEN 'destination_missing' ELSE 'amount_dust' END"
-            " FROM payments_payment WHERE disbursement_id = %s AND (script_pubkey IS NULL OR amount_sat <"
+            " FROM payments_payment p WHERE disbursement_id = %s AND NOT EXISTS (SELECT FROM payments_hold h"
+            " WHERE h.payment_id = p.id AND h.rule = 'unclaimed' AND h.ended_at IS NULL)"
+            " AND (script_pubkey IS NULL OR amount_sat <"
             " CASE length(script_pubkey) WHEN 22 THEN 294 WHEN 34 THEN 330 WHEN 23 THEN 540 ELSE 546 END)"
             " ORDER BY line LIMIT %s",
             [disbursement.pk, MAX_ERRORS],

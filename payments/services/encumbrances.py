@@ -5,6 +5,7 @@ Lists that were approved before there were encumbrances hold nothing: their appr
 Each step takes the list's commitment along, which counts its fee ceiling too (``payments.payout.commitments``).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from django.db.models import QuerySet
 
 from ledger import books, chart, events
 from ledger.models import Entry, Layer, Posting
-from payments.models import Disbursement
+from payments.models import Disbursement, Payment
 from payments.payout import commitments
 
 
@@ -95,6 +96,22 @@ def free(
     )
     left_sat = held.amount_sat - amount_sat
     books.post([freed, *([_draft(disbursement, left_sat, at, actor)] if left_sat else [])])
+
+
+def free_lines(disbursement: Disbursement, lines: Sequence[Payment], *, at: datetime, actor: str) -> None:
+    """Owe no more what lines of a released list are, each under its own key, so that none is freed twice."""
+    commitments.follow([disbursement.pk])
+    books.post(
+        events.decommitment(
+            program_id=disbursement.program_id,
+            key=f"decommitment:payment:{line.pk}",
+            source_ref=f"payment:{line.pk}",
+            amount_sat=line.amount_sat,
+            effective_at=at,
+            actor=actor,
+        )
+        for line in lines
+    )
 
 
 def _draft(

@@ -18,6 +18,7 @@ from payments.models import (
     AppealOutcome,
     Beneficiary,
     ChangeOutcome,
+    ClaimLink,
     Consent,
     Destination,
     DestinationChange,
@@ -26,6 +27,7 @@ from payments.models import (
     ErasureOutcome,
     Grievance,
     Membership,
+    Message,
     Payment,
     Role,
 )
@@ -143,6 +145,9 @@ def _destroy(beneficiary_id: int, at: datetime | None) -> None:
     grievances = _grievances(beneficiary_id)
     grievances.exclude(answer=None).update(answer={"text": ""})
     grievances.update(said={"text": "", "contact": ""}, enrollment=None)
+    # Nothing waits for the person, so that no link of theirs leads anywhere.
+    Message.objects.filter(link__enrollment__beneficiary_id=beneficiary_id).delete()
+    ClaimLink.objects.filter(enrollment__beneficiary_id=beneficiary_id).delete()
     Enrollment.objects.filter(beneficiary_id=beneficiary_id).delete()
 
 

@@ -10,7 +10,7 @@ from payments.models import Disbursement, Hold, HoldRule, Payment, Role
 from payments.models.history import move
 from payments.models.hold import JUDGED
 from payments.payout import alarms
-from payments.services import authority, encumbrances
+from payments.services import authority, encumbrances, entitlements
 from payments.states import DisbursementStatus, PaymentStatus
 
 OFFICERS = (Role.OFFICER, Role.APPROVER, Role.RELEASER)
@@ -62,6 +62,7 @@ def withdraw(*, by: User, payment_id: int, note: str) -> Payment:
     _require_second_person(payment, by)
     _move(payment, by, PaymentStatus.HELD, PaymentStatus.CANCELLED, note)
     _end(payment, by)
+    entitlements.withdraw(payment, by=by, at=timezone.now())
     if payment.disbursement.status in (DisbursementStatus.APPROVED, DisbursementStatus.RELEASED):
         encumbrances.free(
             payment.disbursement,

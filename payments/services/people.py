@@ -172,11 +172,13 @@ class _Reader:
             reference = read_reference(row, values[0], self._faults)
             identity_hash = self.identity(row, values[1])
             personal = self.personal(row, values[2], values[3])
-            script = self.script(row, values[4])
-            if reference and identity_hash and personal and script:
+            # Nothing: the person brings an address later, if the program lets them (registry.check).
+            is_later = values[4] == ""
+            script = None if is_later else self.script(row, values[4])
+            if reference and identity_hash and personal and (script or is_later):
                 yield (
                     f"{row}\t{reference}\t\\\\x{identity_hash.hex()}\t\\\\x{personal.hex()}"
-                    f"\t\\\\x{script.hex()}\tf\n"
+                    f"\t{_bytea(script)}\tf\n"
                 )
             else:
                 yield f"{row}\t{reference or _NULL}\t{_bytea(identity_hash)}\t\\N\t{_bytea(script)}\tt\n"

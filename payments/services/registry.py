@@ -91,6 +91,15 @@ _CHECKS: list[tuple[str, str, str, str]] = [
         """,
     ),
     (
+        "address_missing",
+        "address",
+        "There is no address",
+        """
+        SELECT s.row, NULL::int FROM staged_person s JOIN payments_program p ON p.id = %(program)s
+        WHERE NOT s.is_bad AND s.script_pubkey IS NULL AND p.claim_term_days IS NULL
+        """,
+    ),
+    (
         "address_is_ours",
         "address",
         "The address belongs to a funding wallet",
@@ -121,7 +130,7 @@ _ENROLL = [
     INSERT INTO payments_destination (beneficiary_id, script_pubkey, is_current, created_by_id, created_at, changed_at)
     SELECT beneficiary_id, script_pubkey, true, %(user)s, %(now)s, CASE WHEN is_known THEN %(now)s END
     FROM staged_person s
-    WHERE NOT is_bad AND NOT (is_known AND EXISTS (
+    WHERE NOT is_bad AND script_pubkey IS NOT NULL AND NOT (is_known AND EXISTS (
         SELECT FROM payments_destination d WHERE d.beneficiary_id = s.beneficiary_id AND d.is_current))
     """,
     """

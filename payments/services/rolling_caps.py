@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from govpay.errors import Conflict, InvalidInput
 from payments.models import CapKind, Disbursement, Payment, Wallet
@@ -37,7 +37,8 @@ WITH own AS (
     SELECT p.{who} AS who, sum(p.amount_sat)::bigint AS sat
     FROM payments_payment p JOIN payments_disbursement d ON d.id = p.disbursement_id
     WHERE d.program_id = %(program)s AND d.id <> %(list)s AND d.status = ANY(%(counted)s)
-        AND d.submitted_at > %(since)s AND p.status <> ALL(%(gone)s) AND p.{who} IN (SELECT who FROM own)
+        AND d.submitted_at > %(since)s AND p.status <> ALL(%(gone)s) AND p.script_pubkey IS NOT NULL
+        AND p.{who} IN (SELECT who FROM own)
     GROUP BY p.{who}
 )
 SELECT own.line, own.sat, coalesce(earlier.sat, 0) FROM own LEFT JOIN earlier USING (who)
@@ -105,9 +106,10 @@ def _require(disbursement: Disbursement, caps: Sequence[Cap], at: datetime, colu
 
 
 def _sum(list_ids: list[int]) -> int:
-    """Return what lists pay, without the lines that were withdrawn or voided."""
+    """Return what lists pay, without the lines that were withdrawn or voided, and those that wait for an address."""
     whole = Disbursement.objects.filter(pk__in=list_ids).aggregate(sat=Sum("total_sat"))["sat"] or 0
-    gone = Payment.objects.filter(disbursement__in=list_ids, status__in=GONE).aggregate(sat=Sum("amount_sat"))
+    is_gone = Q(status__in=GONE) | Q(script_pubkey=None)
+    gone = Payment.objects.filter(is_gone, disbursement__in=list_ids).aggregate(sat=Sum("amount_sat"))
     return whole - (gone["sat"] or 0)
 
 

@@ -51,7 +51,7 @@ _HEADER = (
     ("total", _NUMBER),
     ("fee ceiling", _NUMBER),
 )
-_LINE = re.compile(rf"{_NUMBER}\|{_NUMBER}\|((?:[0-9a-f]{{2}}){{1,42}})\|{_NUMBER}\|((?:{_NUMBER})?)")
+_LINE = re.compile(rf"{_NUMBER}\|{_NUMBER}\|((?:[0-9a-f]{{2}}){{0,42}})\|{_NUMBER}\|((?:{_NUMBER})?)")
 
 
 class Header(NamedTuple):

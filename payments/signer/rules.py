@@ -229,7 +229,8 @@ def _check_outputs(
         line = agreed.lines.get(payment_id) if agreed else None
         if line is None:
             raise Refusal("payment_not_listed", f"Payment {payment_id} is not in the manifest.")
-        if output.script_pubkey != line.script_pubkey:
+        # A line without a script waits for its person; an output without one pays whoever comes first.
+        if not line.script_pubkey or output.script_pubkey != line.script_pubkey:
             raise Refusal("payment_script", f"Output {vout} does not pay whom payment {payment_id} pays.")
         if output.amount_sat != line.amount_sat:
             raise Refusal(

@@ -15,6 +15,33 @@ URL, SECRET = "GOVPAY_ALARM_WEBHOOK_URL", "GOVPAY_ALARM_WEBHOOK_SECRET"
 GOOD = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 
 
+class TestGateways:
+    def test_are_local_on_regtest_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("GOVPAY_SMS_URL", raising=False)
+        monkeypatch.delenv("GOVPAY_EMAIL_URL", raising=False)
+        assert env.sms_gateway("GOVPAY_SMS_URL", "regtest") == "local"
+        assert env.mail_gateway("GOVPAY_EMAIL_URL", "regtest") == ("local", {})
+        assert env.sms_gateway("GOVPAY_SMS_URL", "signet") == ""
+        assert env.mail_gateway("GOVPAY_EMAIL_URL", "signet") == ("", {})
+        monkeypatch.setenv("GOVPAY_SMS_URL", "local")
+        monkeypatch.setenv("GOVPAY_EMAIL_URL", "local")
+        with pytest.raises(ImproperlyConfigured):
+            env.sms_gateway("GOVPAY_SMS_URL", "signet")
+        with pytest.raises(ImproperlyConfigured):
+            env.mail_gateway("GOVPAY_EMAIL_URL", "signet")
+
+    def test_of_mail_is_a_server(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_EMAIL_URL", "smtp+tls://user:secret@mail.example.org:587")
+        _, parts = env.mail_gateway("GOVPAY_EMAIL_URL", "signet")
+        assert parts == {
+            "EMAIL_HOST": "mail.example.org",
+            "EMAIL_PORT": 587,
+            "EMAIL_HOST_USER": "user",
+            "EMAIL_HOST_PASSWORD": "secret",
+            "EMAIL_USE_TLS": True,
+        }
+
+
 class TestWebAddress:
     @pytest.mark.parametrize(
         "value",

@@ -182,8 +182,10 @@ class TestAuditor:
             ("govpay_securitykey", "secret"),
             ("payments_appeal", "words"),
             ("payments_beneficiary", "personal"),
+            ("payments_claimlink", "contact"),
             ("payments_grievance", "answer"),
             ("payments_grievance", "said"),
+            ("payments_message", "content"),
         ]
         for table, column in encrypted:
             refuse(auditor, f"SELECT {column} FROM {table}")

@@ -18,6 +18,7 @@ CHOICES = {
     "proposal": states.ProposalStatus,
     "warrant": states.WarrantStatus,
     "grievance": states.GrievanceStatus,
+    "entitlement": states.EntitlementStatus,
 }
 TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
@@ -28,6 +29,7 @@ TERMINAL = {
     "proposal": {"confirmed", "rejected", "withdrawn"},
     "warrant": {"confirmed", "rejected", "withdrawn"},
     "grievance": {"closed", "withdrawn"},
+    "entitlement": {"listed", "expired", "withdrawn"},
 }
 
 

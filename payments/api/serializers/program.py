@@ -76,6 +76,14 @@ class Rules(StrictSerializer):
         max_value=31_536_000,
         help_text="How long signers elsewhere may take before an alarm is opened, in seconds.",
     )
+    claim_term_days = Whole(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=3_650,
+        help_text="For how many days after the release people without an address may bring one; null: everybody needs one "
+        "first.",
+    )
     destination_cooling_s = Whole(
         required=False,
         min_value=0,

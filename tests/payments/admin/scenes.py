@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -16,11 +17,13 @@ from payments.models import (
     Block,
     BudgetPeriod,
     ChainFact,
+    ClaimLink,
     Consent,
     ConsentText,
     DestinationChange,
     Disbursement,
     Enrollment,
+    Entitlement,
     Erasure,
     Exclusion,
     ExclusionList,
@@ -30,6 +33,7 @@ from payments.models import (
     IntakeError,
     Intervention,
     Membership,
+    Message,
     NodeStatus,
     Payment,
     Payout,
@@ -230,6 +234,31 @@ def agreed(program: Program, person: Beneficiary, officer: User) -> ConsentText:
     return text
 
 
+def awaited(payment: Payment, program: Program, officer: User) -> Message:
+    """Somebody's entitlement, their link, and the message that brought it."""
+    now = timezone.now()
+    Entitlement.objects.create(payment=payment, opened_at=now, expires_at=now + timedelta(days=1))
+    link = ClaimLink.objects.create(
+        enrollment=Enrollment.objects.get(program=program, beneficiary=payment.beneficiary),
+        secret_hash=bytes.fromhex(digest(f"link {payment.pk}")),
+        channel="sms",
+        made_by=officer,
+        made_at=now,
+        expires_at=now + timedelta(days=1),
+    )
+    return Message.objects.create(
+        program=program,
+        link=link,
+        kind="claim_link",
+        channel="sms",
+        message_id=uuid.uuid4(),
+        made_at=now,
+        due_at=now,
+        sent_at=now,
+        expires_at=now + timedelta(days=1),
+    )
+
+
 def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:
     """Fill a program; return one row of every model by its model name."""
     coin = factories.fund(program, 10_000_000)
@@ -262,6 +291,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         network="regtest", defaults={"is_ok": True, "block_height": 1, "checked_at": timezone.now()}
     )
     warrant = allotted(program, officer, approver)
+    message = awaited(payments[2], program, officer)
     exclusion_list = ExclusionList.objects.create(
         program=program,
         name=f"Drill {program.code}",
@@ -328,6 +358,9 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
             ended_at=timezone.now(),
         ),
         "destination": enrollment.beneficiary.destinations.get(),
+        "entitlement": Entitlement.objects.get(payment=payments[2]),
+        "claimlink": message.link,
+        "message": message,
         "grievance": grievances.lodge(
             by=officer, program_id=program.pk, category="other", text="Nobody listens."
         ).grievance,

@@ -29,6 +29,7 @@ RULES = {
     "consolidate_feerate_sat_kvb": "",
     "consolidate_budget_daily_sat": 0,
     "signing_deadline_s": 3_600,
+    "claim_term_days": 90,
     "destination_cooling_s": 3_600,
     "grievance_due_days": 14,
     "destination_proof": 1,

@@ -74,6 +74,7 @@ LIMITED_READS = {
         "/api/v1/programs/{program_id}/members/",
         "/api/v1/programs/{program_id}/enrollments/",
         "/api/v1/programs/{program_id}/disbursements/",
+        "/api/v1/programs/{program_id}/entitlements/",
         "/api/v1/programs/{program_id}/grievances/",
         "/api/v1/grievances/{grievance_id}/",
         "/api/v1/grievances/{grievance_id}/history/",

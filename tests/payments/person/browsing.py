@@ -8,13 +8,13 @@ from django.test import Client
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
-def send(visitor: Client, address: str, **fields: Any) -> Any:
+def send(visitor: Client, page_address: str, **fields: Any) -> Any:
     """Open the page, and send its form."""
-    page = visitor.get(address)
+    page = visitor.get(page_address)
     assert page.status_code == 200
     token = TOKEN.search(page.content.decode())
     assert token is not None
-    return visitor.post(address, {"csrfmiddlewaretoken": token[1], **fields})
+    return visitor.post(page_address, {"csrfmiddlewaretoken": token[1], **fields})
 
 
 def text_of(response: Any) -> str:

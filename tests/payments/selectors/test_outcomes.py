@@ -139,7 +139,7 @@ class TestPaid:
     def test_takes_as_many_statements_whatever_there_is(
         self, payouts: list[Payout], program: Program, django_assert_num_queries: Any
     ) -> None:
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(7):
             figures(program)
 
 

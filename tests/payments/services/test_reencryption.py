@@ -55,8 +55,10 @@ class TestRun:
             "govpay_securitykey.secret",
             "payments_appeal.words",
             PERSONAL,
+            "payments_claimlink.contact",
             "payments_grievance.answer",
             "payments_grievance.said",
+            "payments_message.content",
         ]
 
     def test_finds_nothing_to_do_the_second_time(self, program: Program) -> None:
@@ -110,8 +112,10 @@ class TestRun:
             "govpay_securitykey.secret: empty",
             "payments_appeal.words: empty",
             f"{PERSONAL}: 2 under k1, 1 under k2",
+            "payments_claimlink.contact: empty",
             "payments_grievance.answer: empty",
             "payments_grievance.said: empty",
+            "payments_message.content: empty",
             "payments_importpart.data: empty",
             "payments_importrow.personal: empty",
             "govpay_idempotencyrecord.body: empty",

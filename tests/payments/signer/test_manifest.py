@@ -68,6 +68,13 @@ class TestRead:
         assert (found.header, seen, list(found.lines.values())) == (header, lines, lines)
         assert found.sha256 == hashlib.sha256(text.encode()).digest()
 
+    def test_reads_a_line_that_waits_for_its_person(self) -> None:
+        line = Line(1, 2, b"", 50_000)
+        header = HEADER._replace(payment_count=1, total_sat=50_000)
+        text = manifest.header_text(header) + manifest.line_text(line)
+        found = manifest.read(manifest.lines_of_text(text), wanted={1})
+        assert found.lines == {1: line}
+
     @given(st.data())
     def test_refuses_or_reads_exactly_what_stands_there(self, data: st.DataObject) -> None:
         at = data.draw(st.integers(0, len(TEXT) - 1))

@@ -1,0 +1,152 @@
+"""What people without an address are entitled to, the links by which they claim it, and the messages that carry these."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+
+from payments.models.beneficiary import Destination, Enrollment
+from payments.models.encrypted import EncryptedJSONField
+from payments.models.history import Tracked
+from payments.models.payment import Payment
+from payments.models.program import Program
+from payments.states import ENTITLEMENT_OPEN, EntitlementStatus
+
+USER = settings.AUTH_USER_MODEL
+CONTACT_CONTEXT, MESSAGE_CONTEXT = "claimlink.contact", "message.content"
+
+
+class Entitlement(Tracked):
+    """A line of a released list whose person had no address when it was submitted: approved, owed, and payable by no tx.
+
+    ``paid_by`` is the line of a later list that pays it, once its person has an address; ADR 47.
+    """
+
+    status_subject = "entitlement"
+
+    payment = models.OneToOneField(Payment, on_delete=models.PROTECT, related_name="entitlement")
+    status = models.CharField(
+        max_length=10, choices=EntitlementStatus, default=EntitlementStatus.WAITING, editable=False
+    )
+    paid_by = models.OneToOneField(
+        Payment, null=True, on_delete=models.PROTECT, related_name="pays_entitlement"
+    )
+    opened_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["expires_at"], condition=Q(status=EntitlementStatus.WAITING), name="entitlement_due"
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(expires_at__gt=F("opened_at")), name="entitlement_has_a_term"),
+            models.CheckConstraint(
+                condition=Q(paid_by__isnull=False) | ~Q(status=EntitlementStatus.LISTED),
+                name="entitlement_listed_by_a_line",
+            ),
+            models.CheckConstraint(
+                condition=Q(ended_at=None, status__in=ENTITLEMENT_OPEN)
+                | Q(ended_at__isnull=False) & ~Q(status__in=ENTITLEMENT_OPEN),
+                name="entitlement_ends_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Entitlement {self.pk}"
+
+
+class Channel(models.TextChoices):
+    """How a link comes to its person."""
+
+    SMS = "sms", "SMS"
+    EMAIL = "email", "E-mail"
+    PAPER = "paper", "On paper"
+
+
+class ClaimLink(models.Model):
+    """A secret by which one person brings an address to one program, once. Only ``secret_hash`` is kept of it.
+
+    ``attempts`` counts what was wrong; too many end it. ``code_hash`` is a keyed hash of the code that was sent, or handed
+    out by ``code_by``, to prove that the telephone, or the person, is there.
+    """
+
+    enrollment = models.ForeignKey(Enrollment, on_delete=models.PROTECT, related_name="claim_links")
+    secret_hash = models.BinaryField(max_length=32, unique=True)
+    channel = models.CharField(max_length=10, choices=Channel)
+    contact = EncryptedJSONField(context=CONTACT_CONTEXT, null=True)
+    made_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    made_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    codes_sent = models.PositiveSmallIntegerField(default=0)
+    code_hash = models.BinaryField(max_length=32, null=True)
+    code_expires_at = models.DateTimeField(null=True)
+    code_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    used_at = models.DateTimeField(null=True)
+    destination = models.OneToOneField(
+        Destination, null=True, on_delete=models.PROTECT, related_name="claim_link"
+    )
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["enrollment"], condition=Q(ended_at=None), name="claimlink_one_open"
+            ),
+            models.CheckConstraint(
+                condition=Q(used_at=None, destination=None)
+                | Q(used_at__isnull=False, destination__isnull=False, ended_at__isnull=False),
+                name="claimlink_used_once",
+            ),
+            models.CheckConstraint(condition=Q(expires_at__gt=F("made_at")), name="claimlink_has_a_term"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Claim link {self.pk}"
+
+
+class MessageKind(models.TextChoices):
+    """What a message says."""
+
+    LINK = "claim_link", "Claim link"
+    CODE = "claim_code", "Code"
+
+
+class Message(models.Model):
+    """Something that a gateway takes to a person. ``content`` (to, subject, text) is encrypted, and gone once it was taken.
+
+    An attempt moves ``due_at`` on before it sends; ``message_id`` lets the gateway drop what comes twice.
+    """
+
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="messages")
+    link = models.ForeignKey(ClaimLink, on_delete=models.PROTECT, related_name="messages")
+    kind = models.CharField(max_length=10, choices=MessageKind)
+    channel = models.CharField(max_length=10, choices=Channel)
+    content = EncryptedJSONField(context=MESSAGE_CONTEXT, null=True)
+    message_id = models.UUIDField(unique=True)
+    made_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    attempts = models.PositiveSmallIntegerField(default=0)
+    sent_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    error = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(sent_at=None, failed_at=None), name="message_due")
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(sent_at=None) | Q(failed_at=None), name="message_ends_one_way"
+            ),
+            models.CheckConstraint(
+                condition=Q(content__isnull=False) | Q(sent_at__isnull=False) | Q(failed_at__isnull=False),
+                name="message_waits_with_its_content",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Message {self.pk}"

@@ -1,0 +1,101 @@
+"""Entitlements in the admin: links, slips with QR codes, codes for the counter, and the list of what is claimed."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from payments.models import ClaimLink, Disbursement, Entitlement, Message, Program
+from payments.services import claims, messages, tickets
+from tests import claiming, factories
+
+pytestmark = pytest.mark.django_db
+
+Browser = Callable[[User], Client]
+
+
+def page(name: str, *args: int) -> str:
+    return reverse(f"admin:payments_entitlement_{name}", args=args)
+
+
+@pytest.fixture
+def released(program: Program, officer: User, approver: User, releaser: User) -> Disbursement:
+    """Lines 2 and 3 wait for their people."""
+    factories.fund(program, 1_000_000)
+    draft = claiming.waiting_list(program, officer, amounts_sat=[50_000, 60_000, 70_000], without=[2, 3])
+    return claiming.release(draft, officer, approver, releaser)
+
+
+class TestLinks:
+    def test_are_sent_and_can_be_read_while_the_gateway_is_local(
+        self, browser: Browser, released: Disbursement, officer: User
+    ) -> None:
+        client = browser(officer)
+        answer = client.post(page("send_links"), {"disbursement": released.pk})
+        assert answer["Location"] == reverse("admin:payments_message_changelist")
+        row = Message.objects.order_by("pk")[0]
+        assert "/person/claim/#" not in client.get(self.of(row)).content.decode()
+        messages.send_due()
+        assert "/person/claim/#" in client.get(self.of(row)).content.decode()
+
+    def of(self, row: Message) -> str:
+        return reverse("admin:payments_message_change", args=[row.pk])
+
+    def test_go_to_one_person_by_mail(self, browser: Browser, released: Disbursement, officer: User) -> None:
+        row = Entitlement.objects.get(payment__line=2)
+        fields = {"channel": "email", "email": "a@example.org"}
+        assert browser(officer).post(page("send_link", row.pk), fields).status_code == 302
+        assert (Message.objects.get().content or {})["to"] == "a@example.org"
+
+    def test_are_offered_to_officers_alone(
+        self, browser: Browser, released: Disbursement, approver: User, officer: User
+    ) -> None:
+        for user, is_offered in ((officer, True), (approver, False)):
+            text = browser(user).get(page("changelist")).content.decode()
+            assert (page("send_links") in text) == is_offered
+        answer = browser(approver).post(page("send_links"), {"disbursement": released.pk})
+        assert (answer.status_code, ClaimLink.objects.count()) == (302, 0)
+
+
+class TestSlips:
+    def test_show_a_picture_and_the_code_once(
+        self, browser: Browser, released: Disbursement, officer: User
+    ) -> None:
+        answer = browser(officer).post(page("print_slips"), {"disbursement": released.pk})
+        text = answer.content.decode()
+        assert text.count("<svg") == 2
+        assert "no-store" in answer["Cache-Control"]
+        assert "<script" not in text
+        secrets = re.findall(r"<code>([0-9A-Z-]{31})</code>", text)
+        stored = {bytes(row) for row in ClaimLink.objects.values_list("secret_hash", flat=True)}
+        assert {tickets.digest(secret) for secret in secrets} == stored
+        assert Message.objects.filter(kind="claim_link").count() == 0
+
+
+class TestCounter:
+    def test_hands_out_six_digits_in_the_officers_name(
+        self, browser: Browser, released: Disbursement, officer: User
+    ) -> None:
+        claims.print_slips(by=officer, disbursement_id=released.pk)
+        row = Entitlement.objects.get(payment__line=2)
+        shown = browser(officer).post(page("hand_code", row.pk), {}, follow=True).content.decode()
+        assert re.search(r"The code of REF-\d+ is \d{6}\.", shown)
+        assert ClaimLink.objects.get(enrollment=claiming.person_of(released, 2)).code_by == officer
+
+
+class TestList:
+    def test_makes_a_draft_of_what_is_claimed(
+        self, browser: Browser, released: Disbursement, officer: User
+    ) -> None:
+        client = browser(officer)
+        refused = client.post(page("list_claimed"), {"disbursement": released.pk})
+        assert refused.status_code == 409
+        person = claiming.person_of(released, 2).beneficiary
+        person.destinations.create(script_pubkey=factories.make_script(), created_by=officer)
+        answer = client.post(page("list_claimed"), {"disbursement": released.pk})
+        made = Disbursement.objects.latest("pk")
+        assert answer["Location"] == reverse("admin:payments_disbursement_change", args=[made.pk])
+        assert (made.status, made.total_sat) == ("draft", 60_000)
