@@ -1,6 +1,7 @@
 """Sets lists and bumps on the stage from inside ``manage.py shell``, for tests that drive real workers."""
 
 from django.conf import settings
+from knox.models import AuthToken
 
 from deploy.local.regtest import Miner
 from payments.models import InterventionKind, Payout, Program
@@ -33,6 +34,12 @@ def approve(period: str) -> None:
     made = disbursements.submit(by=ministry.officer, disbursement_id=made.pk)
     agreed = bytes(made.manifest_hash or b"")
     disbursements.approve(by=ministry.approver, disbursement_id=made.pk, manifest_hash=agreed)
+
+
+def token(role: str) -> str:
+    """Return a token of whoever holds the role."""
+    user = Program.objects.get(code="PENSIONS").memberships.get(role=role).user
+    return str(AuthToken.objects.create(user=user)[1])
 
 
 def find() -> Ministry:
