@@ -301,12 +301,12 @@ SPECTACULAR_SETTINGS = {
         "InterventionStatus": "payments.states.InterventionStatus",
         "ProposalKind": "payments.services.proposals.CHOICES",
         "RoleProposalKind": "payments.services.proposals.OF_ROLES",
+        # Of warrants, too: the words are the same, and a set of words has one name.
         "ProposalStatus": "payments.states.ProposalStatus",
         "PayoutInterventionKind": "payments.api.serializers.intervention.OF_PAYOUT",
         "ApprovalStep": "payments.models.approval.Step",
         "CapKind": "payments.models.approval.CapKind",
         "WarrantKind": "payments.models.budget.WarrantKind",
-        "WarrantStatus": "payments.states.WarrantStatus",
         "GrievanceCategory": "payments.models.grievance.GrievanceCategory",
         "GrievanceStatus": "payments.states.GrievanceStatus",
         "Finding": "payments.models.grievance.Finding",
