@@ -10,7 +10,9 @@ class GovPayConfig(AppConfig):
     verbose_name = "govpay"
 
     def ready(self) -> None:
-        """Make the Celery application the one that every thread's tasks are sent by."""
+        """Make the Celery application the one that every thread's tasks are sent by, and have logins recorded."""
         from govpay import celery
+        from govpay.login import acts
 
         celery.app.set_default()
+        acts.connect()

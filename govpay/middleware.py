@@ -4,12 +4,16 @@ from collections.abc import Callable
 
 import structlog
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from ledger import audit
 from ledger.models import Door
 
 ADMIN = "/admin/"
+SERVER_ERROR = 500
+# Django's own forms for users and passwords, which save in no database transaction.
+FORMS = ("/admin/auth/", "/admin/password_change/")
 
 
 class AuditDoor:
@@ -22,7 +26,17 @@ class AuditDoor:
         door = Door.ADMIN if request.path.startswith(ADMIN) else Door.API
         request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
         with audit.through(door, request_id=request_id):
+            if request.method == "POST" and request.path.startswith(FORMS):
+                return self._whole(request)
             return self.get_response(request)
+
+    @transaction.atomic
+    def _whole(self, request: HttpRequest) -> HttpResponse:
+        """Answer in one database transaction, so that what was saved is recorded or was not saved."""
+        response = self.get_response(request)
+        if response.status_code >= SERVER_ERROR:
+            transaction.set_rollback(True)
+        return response
 
 
 class PathContentPolicy:

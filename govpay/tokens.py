@@ -18,6 +18,7 @@ from knox.models import AuthToken
 
 from govpay.errors import Conflict, NotFound
 from govpay.models import ApiToken
+from ledger import audit
 
 log = structlog.get_logger(__name__)
 
@@ -59,6 +60,7 @@ def make(
         program_id=program_id,
         expires_at=stored.expiry,
     )
+    audit.record("token.make", made, by=user, scope=_scope(made))
     log.info("token_made", api_token_id=made.pk, user_id=user.pk)
     return made, secret
 
@@ -90,7 +92,9 @@ def end(*, by: User, api_token_id: int) -> ApiToken:
         raise NotFound("There is no such token of yours.")
     if not found.is_live:
         raise TokenEnded("The token has ended before.")
+    was = audit.digest(found)
     _end(ApiToken.objects.filter(pk=found.pk), by.pk)
+    audit.record("token.end", found, by=by, scope=_scope(found), before=was)
     found.refresh_from_db()
     return found
 
@@ -103,6 +107,8 @@ def end_all(*, user_id: int, by_id: int | None = None) -> int:
     """
     named = _end(ApiToken.objects.filter(user_id=user_id), by_id)
     logins, _ = AuthToken.objects.filter(user_id=user_id).delete()
+    by = User.objects.filter(pk=by_id).first() if by_id is not None else None
+    audit.record("token.end_all", User(pk=user_id), by=by)
     return named + logins
 
 
@@ -128,6 +134,10 @@ def use(stored: AuthToken) -> ApiToken | None:
         if found.last_used_at is None or found.last_used_at < before:
             rows.filter(Q(last_used_at=None) | Q(last_used_at__lt=before)).update(last_used_at=Now())
     return found
+
+
+def _scope(made: ApiToken) -> str:
+    return made.program.scope if made.program else ""
 
 
 def _end(rows: QuerySet[ApiToken], by_id: int | None) -> int:

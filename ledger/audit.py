@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ ENGINE, NOBODY = "engine", "nobody"
 MOST_REASON = 300
 # What a caller sends along may be anything; only what looks like an id is kept.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-STATE = "SELECT to_jsonb(t)::text FROM {} t WHERE {} = %s"
+STATES = "SELECT {pk}, to_jsonb(t)::text FROM {table} t WHERE {pk} = ANY(%s)"
 
 
 @dataclass(frozen=True)
@@ -97,18 +97,51 @@ def record(
     )
 
 
+def record_all(
+    action: str,
+    model: type[models.Model],
+    scopes: Mapping[Any, str],
+    *,
+    before: Mapping[Any, bytes] | None = None,
+) -> None:
+    """Record what the engine did to each of a table's rows, by their ids with their scopes, as ``record`` does.
+
+    It is two statements, however many rows there are. What follows from a person's act is the engine's all the same.
+    """
+    assert connection.in_atomic_block, f"{action} is recorded outside a database transaction."
+    context, was, now = here(), before or {}, digests(model, list(scopes))
+    AuditEvent.objects.bulk_create(
+        AuditEvent(
+            actor=ENGINE if context.actor == NOBODY else context.actor,
+            door=context.door,
+            action=action,
+            subject_kind=str(model._meta.model_name),
+            subject_id=str(pk),
+            scope=scope,
+            request_id=context.request_id,
+            before_sha256=was.get(pk),
+            after_sha256=now.get(pk),
+        )
+        for pk, scope in scopes.items()
+    )
+
+
 def digest(row: models.Model) -> bytes | None:
     """Return the SHA-256 of a row as the database holds it now, or None where it holds none.
 
     The hash is of canonical JSON: the columns by name, in order, as PostgreSQL's ``to_jsonb`` writes them. What is encrypted
     counts as it is stored, so that no hash is one of personal data.
     """
-    meta = row._meta
-    quote = connection.ops.quote_name
+    return digests(row._meta.model, [row.pk]).get(row.pk)
+
+
+def digests(model: type[models.Model], ids: Sequence[Any]) -> dict[Any, bytes]:
+    """Return the SHA-256 of each of a table's rows that the database holds, by id, with one statement."""
+    meta, quote = model._meta, connection.ops.quote_name
+    names = {"table": quote(meta.db_table), "pk": quote(str(meta.pk.column))}
     with connection.cursor() as cursor:
-        cursor.execute(STATE.format(quote(meta.db_table), quote(str(meta.pk.column))), [row.pk])
-        found = cursor.fetchone()
-    return None if found is None else hashlib.sha256(canonical(json.loads(found[0]))).digest()
+        cursor.execute(STATES.format(**names), [list(ids)])
+        return {pk: hashlib.sha256(canonical(json.loads(state))).digest() for pk, state in cursor.fetchall()}
 
 
 def canonical(state: Any) -> bytes:

@@ -11,13 +11,18 @@ from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, SamePersonTwice, Unavailable
-from ledger import selectors
+from ledger import audit, selectors
 from ledger.models import Period, PeriodChange, PeriodStatus
 from ledger.models.period import NAME
 
 RIGHT = "ledger.close_period"
 # Who closes waits for entries that are being written, and entries wait for who closes: not for long.
 WAIT_S = 5
+ACTS = {
+    PeriodStatus.OPEN: "period.reopen",
+    PeriodStatus.CLOSING: "period.close",
+    PeriodStatus.SEALED: "period.seal",
+}
 LOCK = "SET LOCAL lock_timeout = '{}s'; SELECT pg_advisory_xact_lock(ledger_lock())"
 FIGURES = """
 SELECT a.code, p.layer, a.currency, sum(p.amount) FILTER (WHERE p.amount > 0), -sum(p.amount) FILTER (WHERE p.amount < 0)
@@ -83,6 +88,7 @@ def open_next(*, by: User, name: str, ends_at: datetime) -> Period:
     if not re.fullmatch(NAME, name):
         raise _invalid("name", "Use 1 to 30 letters, digits, spaces, dots, hyphens and underscores.")
     period.save()
+    audit.record("period.open", period, by=by)
     return period
 
 
@@ -211,4 +217,5 @@ def _change(
         period=period, status=status, actor=by.get_username(), user=by, note=note[:300], digest=digest
     )
     made.refresh_from_db()
+    audit.record(ACTS[status], period, by=by, reason=note)
     return made

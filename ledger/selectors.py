@@ -115,6 +115,7 @@ def redaction_requests() -> "QuerySet[RedactionRequest, RedactionRequest]":
         entry_id=F("leaf__entry_id"),
         run_id=F("leaf__run_id"),
         period_id=F("leaf__period_change__period_id"),
+        event_id=F("leaf__event_id"),
         approved_by=F("redaction__approved_by"),
         redacted_at=F("redaction__redacted_at"),
         is_redacted=Exists(Redaction.objects.filter(leaf=OuterRef("leaf"))),

@@ -510,13 +510,19 @@ HEADING = (
     "actor approver block_hash block_height effective_at id idempotency_key input_hash kind lines memo original_at"
     " recorded_at reversal_of scope source_ref version"
 )
-# Reconciliation runs, and what was done with periods, are sealed among the entries, each as one piece.
-RUN, PERIOD = "govpay/run/1", "govpay/period/1"
+# Reconciliation runs, what was done with periods, and audit events are sealed among the entries, each as one piece.
+RUN, PERIOD, EVENT = "govpay/run/1", "govpay/period/1", "govpay/event/1"
 PERIOD_HEADING = "actor digest ends_at id note period recorded_at status through_entry_id version"
 RUN_HEADING = (
     "block_hash block_height books_mark break_count counts digest explained_count finished_at id is_full previous reason"
     " scope started_at status totals version"
 )
+EVENT_HEADING = (
+    "action actor actor_id after_sha256 before_sha256 door id reason_sha256 recorded_at request_id scope subject_id"
+    " subject_kind version"
+)
+PIECES = {RUN: RUN_HEADING, PERIOD: PERIOD_HEADING, EVENT: EVENT_HEADING}
+DOORS = ("api", "admin", "command", "task")
 LAYERS = ("settled", "pending", "encumbered")
 
 
@@ -534,8 +540,9 @@ def entry_of(salt: bytes, payload: str) -> tuple[bytes, Record, list[Line]]:
         return leaf_hash(salt + payload.encode()), heading, [line_of(line) for line in heading["lines"]]
     pieces = payload[:-1].split("\n")
     heading = parse(pieces[0])
-    if isinstance(heading, dict) and heading.get("version") in (RUN, PERIOD):
-        fields(heading, RUN_HEADING if heading["version"] == RUN else PERIOD_HEADING)
+    version = heading.get("version") if isinstance(heading, dict) else None
+    if isinstance(version, str) and version in PIECES:
+        fields(heading, PIECES[version])
         heading = heading | {"lines": 0}
     else:
         check_heading(heading, "govpay/entry/2", int)
@@ -556,6 +563,22 @@ def check_heading(heading: Record, version: str, lines: type) -> None:
     whole(heading["id"], 1)
     if heading["approver"] == heading["actor"]:
         raise Wrong("same_person", "Who acted also approved.")
+
+
+def check_event(event: Record) -> None:
+    """Raise Wrong unless an audit event says who did what, when, through which door and with what."""
+    whole(event["id"], 1)
+    moment(event["recorded_at"])
+    for name in ("reason_sha256", "before_sha256", "after_sha256"):
+        if event[name] is not None:
+            hex_of(event[name], 32)
+    is_named = isinstance(event["actor"], str) and event["actor"] != ""
+    if not is_named or event["door"] not in DOORS:
+        raise Wrong("bad_event", "An audit event names who acted, and one of the doors there are.")
+    if not re.fullmatch(r"[a-z][a-z_]*(\.[a-z][a-z_]*)+", str(event["action"])):
+        raise Wrong("bad_event", f"{event['action']!r} is no action, such as list.approve.")
+    if bool(event["subject_kind"]) != bool(event["subject_id"]):
+        raise Wrong("bad_event", "An audit event is about a row of a kind and a number, or about none.")
 
 
 def line_of(line: Any) -> Line:
@@ -774,6 +797,7 @@ TABLES = """
 CREATE TABLE named (source TEXT, kind TEXT, actor TEXT, approver TEXT, memo TEXT, undoes INTEGER, PRIMARY KEY (source, kind))
     WITHOUT ROWID;
 CREATE TABLE entry (id INTEGER PRIMARY KEY, effective_at TEXT, lines BLOB, held BLOB);
+CREATE TABLE act (id INTEGER PRIMARY KEY, source TEXT, action TEXT, actor TEXT);
 CREATE TABLE undoing (id INTEGER PRIMARY KEY, undoes INTEGER UNIQUE, is_whole INTEGER, mirror BLOB);
 CREATE TABLE period (name TEXT, ends_at TEXT, through INTEGER);
 CREATE TABLE held (id INTEGER PRIMARY KEY, source TEXT, kind TEXT, is_approved INTEGER, sat INTEGER);
@@ -944,7 +968,7 @@ class Pack:
         self.absent = 0
         self.lacks: dict[str, list[str]] = {}
         self.counts = dict.fromkeys(
-            ("entries", "lines", "hidden", "redacted", "payouts", "payments", "lists", "runs"), 0
+            ("entries", "lines", "hidden", "redacted", "payouts", "payments", "lists", "runs", "events"), 0
         )
         self.remarks: list[str] = []
         self.table = sqlite3.connect("")
@@ -1249,6 +1273,7 @@ class Pack:
         self._hidden()
         self._undone()
         self._dated()
+        self._acted()
 
     def _hidden(self) -> None:
         """Say how many leaves are hidden, and why; raise Wrong where none may be."""
@@ -1294,6 +1319,18 @@ class Pack:
                 )
                 raise Wrong("period_sealed", message, "journal/leaves.jsonl", f"entry {row[0]}")
 
+    def _acted(self) -> None:
+        """Raise Wrong where an audit event says that somebody else approved or released a list than its entries say."""
+        query = (
+            "SELECT a.id, a.actor, a.action, CASE n.kind WHEN 'encumbrance' THEN n.approver ELSE n.actor END AS booked"
+            " FROM act a JOIN named n ON n.source = a.source AND n.kind ="
+            " CASE a.action WHEN 'list.approve' THEN 'encumbrance' WHEN 'list.release' THEN 'commitment' END"
+            " WHERE a.actor <> booked ORDER BY a.id"
+        )
+        if row := self.table.execute(query).fetchone():
+            message = f"It says that {row[1]} did {row[2]}, and the books say {row[3]}."
+            raise Wrong("act_differs", message, "journal/leaves.jsonl", f"event {row[0]}")
+
     def _leaf(self, record: Record) -> None:
         if "height" in record:
             fields(record, "from hash height")
@@ -1316,6 +1353,8 @@ class Pack:
                 self._sealed_run(heading)
             elif heading["version"] == PERIOD:
                 self._period(heading)
+            elif heading["version"] == EVENT:
+                self._event(heading)
             else:
                 check_balanced(lines)
                 self._entry(heading, lines)
@@ -1345,6 +1384,14 @@ class Pack:
         if change["status"] == "sealed" and self.closers.get(change["period"]) == change["actor"]:
             raise Wrong("same_person", f"Period {change['period']} was closed and sealed by one person.")
         self.closers[change["period"]] = change["actor"]
+
+    def _event(self, event: Record) -> None:
+        """Check that an audit event is whole, and remember who did what with which row."""
+        check_event(event)
+        self.counts["events"] += 1
+        source = f"{event['subject_kind']}:{event['subject_id']}"
+        values = (whole(event["id"]), source, event["action"], event["actor"])
+        self.table.execute("INSERT INTO act VALUES (?, ?, ?, ?)", values)
 
     def _entry(self, heading: Record, lines: list[Line]) -> None:
         self.counts["entries"] += 1
@@ -2260,6 +2307,7 @@ def verify_pack(path: Path, options: argparse.Namespace) -> list[str]:
         f" {counted(counts['payouts'], 'payout')} as they were approved"
     )
     tell(f"  {counted(len(pack.blocks), 'block')}, {counted(counts['runs'], 'reconciliation run')}")
+    tell(f"  {counted(counts['events'], 'audit event')}")
     return pack.remarks
 
 

@@ -13,7 +13,7 @@ from pytest_django import DjangoDbBlocker
 
 from payments.models import Program
 from payments.payout import dispatch
-from tests import factories, schema
+from tests import acts, factories, schema
 
 GUARDED = """
 SELECT DISTINCT t.tgrelid::regclass::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
@@ -80,6 +80,13 @@ def _quick_passwords() -> Iterator[None]:
     from django.test.utils import override_settings
 
     with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _acts_are_recorded() -> Iterator[None]:
+    """Whoever changes something through a door and records nothing fails the test that sends the request."""
+    with acts.watching():
         yield
 
 

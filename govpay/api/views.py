@@ -6,7 +6,7 @@ import redis
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.signals import user_logged_in, user_logged_out
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 from drf_spectacular.utils import extend_schema
 from rest_framework import exceptions, serializers, status
 from rest_framework.permissions import AllowAny
@@ -127,8 +127,9 @@ class Login(APIView):
         factor = given.pop("otp", None) or given.pop("credential", None)
         user = _by_password(request, given)
         is_proved = _second_factor(request, user, factor)
-        token, expires_at = factors.new_token(user, is_proved=is_proved)
-        user_logged_in.send(sender=user.__class__, request=request._request, user=user)
+        with transaction.atomic():
+            token, expires_at = factors.new_token(user, is_proved=is_proved)
+            user_logged_in.send(sender=user.__class__, request=request._request, user=user)
         must_enroll = devices.is_required() and not is_proved
         made = {"token": token, "expires_at": expires_at, "must_enroll": must_enroll}
         return Response(Token(made).data, headers=factors.NOT_STORED)
@@ -160,6 +161,7 @@ class Logout(APIView):
     """Takes a token back."""
 
     @extend_schema(operation_id="auth_logout", tags=["auth"], request=None, responses={204: None})
+    @transaction.atomic
     def post(self, request: Request) -> Response:
         """End the token that this request carries."""
         tokens.end_one(request.auth)

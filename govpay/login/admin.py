@@ -53,7 +53,8 @@ class FailedLoginAdmin(ProgramScopedAdmin):
 
     def _unlock(self, request: HttpRequest, row: FailedLogin, what: str, **which: str | None) -> HttpResponse:
         def call(cleaned: dict[str, Any]) -> HttpResponse:
-            lockout.unlock(**which)
+            user: Any = request.user
+            lockout.unlock(**which, by=user)
             messages.success(request, f"The {what} is unlocked.")
             return HttpResponseRedirect(cells.list_of(FailedLogin))
 

@@ -55,9 +55,12 @@ def has_app(user: Any) -> bool:
 def begin(user: Any) -> Authenticator:
     """Return the authenticator that the user is enrolling, with a new secret if none is under way."""
     secret = {"key": secrets.token_hex(KEY_BYTES), "user": str(user.pk)}
-    found, _ = Authenticator.objects.get_or_create(
-        user_id=user.pk, confirmed=False, defaults={"name": "authenticator", "secret": secret}
-    )
+    with transaction.atomic():
+        found, is_new = Authenticator.objects.get_or_create(
+            user_id=user.pk, confirmed=False, defaults={"name": "authenticator", "secret": secret}
+        )
+        if is_new:
+            audit.record("authenticator.begin", found, by=user)
     return found
 
 
@@ -118,6 +121,7 @@ def renew_codes(user: Any) -> list[str]:
         # One after the other, so that of two renewals at once one set is left.
         if _lock(user) is None:
             raise errors.NotEnrolled("You have no second factor yet.")
+        audit.record("recovery_codes.renew", user, by=user)
         return _new_codes(user)
 
 
@@ -157,6 +161,8 @@ def reset(user: User, *, agreed: Sequence[tuple[User, str]]) -> None:
         RecoveryCode.objects.filter(user=user).delete()
         tokens.end_all(user_id=user.pk)
         _end_sessions(user)
+        for person, _ in agreed:
+            audit.record("authenticator.reset", user, by=person)
     log.warning("second_factor_reset", user_id=user.pk, agreed_by=sorted(people))
 
 
@@ -186,9 +192,12 @@ def _take(device: Authenticator | SecurityKey, code: str, *, with_recovery: bool
         device.save(
             update_fields=[*_state(device), "throttling_failure_count", "throttling_failure_timestamp"]
         )
+        audit.record("code.accept", device, by=device.user)
         return True
     device.throttle_increment(commit=False)
     device.save(update_fields=["throttling_failure_count", "throttling_failure_timestamp"])
+    # Who it was is not known.
+    audit.record("code.refuse", device)
     return False
 
 
@@ -208,8 +217,13 @@ def _is_shown(device: Authenticator | SecurityKey, code: str) -> bool:
 
 
 def _is_recovery(user_id: int, code: str) -> bool:
-    unused = RecoveryCode.objects.filter(user_id=user_id, digest=_digest(code), used_at=None)
-    return unused.update(used_at=timezone.now()) == 1
+    codes = RecoveryCode.objects.select_for_update()
+    unused = codes.filter(user_id=user_id, digest=_digest(code), used_at=None).first()
+    if unused is None:
+        return False
+    RecoveryCode.objects.filter(pk=unused.pk).update(used_at=timezone.now())
+    audit.record("recovery_code.use", unused)
+    return True
 
 
 def _new_codes(user: Any) -> list[str]:

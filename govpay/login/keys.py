@@ -155,6 +155,16 @@ def verify(user: Any, *, purpose: Purpose, credential: dict[str, Any]) -> Securi
     _require_on()
     if not of(user).exists():
         raise errors.NotEnrolled("You have no security key yet.")
+    try:
+        return _believe(user, purpose, credential)
+    except errors.KeyRefused:
+        # Who it was is not known.
+        with transaction.atomic():
+            audit.record("security_key.refuse", user)
+        raise
+
+
+def _believe(user: Any, purpose: Purpose, credential: dict[str, Any]) -> SecurityKey:
     challenge = _take_challenge(user, purpose, credential)
     with transaction.atomic():
         # Locked, so that of a key and its copy at once one falls behind the other's counter.
@@ -176,6 +186,7 @@ def verify(user: Any, *, purpose: Purpose, credential: dict[str, Any]) -> Securi
         key.sign_count = found.new_sign_count
         key.last_used_at = timezone.now()
         key.save(update_fields=["sign_count", "last_used_at"])
+        audit.record("security_key.accept", key, by=user)
     return key
 
 

@@ -7,15 +7,18 @@ import structlog
 from axes.handlers.database import AxesDatabaseHandler
 from axes.handlers.proxy import AxesProxyHandler
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_login_failed
+from django.db import transaction
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework.throttling import BaseThrottle
 
 from govpay.api import problems
-from govpay.login import errors
+from govpay.login import acts, errors
 from govpay.models import Authenticator, SecurityKey
+from ledger import audit
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +33,22 @@ class Failures(AxesDatabaseHandler):  # type: ignore[misc]
             for rows in self.get_user_attempts(request, credentials)
         )
         return max(of_user, of_address - settings.GOVPAY_ADDRESS_FAILURES + settings.AXES_FAILURE_LIMIT)
+
+    @transaction.atomic
+    def user_login_failed(
+        self, sender: Any, credentials: dict[str, Any], request: Any = None, **rest: Any
+    ) -> None:
+        """Count and record a failure together; whoever tries on while locked out is neither counted nor recorded."""
+        was_locked = request.axes_locked_out
+        super().user_login_failed(sender, credentials, request, **rest)
+        if not was_locked:
+            acts.refuse(credentials.get("username"), is_last=request.axes_locked_out)
+
+    @transaction.atomic
+    def user_logged_in(self, sender: Any, request: Any, user: Any, **rest: Any) -> None:
+        """Forget the user's failures, and record that they signed in."""
+        super().user_logged_in(sender, request, user, **rest)
+        acts.accept(user)
 
     def reset_user_attempts(self, request: HttpRequest, credentials: dict[str, Any] | None = None) -> int:
         """Forget the failures of the user who has signed in, and no others from the same address."""
@@ -58,7 +77,8 @@ def require(request: HttpRequest, username: str) -> None:
         raise errors.LockedOut("Too many attempts failed; try again later.")
 
 
-def unlock(*, username: str | None = None, address: str | None = None) -> int:
+@transaction.atomic
+def unlock(*, username: str | None = None, address: str | None = None, by: User | None = None) -> int:
     """Forget the failures of a user, or from an address; return how many rows there were."""
     if not (username or address):
         return 0
@@ -67,6 +87,7 @@ def unlock(*, username: str | None = None, address: str | None = None) -> int:
         for factors in (Authenticator.objects, SecurityKey.objects):
             waits = factors.filter(user__username=username)
             waits.update(throttling_failure_count=0, throttling_failure_timestamp=None)
+    audit.record("login.unlock", acts.find(username), by=by)
     log.warning("unlocked", rows=found)
     return found
 

@@ -14,7 +14,7 @@ from govpay.errors import NotFound
 from ledger import selectors
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, find_row, posted
-from ledger.models import Entry, Period, ReconciliationRun, RedactionRequest
+from ledger.models import AuditEvent, Entry, Period, ReconciliationRun, RedactionRequest
 from ledger.seals import redaction
 
 MAX_ID = 2**63 - 1
@@ -126,6 +126,8 @@ class RedactionRequestAdmin(BookAdmin):
             return cells.link(cells.page_of(Entry, row.entry_id), f"Entry {row.entry_id}")
         if row.run_id is not None:
             return cells.link(cells.page_of(ReconciliationRun, row.run_id), f"Run {row.run_id}")
+        if row.event_id is not None:
+            return cells.link(cells.page_of(AuditEvent, row.event_id), f"Event {row.event_id}")
         return cells.link(cells.page_of(Period, row.period_id), f"what was done with period {row.period_id}")
 
     @display(description="leaf")

@@ -90,6 +90,7 @@ def index(model_admin: Any, request: HttpRequest) -> HttpResponse:
     rows = [
         (cells.link(_page(document.name), document.title), document.meaning)
         for document in documents.DOCUMENTS.values()
+        if documents.may_have(document, request.user)
     ]
     context = model_admin.page(request, "Reports") | {"rows": rows}
     return TemplateResponse(request, "ledger/admin/reports.html", context)
@@ -98,7 +99,7 @@ def index(model_admin: Any, request: HttpRequest) -> HttpResponse:
 def show(model_admin: Any, request: HttpRequest, *, name: str) -> HttpResponse:
     """Ask for the time, and show the first rows with links to what is behind each figure."""
     _require(request)
-    document = _document(name)
+    document = _document(request, name)
     form = AskForm(document, request.GET)
     context = model_admin.page(request, document.title)
     context |= {"document": document, "form": form, "index": reverse(INDEX)}
@@ -121,7 +122,7 @@ def show(model_admin: Any, request: HttpRequest, *, name: str) -> HttpResponse:
 def download(model_admin: Any, request: HttpRequest, *, name: str, form: str) -> HttpResponse:
     """Stream a document as a file, or lead back to its page, which says why it cannot be had."""
     _require(request)
-    document = _document(name)
+    document = _document(request, name)
     try:
         asked = reports.ask(document, now=timezone.now(), **AskForm(document, request.GET).given())
         pieces = documents.produce(document, form, asked)
@@ -139,11 +140,14 @@ def _require(request: HttpRequest) -> None:
         raise Http404
 
 
-def _document(name: str) -> Document:
+def _document(request: HttpRequest, name: str) -> Document:
     try:
-        return documents.get_document(name)
+        document = documents.get_document(name)
     except UnknownReport as error:
         raise Http404 from error
+    if not documents.may_have(document, request.user):
+        raise Http404
+    return document
 
 
 def _page(name: str, **query: str) -> str:

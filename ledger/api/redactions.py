@@ -36,6 +36,9 @@ class Redaction(serializers.Serializer[Any]):
     period_id = serializers.IntegerField(
         allow_null=True, help_text="The period, if the leaf is of what was done with one."
     )
+    event_id = serializers.IntegerField(
+        allow_null=True, help_text="The audit event that the leaf is of, if any."
+    )
     why = serializers.CharField()
     asked_by = serializers.CharField()
     asked_at = serializers.DateTimeField()

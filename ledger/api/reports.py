@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from govpay.errors import Forbidden
 from ledger import reports
 from ledger.api import access
 from ledger.api.serializers import Strict
@@ -106,6 +107,7 @@ class Reports(APIView):
                 "forms": documents.forms_of(document),
             }
             for document in documents.DOCUMENTS.values()
+            if documents.may_have(document, request.user)
         ]
         return Response(ReportList({"reports": rows}).data)
 
@@ -148,6 +150,8 @@ class ReportDetail(APIView):
     def get(self, request: Request, name: str) -> StreamingHttpResponse:
         """Stream a report as of a time and as known at one; a response that breaks off is not complete."""
         document = documents.get_document(name)
+        if not documents.may_have(document, request.user):
+            raise Forbidden(f"{document.title} need the permission {document.right}.")
         given = {key: value for key, value in request.query_params.dict().items() if key != "format"}
         query = ReportQuery(data=given)
         query.is_valid(raise_exception=True)

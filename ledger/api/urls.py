@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ledger.api import cases, packs, periods, proofs, redactions, reports, views
+from ledger.api import audit, cases, packs, periods, proofs, redactions, reports, views
 
 urlpatterns = [
     path("accounts/", views.Accounts.as_view(), name="account-list"),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("trial-balance/", views.TrialBalance.as_view(), name="trial-balance"),
     path("reports/", reports.Reports.as_view(), name="report-list"),
     path("reports/<str:name>/", reports.ReportDetail.as_view(), name="report-detail"),
+    path("audit-events/", audit.AuditEvents.as_view(), name="audit-event-list"),
+    path("audit-events/<int:pk>/", audit.AuditEventDetail.as_view(), name="audit-event-detail"),
     path("checkpoints/", views.Checkpoints.as_view(), name="checkpoint-list"),
     path("checkpoints/consistency/", proofs.Consistency.as_view(), name="checkpoint-consistency"),
     path("checkpoints/<int:pk>/", views.CheckpointDetail.as_view(), name="checkpoint-detail"),

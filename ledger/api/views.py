@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
@@ -12,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from govpay.errors import NotFound
-from ledger import books, selectors
+from ledger import audit, books, selectors
 from ledger.api import access, filters, pages, serializers
 from ledger.models import Break, ReconciliationRun, RunUnderWay
 from ledger.reconciliation import service
@@ -185,6 +186,9 @@ class ReconciliationRuns(ListAPIView[Any]):
         wanted = serializers.Reconciliation(data=request.data)
         wanted.is_valid(raise_exception=True)
         asked = {"scope": None} | wanted.validated_data
+        # The runs follow in database transactions of their own, after the node was asked.
+        with transaction.atomic():
+            audit.record("reconciliation.begin", by=_user(request), scope=asked["scope"] or "")
         runs = service.reconcile(now=timezone.now(), **asked)
         return Response(serializers.ReconciliationRuns({"runs": runs}).data, status.HTTP_201_CREATED)
 
@@ -235,3 +239,7 @@ class Breaks(ListAPIView[Any]):
             *BREAK
         )
         return rows
+
+
+def _user(request: Request) -> Any:
+    return request.user

@@ -32,6 +32,7 @@ class BreakKind(models.TextChoices):
     UNKNOWN_OUT = "unknown_out", "Coins spent by a tx that is not ours"
     BALANCE = "balance", "Books and unspent coins differ"
     RATE = "rate", "Another rate"
+    AUDIT_EVENT = "audit_event", "An audit event is not what was sealed"
     # Differences of time, which are breaks only once they last longer than anybody should wait.
     IN_FLIGHT = "in_flight", "Waits in the memory pool for too long"
     NOT_BROADCAST = "not_broadcast", "Signed, and not sent for too long"

@@ -1,19 +1,20 @@
-"""Seals: the leaves of the Merkle tree over entries and runs, its heads and the signed checkpoints; none is ever changed."""
+"""Seals: the leaves of the Merkle tree over entries, runs and acts, its heads, signed checkpoints; none is ever changed."""
 
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from ledger.models.audit import AuditEvent
 from ledger.models.entry import Entry, TransactionId
 from ledger.models.period import PeriodChange
 from ledger.models.reconciliation import ReconciliationRun
 
 
 class Leaf(models.Model):
-    """The place of an entry, a reconciliation run or a period's change in the tree, and its salted hash; the first is 0.
+    """The place of an entry, a run, a period's change or an audit event in the tree, and its salted hash; the first is 0.
 
     No foreign key in the database: its check would write a lock into every entry, which the books do not need, because
-    entries, runs and changes are never deleted.
+    entries, runs, changes and events are never deleted. What entries do not have costs them no index.
     """
 
     index = models.BigIntegerField(primary_key=True)
@@ -26,16 +27,28 @@ class Leaf(models.Model):
     period_change = models.OneToOneField(
         PeriodChange, null=True, on_delete=models.PROTECT, related_name="leaf", db_constraint=False
     )
+    event = models.ForeignKey(
+        AuditEvent,
+        null=True,
+        on_delete=models.PROTECT,
+        related_name="leaves",
+        db_constraint=False,
+        db_index=False,
+    )
     hash = models.BinaryField(max_length=32)
 
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(entry__isnull=False, run=None, period_change=None)
-                | Q(entry=None, run__isnull=False, period_change=None)
-                | Q(entry=None, run=None, period_change__isnull=False),
+                condition=Q(entry__isnull=False, run=None, period_change=None, event=None)
+                | Q(entry=None, run__isnull=False, period_change=None, event=None)
+                | Q(entry=None, run=None, period_change__isnull=False, event=None)
+                | Q(entry=None, run=None, period_change=None, event__isnull=False),
                 name="leaf_is_of_one",
-            )
+            ),
+            models.UniqueConstraint(
+                fields=["event"], condition=Q(event__isnull=False), name="leaf_of_event_once"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -83,7 +96,8 @@ class Subtree(models.Model):
 class Seal(models.Model):
     """The leaves ``start`` .. ``size - 1``, sealed together, and the head of the tree over all ``size`` leaves.
 
-    Every entry up to (``horizon_xid``, ``horizon_id``) in the order of writing is sealed. ``cluster`` is the database
+    Every entry up to (``horizon_xid``, ``horizon_id``) in the order of writing is sealed, and every audit event up to
+    (``event_xid``, ``event_id``). ``cluster`` is the database
     cluster that counted those xids: another one, into which the books were restored, counts anew.
     """
 
@@ -93,6 +107,8 @@ class Seal(models.Model):
     cluster = models.BigIntegerField()
     horizon_xid = TransactionId()
     horizon_id = models.BigIntegerField()
+    event_xid = TransactionId(db_default=0)
+    event_id = models.BigIntegerField(db_default=0)
     sealed_at = models.DateTimeField(db_default=Now())
 
     class Meta:

@@ -30,7 +30,8 @@ SOURCES = """
 INSERT INTO pack_source SELECT DISTINCT split_part(source_ref, ':', 1), split_part(source_ref, ':', 2)::bigint
 FROM pack_entry WHERE source_ref ~ '^[a-z]+:[1-9][0-9]{0,17}$'
 """
-# Besides the entries, the reconciliation runs of the scopes, and all that was done with periods.
+# Besides the entries, the reconciliation runs of the scopes, all that was done with periods, and audit events: of what the
+# entries are about, or in the time and the scopes, and those of no scope.
 LEAVES = """
 INSERT INTO pack_leaf SELECT leaf FROM pack_entry
 UNION ALL SELECT f.index FROM ledger_leaf f JOIN ledger_reconciliationrun r ON r.id = f.run_id
@@ -38,6 +39,12 @@ UNION ALL SELECT f.index FROM ledger_leaf f JOIN ledger_reconciliationrun r ON r
     WHERE f.index < %(size)s AND (%(since)s::timestamptz IS NULL OR r.finished_at >= %(since)s)
     AND (%(before)s::timestamptz IS NULL OR r.finished_at < %(before)s)
 UNION ALL SELECT f.index FROM ledger_leaf f WHERE f.period_change_id IS NOT NULL AND f.index < %(size)s
+UNION ALL SELECT f.index FROM ledger_leaf f JOIN ledger_auditevent v ON v.id = f.event_id
+    WHERE f.event_id IS NOT NULL AND f.index < %(size)s
+    AND (%(refs)s::text[] IS NULL OR v.subject_kind || ':' || v.subject_id = ANY(%(refs)s))
+    AND (%(scope)s::text IS NULL OR v.scope IN ('', %(scope)s))
+    AND (%(since)s::timestamptz IS NULL OR v.recorded_at >= %(since)s)
+    AND (%(before)s::timestamptz IS NULL OR v.recorded_at < %(before)s)
 """
 YOUNGER = f"""
 SELECT count(*) FROM ledger_entry e WHERE {CHOSEN} {SINCE}

@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.module_loading import import_string
 
 from govpay.errors import Conflict, Forbidden, GovPayError, NotFound
+from ledger import audit
 from ledger.models import Checkpoint, PackJob, PackPart, PackStatus
 from ledger.packs import build, sink
 from ledger.packs.selection import Asked, NothingSealed, resolve
@@ -63,6 +64,7 @@ def ask(*, by: User, kind: str, name: str = "", scope: str = "") -> PackJob:
         if mine >= MOST_OPEN:
             raise TooManyPacks(f"{mine} packs that you asked for are not made yet.", most=MOST_OPEN)
         job = PackJob.objects.create(kind=kind, name=name, scope=scope, asked_by=by.get_username())
+        audit.record("pack.ask", job, by=by, scope=scope)
         _ring(job.pk)
         return job
 

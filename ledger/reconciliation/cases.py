@@ -8,11 +8,20 @@ from django.db import transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from ledger.models import Account, BreakKind, Case, CaseEvent, CaseStatus, Entry, Resolution
 from ledger.reconciliation import suspense
 
 RIGHT = "ledger.resolve_case"
 MAX_NOTE = 1_000
+# What is recorded of what people do with a case, by the event that the case keeps.
+ACTS = {
+    "assigned": "case.assign",
+    "proposed": "case.propose",
+    "approved": "case.approve",
+    "rejected": "case.reject",
+    "withdrawn": "case.withdraw",
+}
 # What showing a case takes besides its row.
 SHOWN = ("last_run", "owner", "account", "proposed_by", "decided_by")
 # Of which cases these are proposed; everything else of open ones.
@@ -245,7 +254,9 @@ def _change(
         changes["note"] = note if action == "proposed" else ""
     if action != "assigned":
         changes["entry_id"] = entry_id
+    was = audit.digest(case)
     Case.objects.filter(pk=case.pk).update(**changes)
+    audit.record(ACTS[action], case, by=by, scope=case.scope, reason=note, before=was)
     CaseEvent.objects.create(
         case=case, action=action, actor=by.get_username(), user=by, note=note[:MAX_NOTE], entry_id=entry_id
     )

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db import connection
 
 from ledger.models import BreakKind, Standing
-from ledger.reconciliation import outcomes, rules
+from ledger.reconciliation import acts, outcomes, rules
 from ledger.reconciliation.evidence import UtxoFact
 from ledger.reconciliation.touched import Scope
 
@@ -37,7 +37,7 @@ def match(scope: Scope, standing: Standing, utxo: UtxoFact, now: datetime) -> Re
         "patience_s": settings.GOVPAY_RECONCILE_PATIENCE.total_seconds(),
     }
     with connection.cursor() as cursor:
-        for statement in (*rules.COMPARE, *outcomes.SUM_UP):
+        for statement in (*rules.COMPARE, acts.breaks(is_full=scope.is_full), *outcomes.SUM_UP):
             cursor.execute(statement, values)
         cursor.execute(outcomes.SUMS, values)
         sums: dict[str, tuple[int, int]] = {

@@ -1,6 +1,7 @@
 """Reports from live data: each is one statement over the books, streamed, as of a time and as known at one."""
 
 from ledger.reports import (
+    audit,
     budget,
     fees,
     general_ledger,
@@ -25,6 +26,7 @@ REPORTS = {
         suspense.REPORT,
         fees.REPORT,
         pefa.REPORT,
+        audit.REPORT,
     )
 }
 

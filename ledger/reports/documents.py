@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ledger import exports
 from ledger.exports import camt053
@@ -50,6 +50,11 @@ def get_document(name: str) -> Document:
     if name not in DOCUMENTS:
         raise UnknownReport(f"There is no report {name!r}; there are {', '.join(DOCUMENTS)}.", report=name)
     return DOCUMENTS[name]
+
+
+def may_have(document: Document, user: Any) -> bool:
+    """Say whether a reader of the books may have this document."""
+    return not document.right or bool(user.has_perm(document.right))
 
 
 def forms_of(document: Document) -> list[Form]:

@@ -47,7 +47,8 @@ ELEMENTS = (
 class Document:
     """What may be asked for: ``takes`` are the parameters besides times that it knows, ``needs`` those it must have.
 
-    Without ``has_beginning`` it tells what stands at the end of the time.
+    Without ``has_beginning`` it tells what stands at the end of the time. ``right`` is what its reader needs besides reading
+    the books.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Document:
     takes: tuple[str, ...] = ("scope",)
     needs: tuple[str, ...] = ()
     has_beginning: bool = True
+    right: str = ""
 
     @property
     def parameters(self) -> tuple[str, ...]:

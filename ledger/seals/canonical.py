@@ -5,10 +5,11 @@ written is never changed; another form of an entry gets another version. Whole n
 text, because many readers of JSON would round them.
 
 Version 1 is one object. Version 2 is an object for the heading and an array for each line, each ended by a line feed, which
-canonical JSON never holds otherwise: so one line of an entry can be shown without the others. A reconciliation run has a
-version of its own, in the second form: one object and a line feed.
+canonical JSON never holds otherwise: so one line of an entry can be shown without the others. Reconciliation runs, changes
+of periods and audit events have versions of their own, in the second form: one object and a line feed.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -87,6 +88,24 @@ class SealedChange(NamedTuple):
     recorded_at: datetime
 
 
+class SealedEvent(NamedTuple):
+    """All that is sealed of an audit event; of the reason, which are a person's words, its SHA-256."""
+
+    id: int
+    recorded_at: datetime
+    actor: str
+    actor_id: str
+    door: str
+    action: str
+    subject_kind: str
+    subject_id: str
+    scope: str
+    request_id: str
+    reason: str
+    before_sha256: bytes | None
+    after_sha256: bytes | None
+
+
 class UnknownVersion(Exception):
     """The bytes are of no version that this program knows."""
 
@@ -153,6 +172,7 @@ FORMS: dict[str, Callable[[SealedEntry], str]] = {"govpay/entry/1": _first, "gov
 NEWEST = "govpay/entry/2"
 RUN = "govpay/run/1"
 PERIOD = "govpay/period/1"
+EVENT = "govpay/event/1"
 
 
 def encode(entry: SealedEntry, version: str = NEWEST) -> bytes:
@@ -201,6 +221,25 @@ def encode_change(change: SealedChange) -> bytes:
     return f"{_JSON.encode(body)}\n".encode()
 
 
+def encode_event(event: SealedEvent) -> bytes:
+    """Return the canonical bytes of an audit event, in the one version that there is: a single piece."""
+    body = event._asdict() | {
+        "id": str(event.id),
+        "recorded_at": _moment(event.recorded_at),
+        "reason_sha256": reason_digest(event.reason),
+        "before_sha256": _hex(event.before_sha256),
+        "after_sha256": _hex(event.after_sha256),
+        "version": EVENT,
+    }
+    del body["reason"]
+    return f"{_JSON.encode(body)}\n".encode()
+
+
+def reason_digest(reason: str) -> str | None:
+    """Return what stands for a reason in what is sealed and leaves: the SHA-256 of its UTF-8, or None for no reason."""
+    return hashlib.sha256(reason.encode()).hexdigest() if reason else None
+
+
 def heading_of(payload: bytes) -> Any:
     """Return what the bytes say of an entry besides its lines: version 1 has those in it too; raise ValueError."""
     return json.loads(payload.partition(b"\n")[0])
@@ -215,6 +254,10 @@ def elements_of(payload: bytes) -> list[Any]:
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _hex(value: bytes | None) -> str | None:
+    return None if value is None else value.hex()
 
 
 def _number(value: int | None) -> str | None:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from ledger.models import Leaf, LeafPayload, LeafSalt, Redaction, RedactionRequest
 from ledger.packs import jobs
 
@@ -40,7 +41,9 @@ def ask(*, by: User, why: str, entry_id: int | None = None, index: int | None = 
             f"Say why, in at most {MOST_WHY} characters and without personal data: it is shown in packs."
         )
         raise InvalidInput(message, errors=[{"column": "why", "code": "invalid", "message": message}])
-    return RedactionRequest.objects.create(leaf=leaf, asked_by=by.get_username(), user=by, why=why.strip())
+    asked = RedactionRequest.objects.create(leaf=leaf, asked_by=by.get_username(), user=by, why=why.strip())
+    audit.record("redaction.ask", asked, by=by, reason=why)
+    return asked
 
 
 @transaction.atomic
@@ -65,6 +68,7 @@ def carry_out(*, by: User, request_id: int) -> Redaction:
     LeafSalt.objects.filter(leaf_id=asked.leaf_id).delete()
     LeafPayload.objects.filter(leaf_id=asked.leaf_id).delete()
     jobs.black_out(asked.leaf_id)
+    audit.record("redaction.agree", asked, by=by)
     return done
 
 

@@ -1,4 +1,4 @@
-"""Reads from the books what is sealed of them: entries with their lines, reconciliation runs and changes of periods."""
+"""Reads from the books what is sealed of them: entries with their lines, runs, changes of periods and audit events."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ledger.seals.canonical import SealedChange, SealedEntry, SealedLine, SealedRun
+from ledger.seals.canonical import SealedChange, SealedEntry, SealedEvent, SealedLine, SealedRun
 
 COLUMNS = """
 e.id, e.kind, e.scope, e.idempotency_key, e.input_hash, e.effective_at, e.original_at, e.recorded_at, e.memo,
@@ -26,6 +26,10 @@ r.totals::text, r.break_count, r.explained_count, r.digest, r.started_at, r.fini
 """
 CHANGE_COLUMNS = """
 g.id, q.name, q.ends_at, g.status, g.actor, g.note, g.through_entry_id, g.digest, g.recorded_at
+"""
+EVENT_COLUMNS = """
+v.id, v.recorded_at, v.actor, v.actor_id, v.door, v.action, v.subject_kind, v.subject_id, v.scope, v.request_id, v.reason,
+v.before_sha256, v.after_sha256
 """
 # So many ids of accounts are looked up at a time: that of one that is asked for, and its neighbours.
 ACCOUNTS_AT_ONCE = 1_000
@@ -81,3 +85,10 @@ def read_change(row: Sequence[Any]) -> SealedChange:
     """Return a period's change from a row of CHANGE_COLUMNS."""
     change = SealedChange._make(row)
     return change._replace(digest=None if change.digest is None else bytes(change.digest))
+
+
+def read_event(row: Sequence[Any]) -> SealedEvent:
+    """Return an audit event from a row of EVENT_COLUMNS."""
+    event = SealedEvent._make(row)
+    before, after = (None if sha256 is None else bytes(sha256) for sha256 in row[-2:])
+    return event._replace(before_sha256=before, after_sha256=after)

@@ -4,8 +4,8 @@ An entry is taken once its database transaction, and every one that began before
 ``insert_xid < pg_snapshot_xmin``. No entry can appear among those then, so that an order by (``insert_xid``, ``id``) is
 final. A higher id would prove nothing: ids are given before the commit, and a slow writer would be skipped for ever.
 
-Once no entry is left, reconciliation runs and what was done with periods get theirs. Nobody who posts waits for it: it
-reads the books, and writes tables of its own.
+Once no entry is left, reconciliation runs, what was done with periods and audit events get theirs, the last in the order of
+writing too. Nobody who posts waits for it: it reads the books, and writes tables of its own.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from django.db import transaction
 from psycopg.types.datetime import TimestamptzLoader
 
 from ledger import arrays
-from ledger.models import Entry, PeriodChange, ReconciliationRun, Seal
+from ledger.models import AuditEvent, Entry, PeriodChange, ReconciliationRun, Seal
 from ledger.seals import canonical, leaf, rows, store, tree
 
 FailPoint = Callable[[str], None]
@@ -60,6 +60,19 @@ CHANGES = f"""
 SELECT {rows.CHANGE_COLUMNS} FROM ledger_periodchange g JOIN ledger_period q ON q.id = g.period_id
 WHERE NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.period_change_id = g.id) ORDER BY g.id LIMIT %(most)s
 """  # noqa: S608 - all parts are constants.
+EVENTS = f"""
+SELECT {rows.EVENT_COLUMNS}, v.insert_xid, pg_snapshot_xmin(pg_current_snapshot()) FROM ledger_auditevent v
+WHERE {{final}} AND NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.event_id = v.id)
+ORDER BY v.insert_xid, v.id LIMIT %(most)s
+"""  # noqa: S608 - all parts are constants.
+NEXT_EVENTS = EVENTS.format(
+    final="(v.insert_xid, v.id) > (%(xid)s::text::xid8, %(id)s::bigint)"
+    " AND v.insert_xid < pg_snapshot_xmin(pg_current_snapshot())"
+)
+RESTORED_EVENTS = EVENTS.format(
+    final="(v.insert_xid < pg_snapshot_xmin(pg_current_snapshot())"
+    " OR v.insert_xid >= pg_snapshot_xmax(pg_current_snapshot()))"
+)
 CLUSTER = "SELECT system_identifier FROM pg_control_system()"
 ADD = """
 WITH added AS MATERIALIZED (
@@ -72,7 +85,9 @@ WITH added AS MATERIALIZED (
 )
 INSERT INTO ledger_leafpayload (leaf_id, payload) SELECT index, payload FROM added
 """
-ADD_ENTRIES, ADD_RUNS, ADD_CHANGES = (ADD.format(name) for name in ("entry_id", "run_id", "period_change_id"))
+ADD_ENTRIES, ADD_RUNS, ADD_CHANGES, ADD_EVENTS = (
+    ADD.format(name) for name in ("entry_id", "run_id", "period_change_id", "event_id")
+)
 
 
 def ignore(point: str) -> None:
@@ -101,9 +116,14 @@ def seal_next(*, failpoint: FailPoint = ignore) -> Seal | None:
         is_home = last is not None and last.cluster == cluster
         after = {"xid": last.horizon_xid, "id": last.horizon_id} if last and is_home else {}
         size, entry, is_all = _add_entries(NEXT if is_home else RESTORED, after, start)
+        # How far the events are sealed; in another cluster that has to be found anew.
+        event = (last.event_xid, last.event_id) if last is not None and is_home else (0, 0)
         if is_all:
             size = _add_runs(size, MOST - (size - start))
             size = _add_changes(size, MOST)
+            size, event, is_all_events = _add_events(size, event, is_home=is_home)
+            # Until all events of the old cluster are sealed, the next seal looks for them as this one did.
+            is_all = is_home or is_all_events
         if size == start:
             return None
         store.grow(start, size)
@@ -119,6 +139,7 @@ def seal_next(*, failpoint: FailPoint = ignore) -> Seal | None:
             # The next one looks at everything again, until all of the old cluster is sealed.
             made.horizon_xid, made.horizon_id = 0, 0
             made.cluster = last.cluster if last else 0
+        made.event_xid, made.event_id = event if made.cluster == cluster else (0, 0)
         failpoint("K18")
         made.save(force_insert=True, using=store.alias())
     return made
@@ -130,14 +151,17 @@ def newest() -> Seal | None:
 
 
 def has_work() -> bool:
-    """Tell whether entries, runs or changes of periods wait for the sealer, perhaps only for an older writer to end."""
+    """Tell whether anything waits for the sealer, perhaps only for an older writer to end."""
     last = newest()
     waiting = Entry.objects.using(store.alias())
     if last is not None:
         waiting = waiting.filter(insert_xid__gte=last.horizon_xid)
     runs = ReconciliationRun.objects.using(store.alias()).filter(leaf=None)
     changes = PeriodChange.objects.using(store.alias()).filter(leaf=None)
-    return waiting.filter(leaf=None).exists() or runs.exists() or changes.exists()
+    events = AuditEvent.objects.using(store.alias()).filter(leaves=None)
+    if last is not None:
+        events = events.filter(insert_xid__gte=last.event_xid)
+    return waiting.filter(leaf=None).exists() or runs.exists() or changes.exists() or events.exists()
 
 
 def _is_only_one() -> bool:
@@ -209,6 +233,24 @@ def _add_changes(start: int, most: int) -> int:
         payloads = [canonical.encode_change(change) for change in changes]
         _add(ADD_CHANGES, start, [change.id for change in changes], payloads)
     return start + len(changes)
+
+
+def _add_events(start: int, after: tuple[int, int], *, is_home: bool) -> tuple[int, tuple[int, int], bool]:
+    """Add a leaf an event in order; return the new size, how far all are sealed, and whether it was all."""
+    with store.database().cursor() as cursor:
+        values = {"xid": after[0], "id": after[1], "most": MOST}
+        cursor.execute(NEXT_EVENTS if is_home else RESTORED_EVENTS, values)
+        found = cursor.fetchall()
+    if not found:
+        return start, after, True
+    events = [rows.read_event(row[:-2]) for row in found]
+    payloads = [canonical.encode_event(event) for event in events]
+    _add(ADD_EVENTS, start, [event.id for event in events], payloads)
+    xid, xmin = map(int, found[-1][-2:])
+    is_all = len(found) < MOST
+    # No event has the id 0.
+    through = (xmin, 0) if is_all else (xid, events[-1].id)
+    return start + len(found), through, is_all
 
 
 def _add(statement: str, start: int, ids: list[int], payloads: list[bytes]) -> None:

@@ -17,10 +17,11 @@ AT_ONCE = 500
 LEAVES = f"""
 SELECT c.*, l.lines FROM (
     SELECT {rows.COLUMNS}, f.index, f.entry_id, f.hash, s.salt, d.payload, f.run_id, {rows.RUN_COLUMNS},
-        f.period_change_id, {rows.CHANGE_COLUMNS}
+        f.period_change_id, {rows.CHANGE_COLUMNS}, f.event_id, {rows.EVENT_COLUMNS}
     FROM ledger_leaf f LEFT JOIN ledger_leafsalt s ON s.leaf_id = f.index
     LEFT JOIN ledger_reconciliationrun r ON r.id = f.run_id
     LEFT JOIN ledger_periodchange g ON g.id = f.period_change_id LEFT JOIN ledger_period q ON q.id = g.period_id
+    LEFT JOIN ledger_auditevent v ON v.id = f.event_id
     LEFT JOIN ledger_leafpayload d ON d.leaf_id = f.index LEFT JOIN ledger_entry e ON e.id = f.entry_id
     ORDER BY f.index
 ) c LEFT JOIN LATERAL (
@@ -41,10 +42,14 @@ SKIPPED_CHANGES = """
 SELECT g.id FROM ledger_periodchange g WHERE g.recorded_at < %s - interval '1 hour'
     AND NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.period_change_id = g.id) ORDER BY g.id
 """
+SKIPPED_EVENTS = """
+SELECT v.id FROM ledger_auditevent v WHERE (v.insert_xid, v.id) <= (%s::text::xid8, %s::bigint)
+    AND NOT EXISTS (SELECT FROM ledger_leaf f WHERE f.event_id = v.id) ORDER BY v.id
+"""
 # The column after those of an entry; the next are entry_id, hash, salt, payload, run_id and the columns of a run, then the
-# same of a period's change.
+# same of a period's change and of an audit event.
 INDEX = rows.AFTER
-HASH, RUN, CHANGE, END = INDEX + 2, INDEX + 5, INDEX + 22, INDEX + 32
+HASH, RUN, CHANGE, EVENT, END = INDEX + 2, INDEX + 5, INDEX + 22, INDEX + 32, INDEX + 46
 
 
 class Finding(NamedTuple):
@@ -160,7 +165,7 @@ def _rows() -> Iterator[tuple[Any, ...]]:
 def _leaf(row: tuple[Any, ...], accounts: rows.Accounts) -> Iterator[Finding]:
     """Compare the stored bytes of a leaf with its hash, and with the entry or the run."""
     entry_id, digest, salt, payload, run_id = row[INDEX + 1 : RUN + 1]
-    kind, name = _name(entry_id, run_id, row[CHANGE])
+    kind, name = _name(entry_id, run_id, row[CHANGE], row[EVENT])
     if salt is None and payload is None and _is_redacted(row[INDEX]):
         return
     if salt is None or payload is None:
@@ -171,7 +176,7 @@ def _leaf(row: tuple[Any, ...], accounts: rows.Accounts) -> Iterator[Finding]:
         message = f"The sealed bytes of {name} are not those of its leaf {row[INDEX]}."
         yield Finding("bytes_changed", entry_id, message)
         return
-    if row[0] is None and row[RUN + 1] is None and row[CHANGE + 1] is None:
+    if all(row[first] is None for first in (0, RUN + 1, CHANGE + 1, EVENT + 1)):
         message = f"{name.capitalize()} is sealed and no longer in the books."
         yield Finding(f"{kind}_missing", entry_id, message)
         return
@@ -180,8 +185,10 @@ def _leaf(row: tuple[Any, ...], accounts: rows.Accounts) -> Iterator[Finding]:
             now = _encode(rows.read_entry(row, accounts), payload)
         elif run_id is not None:
             now = canonical.encode_run(rows.read_run(row[RUN + 1 : CHANGE]))
+        elif row[CHANGE] is not None:
+            now = canonical.encode_change(rows.read_change(row[CHANGE + 1 : EVENT]))
         else:
-            now = canonical.encode_change(rows.read_change(row[CHANGE + 1 : END]))
+            now = canonical.encode_event(rows.read_event(row[EVENT + 1 : END]))
     except canonical.UnknownVersion as error:
         yield Finding("version_unknown", entry_id, f"{name.capitalize()}: {error}")
         return
@@ -192,11 +199,17 @@ def _leaf(row: tuple[Any, ...], accounts: rows.Accounts) -> Iterator[Finding]:
         yield Finding(f"{kind}_changed", entry_id, message)
 
 
-def _name(entry_id: int | None, run_id: int | None, change_id: int | None) -> tuple[str, str]:
+def _name(
+    entry_id: int | None, run_id: int | None, change_id: int | None, event_id: int | None
+) -> tuple[str, str]:
     """Return what kind of thing a leaf is of, and its name."""
     if entry_id is not None:
         return "entry", f"entry {entry_id}"
-    return ("run", f"run {run_id}") if run_id is not None else ("period", f"period change {change_id}")
+    if run_id is not None:
+        return "run", f"run {run_id}"
+    return (
+        ("period", f"period change {change_id}") if change_id is not None else ("event", f"event {event_id}")
+    )
 
 
 def _encode(entry: canonical.SealedEntry, payload: bytes) -> bytes:
@@ -229,6 +242,10 @@ def _skipped() -> Iterator[Finding]:
         for (entry_id,) in cursor:
             message = f"Entry {entry_id} should be sealed, by the order of writing, and is not."
             yield Finding("entry_unsealed", entry_id, message)
+        cursor.execute(SKIPPED_EVENTS, [last.event_xid, last.event_id])
+        for (event_id,) in cursor:
+            message = f"Event {event_id} should be sealed, by the order of writing, and is not."
+            yield Finding("event_unsealed", None, message)
         if last.horizon_id == 0:
             cursor.execute(SKIPPED_RUNS, [last.horizon_xid])
             for (run_id,) in cursor:

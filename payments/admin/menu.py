@@ -113,6 +113,7 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
 ]
 LEDGER_ICONS = {
     "Account": "account_tree",
+    "AuditEvent": "policy",
     "Entry": "menu_book",
     "Posting": "format_list_bulleted",
     "Period": "date_range",

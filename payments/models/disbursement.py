@@ -40,6 +40,7 @@ class Disbursement(Tracked):
     """
 
     status_subject = "disbursement"
+    program_path = "program_id"
 
     program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="disbursements")
     cycle = models.ForeignKey(Cycle, on_delete=models.PROTECT, related_name="disbursements")

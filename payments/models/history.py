@@ -1,18 +1,23 @@
 """The history of every status, and ``move``, the only function that changes one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 
+from ledger import audit
 from payments import states
 
 
 class Tracked(models.Model):
-    """A row whose ``status`` changes only by ``move``; ``status_subject`` is its key in TRANSITIONS."""
+    """A row whose ``status`` changes only by ``move``; ``status_subject`` is its key in TRANSITIONS.
+
+    What nobody but the engine does to it is an audit event where ``program_path`` says whose program it is of.
+    """
 
     status_subject: ClassVar[str]
+    program_path: ClassVar[str] = ""
     status: Any
 
     class Meta:
@@ -68,6 +73,8 @@ def move(
             found=len(ids),
             expected=expected,
         )
+    is_engines = actor_id is None and bool(rows.model.program_path)
+    was = audit.digests(rows.model, ids) if is_engines else {}
     rows.model._default_manager.filter(pk__in=ids).update(status=new, **changes)
     StatusChange.objects.bulk_create(
         StatusChange(
@@ -75,3 +82,20 @@ def move(
         )
         for pk in ids
     )
+    if is_engines:
+        _record(rows.model, ids, new, was)
+
+
+def begin(row: Tracked, *, reason: str) -> None:
+    """Write the first history row of what the engine has made, and record it."""
+    StatusChange.objects.create(
+        subject=row.status_subject, subject_id=row.pk, old="", new=row.status, reason=reason
+    )
+    model: Any = row._meta.model
+    _record(model, [row.pk], row.status, {})
+
+
+def _record(model: type[Tracked], ids: Sequence[int], status: str, before: Mapping[int, bytes]) -> None:
+    found = model._default_manager.filter(pk__in=ids).order_by("pk").values_list("pk", model.program_path)
+    scopes = {pk: f"program:{program_id}" for pk, program_id in found}
+    audit.record_all(f"{model.status_subject}.{status}", model, scopes, before=before)

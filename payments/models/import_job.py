@@ -31,6 +31,7 @@ class ImportJob(Tracked):
     """
 
     status_subject = "import"
+    program_path = "program_id"
 
     program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="import_jobs")
     kind = models.CharField(max_length=10, choices=IntakeKind)

@@ -28,6 +28,7 @@ class Payout(Tracked):
     """
 
     status_subject = "payout"
+    program_path = "wallet__program_id"
 
     kind = models.CharField(max_length=15, choices=PayoutKind, default=PayoutKind.PAYMENTS)
     disbursement = models.ForeignKey(

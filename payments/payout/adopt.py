@@ -18,8 +18,8 @@ from payments.models import (
     PayoutTx,
     PayoutTxKind,
     Reservation,
-    StatusChange,
     Wallet,
+    history,
 )
 from payments.models.history import move
 from payments.onchain import tx
@@ -154,9 +154,7 @@ def _add_payout(wallet: Wallet, found: Found) -> bool:
         anchor_txid=found.inputs[0].outpoint.txid,
         anchor_vout=found.inputs[0].outpoint.vout,
     )
-    StatusChange.objects.create(
-        subject="payout", subject_id=payout.pk, old="", new=PayoutStatus.SEALED, reason=REASON
-    )
+    history.begin(payout, reason=REASON)
     move(
         Payout.objects.filter(pk=payout.pk),
         old=PayoutStatus.SEALED,

@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
+from ledger import audit
 from payments.models import Alarm, AlarmEvent
 from payments.payout import webhook
 
@@ -30,6 +31,7 @@ def sound(
         defaults={"program_id": program_id, "message": message[:300], "seen_at": now},
     )
     if is_new:
+        audit.record_all("alarm.open", Alarm, {alarm.pk: _scope(alarm)})
         webhook.announce([alarm], AlarmEvent.OPENED)
     else:
         Alarm.objects.filter(pk=alarm.pk).update(seen_at=now, times=F("times") + 1, message=message[:300])
@@ -63,7 +65,14 @@ def close(rows: QuerySet[Alarm], *, note: str, by: User | None = None) -> None:
     """Close those of the alarms that are still open; nobody closes what the engine finds gone."""
     open_ones = rows.filter(closed_at=None).order_by("pk").select_related("program")
     found = list(open_ones.select_for_update(of=("self",)))
+    was = audit.digests(Alarm, [alarm.pk for alarm in found]) if by is None else {}
     Alarm.objects.filter(pk__in=[alarm.pk for alarm in found]).update(
         closed_at=timezone.now(), closed_by=by, close_note=note[:300]
     )
+    if by is None:
+        audit.record_all("alarm.clear", Alarm, {alarm.pk: _scope(alarm) for alarm in found}, before=was)
     webhook.announce(found, AlarmEvent.CLOSED)
+
+
+def _scope(alarm: Alarm) -> str:
+    return f"program:{alarm.program_id}" if alarm.program_id is not None else ""

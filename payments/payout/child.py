@@ -11,7 +11,7 @@ from django.db import transaction
 
 from govpay.errors import Conflict
 from payments import doorbell
-from payments.models import Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation, StatusChange, Wallet
+from payments.models import Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation, Wallet, history
 from payments.onchain import fee, node, tx
 from payments.payout import (
     bump,
@@ -26,7 +26,6 @@ from payments.payout import (
     selection,
     versions,
 )
-from payments.states import PayoutStatus
 
 
 class NoChangeToSpend(Conflict):
@@ -241,13 +240,7 @@ def _write(payout: Payout, proposal: Proposal) -> PayoutTx:
         anchor_txid=anchor.txid,
         anchor_vout=anchor.vout,
     )
-    StatusChange.objects.create(
-        subject="payout",
-        subject_id=child.pk,
-        old="",
-        new=PayoutStatus.SEALED,
-        reason=f"a fee for payout {payout.pk}",
-    )
+    history.begin(child, reason=f"a fee for payout {payout.pk}")
     versions.reserve(child, inputs)
     version = versions.add(
         child,

@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, Unavailable
+from ledger import audit
 from payments.models import Block, NodeStatus, Stop, Wallet
 from payments.onchain import network, node
 from payments.onchain.network import MainnetRefused, WrongChain
@@ -311,9 +312,11 @@ def halt(wallet: Wallet, code: HaltCode, reason: str) -> None:
         code == HaltCode.DATABASE_RESTORED and row.halt_code != HaltCode.DATABASE_RESTORED
     ):
         log.error("wallet_halted", wallet=row.name, code=code.value, reason=reason)
+        was = audit.digest(row)
         Wallet.objects.filter(pk=row.pk).update(
             halted_at=row.halted_at or timezone.now(), halt_code=code.value, halt_reason=reason[:300]
         )
+        audit.record("wallet.halt", row, scope=row.program.scope, reason=reason, before=was)
     alarms.sound(code.value, subject="wallet", subject_id=row.pk, program_id=row.program_id, message=reason)
 
 

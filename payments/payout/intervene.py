@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from govpay.errors import Conflict, GovPayError
+from ledger import audit
 from payments import doorbell
 from payments.models import Intervention, InterventionKind, Payout, PayoutTx, Wallet
 from payments.models.history import move
@@ -100,7 +101,7 @@ def carry_out(intervention_id: int, client: node.Node, *, failpoint: FailPoint) 
     waits for the next ring.
     """
     found = (
-        Intervention.objects.select_related("wallet", "payout")
+        Intervention.objects.select_related("wallet__program", "payout")
         .filter(pk=intervention_id, status=InterventionStatus.APPROVED)
         .first()
     )
@@ -247,6 +248,7 @@ def _is_approved(found: Intervention) -> bool:
 
 
 def _finish(found: Intervention, version: PayoutTx | None) -> None:
+    was = audit.digest(found)
     move(
         Intervention.objects.filter(pk=found.pk),
         old=InterventionStatus.APPROVED,
@@ -255,6 +257,7 @@ def _finish(found: Intervention, version: PayoutTx | None) -> None:
         version=version,
         failure="",
     )
+    audit.record("intervention.finish", found, scope=found.wallet.program.scope, before=was)
     alarms.clear("intervention_failed", note=f"Intervention {found.pk} was carried out.", **_subject(found))
 
 
@@ -265,6 +268,7 @@ def fail(found: Intervention, reason: str) -> None:
     if row.status not in OPEN:
         return
     log.warning("intervention_failed", intervention_id=row.pk, kind=row.kind, reason=reason)
+    was = audit.digest(row)
     move(
         Intervention.objects.filter(pk=row.pk),
         old=row.status,
@@ -272,6 +276,8 @@ def fail(found: Intervention, reason: str) -> None:
         note=reason,
         failure=reason[:300],
     )
+    scope = found.wallet.program.scope
+    audit.record("intervention.fail", row, scope=scope, reason=reason, before=was)
     alarms.sound(
         "intervention_failed",
         program_id=found.wallet.program_id,
@@ -286,7 +292,9 @@ def expire() -> None:
     for kind, statuses in POSSIBLE.items():
         overtaken |= Q(kind=kind) & ~Q(payout__status__in=statuses)
     old = Q(proposed_at__lt=Now() - VALID_FOR)
-    rows = Intervention.objects.filter(old | overtaken, status__in=OPEN).select_related("wallet", "payout")
+    rows = Intervention.objects.filter(old | overtaken, status__in=OPEN).select_related(
+        "wallet__program", "payout"
+    )
     for found in rows.order_by("pk"):
         if found.payout is not None and found.payout.status not in POSSIBLE[found.kind]:
             fail(found, f"The payout is {found.payout.status} now.")

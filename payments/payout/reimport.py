@@ -8,6 +8,7 @@ import structlog
 from django.db import transaction
 from django.db.models import Max
 
+from ledger import audit
 from payments.models import Block, ChainFact, Coin, Payout, PayoutTx, Wallet, WalletScript
 from payments.models.chain import ChainFactKind
 from payments.models.history import move
@@ -166,6 +167,7 @@ def _conclude(wallet: Wallet, walk: _Walk, client: node.Node) -> Report:
     last = max(claims, key=lambda found: found.number, default=None)
     with transaction.atomic():
         row = Wallet.objects.lock().get(pk=wallet.pk)
+        was = audit.digest(row)
         number, txid = (last.number, last.txid) if last else (0, "")
         ahead = max(0, number - row.signed_count)
         report.missing = max(0, ahead - _count_found(row, number, txid))
@@ -189,6 +191,7 @@ def _conclude(wallet: Wallet, walk: _Walk, client: node.Node) -> Report:
             )
             guard.halt(row, guard.HaltCode.DATABASE_RESTORED, reason)
             Wallet.objects.filter(pk=row.pk).update(halt_reason=reason[:300])
+        audit.record("chain.reimport", row, scope=wallet.program.scope, before=was)
     log.warning(
         "chain_reimported", wallet=wallet.name, adopted=report.adopted, unexplained=report.unexplained
     )

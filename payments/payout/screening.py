@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from ledger import audit
 from payments import doorbell
 from payments.models import Disbursement, Hold, HoldRule, Payment
 from payments.models.history import move
@@ -172,6 +173,7 @@ def _stop(disbursement: Disbursement, rule: str) -> None:
     held = Hold.objects.filter(rule=rule, ended_at=None, payment__disbursement=disbursement)
     ids = _lines(disbursement, PaymentStatus.PENDING, pk__in=held.values("payment_id"))
     _move(ids, PaymentStatus.PENDING, PaymentStatus.HELD, note=str(HoldRule(rule).label))
+    _record("list.hold_lines", disbursement)
 
 
 def _let_go(disbursement: Disbursement) -> None:
@@ -181,8 +183,13 @@ def _let_go(disbursement: Disbursement) -> None:
     open_ids = set(of_list.filter(ended_at=None).values_list("payment_id", flat=True))
     ids = [pk for pk in ids if pk not in open_ids]
     _move(ids, PaymentStatus.HELD, PaymentStatus.PENDING, note="No rule speaks against it any more.")
+    _record("list.resume_lines", disbursement)
     if ids and disbursement.status == DisbursementStatus.RELEASED:
         doorbell.ring("seal", disbursement_id=disbursement.pk)
+
+
+def _record(act: str, disbursement: Disbursement) -> None:
+    audit.record_all(act, Disbursement, {disbursement.pk: f"program:{disbursement.program_id}"})
 
 
 def _move(ids: list[int], old: str, new: str, *, note: str) -> None:

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from ledger import audit
 from payments import outbound
 from payments.models import Heartbeat, Standing, Verification
 from payments.payout import core
@@ -102,6 +103,7 @@ def _claim() -> dict[int, bytes]:
     return {pk: bytes(identity) for pk, identity, _ in rows}
 
 
+@transaction.atomic
 def _store(asked: dict[int, bytes], answers: dict[str, str]) -> None:
     """Write down what was answered, in one statement an answer."""
     for standing in ANSWERS:
@@ -112,6 +114,7 @@ def _store(asked: dict[int, bytes], answers: dict[str, str]) -> None:
             attempts=0,
             due_at=Now() + timedelta(seconds=REFUSED_S),
         )
+    audit.record("verification.answer")
 
 
 def _post(hashes: list[str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from payments import doorbell
-from payments.models import ChangeOutput, Payout, PayoutTx, PayoutTxKind, Reservation, StatusChange
+from payments.models import ChangeOutput, Payout, PayoutTx, PayoutTxKind, Reservation, history
 from payments.onchain import fee, node, tx
 from payments.payout import failpoint, rbf
 from payments.payout.selection import FreeCoin
@@ -64,9 +64,7 @@ def begin(payout: Payout, inputs: Sequence[Input], draft: Draft, *, reason: str)
     The database refuses coins that are reserved already (I9).
     """
     payout.save(force_insert=True)
-    StatusChange.objects.create(
-        subject="payout", subject_id=payout.pk, old="", new=payout.status, reason=reason
-    )
+    history.begin(payout, reason=reason)
     reserve(payout, inputs)
     failpoint.hit("K6")
     add(payout, draft)

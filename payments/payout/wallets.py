@@ -8,6 +8,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from govpay.errors import Conflict
+from ledger import audit
 from payments.models import ScriptPurpose, Signer, Wallet, WalletScript
 from payments.onchain import descriptor as descriptors
 from payments.onchain import node, watch
@@ -49,6 +50,7 @@ def open_for_funding(wallet: Wallet, client: node.Node) -> None:
     checksum = guard.checksum(wallet, client)
     with transaction.atomic():
         # Of two workers that were rung for it, one makes the funding script.
+        was = audit.digest(wallet)
         new = Wallet.objects.filter(pk=wallet.pk, ready_at=None)
         if not new.update(ready_at=timezone.now(), birth_height=height, descriptor_checksum=checksum):
             return
@@ -56,6 +58,7 @@ def open_for_funding(wallet: Wallet, client: node.Node) -> None:
             derive(wallet, ScriptPurpose.FUNDING, 1)
         else:
             WalletScript.objects.create(wallet=wallet, script_pubkey=script, purpose=ScriptPurpose.FUNDING)
+        audit.record("wallet.open", wallet, scope=wallet.program.scope, before=was)
         alarms.clear("wallet_unusable", subject="wallet", subject_id=wallet.pk, note="It is ready.")
     claim.announce(wallet, client)
 

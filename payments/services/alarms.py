@@ -8,6 +8,7 @@ from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound
+from ledger import audit
 from payments.models import Alarm, AlarmEvent, Membership, Role
 from payments.payout import alarms, guard, lookout, webhook
 from payments.services import authority, stops
@@ -52,8 +53,10 @@ def may_be_closed(alarm: Alarm) -> bool:
 def take(*, by: User, alarm_id: int) -> Alarm:
     """Make the caller the alarm's owner; who had it before has it no more. Raises RoleMissing, AlarmClosed."""
     alarm = _lock(by, alarm_id)
+    was = audit.digest(alarm)
     alarm.owner, alarm.owned_at = by, timezone.now()
     alarm.save(update_fields=["owner", "owned_at"])
+    audit.record("alarm.take", alarm, by=by, scope=_scope(alarm), before=was)
     webhook.announce([alarm], AlarmEvent.TAKEN)
     return alarm
 
@@ -74,9 +77,15 @@ def close(*, by: User, alarm_id: int, note: str) -> Alarm:
             {"row": 0, "column": "note", "code": "missing" if not note else "too_long", "message": wrong}
         ]
         raise InvalidInput(wrong, errors=errors)
+    was = audit.digest(alarm)
     alarms.close(Alarm.objects.filter(pk=alarm.pk), by=by, note=note)
+    audit.record("alarm.close", alarm, by=by, scope=_scope(alarm), reason=note, before=was)
     alarm.refresh_from_db()
     return alarm
+
+
+def _scope(alarm: Alarm) -> str:
+    return alarm.program.scope if alarm.program else ""
 
 
 def _lock(by: User, alarm_id: int) -> Alarm:

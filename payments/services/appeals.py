@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from payments.models import Appeal, AppealOutcome, Enrollment, Exclusion, Hold, HoldRule, Role
 from payments.payout import screening
 from payments.services import authority
@@ -43,7 +44,7 @@ def lodge(*, by: User, enrollment_id: int, exclusion_id: int, lodged_by: str, te
     """
     found = (
         Enrollment.objects.filter(pk=enrollment_id, program__memberships__user_id=by.pk)
-        .select_related("beneficiary")
+        .select_related("beneficiary", "program")
         .first()
     )
     if found is None:
@@ -61,7 +62,7 @@ def lodge(*, by: User, enrollment_id: int, exclusion_id: int, lodged_by: str, te
     if entry.appeals.filter(outcome=AppealOutcome.OPEN).exists():
         raise AppealOpen("An appeal against this entry is to be decided first.")
     now = timezone.now()
-    return Appeal.objects.create(
+    made = Appeal.objects.create(
         exclusion=entry,
         beneficiary=found.beneficiary,
         program_id=found.program_id,
@@ -71,12 +72,14 @@ def lodge(*, by: User, enrollment_id: int, exclusion_id: int, lodged_by: str, te
         lodged_at=now,
         due_at=now + timedelta(days=settings.GOVPAY_APPEAL_DAYS),
     )
+    audit.record("appeal.lodge", made, by=by, scope=found.program.scope)
+    return made
 
 
 @transaction.atomic
 def uphold(*, by: User, appeal_id: int, note: str) -> Appeal:
     """Decide that the exclusion stands, for a reason; the payments stay held until they are withdrawn."""
-    return _decide(_open(by, appeal_id), by, AppealOutcome.UPHELD, note)
+    return _decide(_open(by, appeal_id), by, AppealOutcome.UPHELD, note, act="appeal.uphold")
 
 
 @transaction.atomic
@@ -85,7 +88,7 @@ def lift(*, by: User, appeal_id: int, note: str) -> Appeal:
     # Lists are locked before all else.
     entry_id = Appeal.objects.filter(pk=appeal_id).values_list("exclusion_id", flat=True).first() or 0
     held = Hold.objects.filter(rule=HoldRule.PERSON_EXCLUDED, subject_id=entry_id, ended_at=None)
-    appeal = _decide(_open(by, appeal_id), by, AppealOutcome.LIFTED, note)
+    appeal = _decide(_open(by, appeal_id), by, AppealOutcome.LIFTED, note, act="appeal.lift")
     Exclusion.objects.filter(pk=appeal.exclusion_id).update(lifted_at=appeal.decided_at)
     lists = set(held.values_list("payment__disbursement_id", flat=True))
     for disbursement_id in sorted(lists):
@@ -118,7 +121,7 @@ def _open(by: User, appeal_id: int) -> Appeal:
         raise NotFound("There is no such appeal in your programs.")
     appeal = (
         Appeal.objects.select_for_update(of=("self",))
-        .select_related("exclusion__exclusion_list")
+        .select_related("exclusion__exclusion_list", "program")
         .get(pk=appeal_id)
     )
     _authorize(by, appeal)
@@ -129,13 +132,15 @@ def _open(by: User, appeal_id: int) -> Appeal:
     return appeal
 
 
-def _decide(appeal: Appeal, by: User, outcome: str, note: str) -> Appeal:
+def _decide(appeal: Appeal, by: User, outcome: str, note: str, *, act: str) -> Appeal:
     _require_text(note=(note, MAX_NOTE))
+    was = audit.digest(appeal)
     appeal.outcome = outcome
     appeal.decided_by = by
     appeal.decided_at = timezone.now()
     appeal.decision_note = note
     appeal.save(update_fields=["outcome", "decided_by", "decided_at", "decision_note"])
+    audit.record(act, appeal, by=by, scope=appeal.program.scope, reason=note, before=was)
     return appeal
 
 

@@ -5,6 +5,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, GovPayError, NotFound
+from ledger import audit
 from payments.models import ApproverKey, Membership, Role
 from payments.services.authority import RoleMissing
 from payments.signer import manifest
@@ -53,9 +54,11 @@ def register(*, by: User, public_key: bytes, proof: bytes) -> ApproverKey:
         )
     try:
         with transaction.atomic():
-            return ApproverKey.objects.create(user=by, public_key=public_key)
+            key = ApproverKey.objects.create(user=by, public_key=public_key)
     except IntegrityError as error:
         raise KeyTaken("This key was registered before; make a new one.") from error
+    audit.record("approver_key.register", key, by=by)
+    return key
 
 
 @transaction.atomic
@@ -64,8 +67,10 @@ def retire(*, by: User) -> ApproverKey:
     active = _active(by)
     if active is None:
         raise NotFound("You have no key to retire.")
+    was = audit.digest(active)
     active.retired_at = timezone.now()
     active.save(update_fields=["retired_at"])
+    audit.record("approver_key.retire", active, by=by, before=was)
     return active
 
 

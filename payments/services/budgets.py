@@ -13,6 +13,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from payments.models import BudgetPeriod, Program, Role, Warrant, WarrantKind
 from payments.models.history import move
 from payments.onchain import amount
@@ -73,9 +74,11 @@ def open_period(*, by: User, program_id: int, name: str, first_date: date, last_
             budget_period_id=other.pk,
             period=other.name,
         )
-    return BudgetPeriod.objects.create(
+    made = BudgetPeriod.objects.create(
         program_id=program_id, name=name, first_date=first_date, last_date=last_date, opened_by=by
     )
+    audit.record("budget_period.open", made, by=by, scope=made.program.scope)
+    return made
 
 
 @transaction.atomic
@@ -88,9 +91,11 @@ def close_period(*, by: User, budget_period_id: int, note: str) -> BudgetPeriod:
     authority.require(user=by, program_id=period.program_id, roles=DECIDERS)
     _require_note(note)
     _require_not_closed(commitments.lock(period.pk))
+    was = audit.digest(period)
     BudgetPeriod.objects.filter(pk=period.pk).update(
         closed_by=by, closed_at=timezone.now(), close_note=note.strip()
     )
+    audit.record("budget_period.close", period, by=by, scope=period.program.scope, reason=note, before=was)
     return get_period(user=by, budget_period_id=budget_period_id)
 
 
@@ -110,9 +115,11 @@ def propose(*, by: User, budget_period_id: int, kind: str, amount_sat: int, note
         )
     _require_note(note)
     _require_not_closed(period)
-    return Warrant.objects.create(
+    made = Warrant.objects.create(
         period=period, kind=WarrantKind(kind), amount_sat=amount_sat, note=note.strip(), proposed_by=by
     )
+    audit.record("warrant.propose", made, by=by, scope=period.program.scope, reason=note)
+    return made
 
 
 @transaction.atomic
@@ -129,7 +136,7 @@ def confirm(*, by: User, warrant_id: int, note: str = "") -> Warrant:
     _require_holds(period, found)
     column = _TOTALS[WarrantKind(found.kind)]
     BudgetPeriod.objects.filter(pk=period.pk).update(**{column: F(column) + found.amount_sat})
-    _decide(found, by, WarrantStatus.CONFIRMED, note)
+    _decide(found, by, WarrantStatus.CONFIRMED, note, act="warrant.confirm")
     # A list that a reorganization left short is filled first.
     commitments.follow(
         list(period.commitments.filter(missing_sat__gt=0).values_list("disbursement", flat=True))
@@ -143,7 +150,7 @@ def reject(*, by: User, warrant_id: int, note: str) -> Warrant:
     found = _lock(by, warrant_id)
     _require_other_treasurer(found, by)
     _require_note(note)
-    _decide(found, by, WarrantStatus.REJECTED, note)
+    _decide(found, by, WarrantStatus.REJECTED, note, act="warrant.reject")
     return get_warrant(user=by, warrant_id=warrant_id)
 
 
@@ -157,6 +164,7 @@ def withdraw(*, by: User, warrant_id: int, note: str) -> Warrant:
     if by.pk != found.proposed_by_id:
         raise interventions.NotTheProposer("Only who proposed it takes it back; a treasurer rejects it.")
     _require_note(note)
+    was = audit.digest(found)
     move(
         Warrant.objects.filter(pk=found.pk),
         old=WarrantStatus.PROPOSED,
@@ -164,6 +172,7 @@ def withdraw(*, by: User, warrant_id: int, note: str) -> Warrant:
         actor_id=by.pk,
         note=note.strip(),
     )
+    _record("warrant.withdraw", found, by, note, was)
     return get_warrant(user=by, warrant_id=warrant_id)
 
 
@@ -189,7 +198,7 @@ def get_warrant(*, user: User, warrant_id: int) -> Warrant:
 
 def _lock(by: User, warrant_id: int) -> Warrant:
     found = get_warrant(user=by, warrant_id=warrant_id)
-    locked = Warrant.objects.select_for_update(of=("self",)).select_related("period")
+    locked = Warrant.objects.select_for_update(of=("self",)).select_related("period__program")
     return locked.get(pk=found.pk)
 
 
@@ -232,9 +241,14 @@ def _require_holds(period: BudgetPeriod, found: Warrant) -> None:
         )
 
 
-def _decide(found: Warrant, by: User, new: str, note: str) -> None:
+def _record(act: str, found: Warrant, by: User, note: str, was: bytes | None) -> None:
+    audit.record(act, found, by=by, scope=found.period.program.scope, reason=note, before=was)
+
+
+def _decide(found: Warrant, by: User, new: str, note: str, *, act: str) -> None:
     if len(note.strip()) > MAX_NOTE:
         raise _wrong("note", "too_long", f"Use at most {MAX_NOTE} characters.")
+    was = audit.digest(found)
     move(
         Warrant.objects.filter(pk=found.pk),
         old=WarrantStatus.PROPOSED,
@@ -244,6 +258,7 @@ def _decide(found: Warrant, by: User, new: str, note: str) -> None:
         decided_by_id=by.pk,
         decided_at=timezone.now(),
     )
+    _record(act, found, by, note, was)
 
 
 def _require_not_closed(period: BudgetPeriod) -> None:

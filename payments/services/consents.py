@@ -5,6 +5,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound
+from ledger import audit
 from payments.models import Beneficiary, Consent, ConsentText, Enrollment, Role
 from payments.services import authority
 
@@ -37,6 +38,7 @@ def publish(*, by: User, program_id: int, version: str, text: str) -> ConsentTex
     )
     if not is_new:
         raise ConsentTextExists(f"There is a version {version.strip()} already.")
+    audit.record("consent_text.publish", made, by=by, scope=f"program:{program_id}")
     return made
 
 
@@ -62,7 +64,7 @@ def record(*, by: User, enrollment_id: int, version: str, is_given: bool, note: 
     was_given = last is not None and last.is_given
     if was_given == is_given and (not is_given or (last is not None and last.text_id == text.pk)):
         raise ConsentUnchanged("That is what the person said last.")
-    return Consent.objects.create(
+    made = Consent.objects.create(
         program_id=found.program_id,
         beneficiary_id=found.beneficiary_id,
         text=text,
@@ -71,6 +73,9 @@ def record(*, by: User, enrollment_id: int, version: str, is_given: bool, note: 
         recorded_by=by,
         recorded_at=timezone.now(),
     )
+    action = "consent.give" if is_given else "consent.withdraw"
+    audit.record(action, made, by=by, scope=f"program:{found.program_id}")
+    return made
 
 
 def _wrong(column: str, code: str, message: str) -> InvalidInput:

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, NotFound
+from ledger import audit
 from payments.models import AddressProof, Enrollment, Program, ProofNeeded, Role
 from payments.onchain import address as address_module
 from payments.onchain import message, network
@@ -59,7 +60,7 @@ def ask(*, by: User, enrollment_id: int, address: str, now: datetime | None = No
         f" {address_module.address_from_script(script_pubkey, network.current())},"
         f" until {expires_at:%Y-%m-%d %H:%M:%S} UTC, {secrets.token_hex(16)}"
     )
-    return AddressProof.objects.create(
+    made = AddressProof.objects.create(
         program=found.program,
         beneficiary_id=found.beneficiary_id,
         script_pubkey=script_pubkey,
@@ -68,6 +69,8 @@ def ask(*, by: User, enrollment_id: int, address: str, now: datetime | None = No
         asked_at=now,
         expires_at=expires_at,
     )
+    audit.record("address_proof.ask", made, by=by, scope=found.program.scope)
+    return made
 
 
 @transaction.atomic
@@ -87,9 +90,11 @@ def record(*, by: User, proof_id: int, signature: str, now: datetime | None = No
     if now >= proof.expires_at:
         raise ChallengeExpired("The challenge has expired; ask for a new one.")
     form = message.verify(script_pubkey=bytes(proof.script_pubkey), message=proof.challenge, text=signature)
+    was = audit.digest(proof)
     proof.signature, proof.form = signature.strip(), form
     proof.recorded_by, proof.proved_at = by, now
     proof.save(update_fields=["signature", "form", "recorded_by", "proved_at"])
+    audit.record("address_proof.sign", proof, by=by, scope=f"program:{proof.program_id}", before=was)
     return proof
 
 

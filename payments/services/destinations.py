@@ -5,6 +5,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from payments.models import ChangeOutcome, Destination, DestinationChange, Enrollment, Role
 from payments.services import authority, control, intake, registry
 
@@ -36,7 +37,8 @@ def propose(*, by: User, enrollment_id: int, address: str, note: str) -> Destina
     Raises NotFound, RoleMissing, ChangePending, DestinationUnchanged and InvalidInput: the address is bad, one of our
     own, or somebody else's, or no reason is given.
     """
-    found = Enrollment.objects.filter(pk=enrollment_id, program__memberships__user_id=by.pk).first()
+    mine = Enrollment.objects.filter(program__memberships__user_id=by.pk).select_related("program")
+    found = mine.filter(pk=enrollment_id).first()
     if found is None:
         raise NotFound("There is no such enrollment in your programs.")
     authority.require(user=by, program_id=found.program_id, roles=(Role.OFFICER,))
@@ -52,13 +54,15 @@ def propose(*, by: User, enrollment_id: int, address: str, note: str) -> Destina
     ).first()
     if waiting is not None:
         raise ChangePending("Another change of this person's address is to be decided first.")
-    return DestinationChange.objects.create(
+    made = DestinationChange.objects.create(
         program_id=found.program_id,
         beneficiary_id=found.beneficiary_id,
         script_pubkey=script_pubkey,
         note=note,
         proposed_by=by,
     )
+    audit.record("destination_change.propose", made, by=by, scope=found.program.scope, reason=note)
+    return made
 
 
 @transaction.atomic
@@ -87,7 +91,7 @@ def confirm(*, by: User, change_id: int, note: str) -> DestinationChange:
         created_by=change.proposed_by,
         changed_at=now,
     )
-    return _decide(change, by, ChangeOutcome.CONFIRMED, note)
+    return _decide(change, by, ChangeOutcome.CONFIRMED, note, act="destination_change.confirm")
 
 
 @transaction.atomic
@@ -95,7 +99,7 @@ def refuse(*, by: User, change_id: int, note: str) -> DestinationChange:
     """Refuse as a second person, for a reason; the person is paid at the old address."""
     change = _open(by, change_id)
     _require_another(change, by)
-    return _decide(change, by, ChangeOutcome.REFUSED, note)
+    return _decide(change, by, ChangeOutcome.REFUSED, note, act="destination_change.refuse")
 
 
 @transaction.atomic
@@ -104,7 +108,7 @@ def withdraw(*, by: User, change_id: int, note: str) -> DestinationChange:
     change = _open(by, change_id)
     if change.proposed_by_id != by.pk:
         raise authority.RoleMissing("Only who proposed the change may withdraw it; refuse it instead.")
-    return _decide(change, by, ChangeOutcome.WITHDRAWN, note)
+    return _decide(change, by, ChangeOutcome.WITHDRAWN, note, act="destination_change.withdraw")
 
 
 def _open(by: User, change_id: int) -> DestinationChange:
@@ -125,13 +129,15 @@ def _require_another(change: DestinationChange, by: User) -> None:
         raise SamePersonTwice("Somebody else than the person who proposed the change must decide.")
 
 
-def _decide(change: DestinationChange, by: User, outcome: str, note: str) -> DestinationChange:
+def _decide(change: DestinationChange, by: User, outcome: str, note: str, *, act: str) -> DestinationChange:
     _require_note(note)
+    was = audit.digest(change)
     change.outcome = outcome
     change.decided_by = by
     change.decided_at = timezone.now()
     change.decision_note = note
     change.save(update_fields=["outcome", "decided_by", "decided_at", "decision_note", "destination"])
+    audit.record(act, change, by=by, scope=change.program.scope, reason=note, before=was)
     return change
 
 

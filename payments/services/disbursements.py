@@ -8,6 +8,7 @@ from django.db.models import QuerySet, Sum
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from payments import doorbell, states
 from payments.models import Disbursement, ManifestSignature, Payment, Role, Signer, Wallet
 from payments.models.history import move
@@ -77,7 +78,7 @@ def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Di
     disbursement = lock(by, disbursement_id, (Role.OFFICER,))
     if disbursement.made_by_id != by.pk:
         raise authority.RoleMissing("Only the officer who made the list may submit it.", roles=["officer"])
-    now = now or timezone.now()
+    now, was = now or timezone.now(), audit.digest(disbursement)
     if disbursement.status == DisbursementStatus.DRAFT:
         terms = policies.current(disbursement.program_id)
         rolling_caps.lock(disbursement, terms.caps)
@@ -99,6 +100,7 @@ def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Di
         manifest_hash=disbursement.manifest_hash,
     )
     approvals.submit(disbursement, by=by, at=now)
+    _record("list.submit", disbursement, by, was)
     failpoint.hit("K3")
     return get(user=by, disbursement_id=disbursement_id)
 
@@ -125,6 +127,8 @@ def approve(
     if is_complete and not is_renewal:
         _reserve(disbursement, by, now)
         failpoint.hit("K4")
+    else:
+        _record("list.agree", disbursement, by, audit.digest(disbursement))
     return get(user=by, disbursement_id=disbursement_id)
 
 
@@ -147,6 +151,7 @@ def _reserve(disbursement: Disbursement, by: User, now: datetime) -> None:
             booked_sat=held.booked_sat,
             reserved_sat=held.reserved_sat,
         )
+    was = audit.digest(disbursement)
     move(
         _row(disbursement),
         old=DisbursementStatus.SUBMITTED,
@@ -162,6 +167,7 @@ def _reserve(disbursement: Disbursement, by: User, now: datetime) -> None:
         actor=disbursement.made_by.get_username(),
         approver=by.get_username(),
     )
+    _record("list.approve", disbursement, by, was)
 
 
 @transaction.atomic
@@ -197,6 +203,7 @@ def release(
     reissues.require_final(Payment.objects.filter(disbursement=disbursement))
     _require_signature(disbursement, by)
     screening.screen(disbursement, now=now)
+    was = audit.digest(disbursement)
     move(
         _row(disbursement),
         old=DisbursementStatus.APPROVED,
@@ -213,6 +220,7 @@ def release(
         actor=by.get_username(),
         approver=disbursement.approved_by.get_username(),
     )
+    _record("list.release", disbursement, by, was)
     doorbell.ring("seal", disbursement_id=disbursement.pk)
     return get(user=by, disbursement_id=disbursement_id)
 
@@ -237,6 +245,10 @@ def cancel(*, by: User, disbursement_id: int, note: str, now: datetime | None = 
             actor=by.get_username(),
         )
     return get(user=by, disbursement_id=disbursement_id)
+
+
+def _record(act: str, disbursement: Disbursement, by: User, was: bytes | None, reason: str = "") -> None:
+    audit.record(act, disbursement, by=by, scope=disbursement.program.scope, reason=reason, before=was)
 
 
 def _row(disbursement: Disbursement) -> QuerySet[Disbursement]:
@@ -301,8 +313,10 @@ def _close(disbursement: Disbursement, by: User, status: str, note: str) -> None
         raise InvalidInput(
             "Say why.", errors=[{"row": 0, "column": "note", "code": "missing", "message": "Say why."}]
         )
-    old = disbursement.status
+    old, was = disbursement.status, audit.digest(disbursement)
     move(_row(disbursement), old=old, new=status, actor_id=by.pk, note=note)
+    act = "list.reject" if status == DisbursementStatus.REJECTED else "list.cancel"
+    _record(act, disbursement, by, was, note)
     for line_status in (PaymentStatus.PENDING, PaymentStatus.HELD):
         lines = Payment.objects.filter(disbursement=disbursement, status=line_status)
         count = lines.count()

@@ -13,6 +13,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from payments.models import (
     Appeal,
     AppealOutcome,
@@ -78,9 +79,11 @@ def ask(*, by: User, enrollment_id: int, note: str) -> Erasure:
     if Erasure.objects.filter(beneficiary_id=found.beneficiary_id, outcome=ErasureOutcome.OPEN).exists():
         raise ErasureOpen("Another erasure of this person is to be decided first.")
     _require_nothing_open(found.beneficiary_id)
-    return Erasure.objects.create(
+    made = Erasure.objects.create(
         program_id=found.program_id, beneficiary_id=found.beneficiary_id, note=note, asked_by=by
     )
+    audit.record("erasure.ask", made, by=by, scope=f"program:{made.program_id}")
+    return made
 
 
 @transaction.atomic
@@ -92,7 +95,7 @@ def confirm(*, by: User, erasure_id: int, note: str, now: datetime | None = None
     erasure = _open(by, erasure_id)
     _require_second(erasure, by)
     _require_nothing_open(erasure.beneficiary_id)
-    done = _decide(erasure, by, ErasureOutcome.ERASED, note, now or timezone.now())
+    done = _decide(erasure, by, ErasureOutcome.ERASED, note, now or timezone.now(), act="erasure.confirm")
     _destroy(erasure.beneficiary_id, done.decided_at)
     return done
 
@@ -102,7 +105,7 @@ def refuse(*, by: User, erasure_id: int, note: str) -> Erasure:
     """Refuse as a second person, for a reason; nothing else changes."""
     erasure = _open(by, erasure_id)
     _require_second(erasure, by)
-    return _decide(erasure, by, ErasureOutcome.REFUSED, note, timezone.now())
+    return _decide(erasure, by, ErasureOutcome.REFUSED, note, timezone.now(), act="erasure.refuse")
 
 
 @transaction.atomic
@@ -111,7 +114,7 @@ def withdraw(*, by: User, erasure_id: int, note: str) -> Erasure:
     erasure = _open(by, erasure_id)
     if erasure.asked_by_id != by.pk:
         raise authority.RoleMissing("Only who asked for the erasure may withdraw it; refuse it instead.")
-    return _decide(erasure, by, ErasureOutcome.WITHDRAWN, note, timezone.now())
+    return _decide(erasure, by, ErasureOutcome.WITHDRAWN, note, timezone.now(), act="erasure.withdraw")
 
 
 def may_decide(user: User, erasure: Erasure) -> bool:
@@ -203,11 +206,14 @@ def _require_second(erasure: Erasure, by: User) -> None:
         raise SamePersonTwice("Somebody else than the person who asked for the erasure must decide.")
 
 
-def _decide(erasure: Erasure, by: User, outcome: str, note: str, now: datetime) -> Erasure:
+def _decide(erasure: Erasure, by: User, outcome: str, note: str, now: datetime, *, act: str) -> Erasure:
     _require_note(note)
+    was = audit.digest(erasure)
     erasure.outcome = outcome
     erasure.decided_by, erasure.decided_at, erasure.decision_note = by, now, note
     erasure.save(update_fields=["outcome", "decided_by", "decided_at", "decision_note"])
+    # The reason stays with the erasure: of a person who is to be forgotten not a word is written down twice.
+    audit.record(act, erasure, by=by, scope=f"program:{erasure.program_id}", before=was)
     return erasure
 
 

@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
+from ledger import audit
 from payments.models import ExclusionList, Role
 from payments.services import authority, identity, intake
 
@@ -66,7 +67,7 @@ def create(
         raise InvalidInput(str(errors[0]["message"]), errors=errors)
     try:
         with transaction.atomic():
-            return ExclusionList.objects.create(
+            made = ExclusionList.objects.create(
                 program_id=program_id,
                 name=name.strip(),
                 reason=reason,
@@ -75,6 +76,8 @@ def create(
                 valid_to=valid_to,
                 created_by=by,
             )
+            audit.record("exclusion_list.create", made, by=by, scope=_scope(made))
+            return made
     except IntegrityError as error:
         raise ExclusionListExists(f"There is a list {name.strip()!r} already.") from error
 
@@ -107,7 +110,9 @@ def load(*, by: User, exclusion_list_id: int, file: BinaryIO) -> Loaded:
             " ON CONFLICT DO NOTHING",
             [found.pk, by.pk, timezone.now()],
         )
-        return Loaded(source.row_count, cursor.rowcount)
+        loaded = Loaded(source.row_count, cursor.rowcount)
+    audit.record("exclusion_list.load", found, by=by, scope=_scope(found))
+    return loaded
 
 
 @transaction.atomic
@@ -122,10 +127,12 @@ def end(*, by: User, exclusion_list_id: int, note: str) -> ExclusionList:
     yesterday = timezone.now().date() - datetime.timedelta(days=1)
     if found.valid_to is not None and found.valid_to <= yesterday:
         raise ExclusionListEnded("The list is not valid any more.")
+    was = audit.digest(found)
     found.valid_from = min(found.valid_from, yesterday)
     found.valid_to = yesterday
     found.reason = f"{found.reason} Ended: {note}"[:MAX_TEXT]
     found.save()
+    audit.record("exclusion_list.end", found, by=by, scope=_scope(found), reason=note, before=was)
     return found
 
 
@@ -158,6 +165,10 @@ def get(by: User, exclusion_list_id: int) -> ExclusionList:
     if found is None:
         raise NotFound("There is no such exclusion list in your programs.")
     return found
+
+
+def _scope(found: ExclusionList) -> str:
+    return found.program.scope if found.program is not None else ""
 
 
 def _authorize(by: User, program_id: int | None) -> None:

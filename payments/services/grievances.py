@@ -257,13 +257,11 @@ def watch(now: datetime | None = None) -> None:
         silent.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[:AT_ONCE]
     )
     if ids:
-        move(
-            Grievance.objects.filter(pk__in=ids),
-            old=GrievanceStatus.ANSWERED,
-            new=GrievanceStatus.CLOSED,
-            expected=len(ids),
-            ended_at=at,
-        )
+        was = audit.digests(Grievance, ids)
+        rows = Grievance.objects.filter(pk__in=ids)
+        move(rows, old=GrievanceStatus.ANSWERED, new=GrievanceStatus.CLOSED, expected=len(ids), ended_at=at)
+        scopes = {pk: f"program:{program_id}" for pk, program_id in rows.values_list("pk", "program_id")}
+        audit.record_all("grievance.close", Grievance, scopes, before=was)
 
 
 def _lock(by: User, grievance_id: int) -> tuple[Grievance, bytes | None]:

@@ -5,6 +5,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from payments import doorbell
 from payments.models import Disbursement, Hold, HoldRule, Payment, Role
 from payments.models.history import move
@@ -34,7 +35,7 @@ def hold(*, by: User, payment_id: int, note: str) -> Payment:
     payment = _lock(by, payment_id)
     if payment.payout_id is not None:
         raise PaymentSealed(f"Payment {payment.pk} is in payout {payment.payout_id} already.")
-    _move(payment, by, PaymentStatus.PENDING, PaymentStatus.HELD, note)
+    _move(payment, by, PaymentStatus.PENDING, PaymentStatus.HELD, note, act="payment.hold")
     Hold.place([payment.pk], rule=HoldRule.OFFICER, note=note, by_id=by.pk)
     return Payment.objects.get(pk=payment_id)
 
@@ -48,7 +49,7 @@ def resume(*, by: User, payment_id: int, note: str) -> Payment:
     payment = _lock(by, payment_id)
     _require_second_person(payment, by)
     _require_judged(payment, by)
-    _move(payment, by, PaymentStatus.HELD, PaymentStatus.PENDING, note)
+    _move(payment, by, PaymentStatus.HELD, PaymentStatus.PENDING, note, act="payment.resume")
     _end(payment, by)
     if payment.disbursement.status == DisbursementStatus.RELEASED:
         doorbell.ring("seal", disbursement_id=payment.disbursement_id)
@@ -60,7 +61,7 @@ def withdraw(*, by: User, payment_id: int, note: str) -> Payment:
     """Take a held payment out of its list for good, and free what was held or owed for it; a second person must say so."""
     payment = _lock(by, payment_id)
     _require_second_person(payment, by)
-    _move(payment, by, PaymentStatus.HELD, PaymentStatus.CANCELLED, note)
+    _move(payment, by, PaymentStatus.HELD, PaymentStatus.CANCELLED, note, act="payment.withdraw")
     _end(payment, by)
     entitlements.withdraw(payment, by=by, at=timezone.now())
     if payment.disbursement.status in (DisbursementStatus.APPROVED, DisbursementStatus.RELEASED):
@@ -94,7 +95,11 @@ def hold_still(payment_id: int) -> Payment:
     disbursement_id = Payment.objects.values_list("disbursement_id", flat=True).get(pk=payment_id)
     # Sealing holds payments and then refers to their list: a lock that forbids references would be a deadlock.
     Disbursement.objects.select_for_update(no_key=True).get(pk=disbursement_id)
-    return Payment.objects.select_for_update(of=("self",)).select_related("disbursement").get(pk=payment_id)
+    return (
+        Payment.objects.select_for_update(of=("self",))
+        .select_related("disbursement__program")
+        .get(pk=payment_id)
+    )
 
 
 def _require_second_person(payment: Payment, by: User) -> None:
@@ -119,11 +124,14 @@ def _end(payment: Payment, by: User) -> None:
     payment.holds.filter(ended_at=None).update(ended_by=by, ended_at=timezone.now())
 
 
-def _move(payment: Payment, by: User, old: str, new: str, note: str) -> None:
+def _move(payment: Payment, by: User, old: str, new: str, note: str, *, act: str) -> None:
     if not note.strip():
         raise InvalidInput(
             "Say why.", errors=[{"row": 0, "column": "note", "code": "missing", "message": "Say why."}]
         )
+    was = audit.digest(payment)
     move(Payment.objects.filter(pk=payment.pk), old=old, new=new, actor_id=by.pk, note=note)
+    scope = payment.disbursement.program.scope
+    audit.record(act, payment, by=by, scope=scope, reason=note, before=was)
     if old == PaymentStatus.HELD:
         alarms.clear("payment_refused", subject="payment", subject_id=payment.pk, note=note)

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple, Protocol
 from django.contrib.auth.models import User
 from django.db import connection
 
+from ledger import audit
 from payments.models import Intake, IntakeError
 from payments.models.intake import IntakeStatus
 
@@ -308,4 +309,6 @@ def record(
     IntakeError.objects.bulk_create(
         (IntakeError(intake=intake, **fault) for fault in faults.as_errors()), batch_size=1_000
     )
+    act = "intake.load" if loaded else "intake.refuse"
+    audit.record(act, intake, by=by, scope=intake.program.scope)
     return intake

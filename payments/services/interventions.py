@@ -15,6 +15,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from payments import doorbell
 from payments.models import Intervention, InterventionKind, Payout, Program, Role, StatusChange, Wallet
 from payments.models.history import move
@@ -174,7 +175,7 @@ def approve(*, by: User, intervention_id: int, note: str = "") -> Intervention:
         intervene.require_possible(found.kind, found.payout)
         if found.kind in PRICED and _is_overtaken(found.payout, found.preview):
             raise InterventionStale("The payout has another version since it was proposed; look again.")
-    _decide(found, by, S.APPROVED, note)
+    _decide(found, by, S.APPROVED, note, act="intervention.approve")
     doorbell.ring("intervene", intervention_id=found.pk)
     return get(user=by, intervention_id=intervention_id)
 
@@ -186,7 +187,7 @@ def reject(*, by: User, intervention_id: int, note: str) -> Intervention:
     if by.pk == found.proposed_by_id:
         raise SamePersonTwice("Somebody else than the person who proposed it must decide.")
     _require_note(note)
-    _decide(found, by, S.REJECTED, note)
+    _decide(found, by, S.REJECTED, note, act="intervention.reject")
     return get(user=by, intervention_id=intervention_id)
 
 
@@ -201,7 +202,9 @@ def withdraw(*, by: User, intervention_id: int, note: str) -> Intervention:
         raise NotTheProposer("Somebody else proposed it; who disagrees rejects it.")
     _require_note(note)
     _require_proposed(found)
+    was = audit.digest(found)
     move(Intervention.objects.filter(pk=found.pk), old=S.PROPOSED, new=S.WITHDRAWN, actor_id=by.pk, note=note)
+    _record("intervention.withdraw", found, by, note, was)
     return get(user=by, intervention_id=intervention_id)
 
 
@@ -225,10 +228,16 @@ def _create(by: User, note: str, **columns: Any) -> Intervention:
             note="Within what one treasurer may add alone.",
         )
         doorbell.ring("intervene", intervention_id=row.pk)
+    _record("intervention.propose", row, by, note, None)
     return get(user=by, intervention_id=row.pk)
 
 
-def _decide(found: Intervention, by: User, status: str, note: str) -> None:
+def _record(act: str, row: Intervention, by: User, note: str, was: bytes | None) -> None:
+    audit.record(act, row, by=by, scope=row.wallet.program.scope, reason=note, before=was)
+
+
+def _decide(found: Intervention, by: User, status: str, note: str, *, act: str) -> None:
+    was = audit.digest(found)
     move(
         Intervention.objects.filter(pk=found.pk),
         old=S.PROPOSED,
@@ -238,6 +247,7 @@ def _decide(found: Intervention, by: User, status: str, note: str) -> None:
         decided_by_id=by.pk,
         decided_at=timezone.now(),
     )
+    _record(act, found, by, note, was)
 
 
 def _needs_second(by: User, payout: Payout, kind: str, figures: Mapping[str, Any]) -> bool:

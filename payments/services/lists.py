@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from govpay.errors import InvalidInput
+from ledger import audit
 from payments.models import Cycle, Disbursement, Intake, Role
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import amount
@@ -182,6 +183,7 @@ def load_staged(
                 )
                 lines.insert_payments(disbursement, faults)
                 _refuse_if(faults)
+                audit.record("list.create", disbursement, by=by, scope=record.program.scope)
                 return record
         except _Refused as refusal:
             return _record(by, program_id, filename, source, faults, refused=refusal.refused)

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from govpay.errors import Conflict, GovPayError, SamePersonTwice
+from ledger import audit
 from payments.models import ApproverKey, Disbursement, ManifestSignature, Role
 from payments.payout import manifest
 from payments.services import disbursements
@@ -67,11 +68,13 @@ def sign(
         raise ApproverKeyMissing("This was not signed by your registered key; register it, or sign again.")
     if not form.is_signed(public_key, signature, form.signed_message(manifest_sha256)):
         raise ManifestSignatureRefused("The signature is not valid for this manifest and key.")
-    kept, _ = ManifestSignature.objects.get_or_create(
+    kept, is_new = ManifestSignature.objects.get_or_create(
         disbursement=disbursement,
         key=key,
         defaults={"manifest_sha256": manifest_sha256, "signature": signature},
     )
+    if is_new:
+        audit.record("manifest.sign", disbursement, by=by, scope=disbursement.program.scope)
     return kept
 
 

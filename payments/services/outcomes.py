@@ -5,6 +5,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from govpay.errors import InvalidInput
+from ledger import audit
 from payments.models import OutcomeBaseline, Role
 from payments.models.outcome import TIMES
 from payments.services import authority
@@ -41,6 +42,7 @@ def enter_baseline(
         errors = [{"row": 0, "column": column, "code": code, "message": text} for column, code, text in found]
         raise InvalidInput(found[0][2], errors=errors)
     row.save()
+    audit.record("outcome.enter_baseline", row, by=by, scope=row.program.scope)
     return row
 
 

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from govpay.errors import InvalidInput
+from ledger import audit
 from payments.models import Enrollment, Intake, Role
 from payments.models.beneficiary import PERSONAL_CONTEXT
 from payments.models.encrypted import encryptor
@@ -123,7 +124,11 @@ def enroll(
     if faults.kept:
         raise InvalidInput(faults.kept[0].message, errors=faults.as_errors())
     registry.enroll_staged(program_id, by.pk)
-    return Enrollment.objects.select_related("beneficiary").get(program_id=program_id, reference=reference)
+    made = Enrollment.objects.select_related("beneficiary", "program").get(
+        program_id=program_id, reference=reference
+    )
+    audit.record("enrollment.create", made, by=by, scope=made.program.scope)
+    return made
 
 
 def _require_text(values: tuple[object, ...]) -> None:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from payments.models import (
     ApprovalPolicy,
     CapKind,
@@ -161,6 +162,7 @@ def propose(
         for name, count in tier["needs"].items()
     )
     RollingCap.objects.bulk_create(RollingCap(policy=policy, **cap) for cap in caps)
+    audit.record("approval_policy.propose", policy, by=by, scope=policy.program.scope, reason=note)
     return policy
 
 
@@ -170,10 +172,12 @@ def confirm(*, by: User, policy_id: int) -> ApprovalPolicy:
     policy = _lock(by, policy_id)
     if by.pk == policy.proposed_by_id:
         raise SamePersonTwice("Somebody else than who proposed the rules confirms them.")
+    was = audit.digest(policy)
     policy.confirmed_by, policy.confirmed_at = by, timezone.now()
     policy.key_id = agreed.newest_key()
     policy.mac = agreed.mac_of(policy.key_id, *_fields(policy))
     policy.save(update_fields=["confirmed_by", "confirmed_at", "key_id", "mac"])
+    audit.record("approval_policy.confirm", policy, by=by, scope=policy.program.scope, before=was)
     return policy
 
 
@@ -181,8 +185,10 @@ def confirm(*, by: User, policy_id: int) -> ApprovalPolicy:
 def drop(*, by: User, policy_id: int) -> ApprovalPolicy:
     """Refuse proposed rules, or withdraw what one proposed oneself; raise PolicyDecided."""
     policy = _lock(by, policy_id)
+    was = audit.digest(policy)
     policy.dropped_by, policy.dropped_at = by, timezone.now()
     policy.save(update_fields=["dropped_by", "dropped_at"])
+    audit.record("approval_policy.drop", policy, by=by, scope=policy.program.scope, before=was)
     return policy
 
 

@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from govpay.errors import Forbidden, InvalidInput
-from ledger import chart
+from ledger import audit, chart
 from ledger.models import Elements
 from ledger.models.account import ELEMENT
 from payments import doorbell
@@ -55,10 +55,12 @@ def create(
         descriptor=str(watched or ""),
     )
     chart.open_program(program.pk, elements)
+    audit.record("program.create", program, by=by, scope=program.scope)
     doorbell.ring("provision", wallet_id=wallet.pk)
     return program
 
 
+@transaction.atomic
 def classify(program: Program, *, entity: str, function: str, fund: str, project: str) -> int:
     """Classify the accounts of a program from before there were elements; return how many those were.
 
@@ -66,7 +68,10 @@ def classify(program: Program, *, entity: str, function: str, fund: str, project
     """
     elements = Elements(entity=entity, function=function, fund=fund, project=project or program.code)
     _check_elements(elements)
-    return chart.classify_program(program.pk, elements)
+    was = audit.digest(program)
+    count = chart.classify_program(program.pk, elements)
+    audit.record("program.classify", program, scope=program.scope, before=was)
+    return count
 
 
 def _check_elements(elements: Elements) -> None:

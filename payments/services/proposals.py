@@ -12,6 +12,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, NotFound, SamePersonTwice
+from ledger import audit
 from payments.models import Membership, Proposal, Role, StatusChange
 from payments.models.history import move
 from payments.services import authority, roles, rules
@@ -84,6 +85,7 @@ def propose(
         note=note,
         actor=by,
     )
+    _record("proposal.propose", proposal, by, note, None)
     return proposal
 
 
@@ -127,7 +129,7 @@ def confirm(*, by: User, proposal_id: int, note: str = "") -> Proposal:
     kind = KINDS[found.kind]
     if kind.current(found) != found.before or kind.change(found, found.before) != found.after:
         raise ProposalStale("What it would change has changed since; look again, and propose it anew.")
-    _decide(found, by, S.CONFIRMED, note)
+    _decide(found, by, S.CONFIRMED, note, act="proposal.confirm")
     kind.apply(found, by)
     return get(user=by, proposal_id=proposal_id)
 
@@ -138,7 +140,7 @@ def reject(*, by: User, proposal_id: int, note: str) -> Proposal:
     found = _lock(by, proposal_id)
     _require_second(by, found)
     _require_note(note)
-    _decide(found, by, S.REJECTED, note)
+    _decide(found, by, S.REJECTED, note, act="proposal.reject")
     return get(user=by, proposal_id=proposal_id)
 
 
@@ -153,7 +155,9 @@ def withdraw(*, by: User, proposal_id: int, note: str) -> Proposal:
         raise NotTheProposer("Somebody else proposed it; who disagrees rejects it.")
     _require_note(note)
     _require_proposed(found)
+    was = audit.digest(found)
     move(Proposal.objects.filter(pk=found.pk), old=S.PROPOSED, new=S.WITHDRAWN, actor_id=by.pk, note=note)
+    _record("proposal.withdraw", found, by, note, was)
     return get(user=by, proposal_id=proposal_id)
 
 
@@ -174,7 +178,9 @@ def get(*, user: User, proposal_id: int) -> Proposal:
 def _lock(by: User, proposal_id: int) -> Proposal:
     found = get(user=by, proposal_id=proposal_id)
     _require(by, found.program_id)
-    locked = Proposal.objects.select_for_update(of=("self",)).select_related("proposed_by", "about")
+    locked = Proposal.objects.select_for_update(of=("self",)).select_related(
+        "proposed_by", "about", "program"
+    )
     return locked.get(pk=proposal_id)
 
 
@@ -209,7 +215,13 @@ def _require_note(note: str) -> None:
         raise wrong("note", "too_long", f"The reason has more than {MAX_NOTE} characters.")
 
 
-def _decide(found: Proposal, by: User, status: str, note: str) -> None:
+def _record(act: str, row: Proposal, by: User, note: str, was: bytes | None) -> None:
+    scope = row.program.scope if row.program is not None else ""
+    audit.record(act, row, by=by, scope=scope, reason=note, before=was)
+
+
+def _decide(found: Proposal, by: User, status: str, note: str, *, act: str) -> None:
+    was = audit.digest(found)
     move(
         Proposal.objects.filter(pk=found.pk),
         old=S.PROPOSED,
@@ -219,3 +231,4 @@ def _decide(found: Proposal, by: User, status: str, note: str) -> None:
         decided_by_id=by.pk,
         decided_at=timezone.now(),
     )
+    _record(act, found, by, note, was)

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from govpay.errors import Conflict, NotFound
+from ledger import audit
 from payments.models import Cycle, Disbursement, Intake, Payment, Payout, Role
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.services import authority
@@ -133,6 +134,7 @@ def _create(by: User, original: Disbursement, column: str, source_id: int) -> Di
         cursor.execute(INSERT + candidates, [made.pk, PaymentStatus.PENDING, source_id])
         # The cycle is locked, so that only a bug could make the counts differ.
         assert cursor.rowcount == count, (cursor.rowcount, count)
+    audit.record("list.reissue", made, by=by, scope=original.program.scope)
     return made
 
 

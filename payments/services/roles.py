@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from govpay.errors import Conflict, Forbidden, NotFound, SamePersonTwice
+from ledger import audit
 from payments.models import Membership, Program, Proposal, Role
 from payments.models.roles import INCOMPATIBLE
 from payments.services import sessions
@@ -104,7 +105,12 @@ def _apply_revocation(proposal: Proposal, by: User) -> None:
     with connection.cursor() as cursor:
         # The trigger that keeps what ended asks who ended it.
         cursor.execute("SELECT set_config('govpay.acting_user', %s, true)", [str(by.pk)])
-    Membership.objects.filter(program_id=program_of(proposal), user=user, role=role).delete()
+    ended = Membership.objects.select_related("program").get(
+        program_id=program_of(proposal), user=user, role=role
+    )
+    was = audit.digest(ended)
+    Membership.objects.filter(pk=ended.pk).delete()
+    audit.record("membership.end", ended, by=by, scope=ended.program.scope, before=was)
     sessions.end(user, by=by)
 
 
@@ -126,6 +132,7 @@ def _require_free(held: list[str], user: User, role: str) -> None:
 
 def _give(by: User, program_id: int, user: User, role: str) -> Membership:
     made = Membership.objects.create(program_id=program_id, user=user, role=Role(role), granted_by=by)
+    audit.record("membership.grant", made, by=by, scope=made.program.scope)
     sessions.end(user, by=by)
     return made
 

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 
 from govpay.errors import InvalidInput
+from ledger import audit
 from payments.models import Program, Proposal, Wallet
 from payments.models.program import RULES
 from payments.services.change import Kind, program_of, wrong
@@ -52,7 +53,10 @@ def _change(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]:
 
 
 def _apply(proposal: Proposal, by: User) -> None:
-    Program.objects.filter(pk=program_of(proposal)).update(**proposal.after)
+    program = Program.objects.get(pk=program_of(proposal))
+    was = audit.digest(program)
+    Program.objects.filter(pk=program.pk).update(**proposal.after)
+    audit.record("program.change_rules", program, by=by, scope=program.scope, before=was)
 
 
 KIND = Kind("rules", "Change of rules", _current, _change, _apply)

@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from govpay.errors import Conflict, NotFound
+from ledger import audit
 from payments import doorbell
 from payments.models import PartialSignature, Payment, Payout, PayoutTxKind, Role, SigningRequest
 from payments.models.signing import OPEN_STATES, RequestState
@@ -87,6 +88,7 @@ def upload(*, by: User, request_id: int, data: bytes) -> Upload:
         for fingerprint in added
     )
     if added:
+        audit.record("signing_request.sign", request, by=by, scope=wallet.program.scope)
         doorbell.ring("advance", payout_id=version.payout_id)
     return Upload(request, added, tuple(fingerprint for fingerprint in found if fingerprint in known))
 

@@ -5,6 +5,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
+from ledger import audit
 from payments import doorbell
 from payments.models import Membership, Role, Stop
 from payments.payout import alarms
@@ -49,6 +50,7 @@ def throw(*, by: User, reason: str) -> Stop:
             stop = Stop.objects.create(thrown_by=by, reason=reason.strip())
     except IntegrityError as error:
         raise AlreadyStopped("The engine is stopped already.") from error
+    audit.record("stop.throw", stop, by=by, reason=stop.reason)
     alarms.sound(ALARM, subject="engine", message=f"{by.get_username()} stopped the engine: {stop.reason}")
     return stop
 
@@ -69,9 +71,11 @@ def lift(*, by: User, stop_id: int, reason: str) -> Stop:
     if stop.thrown_by_id == by.pk:
         raise SamePersonTwice("Somebody else than the person who stopped the engine must lift it.")
     _require_reason(reason)
+    was = audit.digest(stop)
     stop.is_open, stop.lifted_by, stop.lifted_at = False, by, timezone.now()
     stop.lift_reason = reason.strip()
     stop.save()
+    audit.record("stop.lift", stop, by=by, reason=stop.lift_reason, before=was)
     alarms.clear(ALARM, subject="engine", note=f"{by.get_username()} lifted the stop: {stop.lift_reason}")
     doorbell.ring("sweep")
     return stop

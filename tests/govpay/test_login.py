@@ -43,7 +43,7 @@ class TestLogin:
         response = login(client, officer.username)
         body = expect.ok(response)
         assert response["Cache-Control"] == "no-store"
-        assert set(body) == {"token", "expires_at"}
+        assert set(body) == {"token", "expires_at", "must_enroll"}
         stored = AuthToken.objects.get()
         assert timedelta(hours=9) < stored.expiry - timezone.now() < timedelta(hours=11)
         assert body["token"] not in (stored.digest, stored.token_key)

@@ -197,6 +197,8 @@ ALLOWED = {
     "POST /api/v1/redactions/",
     "GET /api/v1/redactions/{pk}/",
     "POST /api/v1/redactions/{pk}/agree/",
+    "GET /api/v1/audit-events/",
+    "GET /api/v1/audit-events/{pk}/",
     "GET /api/v1/checkpoints/",
     "GET /api/v1/checkpoints/consistency/",
     "GET /api/v1/checkpoints/{pk}/",

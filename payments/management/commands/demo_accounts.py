@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.db.models import QuerySet
 
+from ledger import audit
 from payments.models import Membership, Program, Role
 from payments.models.program import LIMITED
 from payments.services import programs
@@ -31,6 +32,7 @@ PROGRAM = ("PENSIONS", "Old-age pensions (pilot)")
 ADMINISTRATOR_RIGHTS = ["add_program", "add_membership"]
 TREASURER_RIGHTS = ["close_period", "resolve_case", "redact_leaf"]
 APPROVER_RIGHTS = ["resolve_case"]
+AUDITOR_RIGHTS = ["make_pack", "view_auditevent"]
 READER_RIGHTS = [
     "view_account",
     "view_entry",
@@ -68,10 +70,12 @@ class Command(BaseCommand):
                 elif role == Role.APPROVER:
                     user.user_permissions.set(Permission.objects.filter(codename__in=APPROVER_RIGHTS))
                 elif role == Role.AUDITOR:
-                    user.user_permissions.set(Permission.objects.filter(codename="make_pack"))
-                Membership.objects.get_or_create(
+                    user.user_permissions.set(Permission.objects.filter(codename__in=AUDITOR_RIGHTS))
+                membership, is_new = Membership.objects.get_or_create(
                     program=program, user=user, role=role, defaults={"granted_by": administrator}
                 )
+                if is_new:
+                    audit.record("membership.grant", membership, scope=program.scope)
                 logins.append((role.label, username, password))
             password = options["password"] or secrets.token_urlsafe(9)
             username, full_name = ADMINISTRATOR

@@ -74,7 +74,7 @@ class TestFirst:
             expect.ok(post(APIClient(), officer.username, body={"otp": shown(officer)}))["must_enroll"]
             is False
         )
-        event = AuditEvent.objects.get()
+        event = AuditEvent.objects.filter(action="authenticator.enroll").get()
         assert (event.action, event.actor, event.door) == ("authenticator.enroll", officer.username, "api")
 
     @pytest.mark.usefixtures("keys_on")

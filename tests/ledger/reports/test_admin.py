@@ -31,7 +31,7 @@ def browser(user: User) -> Client:
 @pytest.fixture
 def reader(entry_ids: list[int]) -> Client:
     """A browser of somebody who reads the books of the two months and may do nothing else."""
-    return browser(factories.make_user("reader", "ledger.view_entry"))
+    return browser(factories.make_user("reader", "ledger.view_entry", "ledger.view_auditevent"))
 
 
 def page(client: Client, name: str, status: int = 200, **query: str) -> str:

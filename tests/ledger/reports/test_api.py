@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def client(entry_ids: list[int]) -> APIClient:
     """The client of one who reads the books of the two months."""
-    return client_of(factories.make_user("reader", "ledger.view_entry"))
+    return client_of(factories.make_user("reader", "ledger.view_entry", "ledger.view_auditevent"))
 
 
 def client_of(user: User) -> APIClient:
@@ -59,7 +59,9 @@ class TestAccess:
     @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
     def test_has_no_way_to_write(self, entry_ids: list[int], method: str) -> None:
         client = client_of(
-            factories.make_user("controller", "ledger.view_entry", "ledger.add_reconciliationrun")
+            factories.make_user(
+                "controller", "ledger.view_entry", "ledger.view_auditevent", "ledger.add_reconciliationrun"
+            )
         )
         before = [model.objects.count() for model in (Account, Entry, Posting)]
         for path in ("reports/", "reports/journal/"):

@@ -64,7 +64,8 @@ def test_are_leaves_after_the_entries_each_once() -> None:
     post("a", "b")
     seal_october()
     assert sealer.has_work()
-    assert [seal.size for seal in sealer.seal()] == [6]
+    # Two entries, four changes, and an audit event of each of the five acts.
+    assert [seal.size for seal in sealer.seal()] == [11]
     assert not sealer.has_work()
     assert sealer.seal() == []
     assert [(row["status"], row["actor"]) for row in said()] == [
@@ -79,15 +80,15 @@ def test_are_leaves_after_the_entries_each_once() -> None:
     assert leaf.digest(bytes(found.salt.salt), bytes(found.payload.payload)) == bytes(found.hash)
     head = checkpoints.issue()
     assert head is not None
-    path = tree.prove_inclusion(store.read, found.index, 6)
-    assert tree.is_included(bytes(found.hash), found.index, 6, path, bytes(head.seal.root))
+    path = tree.prove_inclusion(store.read, found.index, 11)
+    assert tree.is_included(bytes(found.hash), found.index, 11, path, bytes(head.seal.root))
 
 
 def test_are_sealed_without_any_entry() -> None:
     seal_october()
-    assert [seal.size for seal in sealer.seal()] == [4]
+    assert [seal.size for seal in sealer.seal()] == [9]
     post("late")
-    assert [seal.size for seal in sealer.seal()] == [5]
+    assert [seal.size for seal in sealer.seal()] == [10]
     assert verification.verify().findings == []
 
 

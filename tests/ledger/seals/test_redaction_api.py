@@ -79,6 +79,7 @@ class TestTwoPeople:
                 "entry_id": ids[1],
                 "run_id": None,
                 "period_id": None,
+                "event_id": None,
                 "why": WHY,
                 "asked_by": "clerk",
                 "asked_at": asked["asked_at"],
@@ -110,7 +111,8 @@ class TestTwoPeople:
         asked = send(clerk, leaf=3, why="A name.").json()
         assert (asked["leaf"], asked["entry_id"], asked["period_id"]) == (3, None, period.pk)
         assert send(judge, f"{asked['id']}/agree/").json()["is_redacted"] is True
-        assert kept() == (3, 3, 1, 1)
+        # Three entries and two audit events: what opened the period, and what closed it.
+        assert kept() == (5, 5, 1, 1)
 
     def test_are_not_one(self, ids: list[int], clerk: User) -> None:
         asked = send(clerk, entry_id=ids[1], why=WHY).json()["id"]

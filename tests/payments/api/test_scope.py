@@ -102,6 +102,7 @@ class TestMatrix:
         books = {route for route in with_ids if "{pk}" in route or "{name}" in route}
         assert {route for _, route in OF_PAYMENTS} == with_ids - books
         assert {route.split("/")[3] for route in books} == {
+            "audit-events",
             "checkpoints",
             "entries",
             "packs",

@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from ledger import audit
+from ledger.models import AuditEvent, Door
 from payments.models import Alarm, Block, Coin, Payout, PayoutKind, PayoutTx, Program, Reservation
 from payments.payout import derive, facts
 from payments.states import PayoutStatus as S
@@ -227,6 +229,22 @@ class TestDerive:
             derive.derive()
         # The tip, and lists to complete and to open again; the rest opens and closes the database transaction.
         assert len([query for query in asked if "SAVEPOINT" not in query["sql"]]) == 3
+
+    def test_records_each_payout_that_it_moves_as_the_engines(self, program: Program, tip: Block) -> None:
+        moved = [make_payout(program, S.SENT) for _ in range(2)]
+        for payout in moved:
+            spend(payout, OURS, TIP)
+        with audit.through(Door.TASK, actor=audit.ENGINE, request_id="a-task"):
+            derive.derive()
+        events = AuditEvent.objects.filter(action="payout.settled").order_by("pk")
+        assert [
+            (row.subject, row.actor, row.door, row.scope, row.request_id, bytes(row.after_sha256 or b""))
+            for row in events
+        ] == [
+            (f"payout:{payout.pk}", "engine", "task", program.scope, "a-task", audit.digest(payout))
+            for payout in moved
+        ]
+        assert all(row.before_sha256 not in (None, row.after_sha256) for row in events)
 
     def test_takes_as_many_queries_for_many_as_for_few(self, program: Program, tip: Block) -> None:
         counts = []
