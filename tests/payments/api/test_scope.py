@@ -103,6 +103,7 @@ class TestMatrix:
         assert {route for _, route in OF_PAYMENTS} == with_ids - books
         assert {route.split("/")[3] for route in books} == {
             "audit-events",
+            "auth",
             "checkpoints",
             "entries",
             "packs",
