@@ -82,6 +82,7 @@ SECRETS: dict[str, list[str]] = {
     "payments_importrow": ["personal"],
     "payments_appeal": ["words"],
     "payments_grievance": ["said", "answer", "secret_hash"],
+    "payments_webhooksecret": ["secret"],
 } | grants.AUDITOR_HIDDEN
 
 

@@ -226,6 +226,9 @@ CELERY_TASK_ROUTES = {
     f"payments.tasks.{name}": {"queue": GOVPAY_ROUNDS_QUEUE}
     for name in ("follow", "sweep", "deliver", "verify", "send_messages", "prune")
 }
+# Receivers of webhooks may be slow on purpose, and must hold up neither payouts nor rounds.
+GOVPAY_WEBHOOKS_QUEUE = "webhooks"
+CELERY_TASK_ROUTES["payments.tasks.send_webhook"] = {"queue": GOVPAY_WEBHOOKS_QUEUE}
 CELERY_BEAT_SCHEDULE = {
     "follow": {"task": "payments.tasks.follow", "schedule": GOVPAY_FOLLOW_S},
     "sweep": {"task": "payments.tasks.sweep", "schedule": GOVPAY_SWEEP_S},

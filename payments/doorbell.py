@@ -29,15 +29,19 @@ def ring(task: str, **ids: int) -> None:
 
 
 def ring_missing(rings: Sequence[Ring]) -> None:
-    """Ring for rows that have work, unless their queue holds as many rings already.
+    """Ring for rows that have work, unless the queue of each holds as many rings already.
 
     While workers hang, every sweep finds the same rows again. Counting what waits keeps the queue as short as the
     work is, and needs no clock, as messages that expire would: a machine an hour off would drop every one of them.
     What waits may be other rings than these: which of these are left out is drawn each time, so that none is for ever.
     """
-    missing = max(len(rings) - _count_waiting(settings.CELERY_TASK_DEFAULT_QUEUE), 0)
-    for position in sorted(random.sample(range(len(rings)), missing)):
-        ring(rings[position].task, **rings[position].ids)
+    of_queue: dict[str, list[Ring]] = {}
+    for found in rings:
+        of_queue.setdefault(_queue_of(found.task), []).append(found)
+    for queue, wanted in of_queue.items():
+        missing = max(len(wanted) - _count_waiting(queue), 0)
+        for position in sorted(random.sample(range(len(wanted)), missing)):
+            ring(wanted[position].task, **wanted[position].ids)
 
 
 def drop_stale_rounds(most: int) -> None:
@@ -48,6 +52,11 @@ def drop_stale_rounds(most: int) -> None:
         log.warning("stale_rounds_dropped", waiting=waiting)
         with current_app.pool.acquire(block=True) as connection:
             connection.default_channel.queue_purge(queue)
+
+
+def _queue_of(task: str) -> str:
+    route = settings.CELERY_TASK_ROUTES.get(f"payments.tasks.{task}", {})
+    return str(route.get("queue", settings.CELERY_TASK_DEFAULT_QUEUE))
 
 
 def _count_waiting(queue: str) -> int:

@@ -261,7 +261,7 @@ def _within(deadline: float, call: Callable[[], list[str]]) -> list[str]:
     def run() -> None:
         try:
             came.append(call())
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - It is raised below.
             came.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -269,7 +269,7 @@ def _within(deadline: float, call: Callable[[], list[str]]) -> list[str]:
     thread.join(_left(deadline))
     if not came:
         raise TimeoutError
-    if isinstance(came[0], OSError):
+    if isinstance(came[0], Exception):
         raise came[0]
     found: list[str] = came[0]
     return found

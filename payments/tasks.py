@@ -3,7 +3,7 @@
 from celery import shared_task
 
 from ledger.packs import jobs
-from payments.payout import dispatch, reconciling, rounds, screening, verification, webhook
+from payments.payout import dispatch, hooks, reconciling, rounds, screening, verification, webhook
 from payments.services import entitlements, grievances, importing, imports, messages
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
@@ -141,8 +141,15 @@ def verify() -> None:
 
 
 @shared_task(**LIMITS)
+def send_webhook(*, webhook_id: int) -> None:
+    """Send a webhook of a program what it has to be told."""
+    hooks.deliver(webhook_id)
+
+
+@shared_task(**LIMITS)
 def prune() -> None:
     """Forget what nobody needs any more."""
     rounds.prune()
+    hooks.forget()
     imports.forget()
     messages.forget()

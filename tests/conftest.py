@@ -99,7 +99,9 @@ def _broker() -> Iterator[redis.Redis]:
 @pytest.fixture(autouse=True)
 def _empty_queues(_broker: redis.Redis) -> None:
     """Begin with empty queues: nobody works off what the tests before have rung."""
-    _broker.delete(settings.CELERY_TASK_DEFAULT_QUEUE, settings.GOVPAY_ROUNDS_QUEUE)
+    _broker.delete(
+        settings.CELERY_TASK_DEFAULT_QUEUE, settings.GOVPAY_ROUNDS_QUEUE, settings.GOVPAY_WEBHOOKS_QUEUE
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -22,9 +22,12 @@ from payments.models import (
     Membership,
     Payment,
     Program,
+    Proposal,
     ScriptPurpose,
     Wallet,
     WalletScript,
+    Webhook,
+    WebhookSecret,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.services import policies, programs
@@ -145,6 +148,29 @@ def make_disbursement(
         for line, amount_sat in enumerate(amounts, start=1)
     )
     return disbursement
+
+
+def make_webhook(
+    program: Program, url: str, *, secret: str = "", event_types: list[str] | None = None
+) -> Webhook:
+    """A webhook that two people set, with a secret of the test's own if one is given."""
+    by = make_administrator()
+    proposal = Proposal.objects.create(
+        kind="webhook",
+        program=program,
+        asked={},
+        before={},
+        after={"webhook_id": None, "url": url, "event_types": event_types or []},
+        note="For the tests.",
+        proposed_by=by,
+        expires_at=timezone.now(),
+    )
+    made = Webhook.objects.create(
+        program=program, url=url, event_types=event_types or [], proposal=proposal, seen_number=0
+    )
+    if secret:
+        WebhookSecret.objects.create(webhook=made, secret={"secret": secret}, made_by=by)
+    return made
 
 
 def fund(program: Program, amount_sat: int = 1_000_000) -> Coin:

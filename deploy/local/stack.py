@@ -24,7 +24,7 @@ from deploy.local.secrets_file import SecretsFile
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEBIAN_CACHE = ROOT / "var" / "debian"
 WEB_PORT = 8000
-QUEUES = ("work", "rounds")
+QUEUES = ("work", "rounds", "webhooks")
 LOCK = "lock"
 
 
@@ -171,6 +171,10 @@ class Stack:
     def start_rounds(self) -> process.Process:
         """Start the worker that reads blocks and sweeps; one round that hangs leaves the other pool child free."""
         return self.start_worker("rounds", queues=("rounds",), concurrency=2)
+
+    def start_webhooks(self) -> process.Process:
+        """Start the worker that tells receivers elsewhere; one that is slow leaves the other pool child free."""
+        return self.start_worker("webhooks", queues=("webhooks",), concurrency=2)
 
     def start_listener(self) -> process.Process:
         """Start the process that reads a block as soon as the node announces it."""

@@ -40,9 +40,9 @@ def run(stack: Stack) -> int:
     stack.migrate()
     logins = stack.manage("demo_accounts")
     write_environment(stack)
-    say("Starting the web process, three workers, the listener, the scheduler and the miner.")
+    say("Starting the web process, four workers, the listener, the scheduler and the miner.")
     workers = [stack.start_worker(name, queues=("work",)) for name in WORKERS]
-    parts = [stack.start_web(), *workers, stack.start_rounds()]
+    parts = [stack.start_web(), *workers, stack.start_rounds(), stack.start_webhooks()]
     parts += [stack.start_listener(), stack.start_beat()]
     if stack.environment()["GOVPAY_NETWORK"] == "regtest" and block_s > 0:
         parts.append(start_miner(stack, block_s))

@@ -16,7 +16,7 @@ from payments.admin import cells, forms, pages, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import SHOWN, Notice, Table
-from payments.models import Alarm, AlarmDelivery, Disbursement, Payment, Payout, Wallet
+from payments.models import Alarm, AlarmDelivery, Disbursement, Payment, Payout, Wallet, Webhook
 from payments.payout.causes import CAUSES
 from payments.services import alarms
 
@@ -26,6 +26,7 @@ SUBJECTS: dict[str, tuple[type[Any], str]] = {
     "disbursement": (Disbursement, "List"),
     "wallet": (Wallet, "Wallet"),
     "run": (ReconciliationRun, "Run"),
+    "endpoint": (Webhook, "Webhook"),
 }
 
 

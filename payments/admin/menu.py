@@ -48,6 +48,8 @@ from payments.models import (
     Stop,
     Wallet,
     Warrant,
+    Webhook,
+    WebhookDelivery,
 )
 
 GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
@@ -97,6 +99,8 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
             (Wallet, "Wallets", "account_balance_wallet"),
             (BudgetPeriod, "Budget periods", "savings"),
             (Warrant, "Warrants", "order_approve"),
+            (Webhook, "Webhooks", "webhook"),
+            (WebhookDelivery, "Messages", "outbox"),
         ],
     ),
     (

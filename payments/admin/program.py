@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import authority, cells, membership, outcome, pages, scope
+from payments.admin import authority, cells, membership, outcome, pages, scope, webhook_pages
 from payments.admin.base import ProgramScopedAdmin, is_number
 from payments.admin.program_form import ProgramForm
 from payments.admin.rules import RulesShown
@@ -46,7 +46,7 @@ class ProgramAdmin(RulesShown, ProgramScopedAdmin):
     actions_list = ("new_program",)
     actions_detail = (
         *("enroll_people", "new_list", "outcomes", "baseline", "add_member"),
-        *("propose_rules", "propose_role", "propose_revocation"),
+        *("propose_rules", "propose_role", "propose_revocation", "propose_webhook"),
     )
     when_empty = "You belong to no program yet. An administrator gives you a role in one."
     fieldsets = (
@@ -109,7 +109,8 @@ class ProgramAdmin(RulesShown, ProgramScopedAdmin):
         offered["baseline"] = scope.holds(request, program_id, Role.TREASURER)
         offered["add_member"] = request.user.has_perm(ADD_MEMBER) and not roles.is_set_up(program_id)
         is_security = scope.holds(request, program_id, Role.SECURITY)
-        offered |= dict.fromkeys(("propose_rules", "propose_role", "propose_revocation"), is_security)
+        of_security = ("propose_rules", "propose_role", "propose_revocation", "propose_webhook")
+        offered |= dict.fromkeys(of_security, is_security)
         return [self.get_unfold_action(name) for name, is_offered in offered.items() if is_offered]
 
     @action(description="New program", url_path="new", icon="add", variant=ActionVariant.PRIMARY)
@@ -186,6 +187,11 @@ class ProgramAdmin(RulesShown, ProgramScopedAdmin):
         return authority.propose_role(
             self, request, self._administered(request, object_id), roles.REVOCATION.name
         )
+
+    @action(description="Propose a webhook", url_path="propose-webhook", icon="webhook")
+    def propose_webhook(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for an address to be told what happens."""
+        return webhook_pages.propose(self, request, self._administered(request, object_id))
 
     def _administered(self, request: HttpRequest, object_id: str) -> Program:
         program: Program = self.get_row(request, object_id)

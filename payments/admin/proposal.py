@@ -206,7 +206,8 @@ def comparison(row: Proposal) -> Table:
 
 def _text(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(Role(role).label for role in value) or "none"
+        labels = dict(Role.choices)
+        return ", ".join(str(labels.get(item, item)) for item in value) or "none"
     return "none" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -33,6 +33,7 @@ from payments.models import (
     SigningRequest,
     Warrant,
     WarrantKind,
+    WebhookDelivery,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.models.signing import RequestState
@@ -257,6 +258,17 @@ class Warrants(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Warrant
+        fields: list[str] = []
+
+
+class Deliveries(filters.FilterSet):  # type: ignore[misc]
+    """By the event's number, and whether it waits."""
+
+    number = IdFilter(field_name="number")
+    is_waiting = filters.BooleanFilter()
+
+    class Meta:
+        model = WebhookDelivery
         fields: list[str] = []
 
 

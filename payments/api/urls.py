@@ -26,6 +26,7 @@ from payments.api.views import (
     proposals,
     safety,
     signing,
+    webhooks,
 )
 
 __all__ = ["converters", "urlpatterns"]
@@ -50,6 +51,7 @@ PROPOSAL = "proposals/<id:proposal_id>/"
 PAYOUT = "payouts/<id:payout_id>/"
 SIGNING = "signing-requests/<id:signing_request_id>/"
 WARRANT = "warrants/<id:warrant_id>/"
+WEBHOOK = "webhooks/<id:webhook_id>/"
 
 urlpatterns = [
     path("programs/", programs.ProgramList.as_view(), name="programs"),
@@ -201,5 +203,15 @@ urlpatterns = [
     path(f"{WARRANT}confirm/", budgets.WarrantConfirm.as_view(), name="warrant-confirm"),
     path(f"{WARRANT}reject/", budgets.WarrantReject.as_view(), name="warrant-reject"),
     path(f"{WARRANT}withdraw/", budgets.WarrantWithdraw.as_view(), name="warrant-withdraw"),
+    path(f"{PROGRAM}proposals/webhooks/", webhooks.ProposeWebhook.as_view(), name="propose-webhook"),
+    path(f"{PROGRAM}webhooks/", webhooks.WebhookList.as_view(), name="webhooks"),
+    path(WEBHOOK, webhooks.WebhookRead.as_view(), name="webhook"),
+    path(f"{WEBHOOK}secrets/", webhooks.WebhookSecrets.as_view(), name="webhook-secrets"),
+    path(f"{WEBHOOK}pause/", webhooks.WebhookPause.as_view(), name="webhook-pause"),
+    path(f"{WEBHOOK}resume/", webhooks.WebhookResume.as_view(), name="webhook-resume"),
+    path(f"{WEBHOOK}end/", webhooks.WebhookEnd.as_view(), name="webhook-end"),
+    path(f"{WEBHOOK}ping/", webhooks.WebhookPing.as_view(), name="webhook-ping"),
+    path(f"{WEBHOOK}replay/", webhooks.WebhookReplay.as_view(), name="webhook-replay"),
+    path(f"{WEBHOOK}deliveries/", webhooks.WebhookDeliveries.as_view(), name="webhook-deliveries"),
     path("node/", payments.NodeRead.as_view(), name="node"),
 ]

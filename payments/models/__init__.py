@@ -43,6 +43,7 @@ from payments.models.signing import (
 )
 from payments.models.verification import Standing, Verification
 from payments.models.wallet import ScriptPurpose, Signer, Wallet, WalletScript
+from payments.models.webhook import PauseReason, Webhook, WebhookDelivery, WebhookSecret
 
 __all__ = [
     "AddressProof",
@@ -104,6 +105,7 @@ __all__ = [
     "OutcomeFigure",
     "PartialSignature",
     "PastMembership",
+    "PauseReason",
     "Payment",
     "Payout",
     "PayoutKind",
@@ -129,4 +131,7 @@ __all__ = [
     "WalletScript",
     "Warrant",
     "WarrantKind",
+    "Webhook",
+    "WebhookDelivery",
+    "WebhookSecret",
 ]

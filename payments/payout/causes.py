@@ -44,6 +44,11 @@ CAUSES: dict[str, Cause] = {
         "The receiver of alarms has not taken a message for five minutes.",
         "Mend the receiver, or GOVPAY_ALARM_WEBHOOK_URL; what waits is sent by itself. Until then look here.",
     ),
+    "webhook_paused": Cause(
+        "The receiver of a program's webhook took nothing for three days, or answered that it is gone; nothing is sent to "
+        "it any more. What it was not told stays in the program's events.",
+        "Mend the receiver, send a ping, and resume the webhook, which closes the alarm: all of it is sent then.",
+    ),
     "wallet_unusable": Cause(
         "The node has another wallet under the program's name.",
         "Remove or rename that wallet in the node.",

@@ -32,6 +32,7 @@ from payments.payout import (
     events,
     guard,
     hasten,
+    hooks,
     intervene,
     lookout,
     proofs,
@@ -247,6 +248,12 @@ def entitlements_to_expire() -> Iterator[Ring]:
         yield Ring("expire_entitlements", {"disbursement_id": pk})
 
 
+def webhooks_to_send() -> Iterator[Ring]:
+    """Find webhooks of programs that have something to be told."""
+    for pk in hooks.due().order_by("due_at", "pk").values_list("pk", flat=True)[:AT_ONCE]:
+        yield Ring("send_webhook", {"webhook_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -264,4 +271,5 @@ FINDERS = (
     entitlements_to_expire,
     lists_to_review,
     grievances_to_watch,
+    webhooks_to_send,
 )

@@ -28,6 +28,7 @@ from payments.models import (
     Role,
     SigningRequest,
     Warrant,
+    Webhook,
 )
 from payments.models.program import LIMITED
 from payments.services import policies
@@ -61,6 +62,7 @@ _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "intervention_id": (Intervention.objects.all, "wallet__program"),
     "proposal_id": (Proposal.objects.all, "program"),
     "grievance_id": (Grievance.objects.all, "program"),
+    "webhook_id": (Webhook.objects.all, "program"),
 }
 
 

@@ -15,11 +15,13 @@ from govpay.errors import Conflict, Forbidden, NotFound, SamePersonTwice
 from ledger import audit
 from payments.models import Membership, Proposal, Role, StatusChange
 from payments.models.history import move
-from payments.services import authority, roles, rules
+from payments.services import authority, roles, rules, webhooks
 from payments.services.change import Kind, wrong
 from payments.states import ProposalStatus, StatusConflict
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (rules.KIND, roles.GRANT, roles.REVOCATION)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (rules.KIND, roles.GRANT, roles.REVOCATION, webhooks.KIND)
+}
 OF_ROLES = [(kind.name, kind.label) for kind in (roles.GRANT, roles.REVOCATION)]
 CHOICES = [(kind.name, kind.label) for kind in KINDS.values()]
 # Who proposes and who confirms; what is about no program takes one of any program.
@@ -114,6 +116,25 @@ def propose_role(*, by: User, program_id: int, kind: str, username: str, role: s
     if about is None:
         raise wrong("username", "user_unknown", "There is nobody with this name whom it could be about.")
     return propose(by=by, program_id=program_id, kind=kind, asked={"role": role}, note=note, about=about)
+
+
+@transaction.atomic
+def propose_webhook(
+    *,
+    by: User,
+    program_id: int,
+    note: str,
+    webhook_id: int | None = None,
+    url: str | None = None,
+    event_types: list[str] | None = None,
+) -> Proposal:
+    """Ask for a new webhook, or for another address or other event types of one; what is left out stays.
+
+    Without event types a new one is told everything. Raises as `propose`.
+    """
+    given = {"url": url, "event_types": event_types}
+    asked = {name: value for name, value in given.items() if value is not None} | {"webhook_id": webhook_id}
+    return propose(by=by, program_id=program_id, kind=webhooks.KIND.name, asked=asked, note=note)
 
 
 @transaction.atomic

@@ -47,6 +47,7 @@ from payments.models import (
     Stop,
     Wallet,
     Warrant,
+    WebhookDelivery,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import psbt, tx
@@ -301,6 +302,8 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         valid_to="2020-12-31",
         created_by=officer,
     )
+    webhook = factories.make_webhook(program, f"https://{program.code.lower()}.example/hook")
+    message = WebhookDelivery.objects.create(webhook=webhook)
     enrollment = Enrollment.objects.filter(program=program).select_related("beneficiary").order_by("pk")[0]
     return {
         "program": program,
@@ -376,6 +379,8 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "alarm": past_alarm(program),
         "budgetperiod": warrant.period,
         "warrant": warrant,
+        "webhook": message.webhook,
+        "webhookdelivery": message,
         "stop": Stop.objects.create(
             thrown_by=officer,
             reason="A drill.",

@@ -49,6 +49,7 @@ WITHOUT_PAGES = {
     "tierneed",
     "rollingcap",
     "commitment",
+    "webhooksecret",
 }
 
 

@@ -20,6 +20,9 @@ from payments.models import (
     Proposal,
     StatusChange,
     Warrant,
+    Webhook,
+    WebhookDelivery,
+    WebhookSecret,
 )
 from tests import factories
 from tests.govpay import routes
@@ -61,6 +64,9 @@ def state() -> tuple[Any, ...]:
         list(ApprovalPolicy.objects.order_by("pk").values_list("confirmed_at", "dropped_at")),
         list(BudgetPeriod.objects.order_by("pk").values()),
         list(Warrant.objects.order_by("pk").values_list("pk", "status")),
+        list(Webhook.objects.order_by("pk").values()),
+        WebhookSecret.objects.count(),
+        list(WebhookDelivery.objects.order_by("pk").values()),
     )
 
 
@@ -89,10 +95,15 @@ LIMITED_READS = {
         "/api/v1/programs/{program_id}/members/",
         "/api/v1/proposals/{proposal_id}/",
         "/api/v1/proposals/{proposal_id}/history/",
+        "/api/v1/programs/{program_id}/webhooks/",
+        "/api/v1/webhooks/{webhook_id}/",
+        "/api/v1/webhooks/{webhook_id}/deliveries/",
     },
 }
-# What the help desk is there for.
-THEIR_WORK = {("helpdesk", "/api/v1/grievances/{grievance_id}/take/")}
+# What the help desk is there for, and what one security administrator keeps up of what two have set.
+THEIR_WORK = {("helpdesk", "/api/v1/grievances/{grievance_id}/take/")} | {
+    ("security", route) for _, route in OF_PAYMENTS if "/webhooks/{webhook_id}/" in route
+}
 LISTS = ("payouts", "interventions", "signing-requests", "alarms", "stops")
 
 

@@ -69,6 +69,7 @@ class Receiver:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.messages: list[Message] = []
+        self.signatures: list[str] = []
         self.refused: list[str] = []
         self.answers: list[Answer] = []
         self.usual: Answer = take
@@ -119,6 +120,7 @@ class Receiver:
                     status(401)(self)
                     return
                 receiver.messages.append(message)
+                receiver.signatures.append(self.headers["webhook-signature"])
                 answer = receiver.answers.pop(0) if receiver.answers else receiver.usual
                 try:
                     answer(self)
