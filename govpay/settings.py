@@ -135,6 +135,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "govpay.api.limits.AddressLimit",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -261,15 +262,21 @@ REST_FRAMEWORK = {
     "DEFAULT_METADATA_CLASS": None,
     "SCHEMA_COERCE_PATH_PK": False,
     "EXCEPTION_HANDLER": "govpay.api.problems.handle",
-    "DEFAULT_THROTTLE_RATES": {
-        "login": "20/min",
-        "verify": "20/min",
-        "step_up": "20/min",
-        "person": "20/min",
-    },
+    "DEFAULT_THROTTLE_CLASSES": ["govpay.api.limits.UserLimit"],
+    "DEFAULT_THROTTLE_RATES": {"verify": "20/min", "person": "20/min"},
     # How many proxies in front may be believed about a caller's address; none, unless said so.
     "NUM_PROXIES": env.whole("GOVPAY_PROXIES", 0, least=0, most=10),
     "COERCE_DECIMAL_TO_STRING": True,
+}
+# How many requests a minute: of a user that read, that write, that export; of an address; and of those that are guessed
+# at. 0 limits nothing.
+GOVPAY_RATES = {
+    "reads": env.whole("GOVPAY_RATE_READS", 1_200, least=0, most=1_000_000),
+    "writes": env.whole("GOVPAY_RATE_WRITES", 300, least=0, most=1_000_000),
+    "exports": env.whole("GOVPAY_RATE_EXPORTS", 60, least=0, most=1_000_000),
+    "address": env.whole("GOVPAY_RATE_ADDRESS", 12_000, least=0, most=1_000_000),
+    "login": 20,
+    "step_up": 20,
 }
 KNOX_TOKEN_MODEL = "knox.AuthToken"  # noqa: S105 - a table.
 REST_KNOX = {"TOKEN_TTL": timedelta(hours=10), "TOKEN_LIMIT_PER_USER": 20, "AUTH_HEADER_PREFIX": "Bearer"}
@@ -315,6 +322,11 @@ SPECTACULAR_SETTINGS = {
         "Finding": "payments.models.grievance.Finding",
         "EntitlementStatus": "payments.states.EntitlementStatus",
         "Channel": "payments.models.claim.Channel",
+        "StateEnum": "payments.models.signing.RequestState",
+        "WebhookState": "payments.api.serializers.webhook.STATES",
+        "DeliveryStatus": "payments.api.serializers.webhook.STATUSES",
+        "PauseReason": "payments.models.webhook.PauseReason",
+        "EventType": "payments.api.serializers.webhook.TYPES",
         "Role": "payments.models.program.Role",
         "AccountKind": "ledger.models.account.AccountKind",
         "Layer": "ledger.models.entry.Layer",

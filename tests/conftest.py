@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import redis
@@ -102,6 +103,12 @@ def _empty_queues(_broker: redis.Redis) -> None:
     _broker.delete(
         settings.CELERY_TASK_DEFAULT_QUEUE, settings.GOVPAY_ROUNDS_QUEUE, settings.GOVPAY_WEBHOOKS_QUEUE
     )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_limited(settings: Any) -> None:
+    """Let tests ask as often as they like; those of the limits set their own."""
+    settings.GOVPAY_RATES = dict.fromkeys(settings.GOVPAY_RATES, 0)
 
 
 @pytest.fixture(autouse=True)

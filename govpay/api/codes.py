@@ -150,7 +150,7 @@ OTHERS = {
     ("method_not_allowed", 405): "The address has no such verb.",
     ("not_acceptable", 406): "The address does not answer in what the request accepts.",
     ("unsupported_media_type", 415): "The address does not take content of this type.",
-    ("throttled", 429): "Too many requests came from one address.",
+    ("throttled", 429): "Too many requests came from one user, or from one address.",
     ("internal_error", 500): "A bug: it has been logged, and the answer tells nothing of it.",
 }
 

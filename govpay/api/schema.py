@@ -34,6 +34,25 @@ IF_NONE_MATCH = OpenApiParameter(
 ETAG = OpenApiParameter(
     "ETag", str, OpenApiParameter.HEADER, response=[200], description="The version of what is shown."
 )
+# Of what a limit says to the caller (govpay/api/limits.py).
+HEADERS = {
+    "RateLimit": {
+        "description": "Which limit counted the request, how many more may follow at once (r), and for how many seconds to "
+        "wait (t). It is missing while nothing is limited.",
+        "schema": {"type": "string"},
+        "example": '"reads";r=1199;t=0',
+    },
+    "RateLimit-Policy": {
+        "description": "The limit: so many requests (q) in so many seconds (w).",
+        "schema": {"type": "string"},
+        "example": '"reads";q=1200;w=60',
+    },
+    "Retry-After": {
+        "description": "After how many seconds to ask again.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+}
+LIMITED = ("RateLimit", "RateLimit-Policy")
 ERROR = {
     "type": "object",
     "description": "One broken rule: of a row and column of a file, or of a field of a body.",
@@ -103,6 +122,12 @@ class Schema(AutoSchema):
             responses = operation["responses"]
             for code in self._problems(path, operation):
                 responses.setdefault(str(code), _response(code))
+            for code, response in responses.items():
+                names = (*LIMITED, "Retry-After") if code == "429" else LIMITED
+                # Who is not signed in is refused before anybody is counted, save by address.
+                if self.view.throttle_classes and code != "401":
+                    refs = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+                    response["headers"] = refs | response.get("headers", {})
             if self._shows_one():
                 responses["304"] = {"description": "It is still what the ETag was of."}
             operation["responses"] = dict(sorted(responses.items()))
@@ -131,6 +156,7 @@ class Schema(AutoSchema):
 def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add the components that the problems refer to."""
     result["components"].setdefault("schemas", {}).update({"Error": ERROR, "Problem": PROBLEM})
+    result["components"]["headers"] = HEADERS
     return result
 
 

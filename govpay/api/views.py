@@ -12,7 +12,6 @@ from rest_framework import exceptions, serializers, status
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from govpay import tokens
@@ -114,8 +113,7 @@ class Login(APIView):
 
     authentication_classes = []
     permission_classes = [AllowAny]
-    throttle_classes = [ScopedRateThrottle]
-    throttle_scope = "login"
+    limit = "login"
     problems = {401, 403}
 
     @extend_schema(operation_id="auth_login", tags=["auth"], request=Credentials, responses={200: Token})
@@ -172,8 +170,7 @@ class Logout(APIView):
 class StepUp(APIView):
     """Takes a fresh code for the acts that need one."""
 
-    throttle_classes = [ScopedRateThrottle]
-    throttle_scope = "step_up"
+    limit = "step_up"
 
     @extend_schema(operation_id="auth_step_up", tags=["auth"], request=Proof, responses={200: StepUpProof})
     def post(self, request: Request) -> Response:
@@ -210,6 +207,7 @@ class Health(APIView):
 
     authentication_classes = []
     permission_classes = [AllowAny]
+    throttle_classes = []
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:

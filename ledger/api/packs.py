@@ -117,6 +117,7 @@ class PackDetail(APIView):
 class PackFile(APIView):
     """The file of one pack."""
 
+    limit = "exports"
     permission_classes = [MayMakePacks]
 
     @extend_schema(

@@ -115,6 +115,7 @@ class Reports(APIView):
 class ReportDetail(APIView):
     """One report, the journal, or the statement of an account."""
 
+    limit = "exports"
     permission_classes = [access.MayReadBooks]
     renderer_classes = RENDERERS
 

@@ -36,6 +36,7 @@ from payments.admin import (
     signing,
     stop,
     wallet,
+    webhook,
 )
 
 # Django's own form for several rows at a time would note them past the audit events.
@@ -77,4 +78,5 @@ __all__ = [
     "signing",
     "stop",
     "wallet",
+    "webhook",
 ]

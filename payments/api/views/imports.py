@@ -122,6 +122,8 @@ class ImportCancel(Idempotent, Scoped):
 class ImportErrors(Scoped):
     """The rows that were refused."""
 
+    limit = "exports"
+
     @extend_schema(operation_id="import_jobs_errors_download", tags=["imports"], responses={**CSV, **NOT_NOW})
     def get(self, request: Request, import_job_id: int) -> StreamingHttpResponse:
         """Return the refused rows with their own columns, `code` and `message`, to officers of the program."""

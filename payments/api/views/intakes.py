@@ -101,6 +101,8 @@ class IntakeErrors(ScopedList):
 class IntakeErrorsFile(Scoped):
     """What was refused, as a file for a spreadsheet."""
 
+    limit = "exports"
+
     @extend_schema(
         operation_id="intakes_errors_download",
         tags=["people"],
