@@ -85,6 +85,7 @@ urlpatterns = [
     path(f"{PROPOSAL}withdraw/", proposals.Withdraw.as_view(), name="proposal-withdraw"),
     path(f"{PROPOSAL}history/", proposals.ProposalHistory.as_view(), name="proposal-history"),
     path(f"{PROGRAM}enrollments/", people.EnrollmentList.as_view(), name="enrollments"),
+    path(f"{PROGRAM}enrollments/bulk/", people.EnrollmentBulk.as_view(), name="enrollments-bulk"),
     path(f"{PROGRAM}intakes/", intakes.IntakeList.as_view(), name="intakes"),
     path(f"{PROGRAM}intakes/people/", people.PeopleIntake.as_view(), name="intakes-people"),
     path(f"{PROGRAM}import-jobs/", imports.ImportList.as_view(), name="import-jobs"),
@@ -147,6 +148,7 @@ urlpatterns = [
     path(f"{LIST}release/", disbursements.Release.as_view(), name="disbursement-release"),
     path(f"{LIST}cancel/", disbursements.Cancel.as_view(), name="disbursement-cancel"),
     path(f"{LIST}payments/", disbursements.DisbursementPayments.as_view(), name="disbursement-payments"),
+    path(f"{LIST}payments/hold/", payments.HoldMany.as_view(), name="disbursement-hold-payments"),
     path(f"{LIST}payouts/", disbursements.DisbursementPayouts.as_view(), name="disbursement-payouts"),
     path(f"{LIST}manifest/", manifests.Manifest.as_view(), name="disbursement-manifest"),
     path(

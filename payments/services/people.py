@@ -131,6 +131,30 @@ def enroll(
     return made
 
 
+@transaction.atomic
+def enroll_many(*, by: User, program_id: int, people: Sequence[dict[str, str]]) -> list[tuple[int, str]]:
+    """Enroll people, the first of them as row 1, all or nobody; return their enrollments' ids and references, in order.
+
+    As many statements for a thousand as for one. Raises InvalidInput with every rule that is broken, by its row.
+    """
+    authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
+    faults = intake.Faults()
+    _stage([(row, [person[name] for name in COLUMNS]) for row, person in enumerate(people, start=1)], faults)
+    registry.check(program_id, faults)
+    if faults.kept:
+        count = len({fault.row for fault in faults.kept})
+        raise InvalidInput(
+            f"Nobody was enrolled: {count:,} of {len(people):,} rows break a rule.", errors=faults.as_errors()
+        )
+    registry.enroll_staged(program_id, by.pk)
+    made = dict(
+        Enrollment.objects.filter(
+            program_id=program_id, reference__in=[person["reference"] for person in people]
+        ).values_list("reference", "pk")
+    )
+    return [(made[person["reference"]], person["reference"]) for person in people]
+
+
 def _require_text(values: tuple[object, ...]) -> None:
     """Refuse what JSON may hold where text belongs: numbers, lists, nothing."""
     errors = [

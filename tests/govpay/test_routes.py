@@ -83,6 +83,8 @@ ALLOWED = {
     "GET /api/v1/disbursements/{disbursement_id}/approvals/",
     "GET /api/v1/programs/{program_id}/enrollments/",
     "POST /api/v1/programs/{program_id}/enrollments/",
+    "POST /api/v1/programs/{program_id}/enrollments/bulk/",
+    "POST /api/v1/disbursements/{disbursement_id}/payments/hold/",
     "GET /api/v1/programs/{program_id}/intakes/",
     "POST /api/v1/programs/{program_id}/intakes/people/",
     "GET /api/v1/programs/{program_id}/import-jobs/",

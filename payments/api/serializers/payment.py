@@ -4,11 +4,27 @@ from typing import Any
 
 from rest_framework import serializers
 
-from govpay.api.serializers import Hex
-from payments.api.serializers.fields import Address
+from govpay.api.serializers import Hex, StrictSerializer, Text, Whole
+from payments.api.serializers.fields import NOTE_HELP, Address
+from payments.api.serializers.people import MOST_AT_ONCE
 from payments.models import PayoutKind, PayoutTxKind
 from payments.onchain.network import Network
 from payments.states import PaymentStatus, PayoutStatus
+
+
+class PaymentsToHold(StrictSerializer):
+    """Payments of one list, and why they are held; the first of them is row 1 of what is refused."""
+
+    payments = serializers.ListField(
+        child=Whole(min_value=1, max_value=2**63 - 1), min_length=1, max_length=MOST_AT_ONCE
+    )
+    note = Text(max_length=2000, help_text=NOTE_HELP)
+
+
+class PaymentsHeld(serializers.Serializer[Any]):
+    """How many are held now because of it."""
+
+    count = serializers.IntegerField()
 
 
 class PayoutOut(serializers.Serializer[Any]):

@@ -12,6 +12,9 @@ from payments.models.beneficiary import mask_phone
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.selectors.people import masked
 
+# Of one JSON request; more are a file.
+MOST_AT_ONCE = 1_000
+
 
 class NewEnrollment(StrictSerializer):
     """One person, by the rules of a file."""
@@ -21,6 +24,26 @@ class NewEnrollment(StrictSerializer):
     full_name = Text(allow_blank=True)
     phone = Text(allow_blank=True, default="")
     address = Text(allow_blank=True)
+
+
+class NewEnrollments(StrictSerializer):
+    """Up to a thousand people; the first of them is row 1 of what is refused."""
+
+    people = serializers.ListField(child=NewEnrollment(), min_length=1, max_length=MOST_AT_ONCE)
+
+
+class EnrolledOut(serializers.Serializer[Any]):
+    """Somebody who was enrolled."""
+
+    id = serializers.IntegerField()
+    reference = serializers.CharField()
+
+
+class EnrollmentsMade(serializers.Serializer[Any]):
+    """Who was enrolled, in the order of the request."""
+
+    count = serializers.IntegerField()
+    enrollments = EnrolledOut(many=True)
 
 
 class EnrollmentOut(serializers.Serializer[Any]):

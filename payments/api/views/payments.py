@@ -84,6 +84,27 @@ class Hold(Idempotent, Scoped):
         return _render(request, payment_id)
 
 
+class HoldMany(Idempotent, Scoped):
+    """Stops payments of a list."""
+
+    @extend_schema(
+        operation_id="disbursements_hold_payments",
+        tags=["payments"],
+        request=serializers.PaymentsToHold,
+        responses={200: serializers.PaymentsHeld},
+    )
+    def post(self, request: Request, disbursement_id: int) -> Response:
+        """Stop up to a thousand payments of a list that are in no payout yet, all or none."""
+        body = serializers.PaymentsToHold(data=request.data)
+        body.is_valid(raise_exception=True)
+        by: Any = request.user
+        asked = body.validated_data
+        count = service.hold_many(
+            by=by, disbursement_id=disbursement_id, payment_ids=asked["payments"], note=asked["note"]
+        )
+        return Response(serializers.PaymentsHeld({"count": count}).data)
+
+
 class Resume(Idempotent, Scoped):
     """Lets a held payment go on."""
 

@@ -58,6 +58,28 @@ class EnrollmentList(Idempotent, ScopedList):
         return Response(serializers.EnrollmentOut(row).data, status.HTTP_201_CREATED)
 
 
+class EnrollmentBulk(Idempotent, Scoped):
+    """Many people at once."""
+
+    scope = staticmethod(scope.require_person)
+
+    @extend_schema(
+        operation_id="enrollments_create_many",
+        tags=["people"],
+        request=serializers.NewEnrollments,
+        responses={201: serializers.EnrollmentsMade},
+    )
+    def post(self, request: Request, program_id: int) -> Response:
+        """Enroll up to a thousand people, all or nobody; every rule that is broken is named with its row."""
+        body = serializers.NewEnrollments(data=request.data)
+        body.is_valid(raise_exception=True)
+        by: Any = request.user
+        made = service.enroll_many(by=by, program_id=program_id, people=body.validated_data["people"])
+        rows = [{"id": pk, "reference": reference} for pk, reference in made]
+        shown = serializers.EnrollmentsMade({"count": len(rows), "enrollments": rows})
+        return Response(shown.data, status.HTTP_201_CREATED)
+
+
 def _render(request: Request, enrollment_id: int) -> Response:
     return Response(serializers.EnrollmentOut(selector.enrollment(request.user, enrollment_id)).data)
 
