@@ -8,7 +8,6 @@ from knox.models import AuthToken
 from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import ScopedRateThrottle
 from rest_framework.views import APIView
 
 from govpay import tokens
@@ -117,8 +116,7 @@ def new_token(user: Any, *, is_proved: bool) -> tuple[str, Any]:
 class OwnFactors(APIView):
     """An address about one's own second factors, for tokens that signing in gave."""
 
-    throttle_classes = [ScopedRateThrottle]
-    throttle_scope = "step_up"
+    limit = "step_up"
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse named tokens: a narrow one must not open the door to all."""

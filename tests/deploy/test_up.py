@@ -87,10 +87,10 @@ class TestUp:
             assert re.search(rf"^ +\S.* {login} +\S{{12}}$", seen, re.MULTILINE), login
         read_until(running, r"^miner +\| block [0-9]+ [0-9a-f]{64}$")
         programs = list_recorded(state_dir)
-        assert len(programs) == 10
+        assert len(programs) == 11
         running.send_signal(number)
         assert running.wait(60) == 0
-        assert [launcher.read_start(pid) for pid in programs] == [None] * 10
+        assert [launcher.read_start(pid) for pid in programs] == [None] * 11
         assert not list((state_dir / "run").iterdir())
 
     def test_anchors_the_books_of_a_program_with_coins(
@@ -114,4 +114,4 @@ class TestUp:
         seen = read_until(running, "^Stopping")
         assert "beat ended with code 137, so everything is stopped." in seen
         assert running.wait(60) == 1
-        assert [launcher.read_start(pid) for pid in programs] == [None] * 10
+        assert [launcher.read_start(pid) for pid in programs] == [None] * 11

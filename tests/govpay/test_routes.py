@@ -306,6 +306,7 @@ class TestSchema:
             "/api/v1/tokens/{pk}/end/",
             "/api/v1/packs/",
             "/api/v1/reconciliation-runs/",
+            "/api/v1/webhooks/{webhook_id}/secrets/",
         }
 
     def test_is_served(self, client: Client) -> None:
