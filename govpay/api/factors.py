@@ -243,8 +243,7 @@ class RemoveKey(OwnFactors):
 class StepUpQuestion(APIView):
     """Asks a security key for a fresh proof, also of whoever holds a named token."""
 
-    throttle_classes = [ScopedRateThrottle]
-    throttle_scope = "step_up"
+    limit = "step_up"
 
     @extend_schema(
         operation_id="auth_step_up_question", tags=["auth"], request=None, responses={200: Question}

@@ -50,9 +50,10 @@ class Example:
 
     def close(self) -> str:
         """End it, and return what it said."""
-        self.process.kill()
-        said, _ = self.process.communicate()
-        return said
+        if self.process.returncode is None:
+            self.process.kill()
+            self.said, _ = self.process.communicate()
+        return self.said
 
     def post(self, body: bytes, **headers: str) -> int:
         """Return the status that answers a message of somebody's own making."""

@@ -186,6 +186,7 @@ class TestAuditor:
             ("payments_grievance", "answer"),
             ("payments_grievance", "said"),
             ("payments_message", "content"),
+            ("payments_webhooksecret", "secret"),
         ]
         for table, column in encrypted:
             refuse(auditor, f"SELECT {column} FROM {table}")
