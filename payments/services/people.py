@@ -10,7 +10,7 @@ from django.db import transaction
 
 from govpay.errors import InvalidInput
 from ledger import audit
-from payments.models import Enrollment, Intake, Role
+from payments.models import Enrollment, Intake, Program, Role
 from payments.models.beneficiary import PERSONAL_CONTEXT
 from payments.models.encrypted import encryptor
 from payments.models.intake import IntakeKind, IntakeStatus
@@ -147,6 +147,10 @@ def enroll_many(*, by: User, program_id: int, people: Sequence[dict[str, str]]) 
             f"Nobody was enrolled: {count:,} of {len(people):,} rows break a rule.", errors=faults.as_errors()
         )
     registry.enroll_staged(program_id, by.pk)
+    program = Program.objects.get(pk=program_id)
+    audit.record(
+        "enrollment.create_many", program, by=by, scope=program.scope, reason=f"{len(people):,} people"
+    )
     made = dict(
         Enrollment.objects.filter(
             program_id=program_id, reference__in=[person["reference"] for person in people]

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0043_consent_and_erasure'),
+        ('payments', '0044_claims'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
