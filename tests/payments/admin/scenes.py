@@ -303,7 +303,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         created_by=officer,
     )
     webhook = factories.make_webhook(program, f"https://{program.code.lower()}.example/hook")
-    message = WebhookDelivery.objects.create(webhook=webhook)
+    delivery = WebhookDelivery.objects.create(webhook=webhook)
     enrollment = Enrollment.objects.filter(program=program).select_related("beneficiary").order_by("pk")[0]
     return {
         "program": program,
@@ -379,8 +379,8 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "alarm": past_alarm(program),
         "budgetperiod": warrant.period,
         "warrant": warrant,
-        "webhook": message.webhook,
-        "webhookdelivery": message,
+        "webhook": webhook,
+        "webhookdelivery": delivery,
         "stop": Stop.objects.create(
             thrown_by=officer,
             reason="A drill.",
