@@ -23,7 +23,7 @@ from payments.models import (
     WebhookDelivery,
     WebhookSecret,
 )
-from payments.payout import alarms, hooks
+from payments.payout import alarms, claim, hooks
 from payments.services import authority
 from payments.services.change import Kind, program_of, wrong
 
@@ -118,6 +118,8 @@ def _apply(proposal: Proposal, by: User) -> None:
         return
     # It is told what comes from now on; a replay tells what was.
     seen = Event.objects.filter(program=program_id).aggregate(top=Max("number"))["top"] or 0
+    # Messages are known by it, so that it is there before anybody looks at them.
+    claim.installation_id()
     made = Webhook.objects.create(program_id=program_id, seen_number=seen, **values)
     _record("webhook.create", made, by, proposal.note)
 
