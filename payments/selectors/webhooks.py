@@ -31,7 +31,8 @@ def deliveries(webhook_id: int) -> QuerySet[WebhookDelivery]:
 
 def message_id(row: Any) -> str:
     """Return the id that the receiver knows a message by."""
-    return hooks.message_id(row, getattr(row, "installation", None) or _installation())
+    known = getattr(row, "installation", None)
+    return hooks.message_id(row, _installation() if known is None else known)
 
 
 def _installation() -> str:
