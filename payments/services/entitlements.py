@@ -144,7 +144,9 @@ def list_claimed(*, by: User, disbursement_id: int) -> Disbursement:
     with_address = of_list.filter(_has_address(), status=EntitlementStatus.WAITING)
     _move(_lock(with_address), EntitlementStatus.WAITING, EntitlementStatus.CLAIMED, actor_id=by.pk)
     unpaid = Q(paid_by=None) | Q(paid_by__status=PaymentStatus.CANCELLED)
-    claimed = of_list.filter(unpaid, status__in=(EntitlementStatus.CLAIMED, EntitlementStatus.LISTED))
+    claimed = of_list.filter(
+        ~_is_paid_in(cycle), unpaid, status__in=(EntitlementStatus.CLAIMED, EntitlementStatus.LISTED)
+    )
     rows = list(claimed.select_related("payment").order_by("payment__line"))
     if not rows:
         raise NothingClaimed("Nobody on the list has claimed anything that no other list pays.")
@@ -221,6 +223,13 @@ def due_at(at: datetime) -> QuerySet[Entitlement]:
 
 def _has_address() -> Exists:
     return Exists(Destination.objects.filter(beneficiary=OuterRef("payment__beneficiary"), is_current=True))
+
+
+def _is_paid_in(cycle: Cycle) -> Exists:
+    """Say whether another line of the cycle pays the person: the constraint payment_person_once_a_cycle as a condition."""
+    lines = Payment.objects.filter(cycle=cycle, beneficiary=OuterRef("payment__beneficiary"))
+    counting = lines.exclude(status__in=[PaymentStatus.CANCELLED, PaymentStatus.VOIDED])
+    return Exists(counting.exclude(status=PaymentStatus.HELD, script_pubkey=None))
 
 
 def _lock(rows: QuerySet[Entitlement]) -> list[int]:

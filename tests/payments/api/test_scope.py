@@ -198,7 +198,7 @@ class TestMatrix:
         assert state() == before
 
     @pytest.mark.parametrize(
-        ("method", "route"), sorted(set(routes.operations()) - {("POST", "/api/v1/auth/login/")})
+        ("method", "route"), sorted(each for each in routes.operations() if "/auth/login/" not in each[1])
     )
     def test_asks_everybody_to_sign_in(self, method: str, route: str) -> None:
         names = [part.strip("{}") for part in route.replace(".csv", "").split("/") if "{" in part]

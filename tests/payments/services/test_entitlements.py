@@ -168,6 +168,24 @@ class TestClaimed:
         with pytest.raises(NothingClaimed):
             entitlements.list_claimed(by=officer, disbursement_id=released.pk)
 
+    def test_is_left_to_another_list_of_the_cycle_that_pays_the_person(
+        self, released: Disbursement, officer: User, program: Program
+    ) -> None:
+        address = bring(released, 2, officer)
+        other = factories.make_disbursement(program, officer, period=released.cycle.period)
+        assert other.cycle == released.cycle
+        Payment.objects.create(
+            disbursement=other,
+            cycle=other.cycle,
+            line=9,
+            beneficiary=address.beneficiary,
+            amount_sat=60_000,
+        )
+        with pytest.raises(NothingClaimed):
+            entitlements.list_claimed(by=officer, disbursement_id=released.pk)
+        bring(released, 3, officer)
+        assert entitlements.list_claimed(by=officer, disbursement_id=released.pk).total_sat == 70_000
+
     def test_counts_an_address_that_came_in_another_way(self, released: Disbursement, officer: User) -> None:
         person = claiming.person_of(released, 3)
         Destination.objects.create(
