@@ -66,6 +66,8 @@ EXEMPT = {
     "payments_importjob_confirm": "as over the API",
     "program-wallet-unhalt": "it proposes an intervention, and approving that needs a code",
     "payments_wallet_lift": "as over the API",
+    "webhook-resume": "it goes on at the address that two people agreed to, with the secrets that there are",
+    "payments_webhook_resume": "as over the API",
 }
 # What whoever must enroll a second factor first may do before.
 WAYS_OUT = frozenset(

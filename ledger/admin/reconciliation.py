@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,6 +16,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
+from ledger import audit
 from ledger.admin import cells, sources
 from ledger.admin.base import BookAdmin, Table, is_hash, is_number, posted
 from ledger.admin.filters import ScopeFilter, by_number
@@ -144,6 +146,9 @@ class ReconciliationRunAdmin(BookAdmin):
         return TemplateResponse(request, "ledger/admin/ask.html", context, status=422 if form.errors else 200)
 
     def _reconcile(self, request: HttpRequest, scope: str | None, is_full: bool) -> HttpResponse:
+        # The runs follow in database transactions of their own, after the node was asked.
+        with transaction.atomic():
+            audit.record("reconciliation.begin", by=request.user, scope=scope or "")
         try:
             runs = service.reconcile(scope=scope, now=timezone.now(), is_full=is_full)
         except GovPayError as error:

@@ -13,6 +13,7 @@ from django.urls import reverse
 from payments.models import Program
 from tests import factories
 from tests.payments.admin import scenes
+from tests.payments.scenery import approver, furnished, officer, program, releaser, scenery
 
 pytestmark = pytest.mark.django_db
 

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 
 from tests.govpay import routes
 from tests.payments.api.conftest import Api
+from tests.payments.scenery import approver, furnished, officer, program, releaser, scenery
 
 pytestmark = pytest.mark.django_db
 

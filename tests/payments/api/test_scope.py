@@ -28,6 +28,7 @@ from tests import factories
 from tests.govpay import routes
 from tests.payments.api import expect
 from tests.payments.api.conftest import Api
+from tests.payments.scenery import approver, furnished, officer, program, releaser, scenery
 
 pytestmark = pytest.mark.django_db
 

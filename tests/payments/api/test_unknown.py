@@ -7,6 +7,7 @@ from django.contrib.auth.models import User
 
 from tests.govpay import routes
 from tests.payments.api.conftest import Api
+from tests.payments.scenery import approver, furnished, officer, program, releaser, scenery
 
 pytestmark = pytest.mark.django_db
 
