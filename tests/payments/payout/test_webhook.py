@@ -137,7 +137,7 @@ class TestAnnounce:
         alarm = sound()
         alarms.clear("payout_stuck", subject="payout", subject_id=1, note="Gone.")
         rounds.sweep()
-        assert (AlarmDelivery.objects.count(), rung) == (0, [])
+        assert (AlarmDelivery.objects.count(), rung.count("deliver")) == (0, 0)
         alarm.refresh_from_db()
         assert alarm.closed_at is not None
 
@@ -153,10 +153,10 @@ class TestAnnounce:
         sound()
         rung.clear()
         rounds.sweep()
-        assert rung == ["deliver"]
+        assert rung.count("deliver") == 1
         webhook.deliver()
         rounds.sweep()
-        assert rung == ["deliver"]
+        assert rung.count("deliver") == 1
 
 
 class TestDeliver:
