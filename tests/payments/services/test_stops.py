@@ -7,7 +7,17 @@ from django.utils import timezone
 
 from govpay.errors import InvalidInput, NotFound, SamePersonTwice
 from payments import doorbell
-from payments.models import Alarm, Disbursement, Payout, Program, ScriptPurpose, Stop, Wallet, WalletScript
+from payments.models import (
+    Alarm,
+    Disbursement,
+    Heartbeat,
+    Payout,
+    Program,
+    ScriptPurpose,
+    Stop,
+    Wallet,
+    WalletScript,
+)
 from payments.payout import guard, rounds, seal
 from payments.services import authority, disbursements, stops
 from tests import factories
@@ -20,6 +30,12 @@ pytestmark = pytest.mark.django_db
 def reading(released: Disbursement) -> list[tuple[str, dict[str, int]]]:
     """What the sweep rings for in any case: to seal the books and to compare them moves nothing."""
     return [("seal_books", {}), ("reconcile", {"program_id": released.program_id})]
+
+
+@pytest.fixture(autouse=True)
+def _clocks_were_looked_at(db: None) -> None:
+    """The sweep rings for that once a while, whatever stands still."""
+    Heartbeat.beat("grievances")
 
 
 @pytest.fixture
