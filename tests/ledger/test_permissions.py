@@ -14,10 +14,11 @@ from ledger import periods
 from ledger.api import access
 from ledger.packs import jobs
 from ledger.reconciliation import cases
+from ledger.reports import audit
 from ledger.seals import redaction
 from tests import factories
 
-RIGHTS = {access.READ, access.RECONCILE, periods.RIGHT, cases.RIGHT, jobs.RIGHT, redaction.RIGHT}
+RIGHTS = {access.READ, access.RECONCILE, periods.RIGHT, cases.RIGHT, jobs.RIGHT, redaction.RIGHT, audit.RIGHT}
 TWO_PEOPLE = {periods.RIGHT, cases.RIGHT, redaction.RIGHT}
 GUIDE = Path(__file__).parents[2] / "docs" / "operator.md"
 

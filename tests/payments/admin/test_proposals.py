@@ -150,9 +150,9 @@ class TestLimitedRoles:
     SHOWN = {
         "helpdesk": {
             *("program", "membership", "enrollment", "beneficiary", "destination"),
-            *("disbursement", "payment"),
+            *("disbursement", "payment", "entitlement", "grievance"),
         },
-        "security": {"program", "membership", "proposal"},
+        "security": {"program", "membership", "proposal", "webhook", "webhookdelivery"},
     }
 
     @pytest.mark.parametrize("role", sorted(SHOWN))

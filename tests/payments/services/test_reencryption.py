@@ -59,6 +59,7 @@ class TestRun:
             "payments_grievance.answer",
             "payments_grievance.said",
             "payments_message.content",
+            "payments_webhooksecret.secret",
         ]
 
     def test_finds_nothing_to_do_the_second_time(self, program: Program) -> None:
@@ -116,6 +117,7 @@ class TestRun:
             "payments_grievance.answer: empty",
             "payments_grievance.said: empty",
             "payments_message.content: empty",
+            "payments_webhooksecret.secret: empty",
             "payments_importpart.data: empty",
             "payments_importrow.personal: empty",
             "govpay_idempotencyrecord.body: empty",
