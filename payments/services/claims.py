@@ -246,6 +246,7 @@ def _count(link: ClaimLink, at: datetime) -> None:
     rows.update(attempts=F("attempts") + 1)
     if link.attempts + 1 >= MOST_ATTEMPTS:
         _end(rows, at)
+    audit.record("claim.miss", link, scope=link.enrollment.program.scope)
 
 
 def _end(links: QuerySet[ClaimLink], at: datetime, **changes: object) -> None:
@@ -298,6 +299,7 @@ def _send_code(link: ClaimLink, at: datetime) -> bool:
         now=at,
         expires_at=at + CODE_TERM,
     )
+    audit.record("claim.ask_code", link, scope=link.enrollment.program.scope)
     return True
 
 

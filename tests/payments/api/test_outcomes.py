@@ -25,7 +25,7 @@ class TestOutcomes:
     ) -> None:
         body = expect.ok(api(auditor).get(address(program)))
         found = {row["figure"]: row for row in body["figures"]}
-        assert len(found) == 9
+        assert len(found) == 12
         settled = found["settled_share"]
         assert (settled["numerator"], settled["denominator"], settled["seconds"]) == (0, 3, None)
         assert settled["name"] == "Approved payments that are settled"
