@@ -147,8 +147,9 @@ class ReconciliationRunAdmin(BookAdmin):
 
     def _reconcile(self, request: HttpRequest, scope: str | None, is_full: bool) -> HttpResponse:
         # The runs follow in database transactions of their own, after the node was asked.
+        by: Any = request.user
         with transaction.atomic():
-            audit.record("reconciliation.begin", by=request.user, scope=scope or "")
+            audit.record("reconciliation.begin", by=by, scope=scope or "")
         try:
             runs = service.reconcile(scope=scope, now=timezone.now(), is_full=is_full)
         except GovPayError as error:
