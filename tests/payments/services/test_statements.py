@@ -13,7 +13,7 @@ from tests import budgeting, factories
 
 pytestmark = pytest.mark.django_db
 
-HANDFUL = 40
+HANDFUL = 50
 
 
 def count(act: Callable[..., object], **arguments: object) -> int:
