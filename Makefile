@@ -41,7 +41,7 @@ matrix: install
 flip: install
 	GOVPAY_EVERY_BYTE=1 $(PYTHON) -m pytest tests/regtest/test_pack.py -k with_any_byte
 
-# Generates some 20,000 requests from the API's document, which differ from run to run; `make test` has a short form of it.
+# Generates up to 64 requests, valid and invalid, for each operation of the API's document, which differ from run to run; `make test` has a short form of it.
 fuzz: install
 	GOVPAY_FUZZ_EXAMPLES=$(or $(EXAMPLES),64) $(PYTHON) -m pytest -n $(PROCESSES) tests/payments/api/test_fuzz.py
 
