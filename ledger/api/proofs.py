@@ -15,6 +15,8 @@ class EntryProof(APIView):
     """That an entry is in the tree."""
 
     permission_classes = [access.MayReadBooks]
+    # An entry that no checkpoint covers yet.
+    problems = {409}
 
     @extend_schema(
         operation_id="ledger_entries_proof",

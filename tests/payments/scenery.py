@@ -30,7 +30,9 @@ class Scenery(NamedTuple):
 @pytest.fixture(scope="module")
 def scenery(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Scenery]:
     """In a database transaction around those of the tests, which are rolled back to here."""
-    with django_db_blocker.unblock(), transaction.atomic():
+    around = transaction.atomic()
+    around._from_testcase = True  # type: ignore[attr-defined]
+    with django_db_blocker.unblock(), around:
         program = factories.make_program()
         cast = {role: factories.make_member(program, role) for role in ROLES}
         rows = scenes.furnish(program, *cast.values())
