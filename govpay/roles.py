@@ -39,6 +39,7 @@ APPEND_ONLY = {
     # What is proposed never changes; only what becomes of it does.
     "payments_proposal": ["SELECT", "INSERT", "UPDATE (status, decided_by_id, decided_at)"],
     "payments_pastmembership": ["SELECT", "INSERT"],
+    "payments_quote": ["SELECT", "INSERT"],
     # Of what two people do, who did it stays; only the decision is added.
     "payments_hold": ["SELECT", "INSERT", "UPDATE (ended_by_id, ended_at)"],
     "payments_destinationchange": [

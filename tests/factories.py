@@ -3,6 +3,8 @@
 import hashlib
 import itertools
 import os
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
@@ -23,6 +25,7 @@ from payments.models import (
     Payment,
     Program,
     Proposal,
+    Quote,
     ScriptPurpose,
     Wallet,
     WalletScript,
@@ -171,6 +174,37 @@ def make_webhook(
     if secret:
         WebhookSecret.objects.create(webhook=made, secret={"secret": secret}, made_by=by)
     return made
+
+
+def make_quote(
+    currency: str = "PKR",
+    price: str = "28100000",
+    *,
+    taken_at: datetime | None = None,
+    expires_at: datetime | None = None,
+) -> Quote:
+    """A price in major units per bitcoin, taken now of two sources that agree, that holds for ten minutes."""
+    at = taken_at or timezone.now()
+    values = [
+        {
+            "source": number,
+            "name": f"Exchange {number}",
+            "kind": "kraken",
+            "value": price,
+            "value_at": at.isoformat(),
+            "is_used": True,
+            "why": "",
+        }
+        for number in (1, 2)
+    ]
+    return Quote.objects.create(
+        currency=currency,
+        price=Decimal(price),
+        taken_at=at,
+        expires_at=expires_at or at + timedelta(minutes=10),
+        values=values,
+        rule={},
+    )
 
 
 def fund(program: Program, amount_sat: int = 1_000_000) -> Coin:

@@ -32,6 +32,7 @@ from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, P
 from payments.models.program import Membership, Program, ProofNeeded, Role
 from payments.models.proof import InclusionProof
 from payments.models.proposal import Proposal
+from payments.models.quote import Quote
 from payments.models.roles import PastMembership
 from payments.models.safety import Alarm, AlarmDelivery, AlarmEvent, Heartbeat, Installation, Stop
 from payments.models.signing import (
@@ -114,6 +115,7 @@ __all__ = [
     "Program",
     "ProofNeeded",
     "Proposal",
+    "Quote",
     "RequestState",
     "Reservation",
     "Role",

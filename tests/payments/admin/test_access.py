@@ -51,6 +51,7 @@ WITHOUT_PAGES = {
     "rollingcap",
     "commitment",
     "webhooksecret",
+    "quote",
 }
 
 
