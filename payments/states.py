@@ -232,6 +232,15 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
     ),
 }
 
+# What the feed of events tells of: each status of these is a type of event. A trigger writes the events.
+FED: dict[str, type[models.TextChoices]] = {
+    "disbursement": D,
+    "payment": P,
+    "payout": PO,
+    "intervention": I,
+    "entitlement": E,
+    "grievance": G,
+}
 # Payouts that the engine still has to move by itself.
 PAYOUT_ACTIVE = (PO.SEALED, PO.COMMITTED, PO.SIGNED, PO.SENT, PO.VOIDING)
 # Payouts past the commit point, whose coins are not for good spent by them or otherwise.

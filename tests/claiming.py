@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.db import transaction
 
-from payments.models import Beneficiary, Disbursement, Enrollment, Payment, Program
-from payments.services import disbursements, identity
+from payments.models import Beneficiary, Destination, Disbursement, Enrollment, Payment, Program
+from payments.services import disbursements, entitlements, identity
 from tests import factories
 
 NATIONAL_ID = "35202-1111111-{}"
@@ -33,6 +34,17 @@ def person_of(disbursement: Disbursement, line: int) -> Enrollment:
     return Enrollment.objects.get(
         beneficiary__payments__disbursement=disbursement, beneficiary__payments__line=line
     )
+
+
+def bring_address(disbursement: Disbursement, line: int, officer: User) -> Destination:
+    """Give the person of a line an address, as if they had claimed."""
+    person = person_of(disbursement, line)
+    made = Destination.objects.create(
+        beneficiary=person.beneficiary, script_pubkey=factories.make_script(), created_by=officer
+    )
+    with transaction.atomic():
+        entitlements.claim(person.pk)
+    return made
 
 
 def submit(draft: Disbursement, officer: User) -> bytes:

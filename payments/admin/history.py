@@ -13,10 +13,13 @@ from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import by_number
 from payments.models import (
     Disbursement,
+    Entitlement,
+    Grievance,
     ImportJob,
     Intervention,
     Payment,
     Payout,
+    Proposal,
     StatusChange,
     Warrant,
 )
@@ -27,7 +30,10 @@ SUBJECTS: dict[str, type[Model]] = {
     "payout": Payout,
     "import": ImportJob,
     "intervention": Intervention,
+    "proposal": Proposal,
     "warrant": Warrant,
+    "entitlement": Entitlement,
+    "grievance": Grievance,
 }
 PROGRAM_PATHS = {
     "import": "program",
@@ -35,12 +41,15 @@ PROGRAM_PATHS = {
     "payment": "disbursement__program",
     "payout": "wallet__program",
     "intervention": "wallet__program",
+    "proposal": "program",
     "warrant": "period__program",
+    "entitlement": "payment__disbursement__program",
+    "grievance": "program",
 }
 
 
 class SubjectFilter(DropdownFilter):
-    """Lists, payments, payouts, or what people ask for."""
+    """Whatever has a status."""
 
     title = "what changed"
     parameter_name = "subject"

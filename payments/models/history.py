@@ -86,13 +86,20 @@ def move(
         _record(rows.model, ids, new, was)
 
 
-def begin(row: Tracked, *, reason: str) -> None:
-    """Write the first history row of what the engine has made, and record it."""
+def begin(row: Tracked, *, reason: str, note: str = "", actor_id: int | None = None) -> None:
+    """Write the first history row of what was just made; what nobody but the engine has made is recorded as in ``move``."""
     StatusChange.objects.create(
-        subject=row.status_subject, subject_id=row.pk, old="", new=row.status, reason=reason
+        subject=row.status_subject,
+        subject_id=row.pk,
+        old="",
+        new=row.status,
+        reason=reason,
+        note=note,
+        actor_id=actor_id,
     )
     model: Any = row._meta.model
-    _record(model, [row.pk], row.status, {})
+    if actor_id is None and model.program_path:
+        _record(model, [row.pk], row.status, {})
 
 
 def _record(model: type[Tracked], ids: Sequence[int], status: str, before: Mapping[int, bytes]) -> None:

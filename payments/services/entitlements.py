@@ -46,10 +46,15 @@ WHERE p.disbursement_id = %s AND p.script_pubkey IS NULL AND p.status IN ('pendi
 ORDER BY p.id FOR UPDATE
 """
 OPEN = """
-INSERT INTO payments_entitlement (payment_id, status, opened_at, expires_at)
-SELECT p.id, 'waiting', %(at)s, %(at)s + make_interval(days => %(days)s) FROM payments_payment p
-JOIN payments_hold h ON h.payment_id = p.id AND h.rule = 'unclaimed' AND h.ended_at IS NULL
-WHERE p.disbursement_id = %(list)s AND p.status = 'held' AND p.script_pubkey IS NULL ORDER BY p.id
+WITH opened AS (
+    INSERT INTO payments_entitlement (payment_id, status, opened_at, expires_at)
+    SELECT p.id, 'waiting', %(at)s, %(at)s + make_interval(days => %(days)s) FROM payments_payment p
+    JOIN payments_hold h ON h.payment_id = p.id AND h.rule = 'unclaimed' AND h.ended_at IS NULL
+    WHERE p.disbursement_id = %(list)s AND p.status = 'held' AND p.script_pubkey IS NULL ORDER BY p.id
+    RETURNING id, status
+)
+INSERT INTO payments_statuschange (subject, subject_id, old, new, reason, note, at)
+SELECT 'entitlement', id, '', status, 'its list was released', '', clock_timestamp() FROM opened ORDER BY id
 """
 # A program that stopped to take claims after the list was submitted.
 DAYS = 90

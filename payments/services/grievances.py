@@ -25,6 +25,7 @@ from payments.models import (
     Payment,
     Program,
     Role,
+    history,
 )
 from payments.models.history import move
 from payments.onchain.amount import MAX_SAT
@@ -120,6 +121,7 @@ def _store(row: Grievance, text: str, contact: str, now: datetime | None) -> Lod
     row.lodged_at = now or timezone.now()
     row.due_at = row.lodged_at + timedelta(days=row.program.grievance_due_days)
     row.save(force_insert=True)
+    history.begin(row, reason="somebody lodged it", actor_id=row.lodged_by_id)
     audit.record("grievance.lodge", row, by=row.lodged_by, scope=row.program.scope)
     return Lodged(row, secret)
 

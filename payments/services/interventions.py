@@ -17,7 +17,7 @@ from django.utils import timezone
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
 from ledger import audit
 from payments import doorbell
-from payments.models import Intervention, InterventionKind, Payout, Program, Role, StatusChange, Wallet
+from payments.models import Intervention, InterventionKind, Payout, Program, Role, Wallet, history
 from payments.models.history import move
 from payments.models.intervention import ALWAYS_TWO
 from payments.onchain import node
@@ -210,15 +210,7 @@ def withdraw(*, by: User, intervention_id: int, note: str) -> Intervention:
 
 def _create(by: User, note: str, **columns: Any) -> Intervention:
     row = Intervention.objects.create(proposed_by=by, note=note, **columns)
-    StatusChange.objects.create(
-        subject="intervention",
-        subject_id=row.pk,
-        old="",
-        new=S.PROPOSED,
-        reason="a treasurer proposed it",
-        note=note,
-        actor=by,
-    )
+    history.begin(row, reason="a treasurer proposed it", note=note, actor_id=by.pk)
     if not row.needs_second:
         move(
             Intervention.objects.filter(pk=row.pk),

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, NotFound, SamePersonTwice
 from ledger import audit
-from payments.models import Membership, Proposal, Role, StatusChange
+from payments.models import Membership, Proposal, Role, history
 from payments.models.history import move
 from payments.services import authority, roles, rules, webhooks
 from payments.services.change import Kind, wrong
@@ -78,15 +78,7 @@ def propose(
     proposal.before = KINDS[kind].current(proposal)
     proposal.after = KINDS[kind].change(proposal, proposal.before)
     proposal.save()
-    StatusChange.objects.create(
-        subject="proposal",
-        subject_id=proposal.pk,
-        old="",
-        new=S.PROPOSED,
-        reason="a security administrator proposed it",
-        note=note,
-        actor=by,
-    )
+    history.begin(proposal, reason="a security administrator proposed it", note=note, actor_id=by.pk)
     _record("proposal.propose", proposal, by, note, None)
     return proposal
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Max, TextChoices
+from django.db.models import Max
 from django.utils import timezone
 
 from govpay.errors import Conflict, NotFound
@@ -29,13 +29,7 @@ from payments.services.change import Kind, program_of, wrong
 
 # Who keeps a webhook up: whoever may propose and confirm where it leads.
 KEEPERS = (Role.SECURITY,)
-STATUSES: dict[str, type[TextChoices]] = {
-    "disbursement": states.DisbursementStatus,
-    "payment": states.PaymentStatus,
-    "payout": states.PayoutStatus,
-    "intervention": states.InterventionStatus,
-}
-EVENT_TYPES = tuple(f"{subject}.{status}" for subject, kind in STATUSES.items() for status in kind.values)
+EVENT_TYPES = tuple(f"{subject}.{status}" for subject, kind in states.FED.items() for status in kind.values)
 # Of a program; each costs an attempt for each event.
 MOST = 5
 MAX_URL = 500

@@ -4,7 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
-SUBJECTS = [(name, name) for name in ("disbursement", "payment", "payout", "intervention")]
+from payments import states
+
+SUBJECTS = [(name, name) for name in states.FED]
 
 
 class EventOut(serializers.Serializer[Any]):

@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from payments.models import Program
+from payments import states
+from payments.models import Program, StatusChange
 from tests import factories
 from tests.payments.admin import scenes
 from tests.payments.scenery import approver, furnished, officer, program, releaser, scenery
@@ -19,6 +20,8 @@ pytestmark = pytest.mark.django_db
 
 Browser = Callable[[User], Client]
 
+# Of what the history calls otherwise.
+MODELS = {"import": "importjob"}
 # They belong to no program.
 SHARED = ["block", "nodestatus", "stop"]
 OWNED = sorted(
@@ -141,6 +144,17 @@ class TestRead:
         client = browser(User.objects.create_superuser("root"))
         assert page_url(name, furnished[name]) in client.get(list_url(name)).content.decode()
         assert client.get(page_url(name, furnished[name])).status_code == 200
+
+    def test_shows_the_history_of_whatever_has_a_status(
+        self, furnished: dict[str, Any], auditor: User, browser: Browser
+    ) -> None:
+        for subject in states.TRANSITIONS:
+            name = MODELS.get(subject, subject)
+            row = furnished[name]
+            StatusChange.objects.create(subject=subject, subject_id=row.pk, old="a", new="b", reason="r")
+            for user in (auditor, User.objects.create_superuser(f"root-{subject}")):
+                answer = browser(user).get(list_url("statuschange"), {"subject": subject})
+                assert page_url(name, row) in answer.content.decode(), subject
 
     def test_ends_with_the_membership(
         self, furnished: dict[str, Any], auditor: User, browser: Browser

@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from payments.models import Disbursement, Program, StatusChange
 from payments.payout import events
-from payments.services import disbursements
+from payments.services import disbursements, grievances
 from tests.payments.api import expect
 from tests.payments.api.conftest import Api
 
@@ -42,6 +42,16 @@ def test_tells_what_became_of_a_list(
 
 def test_is_for_those_who_belong_to_the_program(api: Api, program: Program, outsider: User) -> None:
     expect.problem(api(outsider).get(address(program)), 404, "not_found")
+
+
+def test_is_read_of_one_subject(api: Api, program: Program, draft: Disbursement, officer: User) -> None:
+    made = grievances.lodge_in_person(
+        program_id=program.pk, reference="", national_id="", category="other", text="Help."
+    ).grievance
+    StatusChange.objects.create(subject="disbursement", subject_id=draft.pk, old="a", new="b", reason="r")
+    events.number()
+    (row,) = expect.ok(api(officer).get(f"{address(program)}?subject=grievance"))["results"]
+    assert (row["type"], row["subject_id"], row["old"]) == ("grievance.lodged", made.pk, "")
 
 
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "subject=people", "number=1"])

@@ -49,7 +49,7 @@ class TestLife:
         done = expect.ok(client.post(f"{address}answer/", body))
         assert (done["status"], done["finding"], done["answer"]) == ("answered", "upheld", "You are right.")
         history = expect.ok(client.get(f"{address}history/"))["results"]
-        assert [row["new"] for row in history] == ["working", "answered"]
+        assert [row["new"] for row in history] == ["lodged", "working", "answered"]
 
     def test_is_found_by_filters(self, api: Api, program: Program, helpdesk: User) -> None:
         first = expect.ok(lodge(api, helpdesk, program), 201)["id"]

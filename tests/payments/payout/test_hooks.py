@@ -18,6 +18,7 @@ from payments import doorbell, tasks
 from payments.models import (
     Alarm,
     Disbursement,
+    Entitlement,
     Program,
     StatusChange,
     Webhook,
@@ -25,7 +26,8 @@ from payments.models import (
     WebhookSecret,
 )
 from payments.payout import events, hooks, rounds
-from tests import factories
+from payments.services import entitlements, grievances
+from tests import claiming, factories
 from tests.faults.killing import kill_at
 from tests.payments.payout import receiver as receivers
 from tests.payments.payout.receiver import Receiver
@@ -181,6 +183,26 @@ class TestOrder:
         assert told(receiver) == [("disbursement.approved", 2)]
         chosen.refresh_from_db()
         assert (chosen.seen_number, list(hooks.due())) == (3, [])
+
+    def test_tells_a_benefits_office_of_claims_and_complaints(
+        self, program: Program, receiver: Receiver, officer: User, approver: User, releaser: User
+    ) -> None:
+        chosen = ["entitlement.claimed", "entitlement.expired", "grievance.lodged"]
+        webhook = factories.make_webhook(program, receiver.url, secret=receivers.SECRET, event_types=chosen)
+        factories.fund(program, 1_000_000)
+        waiting = claiming.waiting_list(program, officer, amounts_sat=[50_000, 60_000], without=[1, 2])
+        released = claiming.release(waiting, officer, approver, releaser)
+        claiming.bring_address(released, 1, officer)
+        first, second = Entitlement.objects.order_by("payment__line")
+        entitlements.expire(released.pk, now=second.expires_at)
+        complaint = grievances.lodge_in_person(
+            program_id=program.pk, reference="", national_id="", category="other", text="Ayesha was not paid."
+        ).grievance
+        events.number()
+        hooks.deliver(webhook.pk)
+        said = [(m.content["type"], m.content["data"]["subject_id"]) for m in receiver.messages]
+        assert said == list(zip(chosen, [first.pk, second.pk, complaint.pk], strict=True))
+        assert "Ayesha" not in str([message.content for message in receiver.messages])
 
     def test_holds_over_many_parts_of_the_feed(
         self, webhook: Webhook, receiver: Receiver, draft: Disbursement, monkeypatch: pytest.MonkeyPatch

@@ -51,17 +51,6 @@ def released(draft: Disbursement, three: Three) -> Disbursement:
     return claiming.release(draft, *three)
 
 
-def bring(disbursement: Disbursement, line: int, officer: User) -> Destination:
-    """Give the person of a line an address."""
-    person = claiming.person_of(disbursement, line)
-    made = Destination.objects.create(
-        beneficiary=person.beneficiary, script_pubkey=factories.make_script(), created_by=officer
-    )
-    with transaction.atomic():
-        entitlements.claim(person.pk)
-    return made
-
-
 def statuses(disbursement: Disbursement) -> list[tuple[int, str, str | None]]:
     """Line, its own status and its entitlement's."""
     rows = Payment.objects.filter(disbursement=disbursement).order_by("line")
@@ -159,7 +148,7 @@ class TestRelease:
 
 class TestClaimed:
     def test_is_listed_with_the_amount_and_linked(self, released: Disbursement, officer: User) -> None:
-        address = bring(released, 2, officer)
+        address = claiming.bring_address(released, 2, officer)
         made = entitlements.list_claimed(by=officer, disbursement_id=released.pk)
         (line,) = Payment.objects.filter(disbursement=made)
         assert (made.status, made.total_sat, made.cycle) == ("draft", 60_000, released.cycle)
@@ -171,7 +160,7 @@ class TestClaimed:
     def test_is_left_to_another_list_of_the_cycle_that_pays_the_person(
         self, released: Disbursement, officer: User, program: Program
     ) -> None:
-        address = bring(released, 2, officer)
+        address = claiming.bring_address(released, 2, officer)
         other = factories.make_disbursement(program, officer, period=released.cycle.period)
         assert other.cycle == released.cycle
         Payment.objects.create(
@@ -183,7 +172,7 @@ class TestClaimed:
         )
         with pytest.raises(NothingClaimed):
             entitlements.list_claimed(by=officer, disbursement_id=released.pk)
-        bring(released, 3, officer)
+        claiming.bring_address(released, 3, officer)
         assert entitlements.list_claimed(by=officer, disbursement_id=released.pk).total_sat == 70_000
 
     def test_counts_an_address_that_came_in_another_way(self, released: Disbursement, officer: User) -> None:
@@ -198,7 +187,7 @@ class TestClaimed:
     def test_moves_its_money_to_the_list_when_that_is_approved(
         self, released: Disbursement, program: Program, three: Three
     ) -> None:
-        bring(released, 2, three[0])
+        claiming.bring_address(released, 2, three[0])
         made = entitlements.list_claimed(by=three[0], disbursement_id=released.pk)
         claiming.submit(made, three[0])
         assert owed(program) == 180_000
@@ -215,7 +204,7 @@ class TestClaimed:
     def test_stays_claimed_where_the_list_is_rejected(
         self, released: Disbursement, program: Program, three: Three
     ) -> None:
-        bring(released, 2, three[0])
+        claiming.bring_address(released, 2, three[0])
         made = entitlements.list_claimed(by=three[0], disbursement_id=released.pk)
         claiming.submit(made, three[0])
         disbursements.reject(by=three[1], disbursement_id=made.pk, note="Too early.")
@@ -226,7 +215,7 @@ class TestClaimed:
     def test_may_be_listed_again_where_the_approved_list_was_withdrawn(
         self, released: Disbursement, program: Program, three: Three
     ) -> None:
-        bring(released, 2, three[0])
+        claiming.bring_address(released, 2, three[0])
         made = entitlements.list_claimed(by=three[0], disbursement_id=released.pk)
         claiming.approve(made, three[0], three[1])
         disbursements.cancel(by=three[1], disbursement_id=made.pk, note="A mistake.")
@@ -241,7 +230,7 @@ class TestClaimed:
     def test_is_refused_where_its_line_was_withdrawn(
         self, released: Disbursement, program: Program, three: Three
     ) -> None:
-        bring(released, 2, three[0])
+        claiming.bring_address(released, 2, three[0])
         made = entitlements.list_claimed(by=three[0], disbursement_id=released.pk)
         agreed_to = claiming.submit(made, three[0])
         line = Payment.objects.get(disbursement=released, line=2)
@@ -256,7 +245,7 @@ class TestClaimed:
         period = scenes.allotted(program, three[0], three[1]).period
         released = claiming.release(draft, *three)
         before = BudgetPeriod.objects.get(pk=period.pk).committed_sat
-        bring(released, 2, three[0])
+        claiming.bring_address(released, 2, three[0])
         made = claiming.release(entitlements.list_claimed(by=three[0], disbursement_id=released.pk), *three)
         after = BudgetPeriod.objects.get(pk=period.pk)
         assert after.committed_sat == after.spent_sat == before + (made.fee_reserved_sat or 0)
@@ -273,7 +262,7 @@ class TestExpiry:
         period = scenes.allotted(program, three[0], three[1]).period
         released = claiming.release(draft, *three)
         before = BudgetPeriod.objects.get(pk=period.pk).committed_sat
-        bring(released, 2, three[0])
+        claiming.bring_address(released, 2, three[0])
         over = timezone.now() + timedelta(days=91)
         assert entitlements.expire(released.pk, now=over) == (1, 70_000)
         assert statuses(released)[1:] == [(2, "held", "claimed"), (3, "cancelled", "expired")]
@@ -317,7 +306,7 @@ class TestRaces:
     def test_approval_and_withdrawal_free_it_once(
         self, released: Disbursement, program: Program, three: Three
     ) -> None:
-        bring(released, 2, three[0])
+        claiming.bring_address(released, 2, three[0])
         made = entitlements.list_claimed(by=three[0], disbursement_id=released.pk)
         agreed_to = claiming.submit(made, three[0])
         line = Payment.objects.get(disbursement=released, line=2)

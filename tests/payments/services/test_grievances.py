@@ -176,6 +176,7 @@ class TestWork:
         assert row.answer == {"text": "You are right."}
         changes = StatusChange.objects.filter(subject="grievance", subject_id=row.pk).order_by("pk")
         assert list(changes.values_list("new", "actor")) == [
+            ("lodged", None),
             ("working", helpdesk.pk),
             ("answered", helpdesk.pk),
         ]
