@@ -163,14 +163,14 @@ def test_a_grievance_is_told_from_its_lodging_to_its_end(program: Program) -> No
 def test_what_happened_before_claims_were_told_is_behind_all_that_was(
     program: Program, draft: Disbursement
 ) -> None:
-    """A database from before migration 0046, and what that migration fills in."""
+    """A database from before migration 0048, and what that migration fills in."""
     made = grievances.lodge_in_person(
         program_id=program.pk, reference="", national_id="", category="other", text="Help."
     )
     Event.objects.all().delete()
     change(draft, "a")
     events.number()
-    fill = import_module("payments.migrations.0046_events_of_claims_and_grievances").FILL
+    fill = import_module("payments.migrations.0048_events_of_claims_and_grievances").FILL
     for _ in range(2):
         with connection.cursor() as cursor:
             cursor.execute(fill)

@@ -57,5 +57,5 @@ BACKWARD = FUNCTION.format(events=before.EVENTS_OF.format(changes="changes"))
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0045_webhooks")]
+    dependencies = [("payments", "0047_quotes_never_change")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD), migrations.RunSQL(FILL, migrations.RunSQL.noop)]
