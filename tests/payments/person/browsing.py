@@ -33,4 +33,4 @@ def require_strict(response: Any) -> None:
     assert "style=" not in page
     assert len(response.content) < 20_000
     assert "no-store" in response["Cache-Control"]
-    assert response["Referrer-Policy"] == "no-referrer"
+    assert response["Referrer-Policy"] == "same-origin"

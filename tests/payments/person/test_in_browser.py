@@ -1,0 +1,98 @@
+"""The pages of people in a real browser, which refuses and sends what no test client does."""
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.test import Client
+from playwright.sync_api import Page, sync_playwright
+
+from payments.models import Destination, Grievance, Program
+from payments.onchain import address as addresses
+from payments.onchain import network
+from payments.services import claims
+from tests import claiming, factories
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not CHROMIUM, reason="There is no Chromium on PATH."),
+]
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """A telephone's page of a new browser."""
+    # The browser is driven by a loop in this thread, in which Django would not ask the database.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    cache.clear()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser.new_page(viewport={"width": 390, "height": 800})
+        browser.close()
+
+
+def require_fitting(page: Page) -> None:
+    """Nothing is wider than the screen."""
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_a_person_claims_by_the_link_of_a_message(
+    live_server: Any, program: Program, officer: User, approver: User, releaser: User, page: Page
+) -> None:
+    factories.fund(program, 1_000_000)
+    draft = claiming.waiting_list(program, officer, amounts_sat=[60_000], without=[1])
+    released = claiming.release(draft, officer, approver, releaser)
+    slip = claims.print_slips(by=officer, disbursement_id=released.pk)[0]
+
+    page.goto(f"{live_server.url}/person/claim/#{slip.secret}")
+    assert page.url == f"{live_server.url}/person/claim/"
+    page.get_by_label("Your identity number").fill("no such number")
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("do not fit together").wait_for()
+    require_fitting(page)
+
+    page.get_by_label("The code on your slip").fill(slip.secret)
+    page.get_by_label("Your identity number").fill(claiming.NATIONAL_ID.format(1))
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("1 payment of 60000 satoshis waits for you.").wait_for()
+    require_fitting(page)
+
+    person = slip.link.enrollment
+    page.get_by_label("The six digits").fill(claims.hand_code(by=officer, enrollment_id=person.pk))
+    page.get_by_label("Your address").fill(
+        addresses.address_from_script(factories.make_script(), network.current())
+    )
+    page.get_by_role("button", name="Send it").click()
+    page.get_by_role("heading", name="We have your address").wait_for()
+    require_fitting(page)
+    assert Destination.objects.filter(beneficiary=person.beneficiary, is_current=True).count() == 1
+
+
+def test_a_person_lodges_a_grievance_and_follows_it(live_server: Any, program: Program, page: Page) -> None:
+    page.goto(f"{live_server.url}/person/grievance/")
+    page.get_by_label("What happened?").fill("Nothing came.")
+    page.get_by_role("button", name="Send it").click()
+    page.get_by_text("The code is shown only now.").wait_for()
+    require_fitting(page)
+    secret = page.locator("code").inner_text()
+
+    page.get_by_role("link", name="Read the answer").click()
+    page.get_by_label("Number").fill(str(Grievance.objects.get().pk))
+    page.get_by_label("Code").fill(secret)
+    page.get_by_role("button", name="Show it").click()
+    page.get_by_text("Nobody works on it yet").wait_for()
+    require_fitting(page)
+    page.get_by_role("button", name="I take it back").click()
+    page.get_by_text("You took it back").wait_for()
+
+
+def test_a_form_without_its_cookie_is_answered_in_our_words(db: None) -> None:
+    response = Client(enforce_csrf_checks=True).post("/person/grievance/", {"text": "Nothing came."})
+    assert response.status_code == 403
+    page = response.content.decode()
+    assert "The form is too old" in page
+    assert '<a href="/person/grievance/">Open it anew</a>' in page
