@@ -25,7 +25,18 @@ ENGINE, NOBODY = "engine", "nobody"
 MOST_REASON = 300
 # What a caller sends along may be anything; only what looks like an id is kept.
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-STATES = "SELECT {pk}, to_jsonb(t)::text FROM {table} t WHERE {pk} = ANY(%s)"
+
+
+class RowState(models.Func):
+    """The row that a query reads, as PostgreSQL's ``to_jsonb`` writes it: what ``digest_of`` takes."""
+
+    template = "to_jsonb(%(alias)s)::text"
+    output_field = models.TextField()
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        """Name the whole row by its table's alias in the query."""
+        alias = connection.ops.quote_name(compiler.query.get_initial_alias())
+        return self.template % {"alias": alias}, []
 
 
 @dataclass(frozen=True)
@@ -137,11 +148,15 @@ def digest(row: models.Model) -> bytes | None:
 
 def digests(model: type[models.Model], ids: Sequence[Any]) -> dict[Any, bytes]:
     """Return the SHA-256 of each of a table's rows that the database holds, by id, with one statement."""
-    meta, quote = model._meta, connection.ops.quote_name
-    names = {"table": quote(meta.db_table), "pk": quote(str(meta.pk.column))}
-    with connection.cursor() as cursor:
-        cursor.execute(STATES.format(**names), [list(ids)])
-        return {pk: hashlib.sha256(canonical(json.loads(state))).digest() for pk, state in cursor.fetchall()}
+    rows = (
+        model._base_manager.filter(pk__in=ids).annotate(row_state=RowState()).values_list("pk", "row_state")
+    )
+    return {pk: digest_of(state) for pk, state in rows}
+
+
+def digest_of(state: str) -> bytes:
+    """Return the SHA-256 of a row from its RowState."""
+    return hashlib.sha256(canonical(json.loads(state))).digest()
 
 
 def canonical(state: Any) -> bytes:

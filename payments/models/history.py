@@ -1,6 +1,7 @@
 """The history of every status, and ``move``, the only function that changes one."""
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -19,6 +20,8 @@ class Tracked(models.Model):
     status_subject: ClassVar[str]
     program_path: ClassVar[str] = ""
     status: Any
+    # Where ``standing`` read it.
+    row_state: str
 
     class Meta:
         abstract = True
@@ -52,17 +55,21 @@ def move(
     note: str = "",
     expected: int = 1,
     locked_ids: Sequence[int] | None = None,
+    locked: Sequence[Tracked] = (),
     **changes: Any,
 ) -> None:
     """Move ``expected`` rows from ``old`` to ``new``, with other column changes, and write a history row each.
 
     Call it inside a database transaction. Raises StatusConflict, and changes nothing, when the arrow is not in the
     table, or when not exactly ``expected`` of ``rows`` (the caller's filter may hold a fencing token) are in ``old``.
-    A caller that has locked all of ``rows``, and read that they are in ``old``, may say so by their ``locked_ids``.
+    A caller that has locked all of ``rows``, and read that they are in ``old``, may say so by their ``locked_ids``, or give
+    them as ``locked`` where it read them by ``standing``.
     """
     subject = rows.model.status_subject
     reason = states.reason_of(subject, old, new)
     waiting = rows.filter(status=old).order_by("pk").select_for_update()
+    if locked:
+        locked_ids = [row.pk for row in locked]
     ids = list(waiting.values_list("pk", flat=True)) if locked_ids is None else list(locked_ids)
     if len(ids) != expected:
         raise states.StatusConflict(
@@ -74,7 +81,7 @@ def move(
             expected=expected,
         )
     is_engines = actor_id is None and bool(rows.model.program_path)
-    was = audit.digests(rows.model, ids) if is_engines else {}
+    before = list(locked or standing(rows.model, ids)) if is_engines else []
     rows.model._default_manager.filter(pk__in=ids).update(status=new, **changes)
     StatusChange.objects.bulk_create(
         StatusChange(
@@ -82,8 +89,8 @@ def move(
         )
         for pk in ids
     )
-    if is_engines:
-        _record(rows.model, ids, new, was)
+    if before:
+        _record(before, new, {row.pk: audit.digest_of(row.row_state) for row in before})
 
 
 def begin(row: Tracked, *, reason: str, note: str = "", actor_id: int | None = None) -> None:
@@ -97,12 +104,19 @@ def begin(row: Tracked, *, reason: str, note: str = "", actor_id: int | None = N
         note=note,
         actor_id=actor_id,
     )
-    model: Any = row._meta.model
-    if actor_id is None and model.program_path:
-        _record(model, [row.pk], row.status, {})
+    if actor_id is None and row.program_path:
+        _record([row], row.status, {})
 
 
-def _record(model: type[Tracked], ids: Sequence[int], status: str, before: Mapping[int, bytes]) -> None:
-    found = model._default_manager.filter(pk__in=ids).order_by("pk").values_list("pk", model.program_path)
-    scopes = {pk: f"program:{program_id}" for pk, program_id in found}
+def standing(model: type[Tracked], ids: Sequence[int]) -> models.QuerySet[Any]:
+    """Return rows as they stand, in order, with what an audit event says of them before they are moved."""
+    related = model.program_path.rpartition("__")[0]
+    rows = model._default_manager.filter(pk__in=ids).order_by("pk").annotate(row_state=audit.RowState())
+    return rows.select_related(related) if related else rows
+
+
+def _record(rows: Sequence[Tracked], status: str, before: Mapping[int, bytes]) -> None:
+    model = type(rows[0])
+    program_id = attrgetter(model.program_path.replace("__", "."))
+    scopes = {row.pk: f"program:{program_id(row)}" for row in rows}
     audit.record_all(f"{model.status_subject}.{status}", model, scopes, before=before)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from payments.models import Disbursement, Payment
 from payments.signer import manifest as form
@@ -44,7 +44,11 @@ def text_of(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -> Iter
 
 def lines(disbursement: Disbursement, **where: Any) -> QuerySet[Any, Any]:
     """Return the payments of the list, or some of them, in order: COLUMNS of each."""
-    return Payment.objects.filter(disbursement=disbursement, **where).order_by("pk").values_list(*COLUMNS)
+    # By an expression, so that they are found by their list and sorted: in the order of an index, a cursor would begin
+    # with the oldest payment of all lists.
+    return (
+        Payment.objects.filter(disbursement=disbursement, **where).order_by(F("pk") + 0).values_list(*COLUMNS)
+    )
 
 
 def text_of_lines(rows: Iterable[tuple[Any, ...]]) -> bytes:

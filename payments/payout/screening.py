@@ -1,6 +1,6 @@
 """Holds the lines of a list that a rule speaks against, and lets them go when it no longer does; the rest is paid (R-17).
 
-A rule is one statement over all lines of a list that no payout has claimed: it names the payment, the row it is about
+A rule is one SELECT over all lines of a list that no payout has claimed: it names the payment, the row it is about
 and why. ``review`` compares what the rules say now with the holds that are open, so that it may be called at any time
 and any number of times: at submission, inside the release, and whenever the finder sees that a hold may end.
 """
@@ -98,21 +98,24 @@ WITH lines AS (
     SELECT p.id, p.beneficiary_id, p.destination_id, p.script_pubkey, p.status, p.disbursement_id, b.program_id
     FROM payments_payment p JOIN payments_disbursement b ON b.id = p.disbursement_id
     WHERE p.status IN ('pending', 'held') AND p.payout_id IS NULL AND {scope}
-), found (payment_id, subject_id, note) AS ({query})
+), found (rule, payment_id, subject_id, note) AS ({found})
 """
 _OF_LIST = "p.disbursement_id = %(disbursement)s"
 _HELD_BY_RULE = """
-p.status = 'held' AND p.id IN (SELECT payment_id FROM payments_hold WHERE rule = %(rule)s AND ended_at IS NULL)
+p.status = 'held' AND p.id IN (SELECT payment_id FROM payments_hold WHERE rule = ANY(%(rules)s) AND ended_at IS NULL)
 """
 _PLACE = """
-INSERT INTO payments_hold (payment_id, rule, subject_id, note, placed_at)
-SELECT f.payment_id, %(rule)s, f.subject_id, f.note, %(now)s FROM found f WHERE NOT EXISTS (
-    SELECT FROM payments_hold h WHERE h.payment_id = f.payment_id AND h.rule = %(rule)s
-        AND h.subject_id = f.subject_id AND (h.ended_at IS NULL OR h.ended_by_id IS NOT NULL))
+, placed AS (
+    INSERT INTO payments_hold (payment_id, rule, subject_id, note, placed_at)
+    SELECT f.payment_id, f.rule, f.subject_id, f.note, %(now)s FROM found f WHERE NOT EXISTS (
+        SELECT FROM payments_hold h WHERE h.payment_id = f.payment_id AND h.rule = f.rule
+            AND h.subject_id = f.subject_id AND (h.ended_at IS NULL OR h.ended_by_id IS NOT NULL))
+    RETURNING rule
+) SELECT DISTINCT rule FROM placed
 """
 _STANDS_NO_MORE = """
-h.rule = %(rule)s AND h.ended_at IS NULL AND NOT EXISTS (
-    SELECT FROM found f WHERE f.payment_id = h.payment_id AND f.subject_id = h.subject_id)
+h.rule = ANY(%(rules)s) AND h.ended_at IS NULL AND NOT EXISTS (
+    SELECT FROM found f WHERE f.rule = h.rule AND f.payment_id = h.payment_id AND f.subject_id = h.subject_id)
 """
 _END = f"UPDATE payments_hold h SET ended_at = %(now)s FROM lines l WHERE l.id = h.payment_id AND {_STANDS_NO_MORE}"  # noqa: S608
 _MAY_END = f"""
@@ -132,16 +135,14 @@ def review(disbursement_id: int, *, now: datetime | None = None) -> None:
 def screen(disbursement: Disbursement, *, now: datetime | None = None) -> None:
     """Apply every rule to the lines of a list whose row the caller has locked."""
     now = now or timezone.now()
-    ended = 0
+    head, values = _head(_OF_LIST), _values(now) | {"disbursement": disbursement.pk}
+    with connection.cursor() as cursor:
+        cursor.execute(head + _PLACE, values)
+        placed = {rule for (rule,) in cursor.fetchall()}
+        cursor.execute(head + _END, values)
+        ended = cursor.rowcount
     for rule in RULES:
-        values = {"disbursement": disbursement.pk, **_values(rule, now)}
-        with connection.cursor() as cursor:
-            head = _LINES.format(scope=_OF_LIST, query=rule.query)
-            cursor.execute(head + _PLACE, values)
-            is_found = cursor.rowcount > 0
-            cursor.execute(head + _END, values)
-            ended += cursor.rowcount
-        if is_found:
+        if rule.code in placed:
             _stop(disbursement, rule.code)
     if ended:
         _let_go(disbursement)
@@ -150,17 +151,21 @@ def screen(disbursement: Disbursement, *, now: datetime | None = None) -> None:
 def lists_to_review(*, now: datetime, most: int) -> Iterator[int]:
     """Find lists with a held line whose rule does not speak against it any more."""
     with connection.cursor() as cursor:
-        found: set[int] = set()
-        for rule in RULES:
-            head = _LINES.format(scope=_HELD_BY_RULE, query=rule.query)
-            cursor.execute(head + _MAY_END, _values(rule, now))
-            found.update(pk for (pk,) in cursor.fetchall())
+        cursor.execute(_head(_HELD_BY_RULE) + _MAY_END, _values(now))
+        found = [pk for (pk,) in cursor.fetchall()]
     still_open = Disbursement.objects.filter(pk__in=found, status__in=OPEN).order_by("pk")
     yield from still_open.values_list("pk", flat=True)[:most]
 
 
-def _values(rule: Rule, now: datetime) -> dict[str, Any]:
-    return {"rule": rule.code, "now": now, "verifies": bool(settings.GOVPAY_VERIFIER_URL)}
+def _head(scope: str) -> str:
+    """Return what begins a statement: the lines that are looked at, and what every rule finds among them."""
+    found = " UNION ALL ".join(f"SELECT '{rule.code}', q.* FROM ({rule.query}) q" for rule in RULES)  # noqa: S608
+    return _LINES.format(scope=scope, found=found)
+
+
+def _values(now: datetime) -> dict[str, Any]:
+    codes = [str(rule.code) for rule in RULES]
+    return {"rules": codes, "now": now, "verifies": bool(settings.GOVPAY_VERIFIER_URL)}
 
 
 def _lines(disbursement: Disbursement, status: str, **holds: Any) -> list[int]:

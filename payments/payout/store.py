@@ -11,8 +11,7 @@ from django.db.models import Case, Exists, F, Q, Subquery, When
 from django.db.models.functions import Now
 
 from payments import doorbell
-from payments.models import Block, Hold, HoldRule, Payment, Payout, PayoutTx, Reservation
-from payments.models.history import move
+from payments.models import Block, Hold, HoldRule, Payment, Payout, PayoutTx, Reservation, history
 from payments.onchain import fee, tx
 from payments.payout import alarms, booking, core, durability, words
 from payments.payout.ports import LeaseLost
@@ -150,7 +149,7 @@ class PostgresStore:
             # What no payment by itself is to blame for would be refused again at once: its coins rest.
             rest = None if payment_ids else Now() + timedelta(seconds=core.COIN_REST_S)
             self._unseal(payout, reason, due_at=rest)
-            move(
+            history.move(
                 Payment.objects.filter(pk__in=payment_ids),
                 old=PaymentStatus.PENDING,
                 new=PaymentStatus.HELD,
@@ -290,9 +289,9 @@ class PostgresStore:
             if is_soft:
                 durability.soften()
             payout = (
-                Payout.objects.select_for_update(of=("self",))
-                .select_related("wallet")
-                .filter(pk=payout_id, lease_token=token)
+                history.standing(Payout, [payout_id])
+                .filter(lease_token=token)
+                .select_for_update(of=("self",))
                 .first()
             )
             if payout is None:
@@ -302,7 +301,7 @@ class PostgresStore:
     def _move(self, payout: Payout, new: str, note: str = "", **changes: Any) -> None:
         # Read and locked by ``fenced``.
         rows = Payout.objects.filter(pk=payout.pk)
-        move(rows, old=payout.status, new=new, note=note, locked_ids=[payout.pk], **changes)
+        history.move(rows, old=payout.status, new=new, note=note, locked=[payout], **changes)
 
 
 def _list_of(payout: Payout) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from tests import budgeting, factories
 
 pytestmark = pytest.mark.django_db
 
-HANDFUL = 50
+HANDFUL = 40
 
 
 def count(act: Callable[..., object], **arguments: object) -> int:
