@@ -20,8 +20,6 @@ class Tracked(models.Model):
     status_subject: ClassVar[str]
     program_path: ClassVar[str] = ""
     status: Any
-    # Where ``standing`` read it.
-    row_state: str
 
     class Meta:
         abstract = True
@@ -55,7 +53,7 @@ def move(
     note: str = "",
     expected: int = 1,
     locked_ids: Sequence[int] | None = None,
-    locked: Sequence[Tracked] = (),
+    locked: Sequence[Any] = (),
     **changes: Any,
 ) -> None:
     """Move ``expected`` rows from ``old`` to ``new``, with other column changes, and write a history row each.
