@@ -69,6 +69,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "POST /api/v1/disbursements/{disbursement_id}/payments/hold/": ("disbursement.hold",),
     "POST /api/v1/programs/{program_id}/intakes/people/": ("intake.load", "intake.refuse"),
     "POST /api/v1/programs/{program_id}/outcomes/baselines/": ("outcome.enter_baseline",),
+    "POST /api/v1/programs/{program_id}/projection/baselines/": ("projection.enter_baseline",),
     "POST /api/v1/programs/{program_id}/disbursements/": ("list.create", "intake.refuse"),
     "POST /api/v1/enrollments/{enrollment_id}/destination-changes/": ("destination_change.propose",),
     "POST /api/v1/destination-changes/{change_id}/confirm/": ("destination_change.confirm",),

@@ -30,6 +30,7 @@ from payments.models.outcome import OutcomeBaseline, OutcomeFigure
 from payments.models.payment import Payment
 from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation
 from payments.models.program import Membership, Program, ProofNeeded, Role
+from payments.models.projection import CostBaseline
 from payments.models.proof import InclusionProof
 from payments.models.proposal import Proposal
 from payments.models.quote import Quote
@@ -69,6 +70,7 @@ __all__ = [
     "Commitment",
     "Consent",
     "ConsentText",
+    "CostBaseline",
     "Cycle",
     "Destination",
     "DestinationChange",

@@ -10,6 +10,8 @@ from govpay import errors
 
 WITNESS_SCALE = 4
 MAX_STANDARD_WEIGHT = 400_000
+# BIP141.
+MAX_BLOCK_WEIGHT = 4_000_000
 DUST_FEERATE_SAT_KVB = 3_000
 
 # Outpoint, empty script length and sequence, then the witness: item count and length-prefixed items. An ECDSA

@@ -36,6 +36,7 @@ COMMANDS = {
     "listen_blocks": "It rings doorbells.",
     "period": "period.close",
     "problem_codes": "It reads.",
+    "project_cost": "It reads.",
     "receipt": "It reads.",
     "reencrypt": "What it writes anew means the same as before.",
     "reconcile": "Each run is a row of its own and a leaf of the tree.",

@@ -45,6 +45,8 @@ ALLOWED = {
     "GET /api/v1/programs/{program_id}/wallet/",
     "GET /api/v1/programs/{program_id}/outcomes/",
     "POST /api/v1/programs/{program_id}/outcomes/baselines/",
+    "GET /api/v1/programs/{program_id}/projection/",
+    "POST /api/v1/programs/{program_id}/projection/baselines/",
     "GET /api/v1/programs/{program_id}/members/",
     "POST /api/v1/programs/{program_id}/members/",
     "POST /api/v1/programs/{program_id}/proposals/rules/",

@@ -48,6 +48,7 @@ WITHOUT_PAGES = {
     "heartbeat",
     "event",
     "outcomebaseline",
+    "costbaseline",
     "pastmembership",
     "groupmember",
     "tierneed",
