@@ -45,6 +45,9 @@ class ConsentForm(forms.Form):
         widget=widgets.UnfoldAdminTextInputWidget(),
         help_text="Such as the number of a form; no names.",
     )
+    said_date = forms.DateField(
+        label="Day on the form", required=False, widget=widgets.UnfoldAdminSingleDateWidget()
+    )
 
     def __init__(self, *args: Any, versions: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -68,6 +71,7 @@ def ask(model_admin: Any, request: HttpRequest, row: Enrollment) -> HttpResponse
             version=cleaned["version"],
             is_given=cleaned["is_given"] == "yes",
             note=cleaned["note"],
+            said_date=cleaned["said_date"],
         )
         messages.success(request, "What the person said is recorded.")
         return HttpResponseRedirect(cells.page_of(row))
@@ -92,10 +96,11 @@ def table(row: Enrollment) -> Table:
     said = Consent.objects.filter(program_id=row.program_id, beneficiary_id=row.beneficiary_id)
     return Table(
         title="Consent",
-        headers=("When", "Text", "Said", "How", "Recorded by"),
+        headers=("Recorded", "Day on the form", "Text", "Said", "How", "Recorded by"),
         rows=[
             (
                 cells.moment(one.recorded_at),
+                str(one.said_date or cells.EMPTY),
                 cells.link(one.text),
                 cells.label("", "agreed", cells.GOOD)
                 if one.is_given

@@ -11,6 +11,7 @@ from unfold import widgets
 
 from payments.models import Program
 from payments.onchain import amount, returned
+from payments.services import people
 
 
 class AgreeForm(forms.Form):
@@ -156,7 +157,10 @@ class PeopleForm(InProgramForm):
         label="CSV file",
         allow_empty_file=True,
         widget=widgets.UnfoldAdminFileFieldWidget(),
-        help_text="UTF-8, with the columns reference, national_id, full_name, phone, address.",
+        help_text=(
+            f"UTF-8, with the columns {', '.join(people.COLUMNS)}, and, where people have agreed to a consent text, "
+            f"{' and '.join(people.OPTIONAL)}."
+        ),
     )
     accept_partial = forms.BooleanField(
         label="Enroll the good rows even if others are wrong",

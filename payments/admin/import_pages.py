@@ -89,7 +89,7 @@ def preview(job: ImportJob, rows: list[dict[str, Any]]) -> Table:
         )
     return Table(
         title,
-        ("Row", "Reference", "Name", "Telephone", "Address"),
+        ("Row", "Reference", "Name", "Telephone", "Address", "Agreed to", "On"),
         [
             (
                 row["row"],
@@ -97,6 +97,8 @@ def preview(job: ImportJob, rows: list[dict[str, Any]]) -> Table:
                 cells.long(row["full_name"]),
                 row["phone"] or cells.EMPTY,
                 cells.whole(row["address"]),
+                row["consent_version"] or cells.EMPTY,
+                str(row["consent_date"] or cells.EMPTY),
             )
             for row in rows
         ],

@@ -1,12 +1,23 @@
 """What people agreed to: the texts of a program in their versions, and what each person said to them."""
 
+from datetime import UTC, date, datetime, timedelta
+
 from django.conf import settings
 from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import TruncDate
 
 from payments.models.beneficiary import Beneficiary
 from payments.models.program import Program
 
 USER = settings.AUTH_USER_MODEL
+# Where a day begins first, before Greenwich.
+EARLIEST_DAY = timedelta(hours=14)
+
+
+def latest_date(now: datetime) -> date:
+    """Return the last date that any place has by now."""
+    return (now + EARLIEST_DAY).astimezone(UTC).date()
 
 
 class ConsentText(models.Model):
@@ -28,7 +39,10 @@ class ConsentText(models.Model):
 
 
 class Consent(models.Model):
-    """A person agreed to a text, or took that back; rows are only added, and of a program's the newest counts."""
+    """A person agreed to a text, or took that back; rows are only added, and of a program's the newest counts.
+
+    ``said_date`` is the day on a form, where there is one; it may be that of a place where it is tomorrow already.
+    """
 
     program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="+")
     beneficiary = models.ForeignKey(
@@ -37,11 +51,18 @@ class Consent(models.Model):
     text = models.ForeignKey(ConsentText, on_delete=models.PROTECT, related_name="+", db_index=False)
     is_given = models.BooleanField()
     note = models.CharField(max_length=300, blank=True)
+    said_date = models.DateField(null=True)
     recorded_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+", db_index=False)
     recorded_at = models.DateTimeField()
 
     class Meta:
         indexes = [models.Index(fields=["beneficiary", "program", "-id"], name="consent_newest")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(said_date__lte=TruncDate(F("recorded_at") + EARLIEST_DAY)),
+                name="consent_said_before_it_was_recorded",
+            )
+        ]
 
     def __str__(self) -> str:
         return f"consent {self.pk}"

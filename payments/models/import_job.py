@@ -127,6 +127,8 @@ class ImportRow(models.Model):
     identity_hash = models.BinaryField(null=True)
     personal = models.BinaryField(null=True)
     script_pubkey = models.BinaryField(null=True)
+    consent_text_id = models.BigIntegerField(null=True)
+    consent_date = models.DateField(null=True)
     amount_sat = models.BigIntegerField(null=True)
     is_bad = models.BooleanField()
 

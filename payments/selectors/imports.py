@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from payments.models import ImportFault, ImportJob, ImportRow
+from payments.models import ConsentText, ImportFault, ImportJob, ImportRow
 from payments.models.beneficiary import PERSONAL_CONTEXT
 from payments.models.encrypted import decrypt
 from payments.models.intake import IntakeKind
@@ -29,22 +29,29 @@ def faults_by_code(job_id: int) -> list[dict[str, Any]]:
 def preview(job: ImportJob) -> list[dict[str, Any]]:
     """Return the first rows as they would be stored: names by their initials, telephone numbers by their last digits."""
     rows = ImportRow.objects.filter(job_id=job.pk, is_bad=False).order_by("row")[:SHOWN_ROWS]
-    return [_person(row) if job.kind == IntakeKind.PEOPLE else _line(row) for row in rows]
+    if job.kind == IntakeKind.LINES:
+        return [_line(row) for row in rows]
+    texts = ConsentText.objects.filter(program_id=job.program_id)
+    versions = dict(texts.filter(pk__in=[row.consent_text_id for row in rows]).values_list("pk", "version"))
+    return [_person(row, versions) for row in rows]
 
 
-def _person(row: ImportRow) -> dict[str, Any]:
+def _person(row: ImportRow, versions: dict[int, str]) -> dict[str, Any]:
     personal = decrypt(bytes(row.personal or b""), PERSONAL_CONTEXT)
-    script = bytes(row.script_pubkey or b"")
+    script = row.script_pubkey
     return {
         "row": row.row,
         "reference": row.reference,
         "full_name": people.masked(personal["full_name"]),
         "phone": "•" * max(len(personal["phone"]) - 2, 0) + personal["phone"][-2:],
-        "address": address.address_from_script(script, network.current()),
+        # Whoever has none brings one later.
+        "address": script and address.address_from_script(bytes(script), network.current()),
+        "consent_version": versions.get(row.consent_text_id or 0),
+        "consent_date": row.consent_date,
         "amount_sat": None,
     }
 
 
 def _line(row: ImportRow) -> dict[str, Any]:
-    nobody = dict.fromkeys(("full_name", "phone", "address"))
+    nobody = dict.fromkeys(("full_name", "phone", "address", "consent_version", "consent_date"))
     return {"row": row.row, "reference": row.reference, **nobody, "amount_sat": row.amount_sat}

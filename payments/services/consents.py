@@ -1,5 +1,7 @@
 """Keeps the texts that people of a program are asked to agree to, and what each of them said."""
 
+from datetime import date
+
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -7,6 +9,7 @@ from django.utils import timezone
 from govpay.errors import Conflict, InvalidInput, NotFound
 from ledger import audit
 from payments.models import Beneficiary, Consent, ConsentText, Enrollment, Role
+from payments.models.consent import latest_date
 from payments.services import authority
 
 MAX_VERSION, MAX_TEXT, MAX_NOTE = 40, 20_000, 300
@@ -43,10 +46,19 @@ def publish(*, by: User, program_id: int, version: str, text: str) -> ConsentTex
 
 
 @transaction.atomic
-def record(*, by: User, enrollment_id: int, version: str, is_given: bool, note: str = "") -> Consent:
+def record(
+    *,
+    by: User,
+    enrollment_id: int,
+    version: str,
+    is_given: bool,
+    note: str = "",
+    said_date: date | None = None,
+) -> Consent:
     """Write down that a person agreed to a version of the text, or took that back; the newest word counts.
 
-    While it is taken back, the person's lines are held. Raises NotFound, RoleMissing, InvalidInput, ConsentUnchanged.
+    ``said_date`` is the day on the form, if there is one. While it is taken back, the person's lines are held. Raises
+    NotFound, RoleMissing, InvalidInput, ConsentUnchanged.
     """
     found = Enrollment.objects.filter(pk=enrollment_id, program__memberships__user_id=by.pk).first()
     if found is None:
@@ -54,6 +66,9 @@ def record(*, by: User, enrollment_id: int, version: str, is_given: bool, note: 
     authority.require(user=by, program_id=found.program_id, roles=(Role.OFFICER,))
     if len(note) > MAX_NOTE:
         raise _wrong("note", "too_long", f"This is longer than {MAX_NOTE} characters.")
+    now = timezone.now()
+    if said_date is not None and said_date > latest_date(now):
+        raise _wrong("said_date", "date_future", "The date is still to come.")
     text = ConsentText.objects.filter(program_id=found.program_id, version=version).first()
     if text is None:
         raise _wrong("version", "version_unknown", "The program has no text of this version.")
@@ -70,8 +85,9 @@ def record(*, by: User, enrollment_id: int, version: str, is_given: bool, note: 
         text=text,
         is_given=is_given,
         note=note,
+        said_date=said_date,
         recorded_by=by,
-        recorded_at=timezone.now(),
+        recorded_at=now,
     )
     action = "consent.give" if is_given else "consent.withdraw"
     audit.record(action, made, by=by, scope=f"program:{found.program_id}")

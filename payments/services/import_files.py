@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, compress, islice
 from typing import Any, BinaryIO
 
 from django.conf import settings
@@ -17,7 +17,9 @@ from payments.services import intake, lists, people
 
 # What a worker checks in one database transaction, and goes on after when it died: some thousand rows.
 PART_BYTES = 512 * 1024
+# What a file must have, and what it may have besides.
 COLUMNS: dict[str, tuple[str, ...]] = {IntakeKind.PEOPLE: people.COLUMNS, IntakeKind.LINES: lists.COLUMNS}
+OPTIONAL: dict[str, tuple[str, ...]] = {IntakeKind.PEOPLE: people.OPTIONAL, IntakeKind.LINES: ()}
 # The example's address is nobody's: a script of zeros, so that a template that was uploaded as it is pays no one.
 _EXAMPLES: dict[str, tuple[str, ...]] = {
     IntakeKind.PEOPLE: (
@@ -26,6 +28,8 @@ _EXAMPLES: dict[str, tuple[str, ...]] = {
         "Ayesha Bibi",
         "03001234567",
         "the person's address",
+        "",
+        "",
     ),
     IntakeKind.LINES: ("PEN-000001", "51601"),
 }
@@ -89,20 +93,24 @@ def source(job: ImportJob, faults: intake.Faults) -> tuple[intake.CsvSource, Sto
     """Return the job's rows, and the file that they are read from."""
     file = Stored(job.pk)
     reader: Any = file
-    return intake.CsvSource(reader, COLUMNS[job.kind], faults), file
+    return intake.CsvSource(reader, COLUMNS[job.kind], faults, optional=OPTIONAL[job.kind]), file
 
 
 def errors(job: ImportJob) -> Iterator[str]:
     """Yield the rows that were refused as CSV: their own columns, ``code`` and ``message``; harmless to spreadsheets."""
-    columns = COLUMNS[job.kind]
+    reader, _ = source(job, intake.Faults())
+    rows = iter(reader)
+    # With the first row the header was read.
+    first = list(islice(rows, 1))
+    columns = list(compress(COLUMNS[job.kind] + OPTIONAL[job.kind], reader.there))
     yield spreadsheet.line((*columns, "code", "message"))
     nothing = ("",) * len(columns)
     refused = _refused(job.pk)
     bad = next(refused, None)
-    rows, _ = source(job, intake.Faults())
-    for row, values in rows:
+    for row, values in chain(first, rows):
         while bad is not None and bad[0] <= row:
-            own = (values or _fitted(rows.misfit, len(columns))) if bad[0] == row else nothing
+            fitted = list(compress(values, reader.there)) or _fitted(reader.misfit, len(columns))
+            own = fitted if bad[0] == row else nothing
             yield _line(own, *bad)
             bad = next(refused, None)
         if bad is None:
@@ -114,7 +122,7 @@ def errors(job: ImportJob) -> Iterator[str]:
 
 def template(kind: str) -> str:
     """Return a file to fill in: the header and a row that shows what belongs where."""
-    return spreadsheet.line(COLUMNS[kind]) + spreadsheet.line(_EXAMPLES[kind])
+    return spreadsheet.line(COLUMNS[kind] + OPTIONAL[kind]) + spreadsheet.line(_EXAMPLES[kind])
 
 
 def _refused(job_id: int) -> Iterator[tuple[int, str, str]]:

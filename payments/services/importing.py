@@ -119,7 +119,7 @@ def _check_part(job: ImportJob, rows: Rows, structure: _Structure) -> None:
 
 def _staged(job: ImportJob, rows: Rows, faults: intake.Faults) -> tuple[str, Iterator[str]]:
     if job.kind == IntakeKind.PEOPLE:
-        return registry.STAGE_COLUMNS, people.stage_lines(rows, faults)
+        return registry.STAGE_COLUMNS, people.stage_lines(job.program_id, rows, faults)
     return lines.STAGE_COLUMNS, lines.stage_lines(rows, amount.parse_sat, faults)
 
 

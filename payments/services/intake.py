@@ -98,17 +98,22 @@ class _Broken(Exception):
 
 
 class CsvSource:
-    """The rows of a UTF-8 CSV file with a header, in the order of ``columns`` whatever the file's order.
+    """The rows of a UTF-8 CSV file with a header, in the order of ``columns`` and ``optional`` whatever the file's order.
 
-    Memory holds one block and one row. A blank line counts in the row numbers and is no row. A row of another width than
-    the header's is yielded without values; ``misfit`` has them.
+    A column of ``optional`` that the file lacks is empty in every row; ``there`` says which columns it has. Memory holds one
+    block and one row. A blank line counts in the row numbers and is no row. A row of another width than the header's is
+    yielded without values; ``misfit`` has them.
     """
 
-    def __init__(self, file: BinaryIO, columns: tuple[str, ...], faults: Faults) -> None:
+    def __init__(
+        self, file: BinaryIO, columns: tuple[str, ...], faults: Faults, *, optional: tuple[str, ...] = ()
+    ) -> None:
         self.row_count = 0
         self.misfit: list[str] = []
         self._read = file.read
-        self._columns = columns
+        self._columns = columns + optional
+        self._optional = optional
+        self.there = [name not in optional for name in self._columns]
         self._faults = faults
         self._sha256 = hashlib.sha256()
 
@@ -122,7 +127,7 @@ class CsvSource:
             pick = self._pick(header)
             if pick is None:
                 return
-            width = len(self._columns)
+            width = len(header)
             row = 0
             for values in reader:
                 row += 1
@@ -181,14 +186,21 @@ class CsvSource:
                 wrong(shown, "column_unknown", f"The columns are {', '.join(self._columns)}; this is none.")
             elif name in header[: position - 1]:
                 wrong(shown, "column_repeated", "The column is there twice.")
-        for name in self._columns:
-            if name not in header:
+        missing = [name for name in self._columns if name not in header]
+        for name in missing:
+            if name not in self._optional:
                 wrong(name, "column_missing", "The column is missing.")
         if self._faults.is_whole_file:
             return None
+        self.there = [name not in missing for name in self._columns]
         if tuple(header) == self._columns:
             return list
-        return itemgetter(*(header.index(name) for name in self._columns))
+        if not missing:
+            return itemgetter(*(header.index(name) for name in self._columns))
+        # Behind the row's own values is an empty one, for each column that is not there.
+        places = [len(header) if name in missing else header.index(name) for name in self._columns]
+        pick = itemgetter(*places)
+        return lambda values: pick([*values, ""])
 
 
 def _without_mark(block: bytes) -> bytes:

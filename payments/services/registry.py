@@ -11,7 +11,9 @@ from payments.onchain import network
 from payments.services import intake
 
 STAGE = "staged_person"
-STAGE_COLUMNS = "row, reference, identity_hash, personal, script_pubkey, is_bad"
+STAGE_COLUMNS = (
+    "row, reference, identity_hash, personal, script_pubkey, consent_text_id, consent_date, is_bad"
+)
 # Two officers' files may hold the same people: from the checks to the commit only one may write the registry.
 _LOCK_KEY = 0x67_6F_76_70_61_79_01
 # Shared by lists that are being submitted, alone with whoever erases a person: a line's person is known, or refused.
@@ -108,6 +110,21 @@ _CHECKS: list[tuple[str, str, str, str]] = [
         JOIN payments_walletscript w ON w.script_pubkey = s.script_pubkey
         """,
     ),
+    # Of who was erased and comes back: an old form does not undo what they said since.
+    (
+        "consent_taken_back",
+        "consent_date",
+        "The person took their consent back on this day or later",
+        """
+        SELECT s.row, NULL::int FROM staged_person s
+        JOIN payments_beneficiary b ON b.identity_hash = s.identity_hash
+        CROSS JOIN LATERAL (
+            SELECT is_given, coalesce(said_date, (recorded_at AT TIME ZONE 'UTC')::date) AS said_date
+            FROM payments_consent
+            WHERE beneficiary_id = b.id AND program_id = %(program)s ORDER BY id DESC LIMIT 1) c
+        WHERE NOT c.is_given AND s.consent_date <= c.said_date
+        """,
+    ),
 ]
 
 # Every row was staged with an id for a new person, so that nothing has to be looked up for those who are new.
@@ -132,6 +149,12 @@ _ENROLL = [
     FROM staged_person s
     WHERE NOT is_bad AND script_pubkey IS NOT NULL AND NOT (is_known AND EXISTS (
         SELECT FROM payments_destination d WHERE d.beneficiary_id = s.beneficiary_id AND d.is_current))
+    """,
+    """
+    INSERT INTO payments_consent
+        (program_id, beneficiary_id, text_id, is_given, note, said_date, recorded_by_id, recorded_at)
+    SELECT %(program)s, beneficiary_id, consent_text_id, true, '', consent_date, %(user)s, %(now)s
+    FROM staged_person WHERE NOT is_bad AND consent_text_id IS NOT NULL
     """,
     """
     INSERT INTO payments_enrollment (program_id, beneficiary_id, reference, created_by_id, created_at)
@@ -165,7 +188,8 @@ def open_stage() -> None:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.staged_person")
         cursor.execute(
             "CREATE TEMP TABLE staged_person (row int NOT NULL, reference text, identity_hash bytea,"
-            " personal bytea, script_pubkey bytea, is_bad boolean NOT NULL, is_known boolean NOT NULL DEFAULT false,"
+            " personal bytea, script_pubkey bytea, consent_text_id bigint, consent_date date, is_bad boolean NOT NULL,"
+            " is_known boolean NOT NULL DEFAULT false,"
             " beneficiary_id bigint NOT NULL DEFAULT nextval('payments_beneficiary_id_seq')) ON COMMIT DROP"
         )
 
@@ -219,7 +243,7 @@ def enroll_staged(program_id: int, user_id: int) -> int:
     """Enroll every staged row that is not bad, and return how many.
 
     A person whom another program enrolled is the same person: no second one is made, and personal data stays. Who was
-    erased is known again.
+    erased is known again. What a row says of their consent is the newest word.
     """
     values: dict[str, Any] = {"program": program_id, "user": user_id, "now": timezone.now()}
     with connection.cursor() as cursor:

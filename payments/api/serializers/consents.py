@@ -36,6 +36,7 @@ class NewConsent(StrictSerializer):
     note = Text(
         required=False, allow_blank=True, max_length=consents.MAX_NOTE, help_text="How it was said; no names."
     )
+    said_date = serializers.DateField(required=False, allow_null=True, help_text="The day on the form.")
 
 
 class ConsentOut(serializers.Serializer[Any]):
@@ -45,6 +46,7 @@ class ConsentOut(serializers.Serializer[Any]):
     version = serializers.CharField(source="text.version")
     is_given = serializers.BooleanField()
     note = serializers.CharField()
+    said_date = serializers.DateField(allow_null=True, help_text="The day on the form, if there was one.")
     recorded_by = Username()
     recorded_at = serializers.DateTimeField()
 

@@ -102,6 +102,8 @@ class PreviewRow(serializers.Serializer[Any]):
     full_name = serializers.CharField(allow_null=True)
     phone = serializers.CharField(allow_null=True)
     address = serializers.CharField(allow_null=True)
+    consent_version = serializers.CharField(allow_null=True)
+    consent_date = serializers.DateField(allow_null=True)
     amount_sat = serializers.IntegerField(allow_null=True)
 
 

@@ -24,6 +24,12 @@ class NewEnrollment(StrictSerializer):
     full_name = Text(allow_blank=True)
     phone = Text(allow_blank=True, default="")
     address = Text(allow_blank=True)
+    consent_version = Text(
+        allow_blank=True,
+        default="",
+        help_text="Of the text that the person agreed to; with it goes the date.",
+    )
+    consent_date = Text(allow_blank=True, default="", help_text="When the person agreed, as 2026-11-29.")
 
 
 class NewEnrollments(StrictSerializer):

@@ -12,7 +12,10 @@ from payments.services import people
 class Command(BaseCommand):
     """``manage.py import_people --program CODE --by USERNAME FILE``: exits 1 when the file is refused."""
 
-    help = f"Enroll people from a UTF-8 CSV file with the columns {', '.join(people.COLUMNS)}."
+    help = (
+        f"Enroll people from a UTF-8 CSV file with the columns {', '.join(people.COLUMNS)}, "
+        f"and where people have agreed to a consent text {' and '.join(people.OPTIONAL)}."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         intake_screen.add_arguments(parser)

@@ -55,11 +55,13 @@ class TestConsent:
         assert ConsentText.objects.get().text == "We keep your name."
         for said, count in (("yes", 1), ("no", 2)):
             answer = browser(officer).post(
-                page(row, "record_consent"), {"version": "2026-1", "is_given": said, "note": "Form 12."}
+                page(row, "record_consent"),
+                {"version": "2026-1", "is_given": said, "note": "Form 12.", "said_date": "2026-11-02"},
             )
             assert (answer.status_code, Consent.objects.count()) == (302, count)
         shown = browser(officer).get(reverse("admin:payments_enrollment_change", args=[row.pk]))
         assert "took it back" in shown.content.decode()
+        assert "2026-11-02" in shown.content.decode()
 
 
 class TestErasure:

@@ -1,5 +1,6 @@
 """Many things in one request: all or nothing, each refusal by its row, and as many statements for a hundred as for two."""
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -7,9 +8,9 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from payments.models import Disbursement, Enrollment, Hold, Payment, Program, StatusChange
+from payments.models import Consent, Disbursement, Enrollment, Hold, Payment, Program, StatusChange
 from payments.onchain import address, network
-from payments.services import holds
+from payments.services import consents, holds
 from tests import factories, racing
 from tests.payments.admin import scenes
 from tests.payments.api import expect
@@ -50,6 +51,21 @@ class TestEnroll:
         assert [row["reference"] for row in made["enrollments"]] == ["B-00003", "B-00001", "B-00002"]
         found = dict(Enrollment.objects.values_list("pk", "reference"))
         assert {row["id"]: row["reference"] for row in made["enrollments"]} == found
+
+    def test_says_at_once_what_they_agreed_to(self, api: Api, program: Program, officer: User) -> None:
+        consents.publish(by=officer, program_id=program.pk, version="2026-1", text="We keep your name.")
+        agreed = {"consent_version": "2026-1", "consent_date": "2026-11-02"}
+        body = {"people": [person(1, **agreed), person(2)]}
+        expect.ok(api(officer).post(people_of(program), body), 201)
+        expect.ok(api(officer).post(f"/api/v1/programs/{program.pk}/enrollments/", person(3, **agreed)), 201)
+        said = Consent.objects.order_by("pk").values_list("beneficiary__enrollments__reference", "said_date")
+        assert list(said) == [("B-00001", date(2026, 11, 2)), ("B-00003", date(2026, 11, 2))]
+        body = {"people": [person(4), person(5, **agreed | {"consent_version": "2026-2"})]}
+        found = expect.problem(api(officer).post(people_of(program), body), 422, "invalid_input")
+        assert [(row["row"], row["column"], row["code"]) for row in found["errors"]] == [
+            (2, "consent_version", "consent_version_unknown")
+        ]
+        assert Enrollment.objects.count() == 3
 
     def test_refuses_all_for_one_and_names_every_row_and_rule(
         self, api: Api, program: Program, officer: User

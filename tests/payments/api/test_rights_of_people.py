@@ -50,10 +50,11 @@ class TestConsents:
         assert expect.ok(api(officer).get(texts))["results"] == [made]
         path = f"/api/v1/enrollments/{enrollment.pk}/consents/"
         given = expect.ok(api(officer).post(path, {"version": "2026-1", "is_given": True}), 201)
-        body = {"version": "2026-1", "is_given": False, "note": "By telephone."}
+        body = {"version": "2026-1", "is_given": False, "note": "By telephone.", "said_date": "2026-11-02"}
         taken = expect.ok(api(officer).post(path, body), 201)
         expect.problem(api(officer).post(path, body), 409, "consent_unchanged")
         assert expect.ok(api(officer).get(path))["results"] == [taken, given]
+        assert (given["said_date"], taken["said_date"]) == (None, "2026-11-02")
         assert (given["is_given"], taken["is_given"], taken["note"]) == (True, False, "By telephone.")
 
     def test_refuse_a_text_that_is_not_there(self, api: Api, program: Program, officer: User) -> None:

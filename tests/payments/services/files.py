@@ -37,9 +37,10 @@ def make_person(number: int, **changes: str) -> dict[str, str]:
     } | changes
 
 
-def people_csv(*persons: dict[str, str]) -> bytes:
-    """A file of people."""
-    return make_csv(people.COLUMNS, ([person[column] for column in people.COLUMNS] for person in persons))
+def people_csv(*persons: dict[str, str], optional: Sequence[str] = ()) -> bytes:
+    """A file of people, with these of the columns that a file may lack."""
+    columns = (*people.COLUMNS, *optional)
+    return make_csv(columns, ([person.get(column, "") for column in columns] for person in persons))
 
 
 def list_csv(*rows: tuple[str, str]) -> bytes:

@@ -130,6 +130,8 @@ class TestPeople:
             "full_name": "ع•••• M•••• 1",
             "phone": "•" * 11 + "01",
             "address": make_address(1),
+            "consent_version": None,
+            "consent_date": None,
             "amount_sat": None,
         }
 
@@ -396,6 +398,18 @@ class TestErrorFile:
             ["A", "B", "C", "D", "E", "row_width"],
         ]
 
+    @pytest.mark.parametrize("optional", [people.OPTIONAL, people.OPTIONAL[1:]])
+    def test_has_the_columns_that_the_file_has(
+        self, program: Program, officer: User, optional: tuple[str, ...]
+    ) -> None:
+        rows = [make_person(1, consent_date="y", consent_version="x"), make_person(2)]
+        file = people_csv(*rows, optional=optional) + b"PEN-3\n"
+        header, *bad = error_file(officer, check(bring(officer, program, file)))
+        assert header == [*people.COLUMNS, *optional, "code", "message"]
+        shown = {"consent_date": "y", "consent_version": "x"}
+        empty = [""] * len(optional)
+        assert [row[5:-2] for row in bad] == [[shown[name] for name in optional], empty]
+
     def test_names_rows_whose_faults_are_not_kept(
         self, program: Program, officer: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -419,10 +433,10 @@ class TestErrorFile:
 
 
 class TestTemplate:
-    @pytest.mark.parametrize(("kind", "columns"), [("people", 5), ("lines", 2)])
+    @pytest.mark.parametrize(("kind", "columns"), [("people", 7), ("lines", 2)])
     def test_has_a_header_and_an_example_row(self, kind: str, columns: int) -> None:
         header, example = csv.reader(io.StringIO(import_files.template(kind)))
-        assert header == list(import_files.COLUMNS[kind])
+        assert header == [*import_files.COLUMNS[kind], *import_files.OPTIONAL[kind]]
         assert len(example) == columns
 
     def test_of_people_enrolls_nobody(self, program: Program, officer: User) -> None:

@@ -309,7 +309,7 @@ class TestEnroll:
         assert (error["row"], error["column"], error["code"]) == (0, "address", rule)
         assert count_registry() == NOTHING
 
-    @pytest.mark.parametrize("column", people.COLUMNS)
+    @pytest.mark.parametrize("column", people.COLUMNS + people.OPTIONAL)
     @pytest.mark.parametrize("value", [None, 1, 1.5, ["x"], {}, True])
     def test_refuses_what_is_not_text(
         self, program: Program, officer: User, column: str, value: object
