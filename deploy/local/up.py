@@ -7,6 +7,7 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ STATE_DIR = ROOT / "var" / "up"
 WORKERS = ("worker1", "worker2")
 # Often, so that whoever tries it holds receipts and proofs within minutes; a real installation keeps the default.
 SEALING = {"GOVPAY_CHECKPOINT_EVERY_S": "60", "GOVPAY_ANCHOR_PROGRAM": "PENSIONS"}
+# A webhook's receiver is tried on this machine; the settings refuse it on every other network.
+ON_REGTEST = {"GOVPAY_OUTBOUND_LOOPBACK": "true"}
 
 
 def read_block_s() -> float:
@@ -28,6 +31,11 @@ def read_block_s() -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", raw):
         raise LocalStackError(f"GOVPAY_BLOCK_S must be seconds, as 5 or 0.5, not {raw!r}.")
     return float(raw)
+
+
+def settings_of(outside: Mapping[str, str]) -> dict[str, str]:
+    """Return what this stack sets besides its keys and addresses; the environment goes before it."""
+    return SEALING | (ON_REGTEST if outside.get("GOVPAY_NETWORK", "regtest") == "regtest" else {})
 
 
 def run(stack: Stack) -> int:
@@ -111,7 +119,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        with Stack(state_dir, settings=SEALING) as stack:
+        with Stack(state_dir, settings=settings_of(os.environ)) as stack:
             try:
                 return run(stack)
             except KeyboardInterrupt:

@@ -96,7 +96,7 @@ def preview(job: ImportJob, rows: list[dict[str, Any]]) -> Table:
                 row["reference"],
                 cells.long(row["full_name"]),
                 row["phone"] or cells.EMPTY,
-                cells.whole(row["address"]),
+                cells.whole(row["address"]) if row["address"] else cells.EMPTY,
                 row["consent_version"] or cells.EMPTY,
                 str(row["consent_date"] or cells.EMPTY),
             )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import launcher
+from deploy.local import launcher, up
 from deploy.local.stack import ROOT
 from tests import services
 
@@ -115,3 +115,11 @@ class TestUp:
         assert "beat ended with code 137, so everything is stopped." in seen
         assert running.wait(60) == 1
         assert [launcher.read_start(pid) for pid in programs] == [None] * 11
+
+
+@pytest.mark.parametrize(("network", "is_permitted"), [(None, True), ("regtest", True), ("signet", False)])
+def test_a_receiver_on_this_machine_can_be_tried_on_regtest_alone(
+    network: str | None, is_permitted: bool
+) -> None:
+    outside = {} if network is None else {"GOVPAY_NETWORK": network}
+    assert ("GOVPAY_OUTBOUND_LOOPBACK" in up.settings_of(outside)) is is_permitted

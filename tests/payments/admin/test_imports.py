@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from payments.models import Disbursement, ImportJob, Program
+from payments.selectors import imports as selector
 from payments.services import importing
 from tests import factories
 from tests.payments.services.files import count_registry, list_csv, make_person, people_csv
@@ -57,6 +58,19 @@ class TestPeople:
         assert count_registry() == (2, 2, 2)
         assert page(job, "confirm") not in client.get(page(job)).content.decode()
         assert client.post(page(job, "confirm")).status_code == 409
+
+    def test_without_an_address_are_looked_at_like_others(
+        self, program: Program, officer: User, browser: Browser
+    ) -> None:
+        program.claim_term_days = 30
+        program.save()
+        client = browser(officer)
+        job = upload(client, program, people_csv(make_person(1, address=""), make_person(2)))
+        importing.run(job.pk)
+        ready = client.get(page(job))
+        assert ready.status_code == 200
+        assert page(job, "confirm") in ready.content.decode()
+        assert [bool(row["address"]) for row in selector.preview(job)] == [False, True]
 
     def test_that_are_wrong_have_a_file_of_errors_for_officers(
         self, program: Program, officer: User, auditor: User, browser: Browser
