@@ -75,7 +75,7 @@ class ProgramAdmin(RulesShown, ProgramScopedAdmin):
             "Coins and signers",
             {"fields": ("coins_wanted", "merging", "merging_budget", "signing_deadline", "cooling", "proof")},
         ),
-        ("People", {"fields": ("claim_term", "grievance_due")}),
+        ("People", {"fields": ("claim_term", "claimed", "grievance_due")}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Program]:

@@ -1,5 +1,7 @@
 """The forms of a new program and of its rules, with the words that explain them."""
 
+from typing import Any
+
 from django import forms
 from unfold import widgets
 
@@ -21,6 +23,7 @@ LABELS = {
     "consolidate_budget_daily_sat": "Merging coins in a UTC day, at most (sat)",
     "signing_deadline_s": "Time for signers elsewhere (seconds)",
     "claim_term_days": "Days to claim for people without an address",
+    "claimed_counts_as_changed": "An address that was claimed counts as a changed one",
     "destination_cooling_s": "A changed address is not paid for (seconds)",
     "grievance_due_days": "Days within which a grievance is answered",
     "destination_proof": "A proof of control is needed: 0 never, 1 of a changed address, 2 of every address",
@@ -35,8 +38,11 @@ HELP_TEXTS = {
     "bump_alone_limit_sat": "More than this needs a second person.",
     "consolidate_feerate_sat_kvb": "Empty: never.",
     "claim_term_days": "Empty: a list pays people with an address only.",
+    "claimed_counts_as_changed": "It cools as long, and is proved where changed ones are.",
 }
-WIDGETS = {rule: widgets.UnfoldAdminIntegerFieldWidget() for rule in RULES}
+WIDGETS: dict[str, Any] = {rule: widgets.UnfoldAdminIntegerFieldWidget() for rule in RULES} | {
+    "claimed_counts_as_changed": widgets.UnfoldBooleanWidget()
+}
 
 
 class ProgramForm(forms.ModelForm):

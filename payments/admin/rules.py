@@ -69,6 +69,11 @@ class RulesShown:
         """How long an entitlement waits."""
         return cells.number(program.claim_term_days)
 
+    @display(description="a claimed address counts as a changed one", boolean=True)
+    def claimed(self, program: Program) -> bool:
+        """Whether it cools."""
+        return program.claimed_counts_as_changed
+
     @display(description="a changed address is not paid for")
     def cooling(self, program: Program) -> str:
         """How long an address that replaced another waits."""

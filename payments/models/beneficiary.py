@@ -52,7 +52,8 @@ class Enrollment(models.Model):
 class Destination(models.Model):
     """A script_pubkey that a person is paid to. The current one is copied into a payment when a list is submitted.
 
-    ``changed_at`` says when it took the place of another, from which on it cools; the first one has none.
+    ``changed_at`` says when it took the place of another, from which on it cools; the first one has none. One that was
+    claimed cools from then on where the program's rule says so (its claim link knows when).
     """
 
     beneficiary = models.ForeignKey(

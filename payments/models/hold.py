@@ -17,7 +17,7 @@ class HoldRule(models.TextChoices):
 
     OFFICER = "officer", "An officer stopped it"
     NODE_REFUSED = "node_refused", "The node refuses it"
-    DESTINATION_COOLING = "destination_cooling", "The address was changed a short time ago"
+    DESTINATION_COOLING = "destination_cooling", "The address was changed or claimed a short time ago"
     PERSON_EXCLUDED = "person_excluded", "The person is on an exclusion list"
     CONTROL_UNPROVED = "control_unproved", "Nobody has proved to control the address"
     CONSENT_WITHDRAWN = "consent_withdrawn", "The person has withdrawn their consent"

@@ -50,6 +50,7 @@ RULES = (
     "consolidate_budget_daily_sat",
     "signing_deadline_s",
     "claim_term_days",
+    "claimed_counts_as_changed",
     "destination_cooling_s",
     "grievance_due_days",
     "destination_proof",
@@ -117,6 +118,8 @@ class Program(models.Model):
     claim_term_days = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(3_650)]
     )
+    # Whether an address that a person claimed with a link cools, and is proved, like one that replaced another.
+    claimed_counts_as_changed = models.BooleanField(default=False)
     # How long an address that replaced another is not paid, so that whoever was robbed of it has time to say so.
     destination_cooling_s = models.PositiveIntegerField(
         default=259_200, validators=[MaxValueValidator(31_536_000)]

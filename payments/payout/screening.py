@@ -33,12 +33,13 @@ class Rule(NamedTuple):
 COOLING = Rule(
     HoldRule.DESTINATION_COOLING,
     """
-    SELECT l.id, d.id, 'The address was changed at ' || to_char(d.changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
-        || ' UTC and may be paid from '
-        || to_char(d.changed_at AT TIME ZONE 'UTC' + make_interval(secs => r.destination_cooling_s), 'YYYY-MM-DD HH24:MI')
-        || ' UTC on.'
+    SELECT l.id, d.id, 'The address was ' || CASE WHEN d.changed_at IS NULL THEN 'claimed' ELSE 'changed' END || ' at '
+        || to_char(coalesce(d.changed_at, c.used_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+        || ' UTC and may be paid from ' || to_char(coalesce(d.changed_at, c.used_at) AT TIME ZONE 'UTC'
+            + make_interval(secs => r.destination_cooling_s), 'YYYY-MM-DD HH24:MI') || ' UTC on.'
     FROM lines l JOIN payments_destination d ON d.id = l.destination_id JOIN payments_program r ON r.id = l.program_id
-    WHERE d.changed_at + make_interval(secs => r.destination_cooling_s) > %(now)s
+    LEFT JOIN payments_claimlink c ON c.destination_id = d.id AND r.claimed_counts_as_changed
+    WHERE coalesce(d.changed_at, c.used_at) + make_interval(secs => r.destination_cooling_s) > %(now)s
     """,
 )
 SHARED = Rule(
@@ -75,7 +76,9 @@ UNPROVED = Rule(
     """
     SELECT l.id, d.id, 'Nobody has proved to control this address.'
     FROM lines l JOIN payments_destination d ON d.id = l.destination_id JOIN payments_program r ON r.id = l.program_id
-    WHERE (r.destination_proof = 2 OR r.destination_proof = 1 AND d.changed_at IS NOT NULL) AND NOT EXISTS (
+    LEFT JOIN payments_claimlink c ON c.destination_id = d.id AND r.claimed_counts_as_changed
+    WHERE (r.destination_proof = 2 OR r.destination_proof = 1 AND coalesce(d.changed_at, c.used_at) IS NOT NULL)
+        AND NOT EXISTS (
         SELECT FROM payments_addressproof a WHERE a.beneficiary_id = l.beneficiary_id AND a.program_id = l.program_id
             AND a.script_pubkey = d.script_pubkey AND a.proved_at IS NOT NULL)
     """,

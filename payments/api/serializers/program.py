@@ -84,6 +84,10 @@ class Rules(StrictSerializer):
         help_text="For how many days after the release people without an address may bring one; null: everybody needs one "
         "first.",
     )
+    claimed_counts_as_changed = serializers.BooleanField(
+        required=False,
+        help_text="Whether an address that a person claimed with a link cools and is proved like one that replaced another.",
+    )
     destination_cooling_s = Whole(
         required=False,
         min_value=0,

@@ -30,6 +30,7 @@ RULES = {
     "consolidate_budget_daily_sat": 0,
     "signing_deadline_s": 3_600,
     "claim_term_days": 90,
+    "claimed_counts_as_changed": "on",
     "destination_cooling_s": 3_600,
     "grievance_due_days": 14,
     "destination_proof": 1,
@@ -51,6 +52,7 @@ class TestNewProgram:
             None,
             500,
         )
+        assert made.claimed_counts_as_changed
         assert Wallet.objects.get(program=made).ready_at is None
 
     @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Claim links: one-time, bound to a person and a program, counted, and answered alike (A13, A21, A37)."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -14,14 +15,17 @@ from payments.models import (
     Destination,
     Disbursement,
     Entitlement,
+    Hold,
     Message,
     Payment,
     Program,
 )
 from payments.onchain import address as addresses
 from payments.onchain import network
-from payments.services import authority, claims, entitlements, erasures
+from payments.payout import screening
+from payments.services import authority, claims, entitlements, erasures, holds
 from payments.services.claims import ClaimRefused, NobodyToSend
+from payments.services.holds import HoldStands
 from tests import claiming, factories, racing
 
 pytestmark = pytest.mark.django_db
@@ -113,6 +117,79 @@ class TestSend:
         claims.begin(secret=secret, national_id=ID(2))
         code = Message.objects.get(link=link, kind="claim_code")
         assert (code.channel, (code.content or {})["to"]) == ("sms", "+923000000002")
+
+
+class TestCooling:
+    """The program's rule `claimed_counts_as_changed`: what came by a link is held like what replaced another address."""
+
+    @pytest.fixture
+    def _counts(self, program: Program) -> None:
+        Program.objects.filter(pk=program.pk).update(claimed_counts_as_changed=True)
+
+    @pytest.fixture
+    def listed(
+        self, slip: claims.Slip, released: Disbursement, officer: User, approver: User, releaser: User
+    ) -> Callable[[], Disbursement]:
+        """Releases the list of what the person of line 2 claims by the slip, and an officer enters for that of line 3."""
+
+        def made() -> Disbursement:
+            bring(slip, begun(slip))
+            claiming.bring_address(released, 3, officer)
+            listed = entitlements.list_claimed(by=officer, disbursement_id=released.pk)
+            return claiming.release(listed, officer, approver, releaser)
+
+        return made
+
+    def statuses(self, row: Disbursement) -> list[str]:
+        return list(row.payments.order_by("line").values_list("status", flat=True))
+
+    @pytest.mark.usefixtures("_counts")
+    def test_holds_what_came_by_a_link_and_pays_the_rest(
+        self, listed: Callable[[], Disbursement], slip: claims.Slip
+    ) -> None:
+        made = listed()
+        assert self.statuses(made) == ["held", "pending"]
+        hold = Hold.objects.get(payment__disbursement=made)
+        claimed_at = ClaimLink.objects.get(pk=slip.link.pk).used_at
+        assert claimed_at is not None
+        may_be_paid = claimed_at + timedelta(hours=72)
+        assert (hold.rule, hold.note) == (
+            "destination_cooling",
+            f"The address was claimed at {claimed_at:%Y-%m-%d %H:%M} UTC and may be paid from "
+            f"{may_be_paid:%Y-%m-%d %H:%M} UTC on.",
+        )
+
+    @pytest.mark.usefixtures("_counts")
+    def test_ends_by_itself_and_by_nobody_before(
+        self, listed: Callable[[], Disbursement], slip: claims.Slip, approver: User
+    ) -> None:
+        made = listed()
+        with pytest.raises(HoldStands):
+            holds.resume(by=approver, payment_id=made.payments.get(line=1).pk, note="She is in a hurry.")
+        claimed_at = ClaimLink.objects.get(pk=slip.link.pk).used_at or timezone.now()
+        for wait, found, statuses in (
+            (timedelta(hours=72, seconds=-1), [], ["held", "pending"]),
+            (timedelta(hours=72, seconds=1), [made.pk], ["pending", "pending"]),
+        ):
+            now = claimed_at + wait
+            assert list(screening.lists_to_review(now=now, most=10)) == found
+            screening.review(made.pk, now=now)
+            assert self.statuses(made) == statuses
+
+    @pytest.mark.usefixtures("_counts")
+    def test_needs_a_proof_where_changed_addresses_do(
+        self, listed: Callable[[], Disbursement], program: Program
+    ) -> None:
+        Program.objects.filter(pk=program.pk).update(destination_proof=1, destination_cooling_s=0)
+        made = listed()
+        assert self.statuses(made) == ["held", "pending"]
+        assert Hold.objects.get(payment__disbursement=made).rule == "control_unproved"
+
+    def test_is_not_asked_for_by_every_program(
+        self, listed: Callable[[], Disbursement], program: Program
+    ) -> None:
+        Program.objects.filter(pk=program.pk).update(destination_proof=1)
+        assert self.statuses(listed()) == ["pending", "pending"]
 
 
 class TestBegin:
