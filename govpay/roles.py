@@ -7,6 +7,8 @@ from ledger import grants
 APPLICATION, SEALER, AUDITOR = "govpay_app", "govpay_sealer", "govpay_auditor"
 EVERYTHING = ["SELECT", "INSERT", "UPDATE", "DELETE"]
 OF_A_PERIOD = "allotted_sat, cash_released_sat, committed_sat, spent_sat, closed_by_id, closed_at, close_note"
+OF_A_MANUAL_PRICE = "confirmed_by_id, confirmed_at, withdrawn_by_id, withdrawn_at, key_id, mac"
+OF_A_BREAKER = "close_price, close_note, asked_by_id, asked_at, closed_by_id, closed_at"
 # Histories and facts that the application may add to and read, but neither change nor take away.
 APPEND_ONLY = {
     "payments_statuschange": ["SELECT", "INSERT"],
@@ -40,6 +42,9 @@ APPEND_ONLY = {
     "payments_proposal": ["SELECT", "INSERT", "UPDATE (status, decided_by_id, decided_at)"],
     "payments_pastmembership": ["SELECT", "INSERT"],
     "payments_quote": ["SELECT", "INSERT"],
+    # What was given, and from where to where it jumped, stays; what people say of it is added.
+    "payments_manualprice": ["SELECT", "INSERT", f"UPDATE ({OF_A_MANUAL_PRICE})"],
+    "payments_pricebreaker": ["SELECT", "INSERT", f"UPDATE ({OF_A_BREAKER})"],
     # Of what two people do, who did it stays; only the decision is added.
     "payments_hold": ["SELECT", "INSERT", "UPDATE (ended_by_id, ended_at)"],
     "payments_destinationchange": [

@@ -225,7 +225,7 @@ CELERY_TASK_DEFAULT_QUEUE = "work"
 GOVPAY_ROUNDS_QUEUE = "rounds"
 CELERY_TASK_ROUTES = {
     f"payments.tasks.{name}": {"queue": GOVPAY_ROUNDS_QUEUE}
-    for name in ("follow", "sweep", "deliver", "verify", "send_messages", "prune")
+    for name in ("follow", "sweep", "deliver", "verify", "send_messages", "watch_prices", "prune")
 }
 # Receivers of webhooks may be slow on purpose, and must hold up neither payouts nor rounds.
 GOVPAY_WEBHOOKS_QUEUE = "webhooks"
@@ -235,6 +235,10 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "payments.tasks.sweep", "schedule": GOVPAY_SWEEP_S},
     "prune": {"task": "payments.tasks.prune", "schedule": timedelta(hours=1)},
 }
+
+# How often the sources of prices are asked, and the folder of those that are files; empty: there are none.
+GOVPAY_PRICES_S = env.whole("GOVPAY_PRICES_S", 30, least=5, most=3_600)
+GOVPAY_PRICE_FOLDER = env.text("GOVPAY_PRICE_FOLDER", "")
 
 LEDGER_EVIDENCE = "payments.selectors.evidence.backend"
 LEDGER_PACK_EVIDENCE = "payments.selectors.packs.backend"

@@ -1,4 +1,4 @@
-"""The one door out to web addresses that people name: a POST to the very address that was checked, and nothing followed.
+"""The one door out to web addresses that people name: one request to the very address that was checked, nothing followed.
 
 A name is looked up once for each attempt, every address that it has must be permitted, and the connection goes to one of
 them, with the name in TLS and in Host. So a name that changes its mind in between, or from attempt to attempt, leads
@@ -42,7 +42,11 @@ class Unanswered(Exception):
 
 
 class AddressRefused(Unanswered):
-    """The address is not one to which we post."""
+    """The address is not one to which we send anything."""
+
+
+class TooLong(Unanswered):
+    """An answer came, and is longer than it may be."""
 
 
 class Answer(NamedTuple):
@@ -54,7 +58,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Rule:
-    """Where a POST may go: by which schemes, and to which addresses by each."""
+    """Where a request may go: by which schemes, and to which addresses by each."""
 
     schemes: tuple[str, ...]
     permits: Callable[[str, Address], bool]
@@ -93,10 +97,36 @@ def post(
 
     All of it, from the look-up to the last byte, ends after ``timeout_s``. Raises AddressRefused, Unanswered.
     """
+    return _ask("POST", url, body, headers, rule, timeout_s, most_bytes, resolve or lookup)
+
+
+def get(
+    url: str,
+    headers: Mapping[str, str],
+    *,
+    rule: Rule,
+    timeout_s: float,
+    most_bytes: int,
+    resolve: Resolver | None = None,
+) -> Answer:
+    """GET and return the answer, whose body is ``most_bytes`` long at most; else as ``post``."""
+    return _ask("GET", url, None, headers, rule, timeout_s, most_bytes, resolve or lookup)
+
+
+def _ask(
+    method: str,
+    url: str,
+    body: bytes | None,
+    headers: Mapping[str, str],
+    rule: Rule,
+    timeout_s: float,
+    most_bytes: int,
+    resolve: Resolver,
+) -> Answer:
     parts = _split(url, rule)
     deadline = time.monotonic() + timeout_s
     try:
-        return _post(parts, body, headers, rule, deadline, most_bytes, resolve or lookup)
+        return _send(method, parts, body, headers, rule, deadline, most_bytes, resolve)
     except TimeoutError as error:
         raise Unanswered(f"The receiver did not answer within {timeout_s} s.") from error
     except ssl.SSLError as error:
@@ -167,9 +197,10 @@ def _plain(text: str) -> Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _post(
+def _send(
+    method: str,
     parts: SplitResult,
-    body: bytes,
+    body: bytes | None,
     headers: Mapping[str, str],
     rule: Rule,
     deadline: float,
@@ -187,13 +218,13 @@ def _post(
         connection = http.client.HTTPConnection(host, port)
         connection.sock = DeadlineSocket(sock, deadline)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("POST", target, body, {**headers, "Host": parts.netloc, "Connection": "close"})
+        connection.request(method, target, body, {**headers, "Host": parts.netloc, "Connection": "close"})
         response = connection.getresponse()
         read = response.read(most_bytes + 1) if most_bytes else b""
     finally:
         sock.close()
     if len(read) > most_bytes:
-        raise Unanswered(f"The answer is longer than {most_bytes:,} bytes.")
+        raise TooLong(f"The answer is longer than {most_bytes:,} bytes.")
     return Answer(response.status, read)
 
 
@@ -209,7 +240,7 @@ def _permitted(
             not address.is_loopback and address in {found for found, _ in own}
         )
         if is_own or not rule.permits(scheme, address):
-            raise AddressRefused("The host is at an address to which we do not post.")
+            raise AddressRefused("The host is at an address to which nothing is sent.")
     if not addresses:
         raise AddressRefused("The host has no address.")
     return addresses

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from ledger.packs import jobs
 from payments.payout import dispatch, hooks, reconciling, rounds, screening, verification, webhook
+from payments.prices import watch
 from payments.services import entitlements, grievances, importing, imports, messages
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
@@ -138,6 +139,12 @@ def deliver() -> None:
 def verify() -> None:
     """Ask the verifier elsewhere for people who are not confirmed."""
     verification.ask()
+
+
+@shared_task(**LIMITS)
+def watch_prices(*, rule_id: int) -> None:
+    """Ask what a bitcoin costs in a currency."""
+    watch.visit(rule_id)
 
 
 @shared_task(**LIMITS)

@@ -23,6 +23,9 @@ from payments.models import (
     Intake,
     Membership,
     Payment,
+    PriceRule,
+    PriceSource,
+    PriceStatus,
     Program,
     Proposal,
     Quote,
@@ -158,22 +161,58 @@ def make_webhook(
 ) -> Webhook:
     """A webhook that two people set, with a secret of the test's own if one is given."""
     by = make_administrator()
-    proposal = Proposal.objects.create(
-        kind="webhook",
-        program=program,
-        asked={},
-        before={},
-        after={"webhook_id": None, "url": url, "event_types": event_types or []},
-        note="For the tests.",
-        proposed_by=by,
-        expires_at=timezone.now(),
-    )
+    after = {"webhook_id": None, "url": url, "event_types": event_types or []}
+    proposal = _proposed("webhook", program, after)
     made = Webhook.objects.create(
         program=program, url=url, event_types=event_types or [], proposal=proposal, seen_number=0
     )
     if secret:
         WebhookSecret.objects.create(webhook=made, secret={"secret": secret}, made_by=by)
     return made
+
+
+def _proposed(kind: str, program: Program | None, after: dict[str, Any]) -> Proposal:
+    return Proposal.objects.create(
+        kind=kind,
+        program=program,
+        asked={},
+        before={},
+        after=after,
+        note="For the tests.",
+        proposed_by=make_administrator(),
+        expires_at=timezone.now(),
+    )
+
+
+def make_price_rule(currency: str = "USD", **changes: Any) -> PriceRule:
+    """A rule that two people set: two sources within 2 %, jumps of 10 %, from 1,000 to 1,000,000; never looked at yet."""
+    terms = {
+        "least_sources": 2,
+        "spread_bps": 200,
+        "jump_bps": 1_000,
+        "floor": Decimal(1_000),
+        "ceiling": Decimal(1_000_000),
+        "quote_s": 600,
+    } | changes
+    made = PriceRule.objects.create(
+        currency=currency, proposal=_proposed("price_rule", None, {"currency": currency}), **terms
+    )
+    PriceStatus.objects.create(rule=made, due_at=timezone.now())
+    return made
+
+
+def make_price_source(
+    currency: str, kind: str, address: str = "", *, fresh_s: int = 120, name: str = ""
+) -> PriceSource:
+    """A source that two people set."""
+    return PriceSource.objects.create(
+        currency=currency,
+        kind=kind,
+        name=name or kind.title(),
+        address=address,
+        fresh_s=fresh_s,
+        proposal=_proposed("price_source", None, {"source_id": None, "name": name or kind.title()}),
+    )
 
 
 def make_quote(

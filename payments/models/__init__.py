@@ -29,6 +29,15 @@ from payments.models.intervention import Intervention, InterventionKind
 from payments.models.outcome import OutcomeBaseline, OutcomeFigure
 from payments.models.payment import Payment
 from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation
+from payments.models.price import (
+    ManualPrice,
+    PriceBreaker,
+    PriceReading,
+    PriceRule,
+    PriceSource,
+    PriceStatus,
+    SourceKind,
+)
 from payments.models.program import Membership, Program, ProofNeeded, Role
 from payments.models.projection import CostBaseline
 from payments.models.proof import InclusionProof
@@ -100,6 +109,7 @@ __all__ = [
     "Intervention",
     "InterventionKind",
     "ManifestSignature",
+    "ManualPrice",
     "Membership",
     "Message",
     "MessageKind",
@@ -114,6 +124,11 @@ __all__ = [
     "PayoutKind",
     "PayoutTx",
     "PayoutTxKind",
+    "PriceBreaker",
+    "PriceReading",
+    "PriceRule",
+    "PriceSource",
+    "PriceStatus",
     "Program",
     "ProofNeeded",
     "Proposal",
@@ -125,6 +140,7 @@ __all__ = [
     "ScriptPurpose",
     "Signer",
     "SigningRequest",
+    "SourceKind",
     "Standing",
     "StatusChange",
     "Step",

@@ -140,6 +140,17 @@ CAUSES: dict[str, Cause] = {
         "spent than the period's allotment or cash holds.",
         "Add to the allotment and the cash of the period; the alarm closes once they hold the list.",
     ),
+    "price_missing": Cause(
+        "For five minutes no price of a bitcoin could be made in a currency: nothing is quoted in it. The message names the "
+        "rule that stands against it.",
+        "Look at its sources under Prices. Mend or replace those that say nothing; two security administrators set them, "
+        "and two treasurers give a price by hand. A price closes the alarm.",
+    ),
+    "price_breaker_open": Cause(
+        "The price of a bitcoin jumped by more than the currency's rule allows: nothing is quoted in it.",
+        "Compare the sources with others. One treasurer asks to close the breaker at the price that is right, and another "
+        "confirms it.",
+    ),
     "grievance_overdue": Cause(
         "A grievance is not answered within the time that its program promises.",
         "Take it, or have its owner answer it, under Grievances; the answer closes the alarm.",

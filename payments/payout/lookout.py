@@ -12,12 +12,22 @@ from ledger.models import ReconciliationRun, RunStatus
 from payments.models import Alarm, AlarmDelivery, Block, Heartbeat, NodeStatus, Payout, Program
 from payments.onchain.network import MainnetRefused, WrongChain
 from payments.payout import agreed, alarms, follow, guard, reconciling
+from payments.prices import watch as prices
 from payments.states import PayoutStatus
 
 UNREACHABLE, ELSEWHERE, UNWATCHED = "node_unreachable", "node_elsewhere", "follow_late"
 FROZEN, BREAK, DOWN = "payout_frozen", "reconciliation_break", "webhook_down"
 # What a person must not close, because the next look would find it again.
-WITH_THEIR_CAUSE = (UNREACHABLE, ELSEWHERE, UNWATCHED, FROZEN, DOWN, reconciling.OVERDUE)
+WITH_THEIR_CAUSE = (
+    UNREACHABLE,
+    ELSEWHERE,
+    UNWATCHED,
+    FROZEN,
+    DOWN,
+    reconciling.OVERDUE,
+    prices.OPEN,
+    prices.MISSING,
+)
 
 # A node that restarts is back within a minute.
 UNREACHABLE_S = 60
@@ -40,6 +50,7 @@ def look() -> None:
     _reconciliation()
     reconciling.watch(timezone.now())
     _webhook(timezone.now())
+    prices.tell(timezone.now())
 
 
 def _node(now: datetime) -> None:

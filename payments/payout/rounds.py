@@ -42,6 +42,7 @@ from payments.payout import (
     verification,
     webhook,
 )
+from payments.prices import watch as prices
 from payments.states import (
     PAYOUT_ACTIVE,
     DisbursementStatus,
@@ -254,6 +255,12 @@ def webhooks_to_send() -> Iterator[Ring]:
         yield Ring("send_webhook", {"webhook_id": pk})
 
 
+def prices_to_ask() -> Iterator[Ring]:
+    """Find currencies whose price is to be asked for."""
+    for pk in prices.due():
+        yield Ring("watch_prices", {"rule_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -272,4 +279,5 @@ FINDERS = (
     lists_to_review,
     grievances_to_watch,
     webhooks_to_send,
+    prices_to_ask,
 )

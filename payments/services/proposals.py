@@ -15,12 +15,20 @@ from govpay.errors import Conflict, Forbidden, NotFound, SamePersonTwice
 from ledger import audit
 from payments.models import Membership, Proposal, Role, history
 from payments.models.history import move
-from payments.services import authority, roles, rules, webhooks
+from payments.services import authority, price_rules, roles, rules, webhooks
 from payments.services.change import Kind, wrong
 from payments.states import ProposalStatus, StatusConflict
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for kind in (rules.KIND, roles.GRANT, roles.REVOCATION, webhooks.KIND)
+    kind.name: kind
+    for kind in (
+        rules.KIND,
+        roles.GRANT,
+        roles.REVOCATION,
+        webhooks.KIND,
+        price_rules.RULE,
+        price_rules.SOURCE,
+    )
 }
 OF_ROLES = [(kind.name, kind.label) for kind in (roles.GRANT, roles.REVOCATION)]
 CHOICES = [(kind.name, kind.label) for kind in KINDS.values()]
@@ -127,6 +135,27 @@ def propose_webhook(
     given = {"url": url, "event_types": event_types}
     asked = {name: value for name, value in given.items() if value is not None} | {"webhook_id": webhook_id}
     return propose(by=by, program_id=program_id, kind=webhooks.KIND.name, asked=asked, note=note)
+
+
+@transaction.atomic
+def propose_price_rule(*, by: User, currency: str, note: str, **rule: Any) -> Proposal:
+    """Ask for a rule by which a price is made in a currency, or for changes of it; what is left out stays.
+
+    ``rule`` are columns of PriceRule, prices as text. It is about no program: another security administrator of any one
+    confirms it. Raises UnknownCurrency; else as `propose`.
+    """
+    asked = {"currency": currency} | {name: value for name, value in rule.items() if value is not None}
+    return propose(by=by, program_id=None, kind=price_rules.RULE.name, asked=asked, note=note)
+
+
+@transaction.atomic
+def propose_price_source(*, by: User, note: str, source_id: int | None = None, **source: Any) -> Proposal:
+    """Ask for a source of prices, or for another address, name or limit of one, or its end; what is left out stays.
+
+    ``source`` are columns of PriceSource, and ``is_ended``. Raises as `propose_price_rule`.
+    """
+    asked = {"source_id": source_id} | {name: value for name, value in source.items() if value is not None}
+    return propose(by=by, program_id=None, kind=price_rules.SOURCE.name, asked=asked, note=note)
 
 
 @transaction.atomic

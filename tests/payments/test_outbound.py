@@ -173,7 +173,7 @@ class TestForm:
 class TestAddresses:
     @pytest.mark.parametrize("address", NOT_PUBLIC)
     def test_that_are_not_public_are_refused(self, address: str) -> None:
-        with pytest.raises(AddressRefused, match="to which we do not post"):
+        with pytest.raises(AddressRefused, match="to which nothing is sent"):
             post("https://hook.example/", Names(hook_example=[[address]]))
 
     @pytest.mark.parametrize("address", NOT_PUBLIC)

@@ -56,6 +56,12 @@ WITHOUT_PAGES = {
     "commitment",
     "webhooksecret",
     "quote",
+    "pricerule",
+    "pricesource",
+    "pricereading",
+    "pricestatus",
+    "pricebreaker",
+    "manualprice",
 }
 
 

@@ -306,7 +306,7 @@ class TestRetry:
         hooks.deliver(webhook.pk, names)
         assert told(receiver) == [("disbursement.submitted", 1)]
         row = WebhookDelivery.objects.get(number=2)
-        assert row.error == "The host is at an address to which we do not post."
+        assert row.error == "The host is at an address to which nothing is sent."
 
 
 class TestPause:
