@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0050_consent_of_files'),
+        ('payments', '0051_claimed_addresses_may_cool'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
