@@ -38,6 +38,17 @@ class OfListForm(forms.Form):
         self.fields["disbursement"].queryset = lists  # type: ignore[attr-defined]
 
 
+class SlipsForm(OfListForm):
+    """And for whom of them."""
+
+    is_for_all = forms.BooleanField(
+        label="Also for people who have a link",
+        required=False,
+        help_text="Their links end, those too that they got by SMS or e-mail.",
+        widget=widgets.UnfoldBooleanWidget(),
+    )
+
+
 class LinkForm(forms.Form):
     """How a link goes to one person."""
 
@@ -113,15 +124,17 @@ class EntitlementAdmin(ProgramScopedAdmin):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             by: Any = request.user
-            made = claims.print_slips(by=by, disbursement_id=cleaned["disbursement"].pk)
+            made = claims.print_slips(
+                by=by, disbursement_id=cleaned["disbursement"].pk, is_for_all=cleaned["is_for_all"]
+            )
             drawn: list[Drawn] = [draw(slip) for slip in made]
             context = {"slips": drawn, "disbursement": cleaned["disbursement"]}
             response = render(request, "payments/admin/slips.html", context)
             response["Cache-Control"] = "no-store"
             return response
 
-        text = "The slips are shown once, on the next page: print them there. Links that these people had before end."
-        return self._ask(request, "Print slips", call, text)
+        text = "The slips are shown once, on the next page: print them there."
+        return self._ask(request, "Print slips", call, text, SlipsForm)
 
     @action(description="List what is claimed", url_path="list-claimed", icon="playlist_add_check")
     def list_claimed(self, request: HttpRequest) -> HttpResponse:
@@ -189,7 +202,14 @@ class EntitlementAdmin(ProgramScopedAdmin):
             ),
         )
 
-    def _ask(self, request: HttpRequest, title: str, call: Any, help_text: str) -> HttpResponse:
+    def _ask(
+        self,
+        request: HttpRequest,
+        title: str,
+        call: Any,
+        help_text: str,
+        form_class: type[OfListForm] = OfListForm,
+    ) -> HttpResponse:
         waits = Entitlement.objects.filter(
             payment__disbursement=OuterRef("pk"), status__in=(*ENTITLEMENT_OPEN, "listed")
         )
@@ -203,7 +223,7 @@ class EntitlementAdmin(ProgramScopedAdmin):
             request,
             pages.Page(
                 title=title,
-                form_class=OfListForm,
+                form_class=form_class,
                 form_options={"lists": lists},
                 call=call,
                 submit=title,
@@ -311,6 +331,8 @@ class ClaimLinkAdmin(ProgramScopedAdmin):
         """Whether it counts."""
         if row.used_at is not None:
             return cells.join(cells.label("", "used", cells.GOOD), cells.moment(row.used_at))
+        if row.attempts >= claims.MOST_ATTEMPTS:
+            return cells.label("", "locked", cells.BAD)
         return cells.label("", "ended", cells.PLAIN) if row.ended_at else cells.label("", "out", cells.BUSY)
 
     @display(description="wrong attempts")

@@ -1,5 +1,6 @@
 """Grievances in the admin: take down what people say, take it, say what it is about, answer it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -75,7 +76,10 @@ class LodgeForm(AboutForm, InProgramForm):
 class AnswerForm(forms.Form):
     """What came of it."""
 
-    finding = forms.ChoiceField(choices=Finding.choices, widget=widgets.UnfoldAdminSelectWidget())
+    # Nothing is chosen beforehand: a finding is somebody's.
+    finding = forms.ChoiceField(
+        choices=[("", "Choose"), *Finding.choices], widget=widgets.UnfoldAdminSelectWidget()
+    )
     text = forms.CharField(
         label="Answer",
         max_length=grievances.MOST_TEXT,
@@ -190,7 +194,11 @@ class GrievanceAdmin(ProgramScopedAdmin):
             messages.success(request, f"It is kept what grievance {row.pk} is about.")
             return HttpResponseRedirect(cells.page_of(row))
 
-        return self._ask(request, row, "link", AboutForm, call, "Keep it")
+        known = {
+            "reference": row.enrollment.reference if row.enrollment else "",
+            "payment_id": row.payment_id,
+        }
+        return self._ask(request, row, "link", AboutForm, call, "Keep it", initial=known)
 
     @action(description="Answer", url_path="answer", icon="reply", variant=ActionVariant.PRIMARY)
     def answer(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -205,7 +213,15 @@ class GrievanceAdmin(ProgramScopedAdmin):
         return self._ask(request, row, "answer", AnswerForm, call, "Answer it")
 
     def _ask(
-        self, request: HttpRequest, row: Grievance, name: str, form: Any, call: Any, submit: str
+        self,
+        request: HttpRequest,
+        row: Grievance,
+        name: str,
+        form: Any,
+        call: Any,
+        submit: str,
+        *,
+        initial: Mapping[str, Any] | None = None,
     ) -> HttpResponse:
         if request.method == "GET" and name not in _offered(request, row):
             return HttpResponseRedirect(cells.page_of(row))
@@ -215,6 +231,7 @@ class GrievanceAdmin(ProgramScopedAdmin):
             pages.Page(
                 title=f"Grievance {row.pk}: {row.get_category_display()}",
                 form_class=form,
+                initial=initial or {},
                 call=call,
                 submit=submit,
                 back=cells.page_of(row),
@@ -237,12 +254,19 @@ class GrievanceAdmin(ProgramScopedAdmin):
 
     def notices(self, request: HttpRequest, obj: Grievance) -> list[Notice]:
         """Say what is next."""
+        found = []
         if obj.is_overdue(timezone.now()):
-            return [Notice("It should have been answered by now.", cells.BAD, "Overdue")]
+            found.append(Notice("It should have been answered by now.", cells.BAD, "Overdue"))
         if obj.is_open and not obj.is_proved:
             text = "Whoever lodged it has not proved to be a person of the program."
-            return [Notice(text, cells.INFO, "Not proved")]
-        return []
+            found.append(Notice(text, cells.INFO, "Not proved"))
+        if obj.is_open and _is_handled_by(request, obj) and grievances.is_about(obj, request.user):  # type: ignore[arg-type]
+            text = "You had a part in the payment's list, so that somebody else answers this."
+            found.append(Notice(text, cells.BUSY, "About you"))
+        if obj.program_id not in self._readable:
+            text = "Officers, the help desk and auditors read what people write, and the answers."
+            found.append(Notice(text, cells.INFO, "The words are not shown to you"))
+        return found
 
     def tables(self, request: HttpRequest, obj: Grievance) -> list[Table]:
         """Show the history."""
@@ -351,7 +375,11 @@ def _enrolled(program: Program, reference: str) -> int | None:
     return found.first() or 0
 
 
+def _is_handled_by(request: HttpRequest, row: Grievance) -> bool:
+    return scope.holds(request, row.program_id, *grievances.HANDLERS)
+
+
 def _offered(request: HttpRequest, row: Grievance) -> list[str]:
-    if not (row.is_open and scope.holds(request, row.program_id, *grievances.HANDLERS)):
+    if not (row.is_open and _is_handled_by(request, row)) or grievances.is_about(row, request.user):  # type: ignore[arg-type]
         return []
     return ["link", "answer"] if row.owner_id == request.user.pk else ["take"]

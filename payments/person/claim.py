@@ -66,7 +66,7 @@ def _begin(request: HttpRequest, form: forms.Form) -> HttpResponse:
     try:
         begun = claims.begin(**form.cleaned_data)
     except GovPayError as error:
-        return _show(request, "begin", BeginForm(), error.http_status, problem=error.message)
+        return _refuse(request, form, error)
     return _show(request, "bring", BringForm(initial=form.cleaned_data), 200, begun=begun)
 
 
@@ -76,9 +76,15 @@ def _bring(request: HttpRequest, form: forms.Form) -> HttpResponse:
     except InvalidInput as error:
         return _show(request, "bring", form, error.http_status, problem=error.message)
     except GovPayError as error:
-        return _show(request, "begin", BeginForm(), error.http_status, problem=error.message)
+        return _refuse(request, form, error)
     address = form.cleaned_data["address"]
     return _show(request, "done", form, 200, address=address, reference=link.enrollment.reference)
+
+
+def _refuse(request: HttpRequest, form: forms.Form, error: GovPayError) -> HttpResponse:
+    # The code is long to type; it is shown to whoever typed it.
+    begin = BeginForm(initial={"secret": form.cleaned_data["secret"]})
+    return _show(request, "begin", begin, error.http_status, problem=error.message)
 
 
 def _show(request: HttpRequest, page: str, form: forms.Form, status: int, **context: Any) -> HttpResponse:

@@ -39,10 +39,17 @@ class AmountField(forms.CharField):
             raise forms.ValidationError(_("Plain digits, without dots or commas."), code="amount") from error
 
 
+class ProgramField(forms.ModelChoiceField):
+    """A program by its name: people outside do not know codes."""
+
+    def label_from_instance(self, obj: Program) -> str:
+        return obj.name
+
+
 class LodgeForm(forms.Form):
     """What somebody says, and who they are."""
 
-    program = forms.ModelChoiceField(
+    program = ProgramField(
         Program.objects.order_by("name"), label=_("Program"), empty_label=None, to_field_name="code"
     )
     category = forms.ChoiceField(choices=CATEGORIES, label=_("What is it about?"))
@@ -111,15 +118,16 @@ def follow(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _ask(request, FollowForm(), 200)
     form = SayForm({"act": "look"} | request.POST.dict())
-    if not form.is_valid():
+    wrong = {} if form.is_valid() else form.errors
+    if not wrong.keys().isdisjoint(FollowForm.base_fields):
         return _ask(request, FollowForm(request.POST), 422)
     said = form.cleaned_data
     key = {"grievance_id": said["number"], "secret": said["secret"]}
-    problem = ""
+    problem = next((errors[0] for errors in wrong.values()), "")
     try:
         row = grievances.read(**key)
         try:
-            row = _say(said, key) or row
+            row = (None if problem else _say(said, key)) or row
         except GovPayError as error:
             problem = error.message
     except GovPayError as error:
@@ -128,6 +136,8 @@ def follow(request: HttpRequest) -> HttpResponse:
         "row": row,
         "secret": said["secret"],
         "problem": problem,
+        # What was typed stays, to be corrected.
+        "typed": form.data if problem else {},
         "answer": (row.answer or {}).get("text"),
     }
     return render(request, "payments/person/grievance_followed.html", context, status=422 if problem else 200)

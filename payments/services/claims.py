@@ -117,12 +117,17 @@ def send_one(
 
 
 @transaction.atomic
-def print_slips(*, by: User, disbursement_id: int, now: datetime | None = None) -> list[Slip]:
-    """Make links for paper, for everybody on a list who waits for one; their secrets are shown this once.
+def print_slips(
+    *, by: User, disbursement_id: int, is_for_all: bool = True, now: datetime | None = None
+) -> list[Slip]:
+    """Make links for paper; their secrets are shown this once.
 
-    Raises NotFound, RoleMissing, NobodyToSend.
+    For everybody on a list who waits, whose earlier links end, or for those alone who have no link. Raises NotFound,
+    RoleMissing, NobodyToSend.
     """
     people = _waiting_people(by, disbursement_id)
+    if not is_for_all:
+        people = [row for row in people if not row.links_open]  # type: ignore[attr-defined]
     if not people:
         raise NobodyToSend("Nobody on the list waits for a link.")
     made = _make(people, Channel.PAPER, by, now or timezone.now())

@@ -128,8 +128,12 @@ def _store(row: Grievance, text: str, contact: str, now: datetime | None) -> Lod
 
 @transaction.atomic
 def take(*, by: User, grievance_id: int) -> Grievance:
-    """Become the owner of an open grievance, whoever had it before; raises NotFound, RoleMissing, StatusConflict."""
+    """Become the owner of an open grievance, whoever had it before.
+
+    Raises NotFound, RoleMissing, GrievanceAboutYou for who had a part in the payment's list, StatusConflict.
+    """
     row, before = _lock(by, grievance_id)
+    _require_apart(row, by)
     if row.status == GrievanceStatus.LODGED:
         _move(row, GrievanceStatus.WORKING, by=by, owner=by)
     elif row.status == GrievanceStatus.WORKING:
@@ -145,10 +149,12 @@ def link(
 ) -> Grievance:
     """Say which person and which payment of the program an open grievance is about; its owner does so.
 
-    Raises NotFound, RoleMissing, GrievanceNotOwned, StatusConflict, InvalidInput for a payment of another person.
+    Raises NotFound, RoleMissing, GrievanceNotOwned, StatusConflict, InvalidInput for a payment of another person. Whoever
+    had a part in the list that it is about says nothing else of it: GrievanceAboutYou.
     """
     row, before = _lock(by, grievance_id)
     _require_owned(row, by)
+    _require_apart(row, by)
     _link(row, enrollment_id, payment_id)
     row.save(update_fields=["enrollment", "payment"])
     return _recorded("grievance.link", row, by=by, before=before)
@@ -165,8 +171,7 @@ def answer(*, by: User, grievance_id: int, finding: str, text: str, now: datetim
     if finding not in Finding.values:
         raise _wrong("finding", "finding_unknown", "Say whether it is upheld, in part, or not.")
     _require_text("text", text, MOST_TEXT)
-    if row.payment is not None and by.pk in _people_of(row.payment):
-        raise GrievanceAboutYou("Somebody who had no part in the payment's list answers this.")
+    _require_apart(row, by)
     at = now or timezone.now()
     _move(
         row,
@@ -312,6 +317,16 @@ def _closed(row: Grievance) -> StatusConflict:
     return StatusConflict(
         f"The grievance is {row.status}.", subject="grievance", status=row.status, needed=list(GRIEVANCE_OPEN)
     )
+
+
+def is_about(row: Grievance, user: User) -> bool:
+    """Tell whether the user made, approved or released the list of the payment that a grievance is about."""
+    return row.payment is not None and user.pk in _people_of(row.payment)
+
+
+def _require_apart(row: Grievance, by: User) -> None:
+    if is_about(row, by):
+        raise GrievanceAboutYou("Somebody who had no part in the payment's list answers this.")
 
 
 def _people_of(payment: Payment) -> set[int]:

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from payments.admin import cells
 from payments.models import ClaimLink, Disbursement, Entitlement, Message, Program
 from payments.services import claims, messages, tickets
 from tests import claiming, factories
@@ -73,6 +74,28 @@ class TestSlips:
         stored = {bytes(row) for row in ClaimLink.objects.values_list("secret_hash", flat=True)}
         assert {tickets.digest(secret) for secret in secrets} == stored
         assert Message.objects.filter(kind="claim_link").count() == 0
+
+    def test_leave_the_links_that_are_out_unless_asked_for_them(
+        self, browser: Browser, released: Disbursement, officer: User
+    ) -> None:
+        sent = claims.send_one(by=officer, enrollment_id=claiming.person_of(released, 2).pk, channel="sms")
+        client, body = browser(officer), {"disbursement": released.pk}
+        text = client.post(page("print_slips"), body).content.decode()
+        assert text.count("<svg") == 1
+        assert claiming.person_of(released, 3).reference in text
+        assert ClaimLink.objects.get(pk=sent.pk).ended_at is None
+        assert client.post(page("print_slips"), body).status_code == 409
+        assert client.post(page("print_slips"), body | {"is_for_all": "on"}).content.count(b"<svg") == 2
+        assert ClaimLink.objects.get(pk=sent.pk).ended_at is not None
+
+    def test_say_of_a_link_that_wrong_attempts_have_locked_it(
+        self, browser: Browser, released: Disbursement, officer: User
+    ) -> None:
+        slip = claims.print_slips(by=officer, disbursement_id=released.pk)[0]
+        for _ in range(5):
+            with pytest.raises(claims.ClaimRefused):
+                claims.begin(secret=slip.secret, national_id="1234567")
+        assert "locked" in browser(officer).get(cells.page_of(slip.link)).content.decode()
 
 
 class TestCounter:

@@ -93,6 +93,36 @@ class TestWork:
         grievances.take(by=helpdesk, grievance_id=row.pk)
         assert offered(helpdesk) == {"link", "answer"}
 
+    def test_says_to_whom_it_is_about_that_somebody_else_answers(
+        self, browser: Browser, program: Program, officer: User, helpdesk: User, row: Grievance
+    ) -> None:
+        list_ = factories.make_disbursement(program, officer, amounts_sat=[1_000])
+        payment = list_.payments.get()
+        Grievance.objects.filter(pk=row.pk).update(payment=payment)
+        shown = browser(officer).get(page(row)).content.decode()
+        assert page(row, "take") not in shown
+        assert "somebody else answers this" in shown
+        assert browser(officer).post(page(row, "take"), {}).status_code == 403
+        assert page(row, "take") in browser(helpdesk).get(page(row)).content.decode()
+
+    def test_keeps_the_payment_that_is_known(
+        self, browser: Browser, program: Program, officer: User, helpdesk: User, row: Grievance
+    ) -> None:
+        payment = factories.make_disbursement(program, officer, amounts_sat=[1_000]).payments.get()
+        Grievance.objects.filter(pk=row.pk).update(payment=payment)
+        grievances.take(by=helpdesk, grievance_id=row.pk)
+        shown = browser(helpdesk).get(page(row, "link")).content.decode()
+        assert re.search(
+            rf'name="payment_id"[^>]*value="{payment.pk}"|value="{payment.pk}"[^>]*name="payment_id"', shown
+        )
+
+    def test_has_no_finding_before_somebody_chooses(
+        self, browser: Browser, helpdesk: User, row: Grievance
+    ) -> None:
+        grievances.take(by=helpdesk, grievance_id=row.pk)
+        assert browser(helpdesk).post(page(row, "answer"), {"finding": "", "text": "Yes."}).status_code == 422
+        assert Grievance.objects.get(pk=row.pk).status == "working"
+
 
 class TestWords:
     @pytest.mark.parametrize(
@@ -104,3 +134,4 @@ class TestWords:
         user: Any = factories.make_member(program, role)
         shown = browser(user).get(page(row)).content.decode()
         assert ("listens" in shown, "0300 1234567" in shown) == (reads, reads)
+        assert ("The words are not shown to you" in shown) is not reads

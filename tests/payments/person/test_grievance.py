@@ -133,6 +133,21 @@ class TestFollow:
         row.refresh_from_db()
         assert (row.status, row.received_sat) == ("closed", 50_000)
 
+    def test_says_which_amount_is_wrong_and_keeps_what_was_typed(
+        self, visitor: Client, program: Program, officer: User
+    ) -> None:
+        number, secret = lodged(visitor, program)
+        grievances.take(by=officer, grievance_id=number)
+        grievances.answer(by=officer, grievance_id=number, finding="not_upheld", text="No.")
+        typed = {"act": "disagree", "text": "Half came.", "received_sat": "1.5"}
+        page = browsing.send(visitor, FOLLOW, number=number, secret=secret, **typed)
+        shown = page.content.decode()
+        assert page.status_code == 422
+        assert "Plain digits, without dots or commas." in shown
+        assert 'value="1.5"' in shown
+        assert ">Half came.</textarea>" in shown
+        assert Grievance.objects.get(pk=number).status == "answered"
+
     def test_answers_alike_for_a_wrong_number_and_a_wrong_code(
         self, visitor: Client, program: Program
     ) -> None:

@@ -55,6 +55,9 @@ def test_a_person_claims_by_the_link_of_a_message(
     page.get_by_text("do not fit together").wait_for()
     require_fitting(page)
 
+    assert page.get_by_label("The code on your slip").input_value() == slip.secret
+    page.goto(f"{live_server.url}/person/claim/#{'0' * 26}")
+    assert page.get_by_label("The code on your slip").input_value() == "0" * 26
     page.get_by_label("The code on your slip").fill(slip.secret)
     page.get_by_label("Your identity number").fill(claiming.NATIONAL_ID.format(1))
     page.get_by_role("button", name="Go on").click()

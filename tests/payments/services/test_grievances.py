@@ -197,7 +197,12 @@ class TestWork:
         grievances.link(by=officer, grievance_id=made.pk, payment_id=payment.pk)
         with pytest.raises(GrievanceAboutYou):
             grievances.answer(by=officer, grievance_id=made.pk, finding="not_upheld", text="No.")
+        with pytest.raises(GrievanceAboutYou):
+            grievances.link(by=officer, grievance_id=made.pk)
         grievances.take(by=helpdesk, grievance_id=made.pk)
+        with pytest.raises(GrievanceAboutYou):
+            grievances.take(by=officer, grievance_id=made.pk)
+        assert Grievance.objects.get(pk=made.pk).owner == helpdesk
         done = grievances.answer(by=helpdesk, grievance_id=made.pk, finding="upheld", text="Yes.")
         assert done.status == "answered"
 
