@@ -76,6 +76,7 @@ class ProgramAdmin(RulesShown, ProgramScopedAdmin):
             {"fields": ("coins_wanted", "merging", "merging_budget", "signing_deadline", "cooling", "proof")},
         ),
         ("People", {"fields": ("claim_term", "claimed", "grievance_due")}),
+        ("Law", {"fields": ("law",)}),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Program]:

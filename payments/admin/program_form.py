@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from unfold import widgets
 
+from ledger.law.policy import PROFILES
 from payments.models import Program
 from payments.models.program import RULES
 
@@ -30,6 +31,7 @@ LABELS = {
     "confirmations_settled": "Confirmations until settled",
     "group_max_payments": "Payments in one tx, at most",
     "group_max_vsize_vb": "Size of one tx, at most (vB)",
+    "policy_profile": "Law that it goes by",
 }
 HELP_TEXTS = {
     "feerate_patient_sat_kvb": "Empty: every list is paid up to the ceiling.",
@@ -41,7 +43,10 @@ HELP_TEXTS = {
     "claimed_counts_as_changed": "It cools as long, and is proved where changed ones are.",
 }
 WIDGETS: dict[str, Any] = {rule: widgets.UnfoldAdminIntegerFieldWidget() for rule in RULES} | {
-    "claimed_counts_as_changed": widgets.UnfoldBooleanWidget()
+    "claimed_counts_as_changed": widgets.UnfoldBooleanWidget(),
+    "policy_profile": widgets.UnfoldAdminSelectWidget(
+        choices=[(name, profile.title) for name, profile in PROFILES.items()]
+    ),
 }
 
 

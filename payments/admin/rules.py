@@ -3,6 +3,7 @@
 from django.utils.html import format_html
 from unfold.decorators import display
 
+from ledger.law import policy
 from payments.admin import cells
 from payments.models import Program, ProofNeeded
 
@@ -88,6 +89,11 @@ class RulesShown:
     def proof(self, program: Program) -> str:
         """For which addresses."""
         return ProofNeeded(program.destination_proof).label.lower()
+
+    @display(description="law that it goes by")
+    def law(self, program: Program) -> str:
+        """The title of its policy profile."""
+        return policy.get_profile(program.policy_profile).title
 
     @display(description="blocks that a fee should suffice for")
     def target(self, program: Program) -> str:

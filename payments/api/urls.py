@@ -22,6 +22,7 @@ from payments.api.views import (
     outcomes,
     payments,
     people,
+    policy,
     programs,
     projections,
     proposals,
@@ -218,5 +219,6 @@ urlpatterns = [
     path(f"{WEBHOOK}ping/", webhooks.WebhookPing.as_view(), name="webhook-ping"),
     path(f"{WEBHOOK}replay/", webhooks.WebhookReplay.as_view(), name="webhook-replay"),
     path(f"{WEBHOOK}deliveries/", webhooks.WebhookDeliveries.as_view(), name="webhook-deliveries"),
+    path("policy-profiles/", policy.PolicyProfiles.as_view(), name="policy-profiles"),
     path("node/", payments.NodeRead.as_view(), name="node"),
 ]

@@ -3,10 +3,12 @@
 from typing import Any, Self
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 
+from ledger.law import policy
 from payments.onchain.network import Network
 
 
@@ -57,7 +59,16 @@ RULES = (
     "confirmations_settled",
     "group_max_payments",
     "group_max_vsize_vb",
+    "policy_profile",
 )
+
+
+def known_profile(name: str) -> None:
+    """Raise ValidationError for the name of no policy profile."""
+    try:
+        policy.get_profile(name)
+    except policy.UnknownProfile as error:
+        raise ValidationError(error.message) from error
 
 
 class Program(models.Model):
@@ -141,11 +152,16 @@ class Program(models.Model):
     group_max_vsize_vb = models.PositiveIntegerField(
         default=25_000, validators=[MinValueValidator(500), MaxValueValidator(99_000)]
     )
+    # Which law the program goes by: the name of a policy profile (ledger/law/policy.py).
+    policy_profile = models.CharField(max_length=40, default=policy.SANDBOX, validators=[known_profile])
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(policy_profile__regex="^[a-z0-9-]+$"), name="program_names_a_profile"
+            ),
             models.CheckConstraint(
                 condition=Q(feerate_floor_sat_kvb__lte=F("feerate_fallback_sat_kvb"))
                 & Q(feerate_fallback_sat_kvb__lte=F("feerate_ceiling_sat_kvb")),

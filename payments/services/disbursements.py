@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from ledger import audit
+from ledger.law import policy
 from payments import doorbell, states
 from payments.models import Disbursement, ManifestSignature, Payment, Role, Signer, Wallet
 from payments.models.history import move
@@ -188,13 +189,15 @@ def release(
 
     Lines that a rule speaks against by now are held, and the rest is paid. Where signers elsewhere must sign, the
     approver's key must have signed the manifest: without it they would refuse.
-    Raises SamePersonTwice, ManifestChanged, ApprovalExpired, ApprovalForged, OverCap with the figures, StatusConflict.
+    Raises SamePersonTwice, ManifestChanged, ApprovalExpired, ApprovalForged, OverCap with the figures, StatusConflict, and
+    policy.PolicyRefused where the law of the program's profile does not let the state pay in bitcoin on this day.
     """
     disbursement = lock(by, disbursement_id, (Role.RELEASER,))
     if by.pk in (disbursement.made_by_id, disbursement.approved_by_id):
         raise SamePersonTwice("Maker, approver and releaser must be three different people.")
     _require_status(disbursement, DisbursementStatus.APPROVED)
     now = now or timezone.now()
+    policy.require(disbursement.program.policy_profile, policy.Rule.PAY_IN_BTC, at=now)
     require_manifest(disbursement, manifest_hash)
     approvals.release(disbursement, by=by, at=now)
     caps = policies.current(disbursement.program_id).caps

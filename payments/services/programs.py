@@ -30,7 +30,7 @@ def create(
     function: str = "",
     fund: str = "",
     project: str = "",
-    **rules: int,
+    **rules: int | str,
 ) -> Program:
     """Create a program with its accounts and a wallet that the engine will make in the node.
 

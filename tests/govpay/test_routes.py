@@ -188,6 +188,7 @@ ALLOWED = {
     "POST /api/v1/warrants/{warrant_id}/reject/",
     "POST /api/v1/warrants/{warrant_id}/withdraw/",
     "GET /api/v1/node/",
+    "GET /api/v1/policy-profiles/",
     "GET /api/v1/accounts/",
     "GET /api/v1/entries/",
     "GET /api/v1/entries/{pk}/",

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from govpay.api.serializers import StrictSerializer, Text, Whole
+from ledger.law.policy import PROFILES
 from payments.api.serializers.fields import Username
 from payments.models import Program, Role, Signer
 from payments.models.program import RULES
@@ -109,6 +110,11 @@ class Rules(StrictSerializer):
     confirmations_settled = Whole(required=False, min_value=1, max_value=100)
     group_max_payments = Whole(required=False, min_value=1, max_value=3_000)
     group_max_vsize_vb = Whole(required=False, min_value=500, max_value=99_000)
+    policy_profile = serializers.ChoiceField(
+        required=False,
+        choices=[(name, profile.title) for name, profile in PROFILES.items()],
+        help_text="Which law it goes by: the name of a policy profile.",
+    )
 
 
 class NewProgram(Rules):

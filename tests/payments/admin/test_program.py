@@ -37,6 +37,7 @@ RULES = {
     "confirmations_settled": 3,
     "group_max_payments": 500,
     "group_max_vsize_vb": 25_000,
+    "policy_profile": "el-salvador-2021",
 }
 
 

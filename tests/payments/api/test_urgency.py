@@ -29,6 +29,7 @@ POLICY = {
     "destination_cooling_s": 3_600,
     "grievance_due_days": 14,
     "destination_proof": 1,
+    "policy_profile": "el-salvador-2021",
 }
 
 
@@ -99,6 +100,7 @@ class TestPolicy:
             "destination_cooling_s": 259_200,
             "grievance_due_days": 30,
             "destination_proof": 0,
+            "policy_profile": "sandbox",
         }
 
     @pytest.mark.parametrize(
