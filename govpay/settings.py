@@ -178,6 +178,9 @@ DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 # the same: what it holds is taken from it after two minutes. What DATABASE_URL says itself comes first.
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 10,
+    # Statements are bound by the server, which keeps the plan of what a connection asks again and again (ADR 52).
+    "server_side_binding": True,
+    "prepare_threshold": 2,
     "keepalives": 1,
     "keepalives_idle": 10,
     "keepalives_interval": 5,

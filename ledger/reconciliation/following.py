@@ -75,7 +75,7 @@ OPEN = f"""
 WITH found AS ({FOUND}), opened AS (
     INSERT INTO ledger_case (scope, kind, unit, payment_id, payout_id, txid, vout, expected, found, message, amount_sat,
         status, first_run_id, last_run_id, opened_at, opened_height, proposal, resolution, note, suspense_ref)
-    SELECT %(scope)s, b.kind, b.unit, b.payment_id, b.payout_id, b.txid, b.vout, b.expected, b.found, b.message,
+    SELECT %(scope)s::varchar, b.kind, b.unit, b.payment_id, b.payout_id, b.txid, b.vout, b.expected, b.found, b.message,
         b.amount_sat, 'open', %(run)s, %(run)s, %(at)s, %(height)s, 0, '', '', ''
     FROM found b WHERE NOT EXISTS (SELECT FROM ledger_case c WHERE c.scope = %(scope)s AND {IS_SAME})
     ORDER BY b.kind, b.unit, b.payment_id, b.vout LIMIT %(most)s

@@ -144,16 +144,20 @@ GROUP BY e.source_ref
 """  # noqa: S608 - both parts are constants.
 ALL_SOURCES = BOOKED.format("ledger_entry e")
 THESE_SOURCES = BOOKED.format("recon_source s JOIN ledger_entry e ON e.source_ref = s.source_ref")
-CLEAR = """
+CLEAR = (
+    """
 DELETE FROM ledger_readspend s USING ledger_readtx t WHERE s.standing_id = %(standing)s
-    AND (t.standing_id, t.txid) = (s.standing_id, s.txid) AND t.block_height > %(height)s;
+    AND (t.standing_id, t.txid) = (s.standing_id, s.txid) AND t.block_height > %(height)s
+""",
+    """
 DELETE FROM ledger_readoutput o USING ledger_readtx t WHERE o.standing_id = %(standing)s
-    AND (t.standing_id, t.txid) = (o.standing_id, o.txid) AND t.block_height > %(height)s;
-DELETE FROM ledger_readtx WHERE standing_id = %(standing)s AND block_height > %(height)s;
-DELETE FROM ledger_readblock WHERE standing_id = %(standing)s AND height > %(height)s
-"""
-FORGET = "".join(
-    f"DELETE FROM ledger_{table} WHERE standing_id = %(standing)s;"  # noqa: S608 - the names are constants.
+    AND (t.standing_id, t.txid) = (o.standing_id, o.txid) AND t.block_height > %(height)s
+""",
+    "DELETE FROM ledger_readtx WHERE standing_id = %(standing)s AND block_height > %(height)s",
+    "DELETE FROM ledger_readblock WHERE standing_id = %(standing)s AND height > %(height)s",
+)
+FORGET = tuple(
+    f"DELETE FROM ledger_{table} WHERE standing_id = %(standing)s"  # noqa: S608 - the names are constants.
     for table in ("readspend", "readoutput", "readtx", "readblock", "outcome")
 )
 UNSPEND = """
@@ -198,7 +202,7 @@ class Moved(NamedTuple):
 
 def forget(scope: Scope) -> None:
     """Forget all that was read and found of the scope."""
-    _run(scope, FORGET)
+    _run(scope, *FORGET)
 
 
 def look_up() -> None:
@@ -210,7 +214,7 @@ def look_up() -> None:
 def leave(scope: Scope) -> Moved:
     """Take out what lies above the height, note what it was, and return what that changes."""
     amount_sat, coin_count = _moved(scope)
-    _run(scope, GONE_TXS, SOURCES_OF_TXS, UNSPEND, CLEAR)
+    _run(scope, GONE_TXS, SOURCES_OF_TXS, UNSPEND, *CLEAR)
     return Moved(-amount_sat, -coin_count)
 
 
