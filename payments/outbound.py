@@ -80,7 +80,14 @@ def public() -> Rule:
 
 def check(url: str, rule: Rule) -> None:
     """Raise AddressRefused unless the text is an address that the rule could permit; nobody is asked."""
-    _split(url, rule)
+    parts = _split(url, rule)
+    try:
+        address = _plain(parts.hostname or "")
+    except ValueError:
+        # A name: whether its addresses are permitted is asked with each attempt.
+        return
+    if not rule.permits(parts.scheme, address):
+        raise AddressRefused("The host is at an address to which nothing is sent.")
 
 
 def post(

@@ -6,10 +6,10 @@ from django.apps import apps
 from django.contrib import admin
 from django.db import connection
 from django.db.models import Model, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import NoReverseMatch, reverse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, is_number
@@ -59,7 +59,10 @@ class AuditEventAdmin(BookAdmin):
         ("recorded_at", RangeDateTimeFilter),
     )
     search_fields = ("actor",)
-    search_help_text = "Search by who (a user's name, engine), subject (disbursement:12), request or number"
+    search_help_text = (
+        "Search by who (a user's name, engine), action, subject (disbursement:12), request or number"
+    )
+    actions_list = ("export",)
     when_empty = "Nobody did anything yet."
     fieldsets = (
         (
@@ -77,10 +80,15 @@ class AuditEventAdmin(BookAdmin):
         """Let whoever may read events read all of them."""
         return request.user.has_perm(RIGHT)
 
+    @action(description="Export", url_path="export", icon="download", permissions=["view"])
+    def export(self, request: HttpRequest) -> HttpResponse:
+        """Lead to the report that streams all of them, as JSON lines or CSV."""
+        return HttpResponseRedirect(reverse("admin:ledger_report", args=["audit"]))
+
     def find(self, term: str) -> Q:
-        """Search by who, what it is about, request or number."""
+        """Search by who, what was done, what it is about, request or number."""
         kind, _, number = term.partition(":")
-        found = Q(actor=term) | Q(subject_kind=kind, subject_id=number) | Q(request_id=term)
+        found = Q(actor=term) | Q(action=term) | Q(subject_kind=kind, subject_id=number) | Q(request_id=term)
         return found | Q(pk=int(term)) if is_number(term) else found
 
     @display(description="event")

@@ -158,6 +158,8 @@ class BookAdmin(ModelAdmin):
         """Add the tables to a row's page."""
         if obj is not None:
             context |= {"title": capfirst(str(obj)), "subtitle": None, "tables": self.tables(obj)}
+            # Django's own page of changes: nothing is changed here, and what is done is an audit event.
+            context["show_history"] = False
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return response
 

@@ -146,5 +146,5 @@ def destinations_table(beneficiary_id: int) -> Table:
             )
             for d in rows.order_by("-pk")[:20]
         ],
-        "No address yet: this person cannot be paid.",
+        "No address yet: nothing is paid before the person brings one, or an officer gives one.",
     )

@@ -65,10 +65,12 @@ class EnrollmentAdmin(ProgramScopedAdmin):
         return offered if scope.programs_as(request, Role.OFFICER).exists() else []
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Offer a change of address to officers of the program."""
+        """Offer officers of the program what they may do; an appeal where a list excludes the person."""
         row = self.get_object(request, str(object_id))
-        is_offered = row is not None and scope.holds(request, row.program_id, Role.OFFICER)
-        return super().get_actions_detail(request, object_id) if is_offered else []
+        if row is None or not scope.holds(request, row.program_id, Role.OFFICER):
+            return []
+        names = [name for name in self.actions_detail if name != "lodge_appeal" or lodging.notices(row)]
+        return [self.get_unfold_action(name) for name in names]
 
     @action(description="Upload people", url_path="import", icon="upload_file", variant=ActionVariant.PRIMARY)
     def import_people(self, request: HttpRequest) -> HttpResponse:

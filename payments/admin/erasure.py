@@ -12,6 +12,7 @@ from unfold.enums import ActionVariant
 from payments.admin import cells, forms, pages, reasons
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
+from payments.admin.tables import Notice
 from payments.models import Enrollment, Erasure, ErasureOutcome
 from payments.services import erasures
 
@@ -82,6 +83,16 @@ class ErasureAdmin(ProgramScopedAdmin):
             elif erasures.may_decide(user, row):
                 names = ["confirm", "refuse"]
         return [self.get_unfold_action(name) for name in self.actions_detail if name in names]
+
+    def notices(self, request: HttpRequest, obj: Erasure) -> list[Notice]:
+        """Say whose turn it is while nobody has decided."""
+        if obj.outcome != ErasureOutcome.OPEN:
+            return []
+        user: Any = request.user
+        if erasures.may_decide(user, obj):
+            return [Notice("Erase what is known of the person, or refuse.", cells.INFO, "Waits for you")]
+        text = "Somebody of the program who did not ask for it, and holds the right to decide erasures."
+        return [Notice(text, cells.BUSY, "Waits for a second person")]
 
     @action(description="Erase", url_path="confirm", icon="delete_forever", variant=ActionVariant.DANGER)
     def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:

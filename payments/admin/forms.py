@@ -159,7 +159,8 @@ class PeopleForm(InProgramForm):
         widget=widgets.UnfoldAdminFileFieldWidget(),
         help_text=(
             f"UTF-8, with the columns {', '.join(people.COLUMNS)}, and, where people have agreed to a consent text, "
-            f"{' and '.join(people.OPTIONAL)}."
+            f"{' and '.join(people.OPTIONAL)}. The telephone may be empty; the address where the program lets people bring "
+            "one later."
         ),
     )
     accept_partial = forms.BooleanField(

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet
+from django.contrib import admin
+from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest
 
 from payments.admin import cells, scope
@@ -33,16 +34,22 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if not scope.may_look(request, *LIMITED):
         return context
     context["notices"] = _alarm_notices(request) + node_notices() + _wallet_notices(request)
+    works_on_lists = _may_open(request, Disbursement)
     context["tables"] = [
-        _your_turn(request),
+        *([_your_turn(request)] if works_on_lists else []),
         *_asked(request),
         *_proposed(request),
         *_to_sign(request),
-        _stuck(request),
+        *([_stuck(request)] if works_on_lists else []),
         _programs(request),
-        _alarms(request),
+        *([_alarms(request)] if _may_open(request, Alarm) else []),
     ]
     return context
+
+
+def _may_open(request: HttpRequest, model: type[Model]) -> bool:
+    """Say whether the user's roles open the list, which a table would lead to."""
+    return admin.site.get_model_admin(model).has_view_permission(request)
 
 
 def _open_alarms(request: HttpRequest) -> QuerySet[Alarm]:
@@ -136,7 +143,7 @@ def _your_turn(request: HttpRequest) -> Table:
             )
             for d in rows[:SHOWN]
         ],
-        "Nothing waits for you.",
+        "No list waits for you.",
         cells.list_of(Disbursement),
         "Show all lists",
     )

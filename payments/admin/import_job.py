@@ -168,7 +168,7 @@ class ImportJobAdmin(ProgramScopedAdmin):
         """The row's number."""
         return f"Import {row.pk}"
 
-    @display(description="lists")
+    @display(description="kind")
     def kind_name(self, row: ImportJob) -> str:
         """What the file lists."""
         return str(row.get_kind_display())

@@ -100,7 +100,7 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
             (BudgetPeriod, "Budget periods", "savings"),
             (Warrant, "Warrants", "order_approve"),
             (Webhook, "Webhooks", "webhook"),
-            (WebhookDelivery, "Messages", "outbox"),
+            (WebhookDelivery, "Messages of webhooks", "outbox"),
         ],
     ),
     (

@@ -19,6 +19,10 @@ from payments.selectors import proposals as selector
 from payments.services import proposals
 from payments.states import ProposalStatus
 
+# What a proposal of a webhook changes, and what it means that nothing is said.
+OTHER_LABELS = {"url": "Address", "webhook_id": "Webhook", "event_types": "Told"}
+WITHOUT = {"webhook_id": "a new one", "event_types": "every event"}
+
 
 class TurnFilter(DropdownFilter):
     """By whose turn it is."""
@@ -198,17 +202,23 @@ def kind_of(row: Proposal) -> str:
 def comparison(row: Proposal) -> Table:
     """Lay out what changes: before and after."""
     rows = [
-        (LABELS.get(name, name.capitalize()), _text(row.before[name]), _text(row.after[name]))
+        (
+            LABELS.get(name) or OTHER_LABELS.get(name) or name.capitalize(),
+            _text(name, row.before[name]),
+            _text(name, row.after[name]),
+        )
         for name in row.after
     ]
     return Table("What changes", ("What", "Before", "After"), list(rows))
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
+    if value is None:
+        return WITHOUT.get(name, "none")
     if isinstance(value, list):
         labels = dict(Role.choices)
         return ", ".join(str(labels.get(item, item)) for item in value) or "none"
-    return "none" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _offered(request: HttpRequest, row: Proposal) -> list[str]:

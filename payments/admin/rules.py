@@ -68,6 +68,8 @@ class RulesShown:
     @display(description="days to claim without an address")
     def claim_term(self, program: Program) -> str:
         """How long an entitlement waits."""
+        if program.claim_term_days is None:
+            return "everybody needs an address"
         return cells.number(program.claim_term_days)
 
     @display(description="a claimed address counts as a changed one", boolean=True)

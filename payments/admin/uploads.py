@@ -148,5 +148,5 @@ def _refused(intake: Intake, what: str) -> pages.Refusal:
         if intake.rows_refused
         else f"{what}.",
         errors,
-        [("Open the intake", page), ("Download all errors", page.replace("/change/", "/errors/"))],
+        [("Open the file", page), ("Download all errors", page.replace("/change/", "/errors/"))],
     )

@@ -196,6 +196,7 @@ class WebhookDeliveryAdmin(ProgramScopedAdmin):
     """Messages of webhooks."""
 
     program_path = "webhook__program"
+    noun = "Message"
     also = (Role.SECURITY,)
     list_display = ("name", "program_name", "webhook_link", "says", "state", "tries", "answered", "made")
     list_filter = (ProgramFilter, by_number("webhook", "webhook"), ("is_waiting", BooleanRadioFilter))

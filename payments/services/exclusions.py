@@ -101,7 +101,7 @@ def load(*, by: User, exclusion_list_id: int, file: BinaryIO) -> Loaded:
         intake.stage(STAGE, "row, identity_hash", _lines(source, faults))
         if faults.kept:
             raise InvalidInput(
-                f"{len(faults.kept)} rows or more are wrong; nobody was put on the list.",
+                f"Wrong rows: {len(faults.kept)} or more. Nobody was put on the list.",
                 errors=faults.as_errors()[:100],
             )
         cursor.execute(

@@ -16,6 +16,7 @@ from ledger.packs import jobs
 from ledger.reconciliation import cases
 from ledger.reports import audit
 from ledger.seals import redaction
+from payments.services import erasures, policies
 from tests import factories
 
 RIGHTS = {access.READ, access.RECONCILE, periods.RIGHT, cases.RIGHT, jobs.RIGHT, redaction.RIGHT, audit.RIGHT}
@@ -52,5 +53,8 @@ def test_the_demo_has_enough_people_for_each() -> None:
     holders = {right: {user.pk for user in cast if user.has_perm(right)} for right in RIGHTS}
     for right in RIGHTS:
         assert len(holders[right]) >= (2 if right in TWO_PEOPLE else 1), right
+    # What an officer asks for, and what one of these proposes, another can decide.
+    for right in (erasures.PERMISSION, policies.RIGHT):
+        assert len([user for user in cast if user.has_perm(right)]) == 2, right
     auditor = User.objects.get(username="farid")
     assert not any(auditor.has_perm(right) for right in TWO_PEOPLE)

@@ -146,6 +146,9 @@ class TestForm:
             "https://127.1/",
             "https://127.0.0.1.1/",
             "https://169.254.43518/",
+            "https://127.0.0.1/",
+            "https://10.0.0.1/",
+            "https://[::ffff:10.0.0.1]/",
         ],
     )
     def test_of_what_is_no_plain_https_address_is_refused_before_anybody_is_asked(self, url: str) -> None:

@@ -31,7 +31,10 @@ ADMINISTRATOR = ("hugo", "Hugo Lind")
 PROGRAM = ("PENSIONS", "Old-age pensions (pilot)")
 ADMINISTRATOR_RIGHTS = ["add_program", "add_membership"]
 TREASURER_RIGHTS = ["close_period", "resolve_case", "redact_leaf"]
-APPROVER_RIGHTS = ["resolve_case"]
+# An officer asks for an erasure; one of these decides.
+APPROVER_RIGHTS = ["resolve_case", "change_erasure"]
+RELEASER_RIGHTS = ["change_erasure"]
+SECURITY_RIGHTS = ["add_approvalpolicy"]
 AUDITOR_RIGHTS = ["make_pack", "view_auditevent"]
 READER_RIGHTS = [
     "view_account",
@@ -69,6 +72,10 @@ class Command(BaseCommand):
                     user.user_permissions.set(Permission.objects.filter(codename__in=TREASURER_RIGHTS))
                 elif role == Role.APPROVER:
                     user.user_permissions.set(Permission.objects.filter(codename__in=APPROVER_RIGHTS))
+                elif role == Role.RELEASER:
+                    user.user_permissions.set(Permission.objects.filter(codename__in=RELEASER_RIGHTS))
+                elif role == Role.SECURITY:
+                    user.user_permissions.set(Permission.objects.filter(codename__in=SECURITY_RIGHTS))
                 elif role == Role.AUDITOR:
                     user.user_permissions.set(Permission.objects.filter(codename__in=AUDITOR_RIGHTS))
                 membership, is_new = Membership.objects.get_or_create(

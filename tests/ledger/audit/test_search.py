@@ -169,6 +169,14 @@ class TestAdmin:
         assert "=Seen, all of it" in page
         assert bytes(event.after_sha256 or b"").hex() in page
         assert "Not sealed yet." in page
+        assert "/history/" not in page
+
+    def test_finds_an_action_and_leads_to_the_export(self, reader: User, events: list[AuditEvent]) -> None:
+        client = self.browser(reader)
+        page = client.get(ADMIN, {"q": events[1].action}).content.decode()
+        assert f"Event {events[1].pk}" in page
+        assert f"{ADMIN}export/" in page
+        assert client.get(f"{ADMIN}export/")["Location"] == "/admin/ledger/account/reports/audit/"
 
     def test_asks_as_much_for_many_as_for_few(self, reader: User, events: list[AuditEvent]) -> None:
         client = self.browser(reader)

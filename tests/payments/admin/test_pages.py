@@ -1,5 +1,6 @@
 """Lists and pages: constant queries, exact search, empty states, masked names, and the first page."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from operator import attrgetter
@@ -344,6 +345,15 @@ class TestHome:
         assert "govpay-pensions" in client.get(reverse("admin:index")).content.decode()
         page = client.get(reverse("admin:payments_program_change", args=[program.pk])).content.decode()
         assert "The funding wallet is not ready" in page
+
+    @pytest.mark.parametrize("role", ["helpdesk", "security", "auditor", "officer"])
+    def test_leads_nowhere_that_is_refused(self, role: str, program: Program, browser: Browser) -> None:
+        client = browser(factories.make_member(program, role))
+        shown = client.get(reverse("admin:index")).content.decode()
+        links = set(re.findall(r'href="(/admin/[^"]*)"', shown)) - {reverse("admin:logout")}
+        assert reverse("admin:payments_program_changelist") in links
+        refused = [link for link in links if client.get(link, follow=True).status_code != 200]
+        assert refused == []
 
     def test_is_quiet_when_all_is_well(
         self, furnished: dict[str, Any], auditor: User, browser: Browser

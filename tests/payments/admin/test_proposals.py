@@ -45,6 +45,18 @@ def rules(program: Program, **changes: Any) -> dict[str, Any]:
     }
 
 
+class TestWebhooks:
+    def test_are_compared_in_words(
+        self, program: Program, security: User, second: User, browser: Browser
+    ) -> None:
+        body = {"url": "https://hooks.example.org/", "note": "Our ledger."}
+        assert browser(security).post(of_program(program, "propose_webhook"), body).status_code == 302
+        shown = browser(second).get(of_proposal(Proposal.objects.get(), "confirm")).content.decode()
+        assert "Told" in shown
+        assert "every event" in shown
+        assert "Event_types" not in shown
+
+
 class TestRules:
     def test_are_proposed_compared_and_confirmed(
         self, program: Program, security: User, second: User, browser: Browser

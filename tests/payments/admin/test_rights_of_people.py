@@ -1,14 +1,25 @@
 """Proof of control, consent and erasure on an enrollment's page, and where they are decided."""
 
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from payments.models import AddressProof, Beneficiary, Consent, ConsentText, Enrollment, Erasure, Program
-from payments.services import erasures
+from payments.models import (
+    AddressProof,
+    Beneficiary,
+    Consent,
+    ConsentText,
+    Enrollment,
+    Erasure,
+    Exclusion,
+    Program,
+)
+from payments.services import erasures, exclusions
 from tests import factories
 from tests.holders import Holder
 
@@ -64,6 +75,30 @@ class TestConsent:
         assert "2026-11-02" in shown.content.decode()
 
 
+class TestAppeal:
+    def test_is_offered_where_a_list_excludes_the_person(
+        self, program: Program, officer: User, browser: Browser
+    ) -> None:
+        row = factories.make_enrollment(program)
+        client, url = browser(officer), reverse("admin:payments_enrollment_change", args=[row.pk])
+        assert page(row, "lodge_appeal") not in client.get(url).content.decode()
+        made = exclusions.create(
+            by=officer,
+            program_id=program.pk,
+            name="Deceased",
+            reason="Register of deaths",
+            source="registry",
+            valid_from=date(2026, 1, 1),
+        )
+        Exclusion.objects.create(
+            exclusion_list=made,
+            identity_hash=row.beneficiary.identity_hash,
+            created_by=officer,
+            created_at=timezone.now(),
+        )
+        assert page(row, "lodge_appeal") in client.get(url).content.decode()
+
+
 class TestErasure:
     def test_is_asked_for_by_one_and_done_by_another(
         self, program: Program, officer: User, approver: User, browser: Browser
@@ -73,6 +108,9 @@ class TestErasure:
         program.memberships.create(user=eraser, role="auditor", granted_by=approver)
         assert browser(officer).post(page(row, "erase"), {"note": "Asked in writing."}).status_code == 302
         erasure = Erasure.objects.get()
+        at = reverse("admin:payments_erasure_change", args=[erasure.pk])
+        assert "Waits for a second person" in browser(officer).get(at).content.decode()
+        assert "Waits for you" in browser(eraser).get(at).content.decode()
         url = reverse("admin:payments_erasure_confirm", args=[erasure.pk])
         for user in (officer, approver):
             assert browser(user).post(url, {"note": "Yes."}).status_code == 403
