@@ -24,10 +24,12 @@ BLOCKS = 6
 BLOCK_BYTES = 250_000
 # How often the engine and the bare script pay the same list.
 TURNS = 3
+# One more than the cores of a small machine: workers wait for the disk and the node a quarter of their time.
+MOST_WORKERS = 3
 
 
 def measure(stack: Stack, n: int) -> dict[str, Any]:
-    """Return times and ratios at n/10 and n payments, with one worker and then with two, and how soon a block is noticed."""
+    """Return times and ratios at n/10 and n payments, with one worker, two and three, and how soon a block is noticed."""
     miner = Miner(stack.environment()["GOVPAY_NODE_URL"])
     processes = [stack.start_worker("bench1", queues=("work",)), stack.start_rounds(), stack.start_beat()]
     ministry = Ministry.open(deposits_sat=[], code="BENCH", feerate_floor_sat_kvb=1_000)
@@ -44,16 +46,20 @@ def measure(stack: Stack, n: int) -> dict[str, Any]:
         .order_by("pk")
         .values_list("script_pubkey", flat=True)
     ]
-    processes.append(stack.start_worker("bench2", queues=("work",)))
-    pay_through_workers(stack, ministry, small, period="warm-up-2", first=0)
     # In turns, and the best of each: what else the machine does can only add.
-    twos, bares = [], []
-    for turn in range(TURNS):
-        bares.append(pay_bare(stack, miner, outputs, GROUP, name=f"bare-{turn}")[1])
-        twos.append(pay_through_workers(stack, ministry, large, period=f"again-{turn}", first=2 * small))
+    ours, bares = {1: one}, []
+    for workers in (2, MOST_WORKERS):
+        processes.append(stack.start_worker(f"bench{workers}", queues=("work",)))
+        pay_through_workers(stack, ministry, small, period=f"warm-up-{workers}", first=0)
+        found = []
+        for turn in range(TURNS):
+            bares.append(pay_bare(stack, miner, outputs, GROUP, name=f"bare-{workers}-{turn}")[1])
+            period = f"{workers}-workers-{turn}"
+            found.append(pay_through_workers(stack, ministry, large, period=period, first=2 * small))
+        ours[workers] = min(found, key=settled_s)
     bare, bare_3000 = min(bares), pay_bare(stack, miner, outputs, 3_000, name="bare-3000")[1]
-    two = min(twos, key=lambda found: found["settled_s"])
-    ours = min(one, two, key=lambda found: found["settled_s"])
+    two, best = ours[2], min(ours, key=lambda workers: settled_s(ours[workers]))
+    best_s = settled_s(ours[best])
     sizes = PayoutTx.objects.filter(payout__disbursement__cycle__period="large")
     vb = sum(sizes.values_list("vsize_vb", flat=True)) / large
     for process in processes:
@@ -66,11 +72,13 @@ def measure(stack: Stack, n: int) -> dict[str, Any]:
         "two_workers_sent_s": round(two["sent_s"], 3),
         "two_workers_to_one_sent": round(two["sent_s"] / one["sent_s"], 2),
         "two_workers_to_one_sent_goal": 1,
+        "three_workers_s": round(settled_s(ours[MOST_WORKERS]), 3),
         "bare_groups_of_500_s": round(bare, 3),
         "bare_groups_of_3000_s": round(bare_3000, 3),
-        "engine_to_bare": round(ours["settled_s"] / bare, 2),
+        "engine_to_bare": round(best_s / bare, 2),
         "engine_to_bare_goal": 3,
-        "engine_to_bare_3000": round(ours["settled_s"] / bare_3000, 2),
+        "engine_to_bare_workers": best,
+        "engine_to_bare_3000": round(best_s / bare_3000, 2),
         "block_noticed_ms_polling": round(1000 * polled_s),
         "block_noticed_ms_listening": round(1000 * heard_s),
         "ms_a_payment_small": round(1000 * ours_small["settled_s"] / small, 3),
@@ -80,6 +88,11 @@ def measure(stack: Stack, n: int) -> dict[str, Any]:
         "vb_a_payment": round(vb, 2),
         "vb_a_payment_goal": 31.3,
     }
+
+
+def settled_s(found: dict[str, float]) -> float:
+    """Return the seconds from the release to the last settlement."""
+    return found["settled_s"]
 
 
 def notice_s(miner: Miner, blocks: int = 9) -> float:
