@@ -16,7 +16,7 @@ from payments.admin import cells, forms, pages, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import SHOWN, Notice, Table
-from payments.models import Alarm, AlarmDelivery, Disbursement, Payment, Payout, Wallet, Webhook
+from payments.models import Alarm, AlarmDelivery, Disbursement, Payment, Payout, PriceRule, Wallet, Webhook
 from payments.payout.causes import CAUSES
 from payments.services import alarms
 
@@ -27,6 +27,7 @@ SUBJECTS: dict[str, tuple[type[Any], str]] = {
     "wallet": (Wallet, "Wallet"),
     "run": (ReconciliationRun, "Run"),
     "endpoint": (Webhook, "Webhook"),
+    "price": (PriceRule, "Price"),
 }
 
 

@@ -60,6 +60,11 @@ def number(count: int | None) -> str:
     return EMPTY if count is None else format_html('<span class="gp-number">{}</span>', f"{count:,}")
 
 
+def figure(text: str) -> str:
+    """Write a figure with its unit, aligned to the right."""
+    return format_html('<span class="gp-number">{}</span>', text)
+
+
 def feerate(sat_kvb: int) -> str:
     """Write a rate given in satoshis per 1,000 vB as sat/vB, exactly."""
     whole, rest = divmod(sat_kvb, 1_000)

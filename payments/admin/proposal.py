@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import cells, forms, pages, scope
+from payments.admin import cells, forms, pages, price_pages, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
 from payments.admin.program_form import LABELS
@@ -20,8 +20,8 @@ from payments.services import proposals
 from payments.states import ProposalStatus
 
 # What a proposal of a webhook changes, and what it means that nothing is said.
-OTHER_LABELS = {"url": "Address", "webhook_id": "Webhook", "event_types": "Told"}
-WITHOUT = {"webhook_id": "a new one", "event_types": "every event"}
+OTHER_LABELS = {"url": "Address", "webhook_id": "Webhook", "event_types": "Told"} | price_pages.LABELS
+WITHOUT = {"webhook_id": "a new one", "event_types": "every event", "source_id": "a new one"}
 
 
 class TurnFilter(DropdownFilter):
@@ -218,6 +218,8 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, list):
         labels = dict(Role.choices)
         return ", ".join(str(labels.get(item, item)) for item in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -27,9 +27,13 @@ from payments.models import (
     Intake,
     Intervention,
     InterventionKind,
+    ManualPrice,
     Payment,
     Payout,
+    PriceBreaker,
+    PriceRule,
     Proposal,
+    Quote,
     SigningRequest,
     Warrant,
     WarrantKind,
@@ -302,4 +306,52 @@ class Alarms(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Alarm
+        fields: list[str] = []
+
+
+class Prices(filters.FilterSet):  # type: ignore[misc]
+    """By currency."""
+
+    currency = filters.CharFilter(max_length=3)
+
+    class Meta:
+        model = PriceRule
+        fields: list[str] = []
+
+
+class Quotes(filters.FilterSet):  # type: ignore[misc]
+    """By currency."""
+
+    currency = filters.CharFilter(max_length=3)
+
+    class Meta:
+        model = Quote
+        fields: list[str] = []
+
+
+class ManualPrices(filters.FilterSet):  # type: ignore[misc]
+    """By currency, source, and whether it waits to be confirmed."""
+
+    currency = filters.CharFilter(field_name="source__currency", max_length=3)
+    source = IdFilter(field_name="source_id")
+    is_waiting = filters.BooleanFilter(method="waiting")
+
+    class Meta:
+        model = ManualPrice
+        fields: list[str] = []
+
+    def waiting(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+        """Return those that nobody has confirmed or withdrawn, or the others."""
+        waits = {"confirmed_at": None, "withdrawn_at": None}
+        return rows.filter(**waits) if value else rows.exclude(**waits)
+
+
+class Breakers(filters.FilterSet):  # type: ignore[misc]
+    """By currency, and whether nothing is quoted for it."""
+
+    currency = filters.CharFilter(field_name="rule__currency", max_length=3)
+    is_open = filters.BooleanFilter(field_name="closed_at", lookup_expr="isnull")
+
+    class Meta:
+        model = PriceBreaker
         fields: list[str] = []

@@ -23,6 +23,7 @@ from payments.api.views import (
     payments,
     people,
     policy,
+    prices,
     programs,
     projections,
     proposals,
@@ -49,6 +50,8 @@ POLICY = "approval-policies/<id:policy_id>/"
 PAYMENT = "payments/<id:payment_id>/"
 GRIEVANCE = "grievances/<id:grievance_id>/"
 INTERVENTION = "interventions/<id:intervention_id>/"
+PRICE_BREAKER = "price-breakers/<id:pk>/"
+MANUAL_PRICE = "manual-prices/<id:pk>/"
 PROPOSAL = "proposals/<id:proposal_id>/"
 PAYOUT = "payouts/<id:payout_id>/"
 SIGNING = "signing-requests/<id:signing_request_id>/"
@@ -220,5 +223,19 @@ urlpatterns = [
     path(f"{WEBHOOK}replay/", webhooks.WebhookReplay.as_view(), name="webhook-replay"),
     path(f"{WEBHOOK}deliveries/", webhooks.WebhookDeliveries.as_view(), name="webhook-deliveries"),
     path("policy-profiles/", policy.PolicyProfiles.as_view(), name="policy-profiles"),
+    path("prices/", prices.PriceList.as_view(), name="prices"),
+    path("prices/<id:pk>/", prices.PriceRead.as_view(), name="price"),
+    path("prices/proposals/rules/", prices.ProposeRule.as_view(), name="propose-price-rule"),
+    path("prices/proposals/sources/", prices.ProposeSource.as_view(), name="propose-price-source"),
+    path("quotes/", prices.QuoteList.as_view(), name="quotes"),
+    path("quotes/<id:pk>/", prices.QuoteRead.as_view(), name="quote"),
+    path("manual-prices/", prices.ManualPriceList.as_view(), name="manual-prices"),
+    path(MANUAL_PRICE, prices.ManualPriceRead.as_view(), name="manual-price"),
+    path(f"{MANUAL_PRICE}confirm/", prices.ManualPriceConfirm.as_view(), name="manual-price-confirm"),
+    path(f"{MANUAL_PRICE}withdraw/", prices.ManualPriceWithdraw.as_view(), name="manual-price-withdraw"),
+    path("price-breakers/", prices.BreakerList.as_view(), name="price-breakers"),
+    path(PRICE_BREAKER, prices.BreakerRead.as_view(), name="price-breaker"),
+    path(f"{PRICE_BREAKER}close/", prices.BreakerClose.as_view(), name="price-breaker-close"),
+    path(f"{PRICE_BREAKER}confirm/", prices.BreakerConfirm.as_view(), name="price-breaker-confirm"),
     path("node/", payments.NodeRead.as_view(), name="node"),
 ]

@@ -1,10 +1,10 @@
 """Takes quotes: a price that several sources agree on at a moment, or a refusal that names the rule; there is no default."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.utils import timezone
@@ -24,6 +24,13 @@ class NoPrice(Conflict):
     code = "no_price"
 
 
+class Against(NamedTuple):
+    """The rule that stands against a quote, and a sentence about it; both empty where none does."""
+
+    rule: str
+    message: str
+
+
 @dataclass(frozen=True)
 class Standing:
     """What is to be believed of a currency at a moment, and by what."""
@@ -34,17 +41,20 @@ class Standing:
     verdict: Verdict
 
     @property
-    def broken(self) -> tuple[str, str]:
-        """The rule that stands against a quote, with a sentence; an open breaker before all else."""
+    def against(self) -> Against:
+        """What stands against a quote; an open breaker before all else but the switch."""
         if not self.rule.is_on:
-            return Broken.NO_RULE, f"Prices in {self.rule.currency} are switched off."
+            return Against(Broken.NO_RULE, f"Prices in {self.rule.currency} are switched off.")
         if self.breaker is not None:
             moved = f"from {text_of(self.breaker.from_price)} to {text_of(self.breaker.to_price)}"
-            return (
-                Broken.BREAKER,
-                f"The price jumped {moved}, and two people have not closed the breaker yet.",
-            )
-        return self.verdict.broken, self.verdict.message
+            text = f"The price jumped {moved}, and two people have not closed the breaker yet."
+            return Against(Broken.BREAKER, text)
+        return Against(self.verdict.broken, self.verdict.message)
+
+    @property
+    def price(self) -> Decimal | None:
+        """The price, unless a rule stands against it."""
+        return None if self.against.rule else self.verdict.price
 
 
 def take(currency: str, *, at: datetime | None = None) -> Quote:
@@ -62,10 +72,10 @@ def take(currency: str, *, at: datetime | None = None) -> Quote:
             currency=currency,
             rule=str(Broken.NO_RULE),
         )
-    broken, message = found.broken
-    price, values = found.verdict.price, found.verdict.values
-    if broken or price is None:
-        raise NoPrice(message, currency=currency, rule=str(broken), sources=values)
+    price, values = found.price, found.verdict.values
+    if price is None:
+        rule, message = found.against
+        raise NoPrice(message, currency=currency, rule=str(rule), sources=values)
     with transaction.atomic():
         quote = Quote.objects.create(
             currency=currency,
@@ -88,27 +98,30 @@ def stand(currency: str, *, at: datetime) -> Standing | None:
     rule = PriceRule.objects.filter(currency=currency).first()
     if rule is None:
         return None
-    said = heard(currency)
+    heard = said(sources([currency]))
     status = PriceStatus.objects.get(rule=rule)
-    breaker = rule.breakers.filter(closed_at=None).first()
-    return Standing(rule, status, breaker, judge(rule, said, at=at, accepted=status.accepted_price))
+    return judge(rule, status, rule.breakers.filter(closed_at=None).first(), heard, at=at)
 
 
-def judge(rule: PriceRule, said: list[Said], *, at: datetime, accepted: Decimal | None) -> Verdict:
-    """Return what is to be believed of these values by a currency's rule."""
+def judge(
+    rule: PriceRule, status: PriceStatus, breaker: PriceBreaker | None, heard: Sequence[Said], *, at: datetime
+) -> Standing:
+    """Return what is to be believed by a currency's rule of what its sources said."""
     terms = Terms(rule.currency, rule.least_sources, rule.spread_bps, rule.jump_bps, rule.floor, rule.ceiling)
-    return consensus.judge(terms, said, at=at, accepted=accepted)
+    verdict = consensus.judge(terms, heard, at=at, accepted=status.accepted_price)
+    return Standing(rule, status, breaker, verdict)
 
 
-def heard(currency: str) -> list[Said]:
-    """Return what each source of a currency said last, by name."""
-    sources = list(
-        PriceSource.objects.filter(currency=currency, ended_at=None)
-        .select_related("reading")
-        .order_by("name")
-    )
-    given = manual.newest([source.pk for source in sources if source.kind == SourceKind.MANUAL])
-    return [_said(source, given) for source in sources]
+def sources(codes: Iterable[str]) -> list[PriceSource]:
+    """Return the sources of currencies with what each said last, by name."""
+    rows = PriceSource.objects.filter(currency__in=list(codes), ended_at=None)
+    return list(rows.select_related("reading").order_by("name", "pk"))
+
+
+def said(asked: Sequence[PriceSource]) -> list[Said]:
+    """Return what each of the sources said last."""
+    given = manual.newest([source.pk for source in asked if source.kind == SourceKind.MANUAL])
+    return [_said(source, given) for source in asked]
 
 
 def _said(source: PriceSource, given: Mapping[int, manual.Given]) -> Said:

@@ -60,10 +60,10 @@ def store(rule_id: int, heard: Mapping[int, Heard], *, asked_at: datetime) -> No
     verdict = standing.verdict
     if verdict.broken == Broken.JUMP and standing.breaker is None:
         _open(rule, standing, now)
-    broken, message = standing.broken
-    changes = {"checked_at": now, "broken_rule": str(broken), "message": message[:300]}
-    if not broken:
-        changes |= {"accepted_price": verdict.price, "accepted_at": now}
+    rule_against, message = standing.against
+    changes = {"checked_at": now, "broken_rule": str(rule_against), "message": message[:300]}
+    if standing.price is not None:
+        changes |= {"accepted_price": standing.price, "accepted_at": now}
     PriceStatus.objects.filter(rule=rule).update(**changes)
 
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "import_psbt": "signing_request.sign",
     "listen_blocks": "It rings doorbells.",
     "period": "period.close",
+    "price": "It reads; with --ask it writes down what sources say, which the watch does every half minute.",
     "problem_codes": "It reads.",
     "project_cost": "It reads.",
     "receipt": "It reads.",

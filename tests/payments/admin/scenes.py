@@ -32,12 +32,16 @@ from payments.models import (
     Intake,
     IntakeError,
     Intervention,
+    ManualPrice,
     Membership,
     Message,
     NodeStatus,
     Payment,
     Payout,
     PayoutTx,
+    PriceBreaker,
+    PriceRule,
+    PriceSource,
     Program,
     Proposal,
     Reservation,
@@ -260,6 +264,36 @@ def awaited(payment: Payment, program: Program, officer: User) -> Message:
     )
 
 
+def priced(giver: User, confirmer: User) -> dict[str, Any]:
+    """Prices in rupees, with what belongs to them; they are of no program, so that there is one of each."""
+    rule = PriceRule.objects.filter(currency="PKR").first() or factories.make_price_rule("PKR")
+    sources = PriceSource.objects.filter(currency="PKR", kind="manual")
+    source = sources.first() or factories.make_price_source("PKR", "manual", fresh_s=3600)
+    now = timezone.now()
+    breaker = PriceBreaker.objects.create(
+        rule=rule,
+        opened_at=now,
+        from_price=28_100_000,
+        to_price=40_000_000,
+        close_price=39_000_000,
+        close_note="A drill.",
+        asked_by=giver,
+        asked_at=now,
+        closed_by=confirmer,
+        closed_at=now,
+    )
+    given = ManualPrice.objects.create(
+        source=source, price=28_100_000, note="A drill.", given_by=giver, given_at=now
+    )
+    return {
+        "pricerule": rule,
+        "pricesource": source,
+        "pricebreaker": breaker,
+        "manualprice": given,
+        "quote": factories.make_quote(),
+    }
+
+
 def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:
     """Fill a program; return one row of every model by its model name."""
     coin = factories.fund(program, 10_000_000)
@@ -379,6 +413,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "alarm": past_alarm(program),
         "budgetperiod": warrant.period,
         "warrant": warrant,
+        **priced(officer, approver),
         "webhook": webhook,
         "webhookdelivery": delivery,
         "stop": Stop.objects.create(

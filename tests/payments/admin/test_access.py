@@ -23,7 +23,10 @@ Browser = Callable[[User], Client]
 # Of what the history calls otherwise.
 MODELS = {"import": "importjob"}
 # They belong to no program.
-SHARED = ["block", "nodestatus", "stop"]
+SHARED = [
+    *("block", "nodestatus", "stop"),
+    *("manualprice", "pricebreaker", "pricerule", "pricesource", "quote"),
+]
 OWNED = sorted(
     model._meta.model_name for model in admin.site._registry if model._meta.app_label == "payments"
 )
@@ -55,13 +58,8 @@ WITHOUT_PAGES = {
     "rollingcap",
     "commitment",
     "webhooksecret",
-    "quote",
-    "pricerule",
-    "pricesource",
     "pricereading",
     "pricestatus",
-    "pricebreaker",
-    "manualprice",
 }
 
 

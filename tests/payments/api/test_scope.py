@@ -118,8 +118,12 @@ class TestMatrix:
             "auth",
             "checkpoints",
             "entries",
+            "manual-prices",
             "packs",
             "periods",
+            "price-breakers",
+            "prices",
+            "quotes",
             "reconciliation-cases",
             "reconciliation-runs",
             "redactions",
@@ -182,7 +186,7 @@ class TestMatrix:
         for name in LISTS:
             assert expect.ok(client.get(f"/api/v1/{name}/"))["results"] == [], name
         seen = expect.ok(client.get("/api/v1/proposals/"))["results"]
-        assert len(seen) == (2 if role == "security" else 0)
+        assert len(seen) == (4 if role == "security" else 0)
 
     @pytest.mark.parametrize("role", sorted(LIMITED_READS))
     def test_lets_help_desk_and_security_administrators_change_nothing_alone(
