@@ -164,7 +164,10 @@ class TestLimitedRoles:
             *("program", "membership", "enrollment", "beneficiary", "destination"),
             *("disbursement", "payment", "entitlement", "grievance"),
         },
-        "security": {"program", "membership", "proposal", "webhook", "webhookdelivery"},
+        "security": {
+            *("program", "membership", "proposal", "webhook", "webhookdelivery"),
+            *("manualprice", "pricebreaker", "pricerule", "pricesource", "quote"),
+        },
     }
 
     @pytest.mark.parametrize("role", sorted(SHOWN))
