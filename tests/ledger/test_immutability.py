@@ -13,8 +13,8 @@ from django.db.models import ProtectedError
 from django.utils import timezone
 from psycopg import sql
 
-from ledger import books, chart, events, grants
-from ledger.models import Account, AccountKind, Case, Entry, Period, PeriodChange, Posting
+from ledger import audit, books, chart, events, grants
+from ledger.models import Account, AccountKind, AuditEvent, Case, Entry, Period, PeriodChange, Posting
 from ledger.reconciliation import service
 from tests import services
 from tests.ledger import rights
@@ -383,6 +383,46 @@ class TestApplicationRole:
         app.execute(WHOLE_ENTRY, [5, -5])
         assert books.balance(CODES.in_transit) == -5
         assert app.execute("SELECT count(*) FROM ledger_posting").fetchone() == (4,)
+
+    def test_may_read_and_add_audit_events_and_nothing_else(self, app: psycopg.Connection) -> None:
+        """A34: by its rights alone, before any trigger is asked; whoever has taken the application has no more."""
+        with transaction.atomic():
+            kept = audit.record("test.act", scope="program:7", reason="Why").pk
+        before = list(AuditEvent.objects.order_by("pk").values_list())
+        held = app.execute(
+            "SELECT array_agg(privilege_type::text ORDER BY 1) FROM information_schema.role_table_grants"
+            " WHERE table_name = 'ledger_auditevent' AND grantee = %s",
+            [APP_ROLE],
+        ).fetchone()
+        assert held == (["INSERT", "SELECT"],)
+        for statement in (
+            *(
+                f"UPDATE ledger_auditevent SET {field.column} = {field.column}"
+                for field in AuditEvent._meta.fields
+            ),
+            "UPDATE ledger_auditevent SET actor = 'mallory' WHERE false",
+            "DELETE FROM ledger_auditevent",
+            "DELETE FROM ledger_auditevent WHERE false",
+            "TRUNCATE ledger_auditevent",
+            "TRUNCATE ledger_auditevent RESTART IDENTITY CASCADE",
+            "INSERT INTO ledger_auditevent SELECT * FROM ledger_auditevent ON CONFLICT (id) DO UPDATE SET actor = 'x'",
+            "MERGE INTO ledger_auditevent a USING ledger_auditevent b ON a.id = b.id WHEN MATCHED THEN DELETE",
+            "SELECT * FROM ledger_auditevent FOR UPDATE",
+            "ALTER TABLE ledger_auditevent DISABLE TRIGGER auditevent_unchanged",
+            "DROP TRIGGER auditevent_unchanged ON ledger_auditevent",
+            "DROP TABLE ledger_auditevent",
+            "SELECT setval(pg_get_serial_sequence('ledger_auditevent', 'id'), 1)",
+        ):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                app.execute(statement)
+        assert list(AuditEvent.objects.order_by("pk").values_list()) == before
+        added = app.execute(
+            "INSERT INTO ledger_auditevent (actor, actor_id, door, action, subject_kind, subject_id, scope, request_id,"
+            " reason) VALUES ('ayesha', '', 'api', 'test.act', '', '', '', '', '') RETURNING id"
+        ).fetchone()
+        assert added is not None
+        found = app.execute("SELECT id FROM ledger_auditevent ORDER BY id").fetchall()
+        assert found[-2:] == [(kept,), added]
 
     @pytest.mark.parametrize(
         "statement",

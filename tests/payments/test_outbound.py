@@ -158,6 +158,16 @@ class TestForm:
         with pytest.raises(AddressRefused):
             post(url, names)
 
+    @pytest.mark.parametrize("address", NOT_PUBLIC)
+    def test_with_a_number_that_is_not_public_is_refused_before_anybody_is_asked(self, address: str) -> None:
+        host = f"[{address}]" if ":" in address else address
+        with pytest.raises(AddressRefused):
+            outbound.check(f"https://{host}/hook", outbound.public())
+
+    def test_with_a_loopback_number_is_taken_where_a_setting_says_so(self, settings: Any) -> None:
+        settings.GOVPAY_OUTBOUND_LOOPBACK = True
+        outbound.check("http://127.0.0.1:8080/hook", outbound.public())
+
     @pytest.mark.parametrize(
         "url",
         [

@@ -11,6 +11,7 @@ from django.utils import timezone
 from ledger.models import ReconciliationRun
 from payments.models import (
     Disbursement,
+    Entitlement,
     IntakeError,
     OutcomeFigure,
     Payment,
@@ -20,10 +21,10 @@ from payments.models import (
 )
 from payments.selectors import outcomes
 from payments.selectors.outcomes import Measure
-from payments.services import disbursements, grievances, holds
+from payments.services import disbursements, entitlements, grievances, holds
 from payments.services import outcomes as service
 from payments.states import PayoutStatus
-from tests import factories
+from tests import claiming, factories
 from tests.payments.admin import scenes
 
 pytestmark = pytest.mark.django_db
@@ -186,6 +187,41 @@ class TestGrievances:
                 now=made.lodged_at + timedelta(days=late_days),
             )
         assert figures(program, since=NOW - 50 * DAY)[F.ANSWERED_IN_TIME] == Measure(1, 3)
+
+
+class TestUnclaimed:
+    def test_counts_each_line_once_as_it_is_claimed_paid_expires_or_is_withdrawn(
+        self, program: Program, officer: User, approver: User, releaser: User
+    ) -> None:
+        """Six lines, of which the first has an address; what another list pays is counted there alone."""
+        three = officer, approver, releaser
+        factories.fund(program, 10_000_000)
+        draft = claiming.waiting_list(program, officer, amounts_sat=[50_000] * 6, without=[2, 3, 4, 5, 6])
+        assert figures(program)[F.UNCLAIMED_SHARE] == Measure(0, 0)
+        first = claiming.release(draft, *three)
+        assert figures(program)[F.UNCLAIMED_SHARE] == Measure(5, 6)
+        for line in (2, 3):
+            claiming.bring_address(first, line, officer)
+        # Claimed, and in no list yet.
+        assert figures(program)[F.UNCLAIMED_SHARE] == Measure(3, 6)
+        second = entitlements.list_claimed(by=officer, disbursement_id=first.pk)
+        claiming.approve(second, officer, approver)
+        # The first list pays two less, and the second is not released.
+        assert figures(program)[F.UNCLAIMED_SHARE] == Measure(3, 4)
+        agreed = bytes(Disbursement.objects.get(pk=second.pk).manifest_hash or b"")
+        disbursements.release(by=releaser, disbursement_id=second.pk, manifest_hash=agreed)
+        assert figures(program)[F.UNCLAIMED_SHARE] == Measure(3, 6)
+        withdrawn = Payment.objects.get(disbursement=first, line=4)
+        holds.withdraw(by=approver, payment_id=withdrawn.pk, note="She moved abroad.")
+        assert figures(program)[F.UNCLAIMED_SHARE] == Measure(2, 5)
+        # One of the two goes back, and stays unclaimed.
+        Entitlement.objects.filter(payment__line=5).update(opened_at=NOW - 9 * DAY, expires_at=NOW - DAY)
+        assert entitlements.expire(first.pk) == (1, 50_000)
+        assert figures(program)[F.UNCLAIMED_SHARE] == Measure(2, 5)
+        assert figures(program)[F.UNCLAIMED_SHARE].ratio == Fraction(2, 5)
+        # Nobody held any of these lines.
+        assert figures(program)[F.HELD_SHARE] == Measure(0, 8)
+        assert figures(program, since=NOW - 9 * DAY, before=NOW - DAY)[F.UNCLAIMED_SHARE] == Measure(0, 0)
 
 
 def lodge(program: Program, by: User, **columns: Any) -> grievances.Lodged:

@@ -17,9 +17,12 @@ from payments.signer.descriptor import CHANGE, FUNDING
 from payments.signer.refusal import Refusal, Unreadable
 from tests.payments.signer import scene
 from tests.payments.signer.scene import APPROVERS, MULTISIG, SINGLE, Coin, Draft
+from tests.psbts import maps_of, text_of
 
 OWN = {"paid": [], "change": [(4, 199_000)]}
 HASH = b"\x6a\x20" + b"\xab" * 32
+# OP_TRUE, of which tests make an empty script.
+NOBODY = b"\x51"
 ANCHOR: dict[str, Any] = {"kind": "anchor", "unspendable": [(0, HASH)], **OWN}
 
 
@@ -35,6 +38,20 @@ def changed(made: str, change: Callable[[Any], None]) -> str:
     parsed = wallycore.psbt_from_base64(made, 0)
     change(parsed)
     return str(wallycore.psbt_to_base64(parsed, 0))
+
+
+def without_script(made: str) -> str:
+    """The PSBT whose output with the script `NOBODY` has an empty one, which the library writes for nobody."""
+    (first, *rest), *others = maps_of(made)
+    key, tx = first
+    assert (key, tx.count(b"\x01" + NOBODY)) == (b"\x00", 1)
+    return text_of([[(key, tx.replace(b"\x01" + NOBODY, b"\x00")), *rest], *others])
+
+
+def of_nobody(draft: Draft) -> Bundle:
+    """The bundle of a tx with an empty script, in which all else is right."""
+    text = without_script(draft.psbt())
+    return draft.bundle(psbt=text, txid=psbt.decode(text).txid)
 
 
 class TestWhatIsRight:
@@ -189,6 +206,35 @@ class TestTamperedManifest:
         listed[1] = listed[1]._replace(**change)
         listed.sort(key=lambda line: line.payment_id)
         assert refusal(Draft(listed=listed).bundle()) == code
+
+    @pytest.mark.parametrize("listed", [b"", NOBODY, scene.script(102)])
+    def test_with_a_line_that_an_output_without_a_script_pays(self, listed: bytes) -> None:
+        """Whoever comes first takes such an output; a line that waits for its person is no leave to make one."""
+        agreed, sent = scene.lines(), scene.lines()
+        agreed[1], sent[1] = agreed[1]._replace(script_pubkey=listed), sent[1]._replace(script_pubkey=NOBODY)
+        given = of_nobody(Draft(listed=agreed, paid=sent))
+        assert psbt.decode(given.psbt).outputs[1].script_pubkey == b""
+        assert refusal(given) == "payment_script"
+
+    @pytest.mark.parametrize("paid", [scene.script(102), scene.script(666), NOBODY])
+    def test_with_a_line_that_waits_for_its_person(self, paid: bytes) -> None:
+        agreed, sent = scene.lines(), scene.lines()
+        agreed[1], sent[1] = agreed[1]._replace(script_pubkey=b""), sent[1]._replace(script_pubkey=paid)
+        assert refusal(Draft(listed=agreed, paid=sent).bundle()) == "payment_script"
+
+    def test_that_waits_for_its_person_is_left_out_and_the_rest_is_signed(self) -> None:
+        agreed = scene.lines()
+        agreed[1] = agreed[1]._replace(script_pubkey=b"")
+        rest = [agreed[0], agreed[2]]
+        examined = scene.examine(Draft(listed=agreed, paid=rest, coins=[Coin(1, 140_000)]).bundle())
+        assert [paid.line for paid in examined.payments] == rest
+
+    @pytest.mark.parametrize("kind", ["original", "void", "child", "consolidation", "anchor"])
+    def test_that_nobody_explains_is_no_change_without_a_script(self, kind: str) -> None:
+        own: dict[str, Any] = {"change": [(4, 16_000)]} if kind == "original" else {"kind": kind, **OWN}
+        hashes = [(0, HASH)] if kind == "anchor" else []
+        draft = Draft(**own | {"unspendable": [*hashes, (500, NOBODY)]})
+        assert refusal(of_nobody(draft)) == "change_not_ours"
 
     def test_without_an_approver_that_is_trusted(self) -> None:
         assert refusal(Draft(approvers=()).bundle()) == "manifest_signatures"
