@@ -93,6 +93,7 @@ CURES_OF = {
     "control_not_proved": "Have the very challenge signed with the key of the address; `details.rule` says what is wrong.",
     "control_proof_missing": "Ask for a challenge for the address, and record the person's signature on it.",
     "file_too_large": "Split the file.",
+    "body_encoded": "Send the body as it is.",
     "idempotency_key_reused": "Take a new key for a new request.",
     **dict.fromkeys(
         (

@@ -10,6 +10,9 @@ from rest_framework import exceptions, status
 from rest_framework.parsers import DataAndFiles, JSONParser, MultiPartParser
 from rest_framework.renderers import JSONRenderer
 
+# Codings that change nothing of a body, or only how it comes.
+PLAIN = {"", "identity", "chunked"}
+
 
 class FileTooLarge(exceptions.APIException):
     """The upload exceeds GOVPAY_UPLOAD_MAX_BYTES."""
@@ -17,6 +20,14 @@ class FileTooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = "The upload is larger than govpay accepts; split the file."
     default_code = "file_too_large"
+
+
+class BodyEncoded(exceptions.APIException):
+    """The body says that it is compressed (Content-Encoding or Transfer-Encoding); nothing that is sent is ever unpacked."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_detail = "The body is compressed; send it as it is."
+    default_code = "body_encoded"
 
 
 class StrictJSONParser(JSONParser):
@@ -30,6 +41,7 @@ class StrictJSONParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
+        _require_plain(parser_context)
         # Django has refused a body above DATA_UPLOAD_MAX_MEMORY_SIZE before this.
         try:
             return json.loads(
@@ -55,6 +67,7 @@ class UploadParser(MultiPartParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> "DataAndFiles[Any, Any]":
+        _require_plain(parser_context)
         request = (parser_context or {})["request"]
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdigit() or int(length) > settings.GOVPAY_UPLOAD_MAX_BYTES:
@@ -64,6 +77,14 @@ class UploadParser(MultiPartParser):
             if len(form.data.getlist(name)) + len(form.files.getlist(name)) > 1:
                 raise exceptions.ParseError("The form has a field twice.")
         return form
+
+
+def _require_plain(parser_context: Mapping[str, Any] | None) -> None:
+    """Refuse a body that somebody on the way could read as another one (RFC 9110, 8.4 and 15.5.16)."""
+    meta = (parser_context or {})["request"].META
+    said = f"{meta.get('HTTP_CONTENT_ENCODING', '')},{meta.get('HTTP_TRANSFER_ENCODING', '')}"
+    if {coding.strip().lower() for coding in said.split(",")} - PLAIN:
+        raise BodyEncoded
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from django.core.exceptions import (
     TooManyFilesSent,
 )
 from django.db import DatabaseError, DataError, InterfaceError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -76,6 +76,8 @@ def handle(error: Exception, context: dict[str, Any]) -> Response | None:
     """Return the problem for an error a person can cause, or None so that a bug becomes a logged 500."""
     if isinstance(error, RequestDataTooBig | TooManyFieldsSent | TooManyFilesSent):
         error = BodyTooLarge("The request body is too large or has too many fields; upload a file instead.")
+    if isinstance(error, UnreadablePostError):
+        error = exceptions.ParseError("The body broke off before its end; nothing of it was taken.")
     if isinstance(error, DataError):
         # A number or time that Python can hold and the database cannot, which a parser should have refused.
         log.error("value_out_of_range", error=type(error.__cause__ or error).__name__)

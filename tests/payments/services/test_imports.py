@@ -1,10 +1,8 @@
 """Imports in the background: stored, checked in parts, looked at, confirmed, and nothing counts before that."""
 
 import csv
-import gc
 import io
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -35,6 +33,7 @@ from payments.selectors import imports as selector
 from payments.services import authority, import_files, importing, imports, people
 from payments.states import StatusConflict
 from tests import factories, racing
+from tests.memory import peak_bytes
 from tests.payments.onchain.test_address import REFUSED_ON_REGTEST
 from tests.payments.services import test_people
 from tests.payments.services.files import (
@@ -636,16 +635,6 @@ class TestPersonalData:
         assert "CANARY" not in (caplog.text + out + err + str(sent)).upper()
         kept = [*ImportFault.objects.values_list("message", flat=True), again(job).message]
         assert "CANARY" not in " ".join(kept).upper()
-
-
-def peak_bytes(work: Callable[[], object]) -> int:
-    gc.collect()
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 class Generated(io.RawIOBase):

@@ -1,15 +1,13 @@
 """Files: every way in which one can be damaged, and that memory does not grow with it."""
 
-import gc
 import io
-import tracemalloc
-from collections.abc import Callable
 
 import pytest
 from django.contrib.auth.models import User
 
 from payments.models import Intake, Program
 from payments.services import people
+from tests.memory import peak_bytes
 from tests.payments.services.files import count_registry, faults_of, make_csv, make_person, people_csv
 
 GOOD = people_csv(make_person(1), make_person(2))
@@ -127,16 +125,6 @@ class TestCsvSource:
         name = "../../etc/" + "x" * 300 + "\x1b[2J.csv"
         intake = people.import_csv(by=officer, program_id=program.pk, file=io.BytesIO(b""), filename=name)
         assert intake.filename == "x" * 200
-
-
-def peak_bytes(work: Callable[[], object]) -> int:
-    gc.collect()
-    tracemalloc.start()
-    try:
-        work()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
 
 
 class TestMemory:
