@@ -50,6 +50,7 @@ TABLE_GRANTS: dict[str, list[str]] = {
     **dict.fromkeys(STANDING, CHANGE),
     **dict.fromkeys(PACKS, CHANGE),
     "ledger_auditevent": ADD,
+    "ledger_lotmovement": ADD,
     "ledger_redactionrequest": ADD,
     "ledger_redaction": ADD,
     **dict.fromkeys(SEALS, READ),

@@ -1,5 +1,16 @@
 """The admin of the ledger, by noun: the books to look at, what is done with periods, and one button that reconciles."""
 
-from ledger.admin import account, audit, case, entry, pack, period, reconciliation, redaction, seal
+from ledger.admin import account, audit, case, entry, lot, pack, period, reconciliation, redaction, seal
 
-__all__ = ["account", "audit", "case", "entry", "pack", "period", "reconciliation", "redaction", "seal"]
+__all__ = [
+    "account",
+    "audit",
+    "case",
+    "entry",
+    "lot",
+    "pack",
+    "period",
+    "reconciliation",
+    "redaction",
+    "seal",
+]

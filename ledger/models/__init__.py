@@ -4,6 +4,7 @@ from ledger.models.account import Account, AccountKind, Elements
 from ledger.models.audit import AuditEvent, Door
 from ledger.models.case import Case, CaseEvent, CaseStatus, Resolution
 from ledger.models.entry import Entry, Layer, Posting
+from ledger.models.lot import LotMovement, MovementKind
 from ledger.models.pack import PackJob, PackKind, PackPart, PackStatus
 from ledger.models.period import Period, PeriodChange, PeriodStatus
 from ledger.models.reconciliation import Break, BreakKind, ReconciliationRun, RunStatus
@@ -29,6 +30,8 @@ __all__ = [
     "Leaf",
     "LeafPayload",
     "LeafSalt",
+    "LotMovement",
+    "MovementKind",
     "Outcome",
     "PackJob",
     "PackKind",

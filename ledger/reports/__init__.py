@@ -4,6 +4,7 @@ from ledger.reports import (
     audit,
     budget,
     fees,
+    gains,
     general_ledger,
     monthly_account,
     pefa,
@@ -27,6 +28,8 @@ REPORTS = {
         fees.REPORT,
         pefa.REPORT,
         audit.REPORT,
+        gains.STATEMENT,
+        gains.LOTS,
     )
 }
 

@@ -1,10 +1,14 @@
 """What a report is: a name, columns with their units, one statement, and what may be asked of it."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from govpay.errors import NotFound
+
+if TYPE_CHECKING:
+    from ledger.reports.asked import Asked
 
 TIMES = ("month", "period", "since", "before", "known_at")
 
@@ -69,9 +73,11 @@ class Document:
 class Report(Document):
     """A document of columns: ``sql`` yields them in order, from the values of an `Asked`, in one statement.
 
+    Where ``derive`` is given, it makes the rows of those that the statement yields, as they come.
     One that is ``signed`` is made as PDF too: its rows are as many as accounts or months, not as entries.
     """
 
     columns: tuple[Column, ...]
     sql: str
+    derive: "Callable[[Iterator[tuple[Any, ...]], Asked], Iterator[tuple[Any, ...]]] | None" = None
     signed: bool = True

@@ -43,7 +43,10 @@ def tabulate(report: Report, asked: Asked) -> Iterator[Table]:
     """Read a report in one snapshot of the books: its rows are read as they are taken, however many there are."""
     with snapshot(), connection.chunked_cursor() as cursor:
         cursor.execute(report.sql, asked.values())
-        yield Table(report, asked, _basis(asked), _rows(cursor))
+        rows = _rows(cursor)
+        yield Table(
+            report, asked, _basis(asked), rows if report.derive is None else report.derive(rows, asked)
+        )
 
 
 def _rows(cursor: Any) -> Iterator[tuple[Any, ...]]:

@@ -39,6 +39,7 @@ COMMANDS = {
     "problem_codes": "It reads.",
     "project_cost": "It reads.",
     "receipt": "It reads.",
+    "record_lots": "lots.record",
     "reencrypt": "What it writes anew means the same as before.",
     "reconcile": "Each run is a row of its own and a leaf of the tree.",
     "redact": "redaction.agree",
