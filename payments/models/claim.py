@@ -1,8 +1,12 @@
 """What people without an address are entitled to, the links by which they claim it, and the messages that carry these."""
 
+from datetime import datetime
+from typing import Self
+
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Now
 
 from payments.models.beneficiary import Destination, Enrollment
 from payments.models.encrypted import EncryptedJSONField
@@ -13,6 +17,26 @@ from payments.states import ENTITLEMENT_OPEN, EntitlementStatus
 
 USER = settings.AUTH_USER_MODEL
 CONTACT_CONTEXT, MESSAGE_CONTEXT = "claimlink.contact", "message.content"
+
+
+class EntitlementQuerySet(models.QuerySet["Entitlement"]):
+    """Which of them there are; whoever acts on some locks them first."""
+
+    def waiting(self) -> Self:
+        """Return what may be claimed."""
+        return self.filter(status=EntitlementStatus.WAITING)
+
+    def with_address(self) -> Self:
+        """Return those whose people have an address by now."""
+        return self.filter(_has_address())
+
+    def over(self, at: datetime | Now) -> Self:
+        """Return what nobody has claimed in time; whoever has an address by now has claimed."""
+        return self.waiting().filter(~_has_address(), expires_at__lte=at)
+
+
+def _has_address() -> Exists:
+    return Exists(Destination.objects.filter(beneficiary=OuterRef("payment__beneficiary"), is_current=True))
 
 
 class Entitlement(Tracked):
@@ -33,6 +57,8 @@ class Entitlement(Tracked):
     opened_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
+
+    objects = EntitlementQuerySet.as_manager()
 
     class Meta:
         indexes = [

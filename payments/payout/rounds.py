@@ -14,7 +14,6 @@ from ledger.seals import checkpoints, sealer
 from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import (
-    Destination,
     Disbursement,
     Entitlement,
     Heartbeat,
@@ -46,7 +45,6 @@ from payments.prices import watch as prices
 from payments.states import (
     PAYOUT_ACTIVE,
     DisbursementStatus,
-    EntitlementStatus,
     InterventionStatus,
     PaymentStatus,
 )
@@ -239,12 +237,7 @@ def grievances_to_watch() -> Iterator[Ring]:
 
 def entitlements_to_expire() -> Iterator[Ring]:
     """Find lists with lines that nobody has claimed in time."""
-    has_address = Exists(
-        Destination.objects.filter(beneficiary=OuterRef("payment__beneficiary"), is_current=True)
-    )
-    over = Entitlement.objects.filter(
-        ~has_address, status=EntitlementStatus.WAITING, expires_at__lte=Now()
-    ).values_list("payment__disbursement_id", flat=True)
+    over = Entitlement.objects.over(Now()).values_list("payment__disbursement_id", flat=True)
     for pk in over.order_by("payment__disbursement_id").distinct()[:AT_ONCE]:
         yield Ring("expire_entitlements", {"disbursement_id": pk})
 

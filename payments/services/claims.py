@@ -332,7 +332,7 @@ def _waiting_people(by: User, disbursement_id: int) -> list[Enrollment]:
     if row is None:
         raise NotFound("There is no such disbursement in your programs.")
     authority.require(user=by, program_id=row.program_id, roles=(Role.OFFICER,))
-    waits = entitlements.waiting().filter(payment__disbursement=row)
+    waits = Entitlement.objects.waiting().filter(payment__disbursement=row)
     people = _without_address(row.program_id).filter(beneficiary__in=waits.values("payment__beneficiary"))
     # Whoever has a link gets the next one last, so that a second click goes on with the others.
     return list(people.order_by("links_open", "pk")[:AT_ONCE])
@@ -345,7 +345,7 @@ def _one(by: User, enrollment_id: int) -> Enrollment:
         raise NotFound("There is no such enrollment in your programs.")
     authority.require(user=by, program_id=found, roles=(Role.OFFICER,))
     row = _without_address(found).filter(pk=enrollment_id).first()
-    waits = entitlements.waiting().filter(payment__disbursement__program_id=found)
+    waits = Entitlement.objects.waiting().filter(payment__disbursement__program_id=found)
     if row is None or not waits.filter(payment__beneficiary_id=row.beneficiary_id).exists():
         raise NobodyToSend("Nothing waits for this person, or they have an address.")
     return row
@@ -400,7 +400,7 @@ def _make(
 
 
 def _ends_of(rows: list[Enrollment]) -> dict[int, datetime]:
-    waits = entitlements.waiting().filter(
+    waits = Entitlement.objects.waiting().filter(
         payment__beneficiary__in=[row.beneficiary_id for row in rows],
         payment__disbursement__program_id__in={row.program_id for row in rows},
     )

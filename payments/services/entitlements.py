@@ -20,7 +20,6 @@ from ledger import audit
 from payments import doorbell
 from payments.models import (
     Cycle,
-    Destination,
     Disbursement,
     Entitlement,
     Hold,
@@ -118,18 +117,13 @@ def withdraw(payment: Payment, *, by: User, at: datetime) -> None:
 
 def claim(enrollment_id: int, *, actor_id: int | None = None) -> int:
     """Mark what a person waits for in a program as claimed, now that they have an address; return how much it was."""
-    rows = waiting().filter(
+    rows = Entitlement.objects.waiting().filter(
         payment__beneficiary__enrollments=enrollment_id,
         payment__disbursement__program__enrollments=enrollment_id,
     )
     ids = _lock(rows)
     _move(ids, EntitlementStatus.WAITING, EntitlementStatus.CLAIMED, actor_id=actor_id)
     return len(ids)
-
-
-def waiting() -> QuerySet[Entitlement]:
-    """Return what may be claimed; whoever acts on it locks it first."""
-    return Entitlement.objects.filter(status=EntitlementStatus.WAITING)
 
 
 @transaction.atomic
@@ -146,8 +140,12 @@ def list_claimed(*, by: User, disbursement_id: int) -> Disbursement:
     # Two lists of one cycle are made one after the other, so that nobody is in both.
     cycle = Cycle.objects.select_for_update(no_key=True).get(pk=original.cycle_id)
     of_list = Entitlement.objects.filter(payment__disbursement=original)
-    with_address = of_list.filter(_has_address(), status=EntitlementStatus.WAITING)
-    _move(_lock(with_address), EntitlementStatus.WAITING, EntitlementStatus.CLAIMED, actor_id=by.pk)
+    _move(
+        _lock(of_list.waiting().with_address()),
+        EntitlementStatus.WAITING,
+        EntitlementStatus.CLAIMED,
+        actor_id=by.pk,
+    )
     unpaid = Q(paid_by=None) | Q(paid_by__status=PaymentStatus.CANCELLED)
     claimed = of_list.filter(
         ~_is_paid_in(cycle), unpaid, status__in=(EntitlementStatus.CLAIMED, EntitlementStatus.LISTED)
@@ -208,7 +206,7 @@ def expire(disbursement_id: int, *, now: datetime | None = None) -> Expired:
     at = now or timezone.now()
     rows = Disbursement.objects.select_for_update(of=("self",), no_key=True).select_related("program")
     disbursement = rows.get(pk=disbursement_id)
-    due = due_at(at).filter(payment__disbursement=disbursement)
+    due = Entitlement.objects.over(at).filter(payment__disbursement=disbursement)
     locked = due.select_for_update(of=("payment", "self")).select_related("payment").order_by("payment")
     found = list(locked[:AT_ONCE])
     _move([row.pk for row in found], EntitlementStatus.WAITING, EntitlementStatus.EXPIRED, ended_at=at)
@@ -219,15 +217,6 @@ def expire(disbursement_id: int, *, now: datetime | None = None) -> Expired:
         reason = f"{len(found)} lines of {amount_sat} sat"
         audit.record("entitlement.expire", disbursement, scope=disbursement.program.scope, reason=reason)
     return Expired(len(found), amount_sat)
-
-
-def due_at(at: datetime) -> QuerySet[Entitlement]:
-    """Return what nobody has claimed in time; whoever has an address by now has claimed."""
-    return waiting().filter(~_has_address(), expires_at__lte=at)
-
-
-def _has_address() -> Exists:
-    return Exists(Destination.objects.filter(beneficiary=OuterRef("payment__beneficiary"), is_current=True))
 
 
 def _is_paid_in(cycle: Cycle) -> Exists:
