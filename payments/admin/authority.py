@@ -25,7 +25,9 @@ class RoleForm(ReasonForm):
         max_length=150,
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
-    role = forms.ChoiceField(choices=Role.choices, widget=widgets.UnfoldAdminSelectWidget())
+    role = forms.ChoiceField(
+        choices=[("", "Choose"), *Role.choices], widget=widgets.UnfoldAdminSelectWidget()
+    )
 
     field_order = ("username", "role", "note")
 

@@ -35,7 +35,8 @@ class ConsentForm(forms.Form):
     version = forms.ChoiceField(widget=widgets.UnfoldAdminSelectWidget())
     is_given = forms.ChoiceField(
         label="The person",
-        choices=[("yes", "agrees"), ("no", "takes that back")],
+        # What a person said is theirs: nothing is chosen beforehand.
+        choices=[("", "Choose"), ("yes", "agrees"), ("no", "takes that back")],
         widget=widgets.UnfoldAdminSelectWidget(),
     )
     note = forms.CharField(

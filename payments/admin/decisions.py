@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import messages
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from payments.admin import approval, cells, forms, home, pages
@@ -13,6 +14,7 @@ from payments.models import Disbursement
 from payments.selectors import budgets, funds
 from payments.selectors import disbursements as selector
 from payments.services import disbursements
+from payments.states import DisbursementStatus
 
 
 def submit(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
@@ -155,6 +157,15 @@ def stands_in_for(row: Disbursement) -> str:
     return ", ".join(f"{count:,} voided payments of list {number}" for number, count in found)
 
 
+def _unclaimed(row: Disbursement) -> list[tuple[str, Any]]:
+    """Say how much of a submitted list is for people who have no address yet."""
+    if row.status == DisbursementStatus.DRAFT:
+        return []
+    lines = row.payments.filter(script_pubkey=None).aggregate(n=Count("pk"), sat=Sum("amount_sat"))
+    text = f"{lines['n']:,} payments of {lines['sat'] or 0:,} sat, paid by another list once they bring one"
+    return [("Without an address", text)] if lines["n"] else []
+
+
 def _totals(row: Disbursement) -> list[tuple[str, Any]]:
     return [
         ("Program", cells.join(str(row.program), cells.long(row.program.name))),
@@ -163,6 +174,7 @@ def _totals(row: Disbursement) -> list[tuple[str, Any]]:
         ("Payments", cells.number(row.payment_count)),
         *([("Stands in for", reissued)] if (reissued := stands_in_for(row)) else []),
         ("Total", cells.sat(row.total_sat)),
+        *_unclaimed(row),
         ("Network fees, at most", cells.sat(row.fee_reserved_sat)),
         ("Urgency", cells.urgency(row.is_urgent)),
         ("Manifest hash", cells.whole(row.manifest_hash)),

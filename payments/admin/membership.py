@@ -27,10 +27,13 @@ class MemberForm(forms.Form):
     )
     user = forms.ModelChoiceField(
         queryset=User.objects.filter(is_active=True).order_by("username"),
-        empty_label=None,
+        # Nobody is chosen beforehand: a role that changes signs its person out.
+        empty_label="Choose",
         widget=widgets.UnfoldAdminSelectWidget(),
     )
-    role = forms.ChoiceField(choices=Role.choices, widget=widgets.UnfoldAdminSelectWidget())
+    role = forms.ChoiceField(
+        choices=[("", "Choose"), *Role.choices], widget=widgets.UnfoldAdminSelectWidget()
+    )
 
 
 @admin.register(Membership)

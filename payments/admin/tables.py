@@ -45,6 +45,10 @@ class Notice:
     title: str = ""
 
 
+# Who acts without an account.
+NOBODY = {"grievance": "the person, or the engine", "entitlement": "the person, or the engine"}
+
+
 def history(subject: str, subject_id: int, title: str = "History") -> Table:
     """Return the last changes of a row's status, latest first."""
     changes: Iterable[StatusChange] = (
@@ -62,7 +66,7 @@ def history(subject: str, subject_id: int, title: str = "History") -> Table:
                 cells.label(change.new),
                 change.reason,
                 cells.long(change.note),
-                cells.person(change.actor) if change.actor else "the engine",
+                cells.person(change.actor) if change.actor else NOBODY.get(subject, "the engine"),
             )
             for change in changes
         ],

@@ -29,7 +29,7 @@ class WebhookForm(ReasonForm):
         label="Event types",
         required=False,
         choices=[(name, name) for name in webhooks.EVENT_TYPES],
-        widget=forms.CheckboxSelectMultiple(),
+        widget=widgets.UnfoldAdminCheckboxSelectMultipleWidget(),
         help_text="None: every event.",
     )
 

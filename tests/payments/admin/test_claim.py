@@ -61,6 +61,19 @@ class TestLinks:
         assert (answer.status_code, ClaimLink.objects.count()) == (302, 0)
 
 
+class TestApprove:
+    def test_shows_how_much_is_for_people_without_an_address(
+        self, browser: Browser, program: Program, officer: User, approver: User
+    ) -> None:
+        factories.fund(program, 1_000_000)
+        draft = claiming.waiting_list(program, officer, amounts_sat=[50_000, 60_000, 70_000], without=[2, 3])
+        claiming.submit(draft, officer)
+        url = reverse("admin:payments_disbursement_approve", args=[draft.pk])
+        assert (
+            "2 payments of 130,000 sat, paid by another list" in browser(approver).get(url).content.decode()
+        )
+
+
 class TestSlips:
     def test_show_a_picture_and_the_code_once(
         self, browser: Browser, released: Disbursement, officer: User

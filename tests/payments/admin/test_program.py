@@ -90,6 +90,9 @@ class TestAddMember:
         data = {"program": program.pk, "user": user.pk, "role": "auditor"}
         client = browser(factories.make_administrator())
         assert client.get(url).status_code == 200
+        # Nobody and no role is chosen beforehand.
+        assert client.post(url, data | {"user": ""}).status_code == 422
+        assert client.post(url, data | {"role": ""}).status_code == 422
         assert client.post(url, data).status_code == 302
         assert Membership.objects.get(user=user).role == "auditor"
         again = client.post(url, data)
