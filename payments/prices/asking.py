@@ -34,13 +34,13 @@ class Heard(NamedTuple):
     message: str = ""
 
 
-def ask_all(sources: Iterable[PriceSource]) -> dict[int, Heard]:
-    """Ask every source that can be asked, side by side; return by id what each said. Nothing is raised for any of them."""
+def ask_all(sources: Iterable[PriceSource]) -> dict[PriceSource, Heard]:
+    """Ask every source that can be asked, side by side; return what each said. Nothing is raised for any of them."""
     asked = [source for source in sources if source.kind != SourceKind.MANUAL]
     if not asked:
         return {}
     with ThreadPoolExecutor(max_workers=len(asked)) as pool:
-        return dict(zip((source.pk for source in asked), pool.map(ask, asked), strict=True))
+        return dict(zip(asked, pool.map(ask, asked), strict=True))
 
 
 def ask(source: PriceSource) -> Heard:

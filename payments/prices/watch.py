@@ -47,7 +47,7 @@ def look(rule_id: int) -> None:
 
 
 @transaction.atomic
-def store(rule_id: int, heard: Mapping[int, Heard], *, asked_at: datetime) -> None:
+def store(rule_id: int, heard: Mapping[PriceSource, Heard], *, asked_at: datetime) -> None:
     """Write what sources said and what is believed of it, and open the breaker where that jumped, all together.
 
     Looks may overlap: what was asked for later stays.
@@ -76,7 +76,12 @@ def tell(now: datetime) -> None:
         alarms.sound(
             OPEN, subject=SUBJECT, subject_id=row.rule_id, message=f"The price of a bitcoin jumped {moved}."
         )
-    alarms.clear_others(OPEN, subject=SUBJECT, subject_ids=jumped, note="Two people closed the breaker.")
+    alarms.clear_others(
+        OPEN,
+        subject=SUBJECT,
+        subject_ids=jumped,
+        note="Two people closed it, or the currency is off.",
+    )
     old = now - timedelta(seconds=UNPRICED_S)
     missing = {
         row.rule_id: row
@@ -93,7 +98,12 @@ def tell(now: datetime) -> None:
             subject_id=status.rule_id,
             message=f"There is no price in {status.rule.currency}. {why}",
         )
-    alarms.clear_others(MISSING, subject=SUBJECT, subject_ids=missing, note="There is a price again.")
+    alarms.clear_others(
+        MISSING,
+        subject=SUBJECT,
+        subject_ids=missing,
+        note="It is over: there is a price, or a breaker, or the currency is off.",
+    )
 
 
 def _open(rule: PriceRule, standing: quotes.Standing, now: datetime) -> None:
@@ -104,14 +114,16 @@ def _open(rule: PriceRule, standing: quotes.Standing, now: datetime) -> None:
     audit.record("price_breaker.open", breaker)
 
 
-def _write(rule: PriceRule, heard: Mapping[int, Heard], asked_at: datetime) -> None:
-    """Write what each source said last with one statement; who was ended meanwhile is left out."""
-    current = PriceSource.objects.filter(currency=rule.currency, ended_at=None, pk__in=heard)
+def _write(rule: PriceRule, heard: Mapping[PriceSource, Heard], asked_at: datetime) -> None:
+    """Write what each source said with one statement; what was ended, or led elsewhere, since it was asked is left out."""
+    asked = {source.pk: (source.address, said) for source, said in heard.items()}
+    current = PriceSource.objects.filter(currency=rule.currency, ended_at=None, pk__in=asked)
     rows = []
     for source in current.select_related("reading"):
+        address, said = asked[source.pk]
         before: PriceReading | None = getattr(source, "reading", None)
-        if before is None or before.asked_at < asked_at:
-            rows.append(_reading(source.pk, heard[source.pk], before, asked_at))
+        if source.address == address and (before is None or before.asked_at < asked_at):
+            rows.append(_reading(source.pk, said, before, asked_at))
     PriceReading.objects.bulk_create(
         rows, update_conflicts=True, unique_fields=["source"], update_fields=_WRITTEN
     )

@@ -13,6 +13,7 @@ from govpay.errors import InvalidInput
 from ledger import audit
 from payments import outbound
 from payments.models import PriceReading, PriceRule, PriceSource, PriceStatus, Proposal, SourceKind
+from payments.models.price import MOST_SOURCES
 from payments.prices import asking, reading
 from payments.prices import currency as currencies
 from payments.services.change import Kind, wrong
@@ -88,6 +89,13 @@ def _change_source(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]
     if after == before:
         raise wrong("", "nothing_changes", "The source is set like this already.")
     _require_address(after["kind"], after["address"])
+    if (
+        is_new
+        and PriceSource.objects.filter(currency=after["currency"], ended_at=None).count() >= MOST_SOURCES
+    ):
+        raise wrong(
+            "currency", "too_many_sources", f"A currency has {MOST_SOURCES} sources at most; end one first."
+        )
     found = PriceSource() if is_new else PriceSource.objects.get(pk=before["source_id"])
     _check(found, _columns(after), proposal)
     return after

@@ -176,7 +176,7 @@ class TestLook:
         before = PriceReading.objects.get(source=source)
         watch.store(
             rule.pk,
-            {source.pk: Heard(value=Decimal(1), at=datetime.now(UTC), sha256=b"x")},
+            {source: Heard(value=Decimal(1), at=datetime.now(UTC), sha256=b"x")},
             asked_at=before.asked_at - timedelta(seconds=1),
         )
         assert PriceReading.objects.get(source=source).value == before.value
@@ -184,7 +184,14 @@ class TestLook:
     def test_writes_nothing_of_a_source_that_was_ended_meanwhile(self, look: Look, rule: PriceRule) -> None:
         source = PriceSource.objects.get(kind="kraken")
         PriceSource.objects.filter(pk=source.pk).update(ended_at=timezone.now())
-        heard = {source.pk: Heard(value=Decimal(67_000), at=datetime.now(UTC), sha256=b"x")}
+        heard = {source: Heard(value=Decimal(67_000), at=datetime.now(UTC), sha256=b"x")}
+        watch.store(rule.pk, heard, asked_at=timezone.now())
+        assert PriceReading.objects.count() == 0
+
+    def test_writes_nothing_of_a_source_that_led_elsewhere_when_it_was_asked(self, rule: PriceRule) -> None:
+        asked = PriceSource.objects.get(kind="kraken")
+        PriceSource.objects.filter(pk=asked.pk).update(address="https://api.kraken.com")
+        heard = {asked: Heard(value=Decimal(67_000), at=datetime.now(UTC), sha256=b"x")}
         watch.store(rule.pk, heard, asked_at=timezone.now())
         assert PriceReading.objects.count() == 0
 
@@ -193,7 +200,7 @@ class TestLook:
 
         def count() -> int:
             heard = {
-                source.pk: Heard(value=Decimal(67_000), at=datetime.now(UTC), sha256=b"x")
+                source: Heard(value=Decimal(67_000), at=datetime.now(UTC), sha256=b"x")
                 for source in PriceSource.objects.all()
             }
             with CaptureQueriesContext(connection) as queries:
@@ -303,7 +310,7 @@ class TestAtOnce:
     def test_two_watches_that_see_a_jump_open_one_breaker(self, look: Look, rule: PriceRule) -> None:
         look()
         heard = {
-            source.pk: Heard(value=Decimal(90_000), at=datetime.now(UTC), sha256=b"x")
+            source: Heard(value=Decimal(90_000), at=datetime.now(UTC), sha256=b"x")
             for source in PriceSource.objects.all()
         }
         errors: list[Exception] = []
@@ -330,7 +337,7 @@ class TestAtOnce:
         """What the watch has not committed nobody sees, neither the values nor the breaker: the quote is of the old ones."""
         look()
         heard = {
-            source.pk: Heard(value=Decimal(90_000), at=datetime.now(UTC), sha256=b"x")
+            source: Heard(value=Decimal(90_000), at=datetime.now(UTC), sha256=b"x")
             for source in PriceSource.objects.all()
         }
         prices: list[Decimal] = []

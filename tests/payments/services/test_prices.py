@@ -263,6 +263,13 @@ class TestSource:
             proposals.propose_price_source(by=security, note="A.", source_id=found.pk, **changes)
         assert code_of(refusal)[1] == "source_fixed"
 
+    def test_is_one_of_twenty_at_most(self, security: User) -> None:
+        for number in range(20):
+            factories.make_price_source("PKR", "file", f"{number}.json", name=f"File {number}")
+        with pytest.raises(InvalidInput) as refusal:
+            self.ask(security)
+        assert code_of(refusal) == ("currency", "too_many_sources")
+
     def test_that_is_not_there_is_refused(self, security: User) -> None:
         with pytest.raises(InvalidInput) as refusal:
             proposals.propose_price_source(by=security, note="A.", source_id=999, fresh_s=60)
