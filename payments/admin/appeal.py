@@ -3,16 +3,13 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import cells, reasons, scope
-from payments.admin.base import ProgramScopedAdmin
-from payments.admin.filters import ProgramFilter
+from payments.admin import cells, scope
+from payments.admin.decided import DecidedAdmin
 from payments.models import Appeal, AppealOutcome
 from payments.selectors import exclusions as selector
 from payments.services import appeals
@@ -21,23 +18,15 @@ TONES = {AppealOutcome.OPEN: cells.BUSY, AppealOutcome.UPHELD: cells.PLAIN, Appe
 
 
 @admin.register(Appeal)
-class AppealAdmin(ProgramScopedAdmin):
+class AppealAdmin(DecidedAdmin):
     """What excluded people say, and what was decided."""
 
     noun = "Appeal"
+    keyword, tones = "appeal_id", TONES
+    joined = ("exclusion__exclusion_list", "recorded_by")
     list_display = ("number", "program_name", "person", "list_name", "state", "lodged", "due")
-    list_filter = (ProgramFilter, ("outcome", ChoicesDropdownFilter))
-    search_fields = ("pk",)
-    search_help_text = "Search by number"
     actions_detail = ("lift", "uphold")
     when_empty = "Nobody has appealed. An officer records an appeal on an enrollment's page."
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Appeal]:
-        """Return the appeals lodged in the user's programs."""
-        rows: QuerySet[Appeal] = super().get_queryset(request)
-        return rows.select_related(
-            "program", "beneficiary", "exclusion__exclusion_list", "recorded_by", "decided_by"
-        ).defer("beneficiary__personal")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show the words to those who decide, enroll or audit."""
@@ -60,47 +49,40 @@ class AppealAdmin(ProgramScopedAdmin):
     def lift(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Let the person be paid."""
         text = "The person's held payments go on at once, if nothing else holds them."
-        return self._ask(request, object_id, appeals.lift, "Lift the exclusion", "is lifted", text)
+        return self.decide(
+            request,
+            object_id,
+            appeals.lift,
+            title="Lift the exclusion",
+            done="The exclusion is lifted.",
+            help_text=text,
+        )
 
     @action(description="Uphold", url_path="uphold", icon="gavel", variant=ActionVariant.WARNING)
     def uphold(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Leave the exclusion as it is."""
         text = "The person's payments stay held until they are withdrawn."
-        return self._ask(request, object_id, appeals.uphold, "Uphold the exclusion", "stands", text)
-
-    def _ask(
-        self, request: HttpRequest, object_id: str, service: Any, title: str, done: str, text: str
-    ) -> HttpResponse:
-        row = self.get_row(request, object_id)
-        return reasons.ask(
-            self,
+        return self.decide(
             request,
-            row,
-            title=title,
-            call=lambda note: service(by=request.user, appeal_id=row.pk, note=note),
-            done=f"The exclusion {done}.",
-            facts=[
-                ("Person", self.person(row)),
-                ("List", self.list_name(row)),
-                ("Why listed", self.reason(row)),
-            ],
+            object_id,
+            appeals.uphold,
+            title="Uphold the exclusion",
+            done="The exclusion stands.",
             help_text=text,
         )
+
+    def facts(self, row: Appeal) -> list[tuple[str, Any]]:
+        """Return whom it is about, and what excludes them."""
+        return [
+            ("Person", self.person(row)),
+            ("List", self.list_name(row)),
+            ("Why listed", self.reason(row)),
+        ]
 
     @display(description="appeal")
     def number(self, row: Appeal) -> str:
         """Its number."""
         return f"Appeal {row.pk}"
-
-    @display(description="program")
-    def program_name(self, row: Appeal) -> str:
-        """Where it was lodged."""
-        return str(row.program)
-
-    @display(description="person")
-    def person(self, row: Appeal) -> str:
-        """Whom it is about."""
-        return cells.link(row.beneficiary, f"Person {row.beneficiary_id}")
 
     @display(description="list")
     def list_name(self, row: Appeal) -> str:
@@ -122,12 +104,6 @@ class AppealAdmin(ProgramScopedAdmin):
         """The words."""
         return cells.long(row.words["text"])
 
-    @display(description="state")
-    def state(self, row: Appeal) -> str:
-        """What became of it."""
-        outcome = AppealOutcome(row.outcome)
-        return cells.label("", outcome.label, TONES[outcome])
-
     @display(description="recorded by")
     def recorder(self, row: Appeal) -> str:
         """Who took it down."""
@@ -144,18 +120,3 @@ class AppealAdmin(ProgramScopedAdmin):
         if row.outcome == AppealOutcome.OPEN and row.due_at < timezone.now():
             return cells.join(cells.label("", "overdue", cells.BAD), cells.moment(row.due_at))
         return cells.moment(row.due_at)
-
-    @display(description="decided by")
-    def decider(self, row: Appeal) -> str:
-        """Who decided."""
-        return cells.person(row.decided_by)
-
-    @display(description="decided")
-    def decided(self, row: Appeal) -> str:
-        """When."""
-        return cells.moment(row.decided_at)
-
-    @display(description="why")
-    def decision(self, row: Appeal) -> str:
-        """What the decider wrote."""
-        return cells.long(row.decision_note)

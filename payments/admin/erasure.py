@@ -3,15 +3,12 @@
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import cells, forms, pages, reasons
-from payments.admin.base import ProgramScopedAdmin
-from payments.admin.filters import ProgramFilter
+from payments.admin import cells, forms, pages
+from payments.admin.decided import DecidedAdmin
 from payments.admin.tables import Notice
 from payments.models import Enrollment, Erasure, ErasureOutcome
 from payments.services import erasures
@@ -50,27 +47,18 @@ def ask(model_admin: Any, request: HttpRequest, row: Enrollment) -> HttpResponse
 
 
 @admin.register(Erasure)
-class ErasureAdmin(ProgramScopedAdmin):
+class ErasureAdmin(DecidedAdmin):
     """Who asked that what is known of whom is destroyed, and who decided."""
 
     noun = "Erasure"
+    keyword, tones, joined = "erasure_id", TONES, ("asked_by",)
     list_display = ("number", "program_name", "person", "state", "asker", "asked")
-    list_filter = (ProgramFilter, ("outcome", ChoicesDropdownFilter))
-    search_fields = ("pk",)
-    search_help_text = "Search by number"
     actions_detail = ("confirm", "refuse", "withdraw")
     when_empty = "Nobody was erased. An officer asks for it on an enrollment's page."
     fieldsets = (
         (None, {"fields": ("person", "program_name", "state", "reason")}),
         ("People", {"fields": ("asker", "asked", "decider", "decided", "decision")}),
     )
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Erasure]:
-        """Return the erasures of the user's programs."""
-        rows: QuerySet[Erasure] = super().get_queryset(request)
-        return rows.select_related("program", "beneficiary", "asked_by", "decided_by").defer(
-            "beneficiary__personal"
-        )
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer what the permission and the second-person rule allow."""
@@ -98,59 +86,49 @@ class ErasureAdmin(ProgramScopedAdmin):
     def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Agree as a second person."""
         text = "It is done at once, in every program, and cannot be undone."
-        return self._ask(request, object_id, erasures.confirm, "Erase", "was erased", text)
+        return self._decide(request, object_id, erasures.confirm, "Erase", "was erased", text)
 
     @action(description="Refuse", url_path="refuse", icon="close", variant=ActionVariant.WARNING)
     def refuse(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Refuse as a second person."""
-        return self._ask(request, object_id, erasures.refuse, "Refuse to erase", "is kept", "")
+        return self._decide(request, object_id, erasures.refuse, "Refuse to erase", "is kept", "")
 
     @action(description="Withdraw", url_path="withdraw", icon="undo", variant=ActionVariant.WARNING)
     def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take back what one asked for oneself."""
-        return self._ask(request, object_id, erasures.withdraw, "Withdraw", "is kept", "")
+        return self._decide(request, object_id, erasures.withdraw, "Withdraw", "is kept", "")
 
-    def _ask(
-        self, request: HttpRequest, object_id: str, service: Any, title: str, done: str, text: str
+    def _decide(
+        self, request: HttpRequest, object_id: str, service: Any, title: str, done: str, help_text: str
     ) -> HttpResponse:
-        row = self.get_row(request, object_id)
-        return reasons.ask(
-            self,
+        return self.decide(
             request,
-            row,
+            object_id,
+            service,
             title=title,
-            call=lambda note: service(by=request.user, erasure_id=row.pk, note=note),
             done=f"What was known of the person {done}.",
-            facts=[
-                ("Person", self.person(row)),
-                ("Reason", cells.long(row.note)),
-                ("Asked by", cells.join(self.asker(row), self.asked(row))),
-            ],
-            help_text=text,
+            help_text=help_text,
             is_dangerous=service is erasures.confirm,
         )
+
+    def facts(self, row: Erasure) -> list[tuple[str, Any]]:
+        """Return whom it is about, and why it was asked for."""
+        return [
+            ("Person", self.person(row)),
+            ("Reason", cells.long(row.note)),
+            ("Asked by", cells.join(self.asker(row), self.asked(row))),
+        ]
 
     @display(description="erasure")
     def number(self, row: Erasure) -> str:
         """Its number."""
         return f"Erasure {row.pk}"
 
-    @display(description="program")
-    def program_name(self, row: Erasure) -> str:
-        """Where it was asked for."""
-        return str(row.program)
-
     @display(description="person")
     def person(self, row: Erasure) -> str:
         """Whom it is about; who was erased has no page in any program."""
-        text = f"Person {row.beneficiary_id}"
-        return text if row.outcome == ErasureOutcome.ERASED else cells.link(row.beneficiary, text)
-
-    @display(description="state")
-    def state(self, row: Erasure) -> str:
-        """What became of it."""
-        outcome = ErasureOutcome(row.outcome)
-        return cells.label("", outcome.label, TONES[outcome])
+        is_erased = row.outcome == ErasureOutcome.ERASED
+        return f"Person {row.beneficiary_id}" if is_erased else super().person(row)
 
     @display(description="reason")
     def reason(self, row: Erasure) -> str:
@@ -166,18 +144,3 @@ class ErasureAdmin(ProgramScopedAdmin):
     def asked(self, row: Erasure) -> str:
         """When."""
         return cells.moment(row.asked_at)
-
-    @display(description="decided by")
-    def decider(self, row: Erasure) -> str:
-        """Who decided."""
-        return cells.person(row.decided_by)
-
-    @display(description="decided")
-    def decided(self, row: Erasure) -> str:
-        """When."""
-        return cells.moment(row.decided_at)
-
-    @display(description="why")
-    def decision(self, row: Erasure) -> str:
-        """What the decider wrote."""
-        return cells.long(row.decision_note)
