@@ -10,8 +10,9 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import authority, cells, membership, outcome, pages, scope, webhook_pages
+from payments.admin import authority, cells, law, membership, pages, scope, webhook_pages
 from payments.admin.base import ProgramScopedAdmin, is_number
+from payments.admin.measures import MeasuredPages
 from payments.admin.program_form import ProgramForm
 from payments.admin.rules import RulesShown
 from payments.admin.tables import Notice, Table
@@ -33,7 +34,7 @@ def administers(request: HttpRequest) -> bool:
 
 
 @admin.register(Program)
-class ProgramAdmin(RulesShown, ProgramScopedAdmin):
+class ProgramAdmin(RulesShown, MeasuredPages, ProgramScopedAdmin):
     """Programs with their rules, wallet, funds and members."""
 
     program_path = "pk"
@@ -45,7 +46,8 @@ class ProgramAdmin(RulesShown, ProgramScopedAdmin):
     ordering = ("code",)
     actions_list = ("new_program",)
     actions_detail = (
-        *("enroll_people", "new_list", "outcomes", "baseline", "add_member"),
+        *("enroll_people", "new_list", "outcomes", "baseline", "projection", "cost_baseline"),
+        "add_member",
         *("propose_rules", "propose_role", "propose_revocation", "propose_webhook"),
     )
     when_empty = "You belong to no program yet. An administrator gives you a role in one."
@@ -106,8 +108,14 @@ class ProgramAdmin(RulesShown, ProgramScopedAdmin):
         program_id = int(object_id) if is_number(str(object_id)) else 0
         is_officer = scope.holds(request, program_id, Role.OFFICER)
         offered = {"enroll_people": is_officer, "new_list": is_officer}
-        offered["outcomes"] = scope.sees_everything(request) or program_id in scope.reads(request)
-        offered["baseline"] = scope.holds(request, program_id, Role.TREASURER)
+        reads = scope.sees_everything(request) or program_id in scope.reads(request)
+        is_treasurer = scope.holds(request, program_id, Role.TREASURER)
+        offered |= {
+            "outcomes": reads,
+            "baseline": is_treasurer,
+            "projection": reads,
+            "cost_baseline": is_treasurer,
+        }
         offered["add_member"] = request.user.has_perm(ADD_MEMBER) and not roles.is_set_up(program_id)
         is_security = scope.holds(request, program_id, Role.SECURITY)
         of_security = ("propose_rules", "propose_role", "propose_revocation", "propose_webhook")
@@ -147,22 +155,6 @@ class ProgramAdmin(RulesShown, ProgramScopedAdmin):
         """Go on to the upload of a list, with the program chosen."""
         program = self.get_row(request, object_id)
         return HttpResponseRedirect(f"{cells.list_of(Disbursement)}upload/?program={program.pk}")
-
-    @action(description="Outcomes", url_path="outcomes", icon="monitoring")
-    def outcomes(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show what the program achieves."""
-        program = self.get_row(request, object_id)
-        if not self._shows_money(request, program):
-            raise PermissionDenied
-        return outcome.show(self, request, program)
-
-    @action(description="Enter a baseline", url_path="baseline", icon="history_edu")
-    def baseline(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Enter a figure from before the program."""
-        program = self.get_row(request, object_id)
-        if not self._shows_money(request, program):
-            raise PermissionDenied
-        return outcome.enter(self, request, program)
 
     @action(description="Add member", url_path="add-member", icon="person_add")
     def add_member(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -232,7 +224,7 @@ class ProgramAdmin(RulesShown, ProgramScopedAdmin):
                     cells.list_of(Disbursement, program=obj.pk),
                 )
             )
-        return found
+        return [*found, law.table(obj)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave the wallet out for somebody who only sets programs up."""
