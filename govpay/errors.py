@@ -1,6 +1,6 @@
 """The base of every error govpay raises: a stable code, a message for a person, details for a program."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class GovPayError(Exception):
@@ -48,6 +48,11 @@ class InvalidInput(GovPayError):
 
     code = "invalid_input"
     http_status = 422
+
+    @classmethod
+    def of(cls, column: str, code: str, message: str) -> Self:
+        """Return the refusal of one field of what was sent, which is no row of a file."""
+        return cls(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])
 
 
 class Unavailable(GovPayError):

@@ -75,15 +75,17 @@ def value_of(
     Raises InvalidInput for both amounts, and for a currency, amount or price without what it needs: no price is assumed.
     """
     if amount_sat is not None and amount_minor is not None:
-        raise _wrong("amount_minor", "amount_twice", "Give the amount once, in satoshis or in minor units.")
+        raise InvalidInput.of(
+            "amount_minor", "amount_twice", "Give the amount once, in satoshis or in minor units."
+        )
     if price_minor is None and (currency or amount_minor is not None):
-        raise _wrong("price_minor", "price_missing", "Give the price of a bitcoin in the currency.")
+        raise InvalidInput.of("price_minor", "price_missing", "Give the price of a bitcoin in the currency.")
     if price_minor is not None and not currency:
-        raise _wrong("currency", "currency_missing", "Say in which currency the price is.")
+        raise InvalidInput.of("currency", "currency_missing", "Say in which currency the price is.")
     if amount_minor is not None and price_minor is not None:
         amount_sat = projection.sat_of(amount_minor, price_minor)
         if not amount_sat:
-            raise _wrong("amount_minor", "amount_nothing", "The amount is less than half a satoshi.")
+            raise InvalidInput.of("amount_minor", "amount_nothing", "The amount is less than half a satoshi.")
     return Value(amount_sat, currency, price_minor)
 
 
@@ -111,7 +113,7 @@ def project(
     if program is not None and not any(outputs.values()):
         outputs = enrolled(program)
     if not 0 < sum(outputs.values()) <= MOST_PEOPLE:
-        raise _wrong("outputs", "people_out_of_range", f"Say how many are paid: 1 to {MOST_PEOPLE}.")
+        raise InvalidInput.of("outputs", "people_out_of_range", f"Say how many are paid: 1 to {MOST_PEOPLE}.")
     found = projection.project(
         outputs,
         groups_of(program, group_max_payments),
@@ -132,7 +134,3 @@ def _compare(row: CostBaseline, value: Value) -> Comparison:
     if value.price_minor is None or row.currency != value.currency:
         return Comparison(row, None, f"It is in {row.currency}, and no price in {row.currency} was given.")
     return Comparison(row, ratio * projection.SAT_PER_BTC / value.price_minor, "")
-
-
-def _wrong(column: str, code: str, message: str) -> InvalidInput:
-    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])

@@ -57,11 +57,11 @@ def open_period(*, by: User, program_id: int, name: str, first_date: date, last_
     authority.require(user=by, program_id=program_id, roles=DECIDERS)
     name = name.strip()
     if not name or len(name) > MAX_NAME:
-        raise _wrong(
+        raise InvalidInput.of(
             "name", "missing" if not name else "too_long", f"Give a name of 1 to {MAX_NAME} characters."
         )
     if last_date < first_date:
-        raise _wrong("last_date", "days_reversed", "The last day comes before the first.")
+        raise InvalidInput.of("last_date", "days_reversed", "The last day comes before the first.")
     # One at a time; the constraints stand behind it.
     Program.objects.select_for_update(no_key=True).get(pk=program_id)
     others = BudgetPeriod.objects.filter(program_id=program_id)
@@ -108,7 +108,7 @@ def propose(*, by: User, budget_period_id: int, kind: str, amount_sat: int, note
     period = get_period(user=by, budget_period_id=budget_period_id)
     authority.require(user=by, program_id=period.program_id, roles=PROPOSERS)
     if not amount_sat or abs(amount_sat) > amount.MAX_SAT:
-        raise _wrong(
+        raise InvalidInput.of(
             "amount_sat",
             "amount_zero" if not amount_sat else "amount_too_large",
             "Give satoshis to add, or with a minus to withdraw; not zero, and no more than there are.",
@@ -247,7 +247,7 @@ def _record(act: str, found: Warrant, by: User, note: str, was: bytes | None) ->
 
 def _decide(found: Warrant, by: User, new: str, note: str, *, act: str) -> None:
     if len(note.strip()) > MAX_NOTE:
-        raise _wrong("note", "too_long", f"Use at most {MAX_NOTE} characters.")
+        raise InvalidInput.of("note", "too_long", f"Use at most {MAX_NOTE} characters.")
     was = audit.digest(found)
     move(
         Warrant.objects.filter(pk=found.pk),
@@ -268,10 +268,6 @@ def _require_not_closed(period: BudgetPeriod) -> None:
 
 def _require_note(note: str) -> None:
     if not note.strip():
-        raise _wrong("note", "missing", "Say why.")
+        raise InvalidInput.of("note", "missing", "Say why.")
     if len(note.strip()) > MAX_NOTE:
-        raise _wrong("note", "too_long", f"Use at most {MAX_NOTE} characters.")
-
-
-def _wrong(column: str, code: str, message: str) -> InvalidInput:
-    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])
+        raise InvalidInput.of("note", "too_long", f"Use at most {MAX_NOTE} characters.")

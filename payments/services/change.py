@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from govpay.errors import InvalidInput
 from payments.models import Proposal
 
 
@@ -29,8 +28,3 @@ def program_of(proposal: Proposal) -> int:
     """Return the program of a proposal whose kind is always about one."""
     assert proposal.program_id is not None, f"Proposal {proposal.pk} is about no program."
     return proposal.program_id
-
-
-def wrong(column: str, code: str, message: str) -> InvalidInput:
-    """Return the refusal of one field."""
-    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])

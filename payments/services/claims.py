@@ -81,7 +81,7 @@ def send(*, by: User, disbursement_id: int, channel: str = Channel.SMS, now: dat
     Raises NotFound, RoleMissing, InvalidInput for a channel that needs an address of each, NobodyToSend.
     """
     if channel != Channel.SMS:
-        raise _wrong("channel", "channel_unsuitable", "A whole list gets links by SMS, or on paper.")
+        raise InvalidInput.of("channel", "channel_unsuitable", "A whole list gets links by SMS, or on paper.")
     at = now or timezone.now()
     people = _waiting_people(by, disbursement_id)
     reached = [row for row in people if row.beneficiary.personal.get("phone")]
@@ -104,11 +104,13 @@ def send_one(
     row = _one(by, enrollment_id)
     to = row.beneficiary.personal.get("phone", "") if channel == Channel.SMS else email.strip()
     if channel == Channel.SMS and not to:
-        raise _wrong("channel", "no_phone", "The person has no telephone.")
+        raise InvalidInput.of("channel", "no_phone", "The person has no telephone.")
     if channel == Channel.EMAIL and not (3 <= len(to) <= 254 and to.count("@") == 1 and to.isprintable()):
-        raise _wrong("email", "email_malformed", "This is no e-mail address.")
+        raise InvalidInput.of("email", "email_malformed", "This is no e-mail address.")
     if channel not in (Channel.SMS, Channel.EMAIL):
-        raise _wrong("channel", "channel_unsuitable", "A link is sent by SMS or e-mail; slips are printed.")
+        raise InvalidInput.of(
+            "channel", "channel_unsuitable", "A link is sent by SMS or e-mail; slips are printed."
+        )
     ((_row, secret, link),) = _make(
         [row], channel, by, at, contact={"email": to} if channel == Channel.EMAIL else None
     )
@@ -221,12 +223,12 @@ def _script(address: str, person: Beneficiary) -> bytes:
     try:
         script_pubkey = address_module.script_from_address(address, network.current())
     except address_module.InvalidAddress as error:
-        raise _wrong("address", error.details["rule"], error.message) from error
+        raise InvalidInput.of("address", error.details["rule"], error.message) from error
     faults = intake.Faults()
     registry.check_script(script_pubkey, person.pk, faults)
     if faults.kept:
         # Whose it is, is nobody's business.
-        raise _wrong(
+        raise InvalidInput.of(
             "address", "address_unusable", "This address cannot be used; bring another one of yours."
         )
     return script_pubkey
@@ -418,7 +420,3 @@ def _refused() -> ClaimRefused:
             "The code and the numbers do not fit together, or the code can be used no more. Ask at the help desk."
         )
     )
-
-
-def _wrong(column: str, code: str, message: str) -> InvalidInput:
-    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])

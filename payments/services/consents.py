@@ -33,9 +33,9 @@ def publish(*, by: User, program_id: int, version: str, text: str) -> ConsentTex
     authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
     for column, value, most in (("version", version, MAX_VERSION), ("text", text, MAX_TEXT)):
         if not value.strip():
-            raise _wrong(column, "missing", "This is empty.")
+            raise InvalidInput.of(column, "missing", "This is empty.")
         if len(value) > most:
-            raise _wrong(column, "too_long", f"This is longer than {most} characters.")
+            raise InvalidInput.of(column, "too_long", f"This is longer than {most} characters.")
     made, is_new = ConsentText.objects.get_or_create(
         program_id=program_id, version=version.strip(), defaults={"text": text, "created_by": by}
     )
@@ -65,13 +65,13 @@ def record(
         raise NotFound("There is no such enrollment in your programs.")
     authority.require(user=by, program_id=found.program_id, roles=(Role.OFFICER,))
     if len(note) > MAX_NOTE:
-        raise _wrong("note", "too_long", f"This is longer than {MAX_NOTE} characters.")
+        raise InvalidInput.of("note", "too_long", f"This is longer than {MAX_NOTE} characters.")
     now = timezone.now()
     if said_date is not None and said_date > latest_date(now):
-        raise _wrong("said_date", "date_future", "The date is still to come.")
+        raise InvalidInput.of("said_date", "date_future", "The date is still to come.")
     text = ConsentText.objects.filter(program_id=found.program_id, version=version).first()
     if text is None:
-        raise _wrong("version", "version_unknown", "The program has no text of this version.")
+        raise InvalidInput.of("version", "version_unknown", "The program has no text of this version.")
     # One word of a person at a time, so that the newest is the last that was said.
     Beneficiary.objects.select_for_update(no_key=True).only("pk").get(pk=found.beneficiary_id)
     said = Consent.objects.filter(program_id=found.program_id, beneficiary_id=found.beneficiary_id)
@@ -92,7 +92,3 @@ def record(
     action = "consent.give" if is_given else "consent.withdraw"
     audit.record(action, made, by=by, scope=f"program:{found.program_id}")
     return made
-
-
-def _wrong(column: str, code: str, message: str) -> InvalidInput:
-    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])

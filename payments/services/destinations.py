@@ -143,6 +143,4 @@ def _decide(change: DestinationChange, by: User, outcome: str, note: str, *, act
 
 def _require_note(note: str) -> None:
     if not note.strip():
-        raise InvalidInput(
-            "Say why.", errors=[{"row": 0, "column": "note", "code": "missing", "message": "Say why."}]
-        )
+        raise InvalidInput.of("note", "missing", "Say why.")

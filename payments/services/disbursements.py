@@ -313,9 +313,7 @@ def _require_signature(disbursement: Disbursement, releaser: User) -> None:
 
 def _close(disbursement: Disbursement, by: User, status: str, note: str) -> None:
     if not note.strip():
-        raise InvalidInput(
-            "Say why.", errors=[{"row": 0, "column": "note", "code": "missing", "message": "Say why."}]
-        )
+        raise InvalidInput.of("note", "missing", "Say why.")
     old, was = disbursement.status, audit.digest(disbursement)
     move(_row(disbursement), old=old, new=status, actor_id=by.pk, note=note)
     act = "list.reject" if status == DisbursementStatus.REJECTED else "list.cancel"

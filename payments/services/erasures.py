@@ -224,4 +224,4 @@ def _require_note(note: str) -> None:
         code, message = "too_long", f"This is longer than {MAX_NOTE} characters."
     else:
         return
-    raise InvalidInput(message, errors=[{"row": 0, "column": "note", "code": code, "message": message}])
+    raise InvalidInput.of("note", code, message)

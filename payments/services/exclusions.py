@@ -121,9 +121,7 @@ def end(*, by: User, exclusion_list_id: int, note: str) -> ExclusionList:
     found = ExclusionList.objects.select_for_update().get(pk=get(by, exclusion_list_id).pk)
     _authorize(by, found.program_id)
     if not note.strip():
-        raise InvalidInput(
-            "Say why.", errors=[{"row": 0, "column": "note", "code": "missing", "message": "Say why."}]
-        )
+        raise InvalidInput.of("note", "missing", "Say why.")
     yesterday = timezone.now().date() - datetime.timedelta(days=1)
     if found.valid_to is not None and found.valid_to <= yesterday:
         raise ExclusionListEnded("The list is not valid any more.")

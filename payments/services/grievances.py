@@ -104,7 +104,7 @@ def lodge_in_person(
     """
     program = Program.objects.filter(pk=program_id).first()
     if program is None:
-        raise _wrong("program", "program_unknown", "Choose one of the programs.")
+        raise InvalidInput.of("program", "program_unknown", "Choose one of the programs.")
     row = Grievance(program=program, category=category, received_sat=received_sat)
     found = _proved(program, reference, national_id)
     if found is not None:
@@ -169,7 +169,7 @@ def answer(*, by: User, grievance_id: int, finding: str, text: str, now: datetim
     row, before = _lock(by, grievance_id)
     _require_owned(row, by)
     if finding not in Finding.values:
-        raise _wrong("finding", "finding_unknown", "Say whether it is upheld, in part, or not.")
+        raise InvalidInput.of("finding", "finding_unknown", "Say whether it is upheld, in part, or not.")
     _require_text("text", text, MOST_TEXT)
     _require_apart(row, by)
     at = now or timezone.now()
@@ -340,7 +340,9 @@ def _link(row: Grievance, enrollment_id: int | None, payment_id: int | None) -> 
     if enrollment_id is not None:
         row.enrollment = Enrollment.objects.filter(pk=enrollment_id, program_id=row.program_id).first()
         if row.enrollment is None:
-            raise _wrong("enrollment_id", "enrollment_unknown", "Nobody in the program is enrolled so.")
+            raise InvalidInput.of(
+                "enrollment_id", "enrollment_unknown", "Nobody in the program is enrolled so."
+            )
     if payment_id is None:
         if row.payment is not None and not _is_theirs(row):
             row.payment = None
@@ -348,7 +350,9 @@ def _link(row: Grievance, enrollment_id: int | None, payment_id: int | None) -> 
     paid = Payment.objects.select_related("disbursement", "payout")
     row.payment = paid.filter(pk=payment_id, disbursement__program_id=row.program_id).first()
     if row.payment is None or not _is_theirs(row):
-        raise _wrong("payment_id", "payment_unknown", "The program has no such payment to this person.")
+        raise InvalidInput.of(
+            "payment_id", "payment_unknown", "The program has no such payment to this person."
+        )
 
 
 def _is_theirs(row: Grievance) -> bool:
@@ -379,26 +383,24 @@ def _proved(program: Program, reference: str, national_id: str) -> Enrollment | 
 
 def _check(row: Grievance, text: str, contact: str) -> None:
     if row.category not in GrievanceCategory.values:
-        raise _wrong("category", "category_unknown", "Say what it is about.")
+        raise InvalidInput.of("category", "category_unknown", "Say what it is about.")
     _require_text("text", text, MOST_TEXT)
     if len(contact) > MOST_CONTACT or not contact.isprintable():
-        raise _wrong("contact", "contact_malformed", f"At most {MOST_CONTACT} characters on one line.")
+        raise InvalidInput.of(
+            "contact", "contact_malformed", f"At most {MOST_CONTACT} characters on one line."
+        )
     _require_amount(row.received_sat)
 
 
 def _require_text(column: str, text: str, most: int) -> None:
     if not text.strip():
-        raise _wrong(column, "missing", "Say it in some words.")
+        raise InvalidInput.of(column, "missing", "Say it in some words.")
     if len(text) > most:
-        raise _wrong(column, "too_long", f"At most {most} characters.")
+        raise InvalidInput.of(column, "too_long", f"At most {most} characters.")
     if "\0" in text:
-        raise _wrong(column, "malformed", "There is a character that is no text.")
+        raise InvalidInput.of(column, "malformed", "There is a character that is no text.")
 
 
 def _require_amount(received_sat: int | None) -> None:
     if received_sat is not None and not 0 <= received_sat <= MAX_SAT:
-        raise _wrong("received_sat", "amount_out_of_range", "This is no amount of satoshis.")
-
-
-def _wrong(column: str, code: str, message: str) -> InvalidInput:
-    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])
+        raise InvalidInput.of("received_sat", "amount_out_of_range", "This is no amount of satoshis.")

@@ -178,9 +178,7 @@ def _end(payment: Payment, by: User) -> None:
 
 def _require_note(note: str) -> None:
     if not note.strip():
-        raise InvalidInput(
-            "Say why.", errors=[{"row": 0, "column": "note", "code": "missing", "message": "Say why."}]
-        )
+        raise InvalidInput.of("note", "missing", "Say why.")
 
 
 def _move(payment: Payment, by: User, old: str, new: str, note: str, *, act: str) -> None:

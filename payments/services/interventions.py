@@ -86,7 +86,7 @@ def preview(
     intervene.require_possible(kind, payout)
     _require_feerate(kind, feerate_sat_kvb, program)
     if over_pending and kind != K.BUMP:
-        raise _wrong("over_pending", "not_a_bump", "Only a bump replaces what signers have.")
+        raise InvalidInput.of("over_pending", "not_a_bump", "Only a bump replaces what signers have.")
     with _node() as client:
         client.load_wallet(payout.wallet.name)
         rate = feerate_sat_kvb
@@ -312,22 +312,18 @@ def _is_overtaken(payout: Payout, shown: Mapping[str, Any]) -> bool:
 def _require_feerate(kind: str, feerate_sat_kvb: int | None, program: Program) -> None:
     if feerate_sat_kvb is None:
         if kind in (K.BUMP, K.CHILD):
-            raise _wrong("feerate_sat_vb", "missing", "Say which fee rate it should have.")
+            raise InvalidInput.of("feerate_sat_vb", "missing", "Say which fee rate it should have.")
     elif kind not in PRICED:
-        raise _wrong("feerate_sat_vb", "not_priced", "This costs nothing; give no fee rate.")
+        raise InvalidInput.of("feerate_sat_vb", "not_priced", "This costs nothing; give no fee rate.")
     else:
         feerate.require_bounds(program, feerate_sat_kvb)
 
 
 def _require_note(note: str) -> None:
     if not note.strip():
-        raise _wrong("note", "missing", "Say why.")
+        raise InvalidInput.of("note", "missing", "Say why.")
     if len(note) > MAX_NOTE:
-        raise _wrong("note", "too_long", f"The reason has more than {MAX_NOTE} characters.")
-
-
-def _wrong(column: str, code: str, message: str) -> InvalidInput:
-    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])
+        raise InvalidInput.of("note", "too_long", f"The reason has more than {MAX_NOTE} characters.")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from payments.models import PriceReading, PriceRule, PriceSource, PriceStatus, P
 from payments.models.price import MOST_SOURCES
 from payments.prices import asking, reading
 from payments.prices import currency as currencies
-from payments.services.change import Kind, wrong
+from payments.services.change import Kind
 
 # Whoever proposes or confirms anything about prices waits for whoever does so now: there is not always a row to lock.
 LOCK = 0x676F7672
@@ -43,7 +43,7 @@ def _change_rule(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]:
     for name in PRICES:
         after[name] = _price(name, after[name])
     if after == before:
-        raise wrong("", "nothing_changes", "The rule says this already.")
+        raise InvalidInput.of("", "nothing_changes", "The rule says this already.")
     found = PriceRule.objects.filter(currency=after["currency"]).first() or PriceRule()
     _check(found, {name: after[name] for name in ("currency", *OF_RULE)}, proposal)
     return after
@@ -68,32 +68,32 @@ def _current_source(proposal: Proposal) -> dict[str, Any]:
         return {"source_id": None} | dict.fromkeys(OF_SOURCE)
     found = PriceSource.objects.select_for_update(no_key=True).filter(pk=source_id).first()
     if found is None:
-        raise wrong("source_id", "unknown_source", "There is no such source.")
+        raise InvalidInput.of("source_id", "unknown_source", "There is no such source.")
     return {"source_id": source_id} | {name: _plain(found, name) for name in OF_SOURCE}
 
 
 def _change_source(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]:
     asked, is_new = proposal.asked, before["source_id"] is None
     if before["is_ended"]:
-        raise wrong("source_id", "source_ended", "The source was ended for good; propose another.")
+        raise InvalidInput.of("source_id", "source_ended", "The source was ended for good; propose another.")
     after = before | ({"is_ended": False, "address": ""} if is_new else {})
     after |= {name: asked[name] for name in OF_SOURCE if name in asked}
     for name in FIXED:
         if not is_new and after[name] != before[name]:
-            raise wrong(
+            raise InvalidInput.of(
                 name, "source_fixed", "Currency and kind of a source stay; end it, and propose another."
             )
     _require_all(after, but="source_id")
     currencies.scale(after["currency"])
     after["address"] = after["address"].rstrip("/")
     if after == before:
-        raise wrong("", "nothing_changes", "The source is set like this already.")
+        raise InvalidInput.of("", "nothing_changes", "The source is set like this already.")
     _require_address(after["kind"], after["address"])
     if (
         is_new
         and PriceSource.objects.filter(currency=after["currency"], ended_at=None).count() >= MOST_SOURCES
     ):
-        raise wrong(
+        raise InvalidInput.of(
             "currency", "too_many_sources", f"A currency has {MOST_SOURCES} sources at most; end one first."
         )
     found = PriceSource() if is_new else PriceSource.objects.get(pk=before["source_id"])
@@ -133,35 +133,37 @@ def _plain(row: Any, name: str) -> Any:
 def _require_all(after: dict[str, Any], but: str = "") -> None:
     for name, value in after.items():
         if value is None and name != but:
-            raise wrong(name, "missing", "This is needed of a new one.")
+            raise InvalidInput.of(name, "missing", "This is needed of a new one.")
 
 
 def _price(column: str, text: str) -> str:
     try:
         return reading.text_of(reading.price(text)) or ""
     except reading.Unreadable as error:
-        raise wrong(column, error.fault, error.message) from error
+        raise InvalidInput.of(column, error.fault, error.message) from error
 
 
 def _require_address(kind: str, address: str) -> None:
     """Raise InvalidInput unless a source of this kind can be asked at the address."""
     if kind == SourceKind.MANUAL:
         if address:
-            raise wrong("address", "address_refused", "Two people have no address.")
+            raise InvalidInput.of("address", "address_refused", "Two people have no address.")
         return
     if kind == SourceKind.FILE:
         if asking.FILE_NAME.fullmatch(address) is None:
             message = (
                 "A file is named by letters, digits, points, hyphens and underscores, without its folder."
             )
-            raise wrong("address", "address_refused", message)
+            raise InvalidInput.of("address", "address_refused", message)
         return
     try:
         outbound.check(address, outbound.public())
     except outbound.AddressRefused as error:
-        raise wrong("address", "address_refused", str(error)) from error
+        raise InvalidInput.of("address", "address_refused", str(error)) from error
     if urlsplit(address).query or "?" in address:
-        raise wrong("address", "address_refused", "The address ends before the path that its kind adds.")
+        raise InvalidInput.of(
+            "address", "address_refused", "The address ends before the path that its kind adds."
+        )
 
 
 def _check(row: models.Model, values: dict[str, Any], proposal: Proposal) -> None:

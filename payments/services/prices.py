@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from govpay.errors import Conflict, NotFound, SamePersonTwice
+from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from ledger import audit
 from payments.models import (
     ManualPrice,
@@ -22,7 +22,6 @@ from payments.models import (
 from payments.payout import alarms
 from payments.prices import manual, reading, watch
 from payments.services import authority
-from payments.services.change import wrong
 
 KEEPERS = (Role.TREASURER,)
 MAX_NOTE = 300
@@ -187,11 +186,11 @@ def _read(currency: str, text: str) -> Decimal:
     try:
         found = reading.price(text)
     except reading.Unreadable as error:
-        raise wrong("price", error.fault, error.message) from error
+        raise InvalidInput.of("price", error.fault, error.message) from error
     rule = PriceRule.objects.filter(currency=currency).first()
     if rule is None or not rule.floor <= found <= rule.ceiling:
         bounds = "nobody made a rule for it yet" if rule is None else f"it is beyond {_bounds(rule)}"
-        raise wrong("price", "price_out_of_bounds", f"This is no price in {currency}: {bounds}.")
+        raise InvalidInput.of("price", "price_out_of_bounds", f"This is no price in {currency}: {bounds}.")
     return found
 
 
@@ -210,6 +209,6 @@ def _require(by: User) -> None:
 
 def _require_note(note: str) -> None:
     if not note.strip():
-        raise wrong("note", "missing", "Say why, and where it comes from.")
+        raise InvalidInput.of("note", "missing", "Say why, and where it comes from.")
     if len(note.strip()) > MAX_NOTE:
-        raise wrong("note", "too_long", f"The note has more than {MAX_NOTE} characters.")
+        raise InvalidInput.of("note", "too_long", f"The note has more than {MAX_NOTE} characters.")

@@ -78,7 +78,7 @@ def _check_elements(elements: Elements) -> None:
     for column, value in elements._asdict().items():
         if not re.fullmatch(ELEMENT, value):
             message = "Use up to 30 capitals, digits, dots and hyphens, as 10.71 or A05270."
-            raise _refused(column, "invalid", message)
+            raise InvalidInput.of(column, "invalid", message)
 
 
 def _watched(text: str) -> descriptors.Descriptor | None:
@@ -87,12 +87,12 @@ def _watched(text: str) -> descriptors.Descriptor | None:
         try:
             guard.require_node_may_sign()
         except guard.NodeMayNotSign as error:
-            raise _refused("descriptor", error.code, error.message) from error
+            raise InvalidInput.of("descriptor", error.code, error.message) from error
         return None
     try:
         found = descriptors.parse(text)
     except descriptors.InvalidDescriptor as error:
-        raise _refused("descriptor", f"descriptor_{error.details['rule']}", error.message) from error
+        raise InvalidInput.of("descriptor", f"descriptor_{error.details['rule']}", error.message) from error
     # One at a time: the next one sees what this one made.
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [DESCRIPTOR_LOCK])
@@ -102,15 +102,11 @@ def _watched(text: str) -> descriptors.Descriptor | None:
             f"{found.needed} of {len(found.keys)} keys sign: two groups of signers who share nobody could pay the same "
             "people. More than half of the keys must be needed."
         )
-        raise _refused("descriptor", "descriptor_overlap", message)
+        raise InvalidInput.of("descriptor", "descriptor_overlap", message)
     first = found.script_pubkey(descriptors.RECEIVE, 0)
     for other in Wallet.objects.filter(signer=Signer.PSBT).values_list("descriptor", flat=True):
         # Compared by script: the same keys in another order are the same wallet.
         if descriptors.parse(other).script_pubkey(descriptors.RECEIVE, 0) == first:
             message = "Another program pays from this descriptor already; each needs keys of its own."
-            raise _refused("descriptor", "descriptor_in_use", message)
+            raise InvalidInput.of("descriptor", "descriptor_in_use", message)
     return found
-
-
-def _refused(column: str, code: str, message: str) -> InvalidInput:
-    return InvalidInput(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])

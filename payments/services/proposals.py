@@ -11,12 +11,12 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from govpay.errors import Conflict, Forbidden, NotFound, SamePersonTwice
+from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
 from ledger import audit
 from payments.models import Membership, Proposal, Role, history
 from payments.models.history import move
 from payments.services import authority, price_rules, roles, rules, webhooks
-from payments.services.change import Kind, wrong
+from payments.services.change import Kind
 from payments.states import ProposalStatus, StatusConflict
 
 KINDS: dict[str, Kind] = {
@@ -114,7 +114,9 @@ def propose_role(*, by: User, program_id: int, kind: str, username: str, role: s
             Exists(Membership.objects.filter(user=OuterRef("pk"), program=program_id))
         ).first()
     if about is None:
-        raise wrong("username", "user_unknown", "There is nobody with this name whom it could be about.")
+        raise InvalidInput.of(
+            "username", "user_unknown", "There is nobody with this name whom it could be about."
+        )
     return propose(by=by, program_id=program_id, kind=kind, asked={"role": role}, note=note, about=about)
 
 
@@ -252,9 +254,9 @@ def _require_proposed(found: Proposal) -> None:
 
 def _require_note(note: str) -> None:
     if not note.strip():
-        raise wrong("note", "missing", "Say why.")
+        raise InvalidInput.of("note", "missing", "Say why.")
     if len(note) > MAX_NOTE:
-        raise wrong("note", "too_long", f"The reason has more than {MAX_NOTE} characters.")
+        raise InvalidInput.of("note", "too_long", f"The reason has more than {MAX_NOTE} characters.")
 
 
 def _record(act: str, row: Proposal, by: User, note: str, was: bytes | None) -> None:

@@ -9,7 +9,7 @@ from govpay.errors import InvalidInput
 from ledger import audit
 from payments.models import Program, Proposal, Wallet
 from payments.models.program import RULES
-from payments.services.change import Kind, program_of, wrong
+from payments.services.change import Kind, program_of
 
 
 def check(program: Program) -> None:
@@ -30,10 +30,10 @@ def differing(program_id: int, asked: dict[str, Any]) -> dict[str, Any]:
     program = Program.objects.get(pk=program_id)
     for name in asked:
         if name not in RULES:
-            raise wrong(name, "unknown_rule", "This is no rule of a program.")
+            raise InvalidInput.of(name, "unknown_rule", "This is no rule of a program.")
     found = {name: value for name, value in asked.items() if getattr(program, name) != value}
     if not found:
-        raise wrong("", "nothing_changes", "The program has these rules already.")
+        raise InvalidInput.of("", "nothing_changes", "The program has these rules already.")
     return found
 
 

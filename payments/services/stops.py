@@ -90,4 +90,4 @@ def _require_reason(reason: str) -> None:
     wrong = wrong or ("Use at most 300 characters." if len(reason.strip()) > 300 else "")
     if wrong:
         code = "missing" if not reason.strip() else "too_long"
-        raise InvalidInput(wrong, errors=[{"row": 0, "column": "reason", "code": code, "message": wrong}])
+        raise InvalidInput.of("reason", code, wrong)

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
-from govpay.errors import Conflict, NotFound
+from govpay.errors import Conflict, InvalidInput, NotFound
 from ledger import audit
 from payments import doorbell, outbound, states
 from payments.models import (
@@ -25,7 +25,7 @@ from payments.models import (
 )
 from payments.payout import alarms, claim, hooks
 from payments.services import authority
-from payments.services.change import Kind, program_of, wrong
+from payments.services.change import Kind, program_of
 
 # Who keeps a webhook up: whoever may propose and confirm where it leads.
 KEEPERS = (Role.SECURITY,)
@@ -80,26 +80,26 @@ def _change(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]:
         if Webhook.objects.filter(program_id=program_of(proposal), ended_at=None).count() >= MOST:
             raise TooManyWebhooks(f"A program has {MOST} webhooks at most; end one first.", most=MOST)
         if "url" not in asked:
-            raise wrong("url", "missing", "Say where it leads.")
+            raise InvalidInput.of("url", "missing", "Say where it leads.")
     url = asked.get("url", before["url"])
     types = asked.get("event_types", before["event_types"] or [])
     _require_url(url)
     for name in types:
         if name not in EVENT_TYPES:
-            raise wrong("event_types", "unknown_event_type", f"There is no event type {name!r}.")
+            raise InvalidInput.of("event_types", "unknown_event_type", f"There is no event type {name!r}.")
     after = before | {"url": url, "event_types": sorted(set(types))}
     if after == before:
-        raise wrong("", "nothing_changes", "The webhook is set like this already.")
+        raise InvalidInput.of("", "nothing_changes", "The webhook is set like this already.")
     return after
 
 
 def _require_url(url: str) -> None:
     if len(url) > MAX_URL:
-        raise wrong("url", "too_long", f"The address has more than {MAX_URL} characters.")
+        raise InvalidInput.of("url", "too_long", f"The address has more than {MAX_URL} characters.")
     try:
         outbound.check(url, outbound.public())
     except outbound.AddressRefused as error:
-        raise wrong("url", "address_refused", str(error)) from error
+        raise InvalidInput.of("url", "address_refused", str(error)) from error
 
 
 def _apply(proposal: Proposal, by: User) -> None:
@@ -190,12 +190,14 @@ def replay(*, by: User, webhook_id: int, first_number: int, last_number: int, no
     """
     found = _require(by, webhook_id)
     if last_number < first_number:
-        raise wrong("last_number", "before_first", "The last number is before the first.")
+        raise InvalidInput.of("last_number", "before_first", "The last number is before the first.")
     if last_number - first_number >= MOST_REPLAYED:
-        raise wrong("last_number", "too_many", f"At most {MOST_REPLAYED:,} events are replayed at once.")
+        raise InvalidInput.of(
+            "last_number", "too_many", f"At most {MOST_REPLAYED:,} events are replayed at once."
+        )
     if last_number > found.seen_number:
         message = f"Only what came up to event {found.seen_number:,} was ever told; the rest is on its way."
-        raise wrong("last_number", "not_told_yet", message)
+        raise InvalidInput.of("last_number", "not_told_yet", message)
     count = hooks.replay(found, first_number, last_number)
     _record("webhook.replay", found, by, note)
     doorbell.ring("send_webhook", webhook_id=found.pk)
