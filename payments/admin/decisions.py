@@ -10,11 +10,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from payments.admin import approval, cells, forms, home, pages
 from payments.admin.tables import Notice
-from payments.models import Disbursement
+from payments.models import BudgetPeriod, Disbursement
 from payments.selectors import budgets, funds
 from payments.selectors import disbursements as selector
 from payments.services import disbursements
-from payments.states import DisbursementStatus
+from payments.states import DisbursementStatus, PaymentStatus
 
 
 def submit(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
@@ -36,11 +36,15 @@ def submit(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRes
 def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
     """Agree to the list with the hash on the page, and set its funds aside."""
     held = funds.of_program(row.program_id)
-    need_sat = row.total_sat + (row.fee_reserved_sat or 0)
+    need_sat = _needed_sat(row)
     notices = []
     if need_sat > held.available_sat:
         text = f"{need_sat - held.available_sat:,} sat are missing: fund the program's wallet first."
         notices.append(Notice(text, cells.BAD, "The free funds do not carry this list"))
+    period = budgets.of_list(row, datetime.now(UTC).date())
+    if period is not None and need_sat > period.available_sat:
+        text = f"{need_sat - period.available_sat:,} sat are missing in {period}: an officer proposes an allotment first."
+        notices.append(Notice(text, cells.BAD, "What is allotted does not carry this list"))
     return _ask(
         model_admin,
         request,
@@ -49,14 +53,14 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         form_class=forms.ManifestForm,
         service=disbursements.approve,
         done="has your approval; with the last one that it needs its funds are set aside, and somebody else releases it",
-        submit=f"Approve {row.payment_count:,} payments of {row.total_sat:,} sat",
+        submit=f"Approve {row.payment_count:,} payment{'s' * (row.payment_count != 1)} of {row.total_sat:,} sat",
         initial={"manifest_hash": cells.hexadecimal(row.manifest_hash)},
         facts=[
             *_totals(row),
             *approval.facts(row),
             ("Needed in all", cells.sat(need_sat)),
             ("Free in the wallet", cells.sat(held.available_sat)),
-            *_budget(row),
+            *_budget(period),
         ],
         notices=notices,
         help_text="You agree to exactly the list with this manifest hash.",
@@ -66,6 +70,12 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
 def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
     """Let the engine pay the list with the hash on the page."""
     held = funds.of_program(row.program_id)
+    period = budgets.of_list(row, datetime.now(UTC).date())
+    notices = home.node_notices()
+    need_sat = _needed_sat(row)
+    if period is not None and need_sat > period.cash_left_sat:
+        text = f"{need_sat - period.cash_left_sat:,} sat are missing in {period}: an officer proposes a cash release first."
+        notices.append(Notice(text, cells.BAD, "What is released as cash does not carry this list"))
     return _ask(
         model_admin,
         request,
@@ -82,16 +92,21 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
             ("Approved by", cells.join(cells.person(row.approved_by), cells.moment(row.approved_at))),
             ("In the wallet", cells.sat(held.booked_sat)),
             ("Free after all approved lists", cells.sat(held.available_sat)),
-            *_budget(row),
+            *_budget(period),
         ],
-        notices=home.node_notices(),
+        notices=notices,
         help_text="Payment starts at once and cannot be called back.",
     )
 
 
-def _budget(row: Disbursement) -> list[tuple[str, Any]]:
-    """Say what the list's budget period has left; nothing of a program without one."""
-    period = budgets.of_list(row, datetime.now(UTC).date())
+def _needed_sat(row: Disbursement) -> int:
+    """Return what the list owes without its withdrawn lines, and its fees at most."""
+    withdrawn = row.payments.filter(status=PaymentStatus.CANCELLED).aggregate(sat=Sum("amount_sat"))
+    return row.total_sat - (withdrawn["sat"] or 0) + (row.fee_reserved_sat or 0)
+
+
+def _budget(period: BudgetPeriod | None) -> list[tuple[str, Any]]:
+    """Say what a list's budget period has left; nothing of a program without one."""
     if period is None:
         return []
     return [

@@ -131,7 +131,7 @@ def spend(disbursement: Disbursement, *, at: datetime) -> None:
         _require_open(period, at)
     if need_sat > period.cash_left_sat:
         raise OverCashRelease(
-            f"The list spends {need_sat} sat; of the cash released in {period} {period.cash_left_sat} sat are left.",
+            f"The list spends {need_sat:,} sat; of the cash released in {period} {period.cash_left_sat:,} sat are left.",
             needed_sat=need_sat,
             available_sat=period.cash_left_sat,
             **figures(period),
@@ -188,8 +188,8 @@ def _commit(disbursement: Disbursement, period: BudgetPeriod) -> tuple[BudgetPer
     need_sat = owed_sat + fees_sat
     if need_sat > period.available_sat:
         raise OverAllotment(
-            f"The list needs {need_sat} sat (payments {owed_sat}, fees at most {fees_sat}); of what is allotted in "
-            f"{period} {period.available_sat} sat are free.",
+            f"The list needs {need_sat:,} sat (payments {owed_sat:,}, fees at most {fees_sat:,}); of what is allotted in "
+            f"{period} {period.available_sat:,} sat are free.",
             needed_sat=need_sat,
             available_sat=period.available_sat,
             **figures(period),

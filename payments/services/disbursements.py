@@ -145,8 +145,8 @@ def _reserve(disbursement: Disbursement, by: User, now: datetime) -> None:
     need_sat = owed_sat + (disbursement.fee_reserved_sat or 0)
     if need_sat > held.available_sat:
         raise InsufficientFunds(
-            f"The list needs {need_sat} sat (payments {owed_sat}, fees at most "
-            f"{disbursement.fee_reserved_sat}); {held.available_sat} sat are free.",
+            f"The list needs {need_sat:,} sat (payments {owed_sat:,}, fees at most "
+            f"{disbursement.fee_reserved_sat:,}); {held.available_sat:,} sat are free.",
             needed_sat=need_sat,
             available_sat=held.available_sat,
             booked_sat=held.booked_sat,

@@ -179,12 +179,16 @@ class TestList:
         factories.fund(program)
         made = factories.make_disbursement(program, officer)
         made = scenes.disbursements.submit(by=officer, disbursement_id=made.pk)
+        url = f"/admin/payments/disbursement/{made.pk}/approve/"
+        shown = browser(approver).get(url).content.decode()
+        need_sat = made.total_sat + (made.fee_reserved_sat or 0)
+        assert f"{need_sat - 180_000:,} sat are missing in 2026-27" in shown
         answer = browser(approver).post(
-            f"/admin/payments/disbursement/{made.pk}/approve/",
+            url,
             {"manifest_hash": bytes(made.manifest_hash or b"").hex()},
         )
         assert answer.status_code == 409
-        assert "of what is allotted in 2026-27 180000 sat are free" in answer.content.decode()
+        assert "of what is allotted in 2026-27 180,000 sat are free" in answer.content.decode()
         assert Disbursement.objects.get().status == "submitted"
 
 
@@ -219,3 +223,15 @@ class TestDecisions:
         )
         assert f"{period.available_sat:,} sat" in shown
         assert "Left of the cash released" in shown
+
+    def test_warns_of_cash_that_does_not_carry_the_list(
+        self, browser: Browser, program: Program, officer: User, approver: User, releaser: User
+    ) -> None:
+        budgeting.make_period(program, allotted_sat=500_000, cash_sat=1_000)
+        factories.fund(program, 1_000_000)
+        made = scenes.approved(program, officer, approver)
+        url = reverse("admin:payments_disbursement_release", args=[made.pk])
+        need_sat = made.total_sat + (made.fee_reserved_sat or 0)
+        assert (
+            f"{need_sat - 1_000:,} sat are missing in 2026-27" in browser(releaser).get(url).content.decode()
+        )
