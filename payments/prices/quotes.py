@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
@@ -57,11 +58,11 @@ class Standing:
         return None if self.against.rule else self.verdict.price
 
 
-def take(currency: str, *, at: datetime | None = None) -> Quote:
+def take(currency: str, *, at: datetime | None = None, by: User | None = None) -> Quote:
     """Return a new quote of a currency, as of now or of ``at``. Nobody is asked: it is made of what sources said lately.
 
-    It locks nothing, so that it may be taken inside a long database transaction. Raises UnknownCurrency, and NoPrice
-    with the ``rule`` that is broken and what each source said.
+    ``by`` is whose act it belongs to, if anybody's. It locks nothing, so that it may be taken inside a long database
+    transaction. Raises UnknownCurrency, and NoPrice with the ``rule`` that is broken and what each source said.
     """
     currencies.scale(currency)
     moment = at or timezone.now()
@@ -85,7 +86,7 @@ def take(currency: str, *, at: datetime | None = None) -> Quote:
             values=values,
             rule=_by(found),
         )
-        audit.record("quote.take", quote)
+        audit.record("quote.take", quote, by=by)
     return quote
 
 

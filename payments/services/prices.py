@@ -60,13 +60,13 @@ def may_keep(user: User) -> bool:
 def give(*, by: User, source_id: int, price: str, note: str) -> ManualPrice:
     """Say what a bitcoin costs now, in major units; it counts once another treasurer has confirmed it.
 
-    The note says where it comes from. Raises RoleMissing, NotFound, and InvalidInput for what is no price, or is beyond
-    floor and ceiling.
+    The note says where it comes from. Raises RoleMissing, and InvalidInput for what is no manual source, or no price, or is
+    beyond floor and ceiling.
     """
     _require(by)
     source = PriceSource.objects.filter(pk=source_id, kind=SourceKind.MANUAL, ended_at=None).first()
     if source is None:
-        raise NotFound("There is no such source of manual prices.")
+        raise wrong("source_id", "unknown_source", "There is no such source of manual prices.")
     found = _read(source.currency, price)
     _require_note(note)
     made = ManualPrice.objects.create(

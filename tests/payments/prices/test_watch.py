@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -11,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from ledger.models import AuditEvent
+from payments import tasks
 from payments.models import (
     Alarm,
     ManualPrice,
@@ -69,6 +71,13 @@ class TestTake:
         }
         event = AuditEvent.objects.get(action="quote.take")
         assert (event.subject_kind, event.subject_id) == ("quote", str(quote.pk))
+
+    def test_names_whose_act_it_belongs_to(self, look: Look) -> None:
+        look()
+        releaser = factories.make_user("releaser")
+        quotes.take("USD", by=releaser)
+        event = AuditEvent.objects.get(action="quote.take")
+        assert (event.actor, event.actor_id) == ("releaser", str(releaser.pk))
 
     def test_asks_nobody(self, look: Look, exchanges: list[Exchange]) -> None:
         look()
@@ -395,3 +404,18 @@ class TestManualSource:
 
     def test_is_never_asked(self, by_hand: PriceSource) -> None:
         assert asking.ask_all([by_hand]) == {}
+
+
+@pytest.mark.django_db
+class TestTask:
+    def test_asks_every_source_once_while_it_is_rung_twice(
+        self, rule: PriceRule, exchanges: list[Exchange]
+    ) -> None:
+        for _ in range(2):
+            tasks.watch_prices(rule_id=rule.pk)
+        assert [len(one.asked) for one in exchanges] == [1, 1, 1]
+        assert PriceStatus.objects.get().accepted_price == Decimal(67_000)
+
+    def test_never_takes_a_worker_from_payouts(self, settings: Any) -> None:
+        route = settings.CELERY_TASK_ROUTES["payments.tasks.watch_prices"]
+        assert route == {"queue": settings.GOVPAY_ROUNDS_QUEUE}

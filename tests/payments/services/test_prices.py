@@ -381,8 +381,9 @@ class TestManualPrice:
     def test_is_of_a_manual_source(self, treasurer: User, by_hand: PriceSource) -> None:
         kraken = factories.make_price_source("PKR", "kraken", "https://api.kraken.com")
         for source_id in (kraken.pk, 999_999):
-            with pytest.raises(NotFound):
+            with pytest.raises(InvalidInput) as refusal:
                 prices.give(by=treasurer, source_id=source_id, price="28100000", note="State Bank.")
+            assert code_of(refusal) == ("source_id", "unknown_source")
 
     @pytest.mark.parametrize("role", ["officer", "approver", "releaser", "auditor", "security", "signer"])
     def test_is_for_treasurers(self, program: Program, by_hand: PriceSource, role: str) -> None:
