@@ -117,6 +117,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "POST /api/v1/interventions/{intervention_id}/reject/": ("intervention.reject",),
     "POST /api/v1/interventions/{intervention_id}/withdraw/": ("intervention.withdraw",),
     "POST /api/v1/signing-requests/{signing_request_id}/signatures/": ("signing_request.sign",),
+    "POST /api/v1/lot-movements/": ("lots.record",),
     "POST /api/v1/packs/": ("pack.ask",),
     "POST /api/v1/periods/": ("period.open",),
     "POST /api/v1/periods/{pk}/close/": ("period.close",),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ledger.api import audit, cases, packs, periods, proofs, redactions, reports, views
+from ledger.api import audit, cases, lots, packs, periods, proofs, redactions, reports, views
 
 urlpatterns = [
     path("accounts/", views.Accounts.as_view(), name="account-list"),
@@ -18,6 +18,7 @@ urlpatterns = [
     path("checkpoints/", views.Checkpoints.as_view(), name="checkpoint-list"),
     path("checkpoints/consistency/", proofs.Consistency.as_view(), name="checkpoint-consistency"),
     path("checkpoints/<int:pk>/", views.CheckpointDetail.as_view(), name="checkpoint-detail"),
+    path("lot-movements/", lots.LotMovements.as_view(), name="lot-movement-list"),
     path("packs/", packs.Packs.as_view(), name="pack-list"),
     path("packs/<int:pk>/", packs.PackDetail.as_view(), name="pack-detail"),
     path("packs/<int:pk>/file/", packs.PackFile.as_view(), name="pack-file"),

@@ -216,6 +216,8 @@ ALLOWED = {
     "POST /api/v1/packs/",
     "GET /api/v1/packs/{pk}/",
     "GET /api/v1/packs/{pk}/file/",
+    "GET /api/v1/lot-movements/",
+    "POST /api/v1/lot-movements/",
     "GET /api/v1/periods/",
     "POST /api/v1/periods/",
     "GET /api/v1/periods/{pk}/",

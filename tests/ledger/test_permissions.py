@@ -16,10 +16,20 @@ from ledger.packs import jobs
 from ledger.reconciliation import cases
 from ledger.reports import audit
 from ledger.seals import redaction
+from ledger.treasury import movements
 from payments.services import erasures, policies
 from tests import factories
 
-RIGHTS = {access.READ, access.RECONCILE, periods.RIGHT, cases.RIGHT, jobs.RIGHT, redaction.RIGHT, audit.RIGHT}
+RIGHTS = {
+    access.READ,
+    access.RECONCILE,
+    periods.RIGHT,
+    cases.RIGHT,
+    jobs.RIGHT,
+    movements.RIGHT,
+    redaction.RIGHT,
+    audit.RIGHT,
+}
 TWO_PEOPLE = {periods.RIGHT, cases.RIGHT, redaction.RIGHT}
 GUIDE = Path(__file__).parents[2] / "docs" / "operator.md"
 

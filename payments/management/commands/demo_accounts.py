@@ -30,7 +30,7 @@ CAST = [
 ADMINISTRATOR = ("hugo", "Hugo Lind")
 PROGRAM = ("PENSIONS", "Old-age pensions (pilot)")
 ADMINISTRATOR_RIGHTS = ["add_program", "add_membership"]
-TREASURER_RIGHTS = ["close_period", "resolve_case", "redact_leaf"]
+TREASURER_RIGHTS = ["close_period", "resolve_case", "redact_leaf", "add_lotmovement"]
 # An officer asks for an erasure; one of these decides.
 APPROVER_RIGHTS = ["resolve_case", "change_erasure"]
 RELEASER_RIGHTS = ["change_erasure"]

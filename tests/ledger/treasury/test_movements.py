@@ -12,6 +12,7 @@ from django.db.utils import ProgrammingError
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from rest_framework.test import APIClient
 
 from govpay.errors import Forbidden, InvalidInput
 from ledger.models import AuditEvent, LotMovement
@@ -238,3 +239,82 @@ class TestAdmin:
         assert "sale:1" in page.content.decode()
         row = LotMovement.objects.get(reference="sale:1")
         assert client.get(reverse("admin:ledger_lotmovement_change", args=[row.pk])).status_code == 200
+
+
+class TestApi:
+    ADDRESS = "/api/v1/lot-movements/"
+    ROWS: list[dict[str, Any]] = [
+        {
+            "kind": "acquisition",
+            "effective_at": "2026-01-01T00:00:00Z",
+            "amount_sat": 100,
+            "value_minor": 1_000,
+            "reference": "purchase:1",
+        },
+        {
+            "kind": "disposal",
+            "effective_at": "2026-01-02T00:00:00Z",
+            "amount_sat": 60,
+            "value_minor": 900,
+            "reference": "sale:1",
+            "person": "enrollment:12",
+            "jurisdiction": "pakistan",
+        },
+    ]
+
+    def post(self, user: User, rows: list[dict[str, Any]], key: str = "one") -> Any:
+        client = APIClient()
+        client.force_authenticate(user)
+        given = {"scope": "trust:1", "currency": "PKR", "scale": 2, "movements": rows}
+        return client.post(self.ADDRESS, given, format="json", headers={"Idempotency-Key": key})
+
+    def get(self, user: User, query: str) -> Any:
+        client = APIClient()
+        client.force_authenticate(user)
+        return client.get(self.ADDRESS + query)
+
+    @pytest.fixture
+    def clerk(self) -> User:
+        """Who reads the books and records lots."""
+        return factories.make_user("clerk", "ledger.view_entry", movements.RIGHT)
+
+    def test_records_once_for_one_key_and_lists(self, clerk: User) -> None:
+        for _ in range(2):
+            answer = self.post(clerk, self.ROWS)
+            assert (answer.status_code, answer.json()) == (201, {"count": 2})
+        assert LotMovement.objects.count() == 2
+        (found,) = self.get(clerk, "?scope=trust:1&kind=disposal").json()["results"]
+        del found["id"], found["recorded_at"]
+        assert found == {
+            **self.ROWS[1],
+            "scope": "trust:1",
+            "currency": "PKR",
+            "scale": 2,
+        }
+        assert self.get(clerk, "?reference=sale:2").json()["results"] == []
+
+    def test_refuses_more_than_there_is(self, clerk: User) -> None:
+        answer = self.post(clerk, [self.ROWS[0], self.ROWS[1] | {"amount_sat": 101}])
+        assert (answer.status_code, answer.json()["code"]) == (409, "lots_short")
+        assert not LotMovement.objects.exists()
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"amount_sat": 0},
+            {"kind": "gift"},
+            {"person": "Ayesha"},
+            {"jurisdiction": "atlantis"},
+            {"reference": "a b"},
+            {"mood": "good"},
+        ],
+    )
+    def test_refuses_a_wrong_row(self, clerk: User, wrong: dict[str, Any]) -> None:
+        assert self.post(clerk, [self.ROWS[0], self.ROWS[1] | wrong]).status_code == 400
+        assert self.post(clerk, [self.ROWS[0], self.ROWS[0]], "two").status_code == 422
+        assert not LotMovement.objects.exists()
+
+    @pytest.mark.parametrize("rights", [("ledger.view_entry",), (movements.RIGHT,), ()])
+    def test_needs_both_rights(self, rights: tuple[str, ...]) -> None:
+        assert self.post(factories.make_user("other", *rights), self.ROWS).status_code == 403
+        assert not LotMovement.objects.exists()

@@ -40,6 +40,7 @@ def everybody(program: Program) -> User:
         "payments.add_membership",
         "ledger.view_entry",
         "ledger.close_period",
+        "ledger.add_lotmovement",
         "ledger.redact_leaf",
     )
     with connection.cursor() as cursor:
