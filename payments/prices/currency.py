@@ -30,6 +30,5 @@ def scale(code: str) -> int:
     """Return how many digits the minor unit of a currency has: 2 for PKR, 0 for JPY. Raises UnknownCurrency."""
     if code not in SCALES:
         message = f"{code!r:.12} is no code of ISO 4217, such as PKR."
-        error = {"row": 0, "column": "currency", "code": UnknownCurrency.code, "message": message}
-        raise UnknownCurrency(message, errors=[error])
+        raise UnknownCurrency.of("currency", UnknownCurrency.code, message)
     return SCALES[code]

@@ -66,7 +66,7 @@ def give(*, by: User, source_id: int, price: str, note: str) -> ManualPrice:
     _require(by)
     source = PriceSource.objects.filter(pk=source_id, kind=SourceKind.MANUAL, ended_at=None).first()
     if source is None:
-        raise wrong("source_id", "unknown_source", "There is no such source of manual prices.")
+        raise InvalidInput.of("source_id", "unknown_source", "There is no such source of manual prices.")
     found = _read(source.currency, price)
     _require_note(note)
     made = ManualPrice.objects.create(
