@@ -71,7 +71,7 @@ class NewMovements(Strict):
     scale = serializers.IntegerField(
         min_value=0, max_value=4, help_text="How many digits its minor unit has."
     )
-    movements = NewMovement(many=True, min_length=1, max_length=MOST_AT_ONCE)
+    movements = NewMovement(many=True, min_length=1, max_length=MOST_AT_ONCE)  # type: ignore[call-arg]
 
 
 class Recorded(serializers.Serializer[Any]):
