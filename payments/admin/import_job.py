@@ -90,7 +90,9 @@ class ImportJobAdmin(ProgramScopedAdmin):
     @action(description="Import people", url_path="people", icon="group_add", variant=ActionVariant.PRIMARY)
     def bring_people(self, request: HttpRequest) -> HttpResponse:
         """Bring a file of people."""
-        return import_pages.bring(self, request, "Import people", forms.PeopleForm, imports.ask_people)
+        return import_pages.bring(
+            self, request, "Import people", import_pages.PeopleImportForm, imports.ask_people
+        )
 
     @action(description="Import a list", url_path="list", icon="playlist_add", variant=ActionVariant.PRIMARY)
     def bring_list(self, request: HttpRequest) -> HttpResponse:

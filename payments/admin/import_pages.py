@@ -4,7 +4,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django.contrib import messages
+from django.forms import IntegerField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold import widgets
 
 from payments.admin import cells, forms, pages, uploads
 from payments.admin.tables import Table
@@ -12,6 +14,19 @@ from payments.models import ImportJob
 from payments.models.intake import IntakeKind
 from payments.selectors import imports as selector
 from payments.services import import_files, imports
+
+
+class PeopleImportForm(forms.PeopleForm):
+    """A file of people, and how many its maker says there are."""
+
+    expected_count = IntegerField(
+        label="Number of people",
+        required=False,
+        min_value=0,
+        max_value=2**31 - 1,
+        widget=widgets.UnfoldAdminIntegerFieldWidget(),
+        help_text="Control total from whoever made the file, if there is one: a file that disagrees is refused whole.",
+    )
 
 
 def bring(

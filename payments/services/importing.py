@@ -158,7 +158,7 @@ def _check_whole(job: ImportJob, seen: intake.Seen, faults: intake.Faults) -> in
         return lists.check_staged(job.program_id, found or cycle, seen, _control(job), faults)
     people.check_staged(job.program_id, seen, faults)
     if job.expected_count is not None and seen.row_count != job.expected_count and not faults.is_whole_file:
-        message = f"The file has {seen.row_count} rows; the control total says {job.expected_count}."
+        message = f"The file has {seen.row_count:,} rows; the control total says {job.expected_count:,}."
         faults.add_file("", "control_count", message)
     return None
 

@@ -59,6 +59,19 @@ class TestPeople:
         assert page(job, "confirm") not in client.get(page(job)).content.decode()
         assert client.post(page(job, "confirm")).status_code == 409
 
+    def test_that_are_not_as_many_as_their_maker_says_are_refused(
+        self, program: Program, officer: User, browser: Browser
+    ) -> None:
+        client = browser(officer)
+        file = SimpleUploadedFile("f.csv", people_csv(make_person(1)), "text/csv")
+        body = {"program": program.pk, "file": file, "expected_count": "2"}
+        assert client.post(PEOPLE, body).status_code == 302
+        job = ImportJob.objects.get()
+        importing.run(job.pk)
+        shown = client.get(page(job)).content.decode()
+        assert "control_count" in shown
+        assert page(job, "confirm") not in shown
+
     def test_without_an_address_are_looked_at_like_others(
         self, program: Program, officer: User, browser: Browser
     ) -> None:

@@ -101,6 +101,10 @@ class TestLodge:
         assert int(response["Retry-After"]) > 0
         assert Grievance.objects.count() == 20
 
+    def test_names_programs_as_people_know_them(self, visitor: Client, program: Program) -> None:
+        shown = visitor.get(LODGE).content.decode()
+        assert f'<option value="{program.code}">{program.name}</option>' in shown
+
     def test_needs_the_forms_token(self, visitor: Client, program: Program) -> None:
         assert visitor.post(LODGE, fields(program)).status_code == 403
         assert Grievance.objects.count() == 0
