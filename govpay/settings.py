@@ -334,6 +334,7 @@ SPECTACULAR_SETTINGS = {
         "DeliveryStatus": "payments.api.serializers.webhook.STATUSES",
         "PauseReason": "payments.models.webhook.PauseReason",
         "EventType": "payments.api.serializers.webhook.TYPES",
+        "LotMovementKind": "ledger.models.lot.MovementKind",
         "PriceSourceKind": "payments.models.price.SourceKind",
         "PriceCurrency": "payments.api.serializers.price.CURRENCIES",
         "PriceRuleBroken": "payments.api.serializers.price.BROKEN",
