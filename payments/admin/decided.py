@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
@@ -47,6 +47,9 @@ class DecidedAdmin(ProgramScopedAdmin):
     ) -> HttpResponse:
         """Ask why beside the facts, and make the one service call."""
         row = self.get_row(request, object_id)
+        if request.method == "GET" and row.decided_at is not None:
+            # Its page says who decided what, and when.
+            return HttpResponseRedirect(cells.page_of(row))
         return reasons.ask(
             self,
             request,

@@ -118,6 +118,7 @@ class TestErasure:
         assert browser(eraser).post(url, {"note": "Checked."}).status_code == 302
         person = Beneficiary.objects.get()
         assert person.personal["full_name"] == ""
+        assert browser(eraser).get(url)["Location"] == at
         shown = browser(eraser).get(reverse("admin:payments_erasure_change", args=[erasure.pk]))
         assert f"Person {person.pk}" in shown.content.decode()
 
