@@ -19,7 +19,7 @@ from payments.admin.slips import Drawn, draw
 from payments.admin.tables import Table, history
 from payments.models import Channel, Disbursement, Entitlement, Message, Role
 from payments.selectors import claims as selector
-from payments.services import claims, entitlements
+from payments.services import claim_links, entitlements
 from payments.states import ENTITLEMENT_OPEN, EntitlementStatus
 
 
@@ -111,7 +111,7 @@ class EntitlementAdmin(ProgramScopedAdmin):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             by: Any = request.user
-            count = claims.send(by=by, disbursement_id=cleaned["disbursement"].pk)
+            count = claim_links.send(by=by, disbursement_id=cleaned["disbursement"].pk)
             messages.success(request, f"{count:,} people get a link; links that they had before have ended.")
             return HttpResponseRedirect(cells.list_of(Message))
 
@@ -124,7 +124,7 @@ class EntitlementAdmin(ProgramScopedAdmin):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             by: Any = request.user
-            made = claims.print_slips(
+            made = claim_links.print_slips(
                 by=by, disbursement_id=cleaned["disbursement"].pk, is_for_all=cleaned["is_for_all"]
             )
             drawn: list[Drawn] = [draw(slip) for slip in made]
@@ -161,7 +161,7 @@ class EntitlementAdmin(ProgramScopedAdmin):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             by: Any = request.user
-            claims.send_one(by=by, enrollment_id=row.enrollment_id or 0, **cleaned)
+            claim_links.send_one(by=by, enrollment_id=row.enrollment_id or 0, **cleaned)
             messages.success(request, f"{row.reference} gets a link; one that they had before has ended.")
             return HttpResponseRedirect(cells.page_of(row))
 
@@ -185,7 +185,7 @@ class EntitlementAdmin(ProgramScopedAdmin):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             by: Any = request.user
-            code = claims.hand_code(by=by, enrollment_id=row.enrollment_id or 0)
+            code = claim_links.hand_code(by=by, enrollment_id=row.enrollment_id or 0)
             messages.success(request, f"The code of {row.reference} is {code}. It counts for ten minutes.")
             return HttpResponseRedirect(cells.page_of(row))
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import segno
 from django.utils.safestring import SafeString, mark_safe
 
-from payments.services.claims import Slip
+from payments.services.claim_links import Slip
 
 
 class Drawn(NamedTuple):

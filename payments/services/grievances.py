@@ -371,10 +371,7 @@ def _payments(enrollment: Enrollment) -> QuerySet[Payment]:
 
 def _proved(program: Program, reference: str, national_id: str) -> Enrollment | None:
     """Return who is enrolled under the reference, if the id is theirs; the id is hashed whether anybody is or not."""
-    try:
-        given = identity.identity_hash(identity.normalize(national_id))
-    except InvalidInput:
-        given = b""
+    given = identity.hash_of(national_id)
     found = Enrollment.objects.filter(program=program, reference=reference.strip()[:40])
     row = found.select_related("beneficiary").first()
     known = b"" if row is None else bytes(row.beneficiary.identity_hash)

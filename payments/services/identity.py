@@ -40,3 +40,11 @@ def hasher() -> Hash:
     """Return ``identity_hash`` with its key read once, for many ids."""
     key = settings.GOVPAY_IDENTITY_KEY
     return lambda normalized: hmac.digest(key, normalized.encode(), "sha256")
+
+
+def hash_of(text: str) -> bytes:
+    """Return the keyed hash of an id as somebody typed it; nothing for what is no id."""
+    try:
+        return identity_hash(normalize(text))
+    except InvalidInput:
+        return b""

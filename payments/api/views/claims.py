@@ -18,7 +18,7 @@ from payments.api.views.scoped import Scoped, ScopedList
 from payments.models import Entitlement
 from payments.selectors import claims as selector
 from payments.selectors import scope
-from payments.services import claims, entitlements
+from payments.services import claim_links, entitlements
 
 
 class EntitlementList(ScopedList):
@@ -58,7 +58,7 @@ class ClaimLinks(Idempotent, Scoped):
         body = serializers.SendLinks(data=request.data)
         body.is_valid(raise_exception=True)
         by: Any = request.user
-        count = claims.send(by=by, disbursement_id=disbursement_id, **body.validated_data)
+        count = claim_links.send(by=by, disbursement_id=disbursement_id, **body.validated_data)
         return Response(serializers.LinksSent({"count": count}).data, status.HTTP_202_ACCEPTED)
 
 

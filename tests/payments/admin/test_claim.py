@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from payments.admin import cells
 from payments.models import ClaimLink, Disbursement, Entitlement, Message, Program
-from payments.services import claims, messages, tickets
+from payments.services import claim_links, claims, messages, tickets
 from tests import claiming, factories
 
 pytestmark = pytest.mark.django_db
@@ -91,7 +91,9 @@ class TestSlips:
     def test_leave_the_links_that_are_out_unless_asked_for_them(
         self, browser: Browser, released: Disbursement, officer: User
     ) -> None:
-        sent = claims.send_one(by=officer, enrollment_id=claiming.person_of(released, 2).pk, channel="sms")
+        sent = claim_links.send_one(
+            by=officer, enrollment_id=claiming.person_of(released, 2).pk, channel="sms"
+        )
         client, body = browser(officer), {"disbursement": released.pk}
         text = client.post(page("print_slips"), body).content.decode()
         assert text.count("<svg") == 1
@@ -104,7 +106,7 @@ class TestSlips:
     def test_say_of_a_link_that_wrong_attempts_have_locked_it(
         self, browser: Browser, released: Disbursement, officer: User
     ) -> None:
-        slip = claims.print_slips(by=officer, disbursement_id=released.pk)[0]
+        slip = claim_links.print_slips(by=officer, disbursement_id=released.pk)[0]
         for _ in range(5):
             with pytest.raises(claims.ClaimRefused):
                 claims.begin(secret=slip.secret, national_id="1234567")
@@ -115,7 +117,7 @@ class TestCounter:
     def test_hands_out_six_digits_in_the_officers_name(
         self, browser: Browser, released: Disbursement, officer: User
     ) -> None:
-        claims.print_slips(by=officer, disbursement_id=released.pk)
+        claim_links.print_slips(by=officer, disbursement_id=released.pk)
         row = Entitlement.objects.get(payment__line=2)
         shown = browser(officer).post(page("hand_code", row.pk), {}, follow=True).content.decode()
         assert re.search(r"The code of REF-\d+ is \d{6}\.", shown)

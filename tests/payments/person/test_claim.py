@@ -10,7 +10,7 @@ from django.test import Client
 from payments.models import ClaimLink, Destination, Disbursement, Message, Program
 from payments.onchain import address as addresses
 from payments.onchain import network
-from payments.services import claims
+from payments.services import claim_links
 from tests import claiming, factories
 from tests.payments.person import browsing
 
@@ -29,8 +29,8 @@ def released(program: Program, officer: User, approver: User, releaser: User) ->
 
 
 @pytest.fixture
-def slip(released: Disbursement, officer: User) -> claims.Slip:
-    return claims.print_slips(by=officer, disbursement_id=released.pk)[0]
+def slip(released: Disbursement, officer: User) -> claim_links.Slip:
+    return claim_links.print_slips(by=officer, disbursement_id=released.pk)[0]
 
 
 def code() -> str:
@@ -48,7 +48,7 @@ def new_address() -> str:
 
 
 class TestClaim:
-    def test_is_two_forms_without_script(self, visitor: Client, slip: claims.Slip) -> None:
+    def test_is_two_forms_without_script(self, visitor: Client, slip: claim_links.Slip) -> None:
         page = send(visitor, secret=slip.secret, national_id=ID)
         assert page.status_code == 200
         browsing.require_strict(page)
@@ -70,14 +70,14 @@ class TestClaim:
         assert "unsafe" not in policy
         assert visitor.get("/static/payments/claim.js").status_code == 200
 
-    def test_reads_no_secret_from_an_address(self, visitor: Client, slip: claims.Slip) -> None:
+    def test_reads_no_secret_from_an_address(self, visitor: Client, slip: claim_links.Slip) -> None:
         assert slip.secret not in visitor.get(f"{CLAIM}?secret={slip.secret}").content.decode()
         assert slip.address.endswith(f"/person/claim/#{slip.secret}")
 
     def test_answers_alike_whatever_does_not_fit(
-        self, visitor: Client, slip: claims.Slip, released: Disbursement, officer: User
+        self, visitor: Client, slip: claim_links.Slip, released: Disbursement, officer: User
     ) -> None:
-        fresh = claims.print_slips(by=officer, disbursement_id=released.pk)[0]
+        fresh = claim_links.print_slips(by=officer, disbursement_id=released.pk)[0]
         pages = set()
         for secret, national_id in (
             (slip.secret, ID),
@@ -95,7 +95,9 @@ class TestClaim:
         assert next(iter(pages))[0] == 404
         assert Message.objects.count() == 0
 
-    def test_keeps_the_first_form_when_an_address_is_wrong(self, visitor: Client, slip: claims.Slip) -> None:
+    def test_keeps_the_first_form_when_an_address_is_wrong(
+        self, visitor: Client, slip: claim_links.Slip
+    ) -> None:
         send(visitor, secret=slip.secret, national_id=ID)
         wrong = "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2"
         page = send(visitor, secret=slip.secret, national_id=ID, code=code(), address=wrong)
@@ -103,7 +105,7 @@ class TestClaim:
         assert f'value="{slip.secret}"' in page.content.decode()
         assert ClaimLink.objects.get(pk=slip.link.pk).used_at is None
 
-    def test_counts_what_comes_from_one_address(self, visitor: Client, slip: claims.Slip) -> None:
+    def test_counts_what_comes_from_one_address(self, visitor: Client, slip: claim_links.Slip) -> None:
         for _ in range(20):
             send(visitor, secret="0" * 26, national_id=ID)
         assert send(visitor, secret=slip.secret, national_id=ID).status_code == 429

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, sync_playwright
 from payments.models import Destination, Grievance, Program
 from payments.onchain import address as addresses
 from payments.onchain import network
-from payments.services import claims
+from payments.services import claim_links
 from tests import claiming, factories
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
@@ -46,7 +46,7 @@ def test_a_person_claims_by_the_link_of_a_message(
     factories.fund(program, 1_000_000)
     draft = claiming.waiting_list(program, officer, amounts_sat=[60_000], without=[1])
     released = claiming.release(draft, officer, approver, releaser)
-    slip = claims.print_slips(by=officer, disbursement_id=released.pk)[0]
+    slip = claim_links.print_slips(by=officer, disbursement_id=released.pk)[0]
 
     page.goto(f"{live_server.url}/person/claim/#{slip.secret}")
     assert page.url == f"{live_server.url}/person/claim/"
@@ -65,7 +65,7 @@ def test_a_person_claims_by_the_link_of_a_message(
     require_fitting(page)
 
     person = slip.link.enrollment
-    page.get_by_label("The six digits").fill(claims.hand_code(by=officer, enrollment_id=person.pk))
+    page.get_by_label("The six digits").fill(claim_links.hand_code(by=officer, enrollment_id=person.pk))
     page.get_by_label("Your address").fill(
         addresses.address_from_script(factories.make_script(), network.current())
     )

@@ -23,8 +23,9 @@ from payments.models import (
 from payments.onchain import address as addresses
 from payments.onchain import network
 from payments.payout import screening
-from payments.services import authority, claims, entitlements, erasures, holds
-from payments.services.claims import ClaimRefused, NobodyToSend
+from payments.services import authority, claim_links, claims, entitlements, erasures, holds
+from payments.services.claim_links import NobodyToSend
+from payments.services.claims import ClaimRefused
 from payments.services.holds import HoldStands
 from tests import claiming, factories, racing
 
@@ -47,9 +48,9 @@ def released(program: Program, officer: User, approver: User, releaser: User) ->
 
 
 @pytest.fixture
-def slip(released: Disbursement, officer: User) -> claims.Slip:
+def slip(released: Disbursement, officer: User) -> claim_links.Slip:
     """The slip of the person of line 2."""
-    slips = claims.print_slips(by=officer, disbursement_id=released.pk)
+    slips = claim_links.print_slips(by=officer, disbursement_id=released.pk)
     return next(s for s in slips if s.link.enrollment == claiming.person_of(released, 2))
 
 
@@ -60,20 +61,20 @@ def code_of(link: ClaimLink) -> str:
     return "".join(c for c in content["text"] if c.isdigit())
 
 
-def begun(slip: claims.Slip) -> str:
+def begun(slip: claim_links.Slip) -> str:
     """The code, after the first step."""
     claims.begin(secret=slip.secret, national_id=ID(2))
     return code_of(slip.link)
 
 
-def bring(slip: claims.Slip, code: str, **changes: Any) -> ClaimLink:
+def bring(slip: claim_links.Slip, code: str, **changes: Any) -> ClaimLink:
     values = {"secret": slip.secret, "national_id": ID(2), "code": code, "address": new_address()} | changes
     return claims.bring(**values)
 
 
 class TestSend:
     def test_puts_a_link_into_each_telephones_messages(self, released: Disbursement, officer: User) -> None:
-        assert claims.send(by=officer, disbursement_id=released.pk) == 2
+        assert claim_links.send(by=officer, disbursement_id=released.pk) == 2
         rows = Message.objects.order_by("pk")
         contents = [row.content or {} for row in rows]
         assert sorted(c["to"] for c in contents) == ["+923000000002", "+923000000003"]
@@ -84,31 +85,35 @@ class TestSend:
         }
         assert AuditEvent.objects.filter(action="claim.send").count() == 1
 
-    def test_ends_the_links_before(self, released: Disbursement, officer: User, slip: claims.Slip) -> None:
-        claims.send(by=officer, disbursement_id=released.pk)
+    def test_ends_the_links_before(
+        self, released: Disbursement, officer: User, slip: claim_links.Slip
+    ) -> None:
+        claim_links.send(by=officer, disbursement_id=released.pk)
         assert ClaimLink.objects.filter(ended_at=None).count() == 2
         with pytest.raises(ClaimRefused):
             claims.begin(secret=slip.secret, national_id=ID(2))
 
-    def test_counts_until_the_entitlement_expires(self, slip: claims.Slip) -> None:
+    def test_counts_until_the_entitlement_expires(self, slip: claim_links.Slip) -> None:
         row = Entitlement.objects.get(payment__line=2)
         assert slip.link.expires_at == row.expires_at
 
     def test_is_the_officers_work(self, released: Disbursement, approver: User) -> None:
         with pytest.raises(authority.RoleMissing):
-            claims.send(by=approver, disbursement_id=released.pk)
+            claim_links.send(by=approver, disbursement_id=released.pk)
         with pytest.raises(authority.RoleMissing):
-            claims.print_slips(by=approver, disbursement_id=released.pk)
+            claim_links.print_slips(by=approver, disbursement_id=released.pk)
         assert ClaimLink.objects.count() == 0
 
     def test_finds_nobody_where_nobody_waits(self, program: Program, officer: User) -> None:
         draft = factories.make_disbursement(program, officer)
         with pytest.raises(NobodyToSend):
-            claims.send(by=officer, disbursement_id=draft.pk)
+            claim_links.send(by=officer, disbursement_id=draft.pk)
 
     def test_goes_to_one_mailbox_that_an_officer_names(self, released: Disbursement, officer: User) -> None:
         person = claiming.person_of(released, 2)
-        link = claims.send_one(by=officer, enrollment_id=person.pk, channel="email", email="a@example.org")
+        link = claim_links.send_one(
+            by=officer, enrollment_id=person.pk, channel="email", email="a@example.org"
+        )
         content = Message.objects.get(link=link).content
         assert content is not None
         assert content["to"] == "a@example.org"
@@ -128,7 +133,7 @@ class TestCooling:
 
     @pytest.fixture
     def listed(
-        self, slip: claims.Slip, released: Disbursement, officer: User, approver: User, releaser: User
+        self, slip: claim_links.Slip, released: Disbursement, officer: User, approver: User, releaser: User
     ) -> Callable[[], Disbursement]:
         """Releases the list of what the person of line 2 claims by the slip, and an officer enters for that of line 3."""
 
@@ -145,7 +150,7 @@ class TestCooling:
 
     @pytest.mark.usefixtures("_counts")
     def test_holds_what_came_by_a_link_and_pays_the_rest(
-        self, listed: Callable[[], Disbursement], slip: claims.Slip
+        self, listed: Callable[[], Disbursement], slip: claim_links.Slip
     ) -> None:
         made = listed()
         assert self.statuses(made) == ["held", "pending"]
@@ -161,7 +166,7 @@ class TestCooling:
 
     @pytest.mark.usefixtures("_counts")
     def test_ends_by_itself_and_by_nobody_before(
-        self, listed: Callable[[], Disbursement], slip: claims.Slip, approver: User
+        self, listed: Callable[[], Disbursement], slip: claim_links.Slip, approver: User
     ) -> None:
         made = listed()
         with pytest.raises(HoldStands):
@@ -193,11 +198,11 @@ class TestCooling:
 
 
 class TestBegin:
-    def test_says_what_waits_and_sends_a_code(self, slip: claims.Slip) -> None:
+    def test_says_what_waits_and_sends_a_code(self, slip: claim_links.Slip) -> None:
         assert claims.begin(secret=slip.secret.lower(), national_id="352021111111 2") == (True, 60_000, 1)
         assert len(code_of(slip.link)) == 6
 
-    def test_keeps_no_code_that_could_be_tried(self, slip: claims.Slip) -> None:
+    def test_keeps_no_code_that_could_be_tried(self, slip: claim_links.Slip) -> None:
         code = begun(slip)
         import hashlib
 
@@ -206,11 +211,11 @@ class TestBegin:
             hashlib.sha256(text.encode()).digest() for text in (code, f"claim-code\n{code}")
         }
 
-    def test_sends_no_more_than_five(self, slip: claims.Slip) -> None:
+    def test_sends_no_more_than_five(self, slip: claim_links.Slip) -> None:
         sent = [claims.begin(secret=slip.secret, national_id=ID(2)).is_code_sent for _ in range(6)]
         assert sent == [True] * 5 + [False]
 
-    def test_ends_a_link_after_five_wrong_numbers(self, slip: claims.Slip) -> None:
+    def test_ends_a_link_after_five_wrong_numbers(self, slip: claim_links.Slip) -> None:
         for _ in range(5):
             with pytest.raises(ClaimRefused):
                 claims.begin(secret=slip.secret, national_id=ID(3))
@@ -219,11 +224,11 @@ class TestBegin:
         assert ClaimLink.objects.get(pk=slip.link.pk).ended_at is not None
 
     def test_answers_alike_whatever_does_not_fit(
-        self, slip: claims.Slip, released: Disbursement, officer: User
+        self, slip: claim_links.Slip, released: Disbursement, officer: User
     ) -> None:
         used = bring(slip, begun(slip))
         over = timezone.now() + timedelta(days=91)
-        fresh = claims.print_slips(by=officer, disbursement_id=released.pk)[0]
+        fresh = claim_links.print_slips(by=officer, disbursement_id=released.pk)[0]
         answers = set()
         for values in (
             {"secret": slip.secret, "national_id": ID(2)},
@@ -240,7 +245,9 @@ class TestBegin:
 
 
 class TestBring:
-    def test_makes_the_first_address_and_claims_what_waits(self, slip: claims.Slip, officer: User) -> None:
+    def test_makes_the_first_address_and_claims_what_waits(
+        self, slip: claim_links.Slip, officer: User
+    ) -> None:
         address = new_address()
         link = bring(slip, begun(slip), address=f" {address} ")
         made = Destination.objects.get(beneficiary=slip.link.enrollment.beneficiary)
@@ -250,7 +257,7 @@ class TestBring:
         assert Entitlement.objects.get(payment__line=3).status == "waiting"
         assert AuditEvent.objects.filter(action="claim.bring").count() == 1
 
-    def test_counts_once(self, slip: claims.Slip) -> None:
+    def test_counts_once(self, slip: claim_links.Slip) -> None:
         code = begun(slip)
         bring(slip, code)
         with pytest.raises(ClaimRefused):
@@ -258,7 +265,7 @@ class TestBring:
         assert Destination.objects.filter(beneficiary=slip.link.enrollment.beneficiary).count() == 1
 
     @pytest.mark.parametrize("late", [False, True])
-    def test_refuses_a_code_that_is_wrong_or_late(self, slip: claims.Slip, late: bool) -> None:
+    def test_refuses_a_code_that_is_wrong_or_late(self, slip: claim_links.Slip, late: bool) -> None:
         code = begun(slip)
         wrong = code if late else f"{(int(code) + 1) % 10**6:06}"
         now = timezone.now() + timedelta(minutes=11 if late else 0)
@@ -267,7 +274,7 @@ class TestBring:
         link = ClaimLink.objects.get(pk=slip.link.pk)
         assert (link.attempts, link.destination) == (1, None)
 
-    def test_ends_after_five_wrong_codes(self, slip: claims.Slip) -> None:
+    def test_ends_after_five_wrong_codes(self, slip: claim_links.Slip) -> None:
         code = begun(slip)
         for _ in range(5):
             with pytest.raises(ClaimRefused):
@@ -287,7 +294,7 @@ class TestBring:
         ],
     )
     def test_says_what_is_wrong_with_an_address_and_takes_another(
-        self, slip: claims.Slip, program: Program, released: Disbursement, address: str, rule: str
+        self, slip: claim_links.Slip, program: Program, released: Disbursement, address: str, rule: str
     ) -> None:
         scripts = {
             "ours": bytes(program.wallet.scripts.all()[0].script_pubkey),
@@ -301,12 +308,12 @@ class TestBring:
         assert rule in ("", refusal.value.details["errors"][0]["code"])
         assert bring(slip, code).destination is not None
 
-    def test_takes_a_code_of_the_counter(self, slip: claims.Slip, officer: User) -> None:
-        code = claims.hand_code(by=officer, enrollment_id=slip.link.enrollment_id)
+    def test_takes_a_code_of_the_counter(self, slip: claim_links.Slip, officer: User) -> None:
+        code = claim_links.hand_code(by=officer, enrollment_id=slip.link.enrollment_id)
         assert bring(slip, code).code_by == officer
         assert AuditEvent.objects.filter(action="claim.hand_code").count() == 1
 
-    def test_comes_too_late_after_the_expiry(self, slip: claims.Slip, released: Disbursement) -> None:
+    def test_comes_too_late_after_the_expiry(self, slip: claim_links.Slip, released: Disbursement) -> None:
         code = begun(slip)
         entitlements.expire(released.pk, now=timezone.now() + timedelta(days=91))
         with pytest.raises(ClaimRefused):
@@ -315,7 +322,7 @@ class TestBring:
 
 
 class TestErasure:
-    def test_leaves_no_link_and_no_message(self, slip: claims.Slip, released: Disbursement) -> None:
+    def test_leaves_no_link_and_no_message(self, slip: claim_links.Slip, released: Disbursement) -> None:
         begun(slip)
         over = timezone.now() + timedelta(days=91)
         entitlements.expire(released.pk, now=over)
@@ -326,7 +333,7 @@ class TestErasure:
 
 class TestRaces:
     @pytest.mark.django_db(transaction=True)
-    def test_two_claims_at_once_make_one_address(self, slip: claims.Slip) -> None:
+    def test_two_claims_at_once_make_one_address(self, slip: claim_links.Slip) -> None:
         code = begun(slip)
         won, second = racing.race(lambda: bring(slip, code), lambda: bring(slip, code))
         assert isinstance(second.error, ClaimRefused)
@@ -335,7 +342,7 @@ class TestRaces:
 
     @pytest.mark.django_db(transaction=True)
     def test_expiry_before_the_claim_leaves_no_address(
-        self, slip: claims.Slip, released: Disbursement
+        self, slip: claim_links.Slip, released: Disbursement
     ) -> None:
         code = begun(slip)
         over = timezone.now() + timedelta(days=91)
