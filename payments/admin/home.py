@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest
 
-from payments.admin import cells, scope
+from payments.admin import cells, scope, waiting
 from payments.admin.tables import Notice, Table
 from payments.models import (
     Alarm,
@@ -40,6 +40,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         *_asked(request),
         *_proposed(request),
         *_to_sign(request),
+        *waiting.table(request),
         *([_stuck(request)] if works_on_lists else []),
         _programs(request),
         *([_alarms(request)] if _may_open(request, Alarm) else []),

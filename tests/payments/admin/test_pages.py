@@ -27,6 +27,7 @@ from payments.models import (
 )
 from payments.onchain import address
 from payments.onchain.network import Network
+from payments.services import destinations, grievances
 from tests import factories
 from tests.payments.admin import scenes
 
@@ -345,6 +346,31 @@ class TestHome:
         assert "govpay-pensions" in client.get(reverse("admin:index")).content.decode()
         page = client.get(reverse("admin:payments_program_change", args=[program.pk])).content.decode()
         assert "The funding wallet is not ready" in page
+
+    def test_counts_what_else_waits_for_whom(
+        self, program: Program, officer: User, approver: User, browser: Browser
+    ) -> None:
+        row = factories.make_enrollment(program)
+        new = address.address_from_script(factories.make_script(), Network.REGTEST)
+        destinations.propose(by=officer, enrollment_id=row.pk, address=new, note="A new telephone.")
+        grievances.lodge_in_person(
+            program_id=program.pk, reference="", national_id="", category="other", text="Help."
+        )
+        helpdesk = factories.make_member(program, "helpdesk")
+        changes, lodged = "Changes of address to decide", "Grievances that nobody has taken"
+        for user, shown in ((officer, [lodged]), (approver, [changes]), (helpdesk, [lodged])):
+            client = browser(user)
+            tables = client.get(reverse("admin:index")).context["tables"]
+            (found,) = [table for table in tables if table.title == "Also waits"]
+            assert [re.sub("<[^>]*>", "", row[0]) for row in found.rows] == shown
+            for link in re.findall(r'href="([^"]*)"', "".join(row[0] for row in found.rows)):
+                assert len(rows_of(client.get(link))) == 1
+        assert (
+            "Also waits"
+            not in browser(factories.make_member(program, "auditor"))
+            .get(reverse("admin:index"))
+            .content.decode()
+        )
 
     @pytest.mark.parametrize("role", ["helpdesk", "security", "auditor", "officer"])
     def test_leads_nowhere_that_is_refused(self, role: str, program: Program, browser: Browser) -> None:

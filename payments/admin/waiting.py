@@ -1,0 +1,93 @@
+"""What waits for somebody besides lists: how many of each kind the user may decide or work on, with the way to them."""
+
+from django.db.models import Model, Q
+from django.http import HttpRequest
+from django.utils.html import format_html
+
+from payments.admin import cells, scope
+from payments.admin.tables import Table
+from payments.models import (
+    Appeal,
+    AppealOutcome,
+    ChangeOutcome,
+    DestinationChange,
+    Entitlement,
+    Erasure,
+    ErasureOutcome,
+    Grievance,
+    ImportJob,
+    Role,
+    Warrant,
+)
+from payments.services import budgets, destinations, erasures, grievances
+from payments.states import EntitlementStatus, GrievanceStatus, ImportStatus, WarrantStatus
+
+
+def table(request: HttpRequest) -> list[Table]:
+    """Return one table of the kinds of work that wait, or none where nothing does; one statement for each kind."""
+    me = request.user.pk
+    # What it is, the rows of the user's programs, whose are left out, and the filter that shows them.
+    kinds: list[tuple[str, type[Model], Q, dict[str, str]]] = [
+        (
+            "Changes of address to decide",
+            DestinationChange,
+            _in(request, "program", *destinations.DECIDERS)
+            & Q(outcome=ChangeOutcome.OPEN)
+            & ~Q(proposed_by=me),
+            {"outcome__exact": ChangeOutcome.OPEN},
+        ),
+        (
+            "Appeals to decide",
+            Appeal,
+            _in(request, "program", Role.APPROVER)
+            & Q(outcome=AppealOutcome.OPEN)
+            & ~Q(recorded_by=me)
+            & ~Q(excluded_by=me),
+            {"outcome__exact": AppealOutcome.OPEN},
+        ),
+        (
+            "Steps of a budget to decide",
+            Warrant,
+            _in(request, "period__program", *budgets.DECIDERS)
+            & Q(status=WarrantStatus.PROPOSED)
+            & ~Q(proposed_by=me),
+            {"status__exact": WarrantStatus.PROPOSED},
+        ),
+        (
+            "Imports to confirm",
+            ImportJob,
+            Q(made_by=me, status=ImportStatus.READY),
+            {"status__exact": ImportStatus.READY},
+        ),
+        (
+            "Grievances that nobody has taken",
+            Grievance,
+            _in(request, "program", *grievances.HANDLERS) & Q(status=GrievanceStatus.LODGED),
+            {"status__exact": GrievanceStatus.LODGED},
+        ),
+        (
+            "Claims to be listed",
+            Entitlement,
+            _in(request, "payment__disbursement__program", Role.OFFICER)
+            & Q(status=EntitlementStatus.CLAIMED),
+            {"status__exact": EntitlementStatus.CLAIMED},
+        ),
+    ]
+    if request.user.has_perm(erasures.PERMISSION):
+        mine = Q(program__in=scope.reads(request), outcome=ErasureOutcome.OPEN) & ~Q(asked_by=me)
+        kinds.append(("Erasures to decide", Erasure, mine, {"outcome__exact": ErasureOutcome.OPEN}))
+    rows = [
+        (
+            format_html('<a class="gp-link" href="{}">{}</a>', cells.list_of(model, **shown), what),
+            cells.number(count),
+        )
+        for what, model, wanted, shown in kinds
+        if (count := model._default_manager.filter(wanted).count())
+    ]
+    return [Table("Also waits", ("What", "How many"), list(rows))] if rows else []
+
+
+def _in(request: HttpRequest, path: str, *roles: str) -> Q:
+    """Return the condition of rows whose program is one where the user has one of the roles."""
+    held = scope.roles(request).items()
+    return Q(**{f"{path}__in": [number for number, mine in held if not mine.isdisjoint(roles)]})
