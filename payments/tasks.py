@@ -5,7 +5,7 @@ from celery import shared_task
 from ledger.packs import jobs
 from payments.payout import dispatch, hooks, reconciling, rounds, screening, verification, webhook
 from payments.prices import watch
-from payments.services import entitlements, grievances, importing, imports, messages
+from payments.services import entitlements, grievance_clock, importing, imports, messages
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
 # that does not hear it is killed at the second, and its lease runs out. The sweep starts anew.
@@ -72,7 +72,7 @@ def run_import(*, job_id: int) -> None:
 @shared_task(**LIMITS)
 def watch_grievances() -> None:
     """Look for grievances that nobody answered in time."""
-    grievances.watch()
+    grievance_clock.watch()
 
 
 @shared_task(**LIMITS)

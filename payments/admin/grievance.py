@@ -22,13 +22,13 @@ from payments.admin.tables import Notice, Table, history
 from payments.models import Enrollment, Finding, Grievance, GrievanceCategory, Program, Role
 from payments.onchain import amount
 from payments.selectors import grievances as selector
-from payments.services import grievances
+from payments.services import grievance_words, grievances
 
 
 def _optional_text(label: str, help_text: str = "") -> forms.CharField:
     return forms.CharField(
         label=label,
-        max_length=grievances.MOST_CONTACT,
+        max_length=grievance_words.MOST_CONTACT,
         required=False,
         help_text=help_text,
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
@@ -57,7 +57,7 @@ class LodgeForm(AboutForm, InProgramForm):
     )
     text = forms.CharField(
         label="In the person's words",
-        max_length=grievances.MOST_TEXT,
+        max_length=grievance_words.MOST_TEXT,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 5}),
     )
     contact = _optional_text("How to reach them")
@@ -82,7 +82,7 @@ class AnswerForm(forms.Form):
     )
     text = forms.CharField(
         label="Answer",
-        max_length=grievances.MOST_TEXT,
+        max_length=grievance_words.MOST_TEXT,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 6}),
         help_text="The person reads this.",
     )

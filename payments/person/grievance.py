@@ -11,7 +11,7 @@ from govpay.errors import GovPayError
 from payments.models import Grievance, GrievanceCategory, Program
 from payments.onchain import amount
 from payments.person.door import public
-from payments.services import grievances
+from payments.services import grievance_replies, grievance_words, grievances
 
 CATEGORIES = [
     (GrievanceCategory.NOT_RECEIVED, _("My money did not come")),
@@ -54,7 +54,9 @@ class LodgeForm(forms.Form):
     )
     category = forms.ChoiceField(choices=CATEGORIES, label=_("What is it about?"))
     text = forms.CharField(
-        label=_("What happened?"), max_length=grievances.MOST_TEXT, widget=forms.Textarea(attrs={"rows": 5})
+        label=_("What happened?"),
+        max_length=grievance_words.MOST_TEXT,
+        widget=forms.Textarea(attrs={"rows": 5}),
     )
     received_sat = AmountField(
         label=_("How much did you receive, in satoshis? Leave it empty if you do not know.")
@@ -71,7 +73,7 @@ class LodgeForm(forms.Form):
     )
     contact = forms.CharField(
         label=_("How can we reach you? Leave it empty if you only read the answer here."),
-        max_length=grievances.MOST_CONTACT,
+        max_length=grievance_words.MOST_CONTACT,
         required=False,
     )
 
@@ -91,7 +93,7 @@ class SayForm(FollowForm):
     """What the person says to the answer."""
 
     act = forms.ChoiceField(choices=[("look", ""), ("agree", ""), ("disagree", ""), ("withdraw", "")])
-    text = forms.CharField(max_length=grievances.MOST_TEXT, required=False)
+    text = forms.CharField(max_length=grievance_words.MOST_TEXT, required=False)
     received_sat = AmountField()
 
 
@@ -125,7 +127,7 @@ def follow(request: HttpRequest) -> HttpResponse:
     key = {"grievance_id": said["number"], "secret": said["secret"]}
     problem = next((errors[0] for errors in wrong.values()), "")
     try:
-        row = grievances.read(**key)
+        row = grievance_replies.read(**key)
         try:
             row = (None if problem else _say(said, key)) or row
         except GovPayError as error:
@@ -145,10 +147,10 @@ def follow(request: HttpRequest) -> HttpResponse:
 
 def _say(said: dict[str, Any], key: dict[str, Any]) -> Grievance | None:
     if said["act"] == "agree":
-        return grievances.agree(**key, received_sat=said["received_sat"])
+        return grievance_replies.agree(**key, received_sat=said["received_sat"])
     if said["act"] == "disagree":
-        return grievances.disagree(**key, text=said["text"], received_sat=said["received_sat"])
-    return grievances.withdraw(**key) if said["act"] == "withdraw" else None
+        return grievance_replies.disagree(**key, text=said["text"], received_sat=said["received_sat"])
+    return grievance_replies.withdraw(**key) if said["act"] == "withdraw" else None
 
 
 def _ask(request: HttpRequest, form: FollowForm, status: int, problem: str = "") -> HttpResponse:

@@ -10,14 +10,8 @@ from django.db.models import F
 from django.utils.translation import gettext as _
 
 from ledger import audit
-from payments.models import (
-    Channel,
-    ClaimLink,
-    MessageKind,
-)
-from payments.services import (
-    messages,
-)
+from payments.models import Channel, ClaimLink, MessageKind
+from payments.services import messages
 
 MOST = 5
 TERM = timedelta(minutes=10)

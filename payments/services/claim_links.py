@@ -26,12 +26,7 @@ from payments.models import (
     MessageKind,
     Role,
 )
-from payments.services import (
-    authority,
-    claim_codes,
-    messages,
-    tickets,
-)
+from payments.services import authority, claim_codes, messages, tickets
 
 # Of one list at once: each link is a statement or two, and a message.
 AT_ONCE = 1_000

@@ -15,23 +15,11 @@ from django.utils.translation import gettext as _
 
 from govpay.errors import GovPayError, InvalidInput
 from ledger import audit
-from payments.models import (
-    ClaimLink,
-    Destination,
-    Entitlement,
-)
+from payments.models import ClaimLink, Destination, Entitlement
 from payments.models.beneficiary import Beneficiary
 from payments.onchain import address as address_module
 from payments.onchain import network
-from payments.services import (
-    claim_codes,
-    claim_links,
-    entitlements,
-    identity,
-    intake,
-    registry,
-    tickets,
-)
+from payments.services import claim_codes, claim_links, entitlements, identity, intake, registry, tickets
 from payments.states import EntitlementStatus
 
 # Wrong ids and codes together, until a link is worth nothing; an officer makes another one.

@@ -1,4 +1,4 @@
-"""Takes, links and answers grievances, against a clock; whoever lodged one follows it by its number and a secret.
+"""Takes, links and answers grievances; whoever lodged one follows it by its number and a secret (``grievance_replies``).
 
 People lodge them at the public page or at the help desk. The page never says whether a reference or an id is known: it takes
 whatever is lodged, and marks what fits together (A37).
@@ -15,31 +15,14 @@ from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
 from ledger import audit
-from payments.models import (
-    Alarm,
-    Approval,
-    Enrollment,
-    Finding,
-    Grievance,
-    GrievanceCategory,
-    Payment,
-    Program,
-    Role,
-    history,
-)
+from payments.models import Approval, Enrollment, Finding, Grievance, Payment, Program, Role, history
 from payments.models.history import move
-from payments.onchain.amount import MAX_SAT
 from payments.payout import alarms
-from payments.services import authority, identity, tickets
+from payments.services import authority, grievance_clock, grievance_words, identity, tickets
 from payments.states import GRIEVANCE_OPEN, DisbursementStatus, GrievanceStatus, StatusConflict
 
 # Who hears people and answers them; whoever had a part in a list answers nothing about its payments.
 HANDLERS = (Role.HELPDESK, Role.OFFICER)
-MOST_TEXT, MOST_CONTACT = 2_000, 200
-# For so long a person may say that the answer is wrong; after that it stands.
-SILENCE = timedelta(days=30)
-OVERDUE = "grievance_overdue"
-AT_ONCE = 500
 
 
 class GrievanceAboutYou(Forbidden):
@@ -114,7 +97,7 @@ def lodge_in_person(
 
 
 def _store(row: Grievance, text: str, contact: str, now: datetime | None) -> Lodged:
-    _check(row, text, contact)
+    grievance_words.check(row, text, contact)
     secret = tickets.make()
     row.said = {"text": text.strip(), "contact": contact.strip()}
     row.secret_hash = tickets.digest(secret)
@@ -135,12 +118,12 @@ def take(*, by: User, grievance_id: int) -> Grievance:
     row, before = _lock(by, grievance_id)
     _require_apart(row, by)
     if row.status == GrievanceStatus.LODGED:
-        _move(row, GrievanceStatus.WORKING, by=by, owner=by)
+        move_on(row, GrievanceStatus.WORKING, by=by, owner=by)
     elif row.status == GrievanceStatus.WORKING:
         Grievance.objects.filter(pk=row.pk).update(owner=by)
     else:
         raise _closed(row)
-    return _recorded("grievance.take", row, by=by, before=before)
+    return recorded("grievance.take", row, by=by, before=before)
 
 
 @transaction.atomic
@@ -157,7 +140,7 @@ def link(
     _require_apart(row, by)
     _link(row, enrollment_id, payment_id)
     row.save(update_fields=["enrollment", "payment"])
-    return _recorded("grievance.link", row, by=by, before=before)
+    return recorded("grievance.link", row, by=by, before=before)
 
 
 @transaction.atomic
@@ -170,10 +153,10 @@ def answer(*, by: User, grievance_id: int, finding: str, text: str, now: datetim
     _require_owned(row, by)
     if finding not in Finding.values:
         raise InvalidInput.of("finding", "finding_unknown", "Say whether it is upheld, in part, or not.")
-    _require_text("text", text, MOST_TEXT)
+    grievance_words.require_text("text", text, grievance_words.MOST_TEXT)
     _require_apart(row, by)
     at = now or timezone.now()
-    _move(
+    move_on(
         row,
         GrievanceStatus.ANSWERED,
         by=by,
@@ -181,94 +164,8 @@ def answer(*, by: User, grievance_id: int, finding: str, text: str, now: datetim
         answer={"text": text.strip()},
         answered_at=at,
     )
-    alarms.clear(OVERDUE, subject="grievance", subject_id=row.pk, note="It is answered.")
-    return _recorded("grievance.answer", row, by=by, before=before)
-
-
-def read(*, grievance_id: int, secret: str) -> Grievance:
-    """Return a grievance to whoever holds its secret; NotFound says the same of a wrong number and a wrong secret."""
-    given = tickets.digest(secret)
-    rows = Grievance.objects.select_related("program", "payment__payout")
-    row = rows.filter(pk=grievance_id).first()
-    if not given or row is None or not hmac.compare_digest(bytes(row.secret_hash), given):
-        raise NotFound("There is no grievance with this number and this code.")
-    return row
-
-
-@transaction.atomic
-def agree(
-    *, grievance_id: int, secret: str, received_sat: int | None = None, now: datetime | None = None
-) -> Grievance:
-    """The person takes the answer, and says what they have received by now; raises NotFound, StatusConflict."""
-    row, before = _lock_by_secret(grievance_id, secret)
-    _require_amount(received_sat)
-    said: dict[str, Any] = {} if received_sat is None else {"received_sat": received_sat}
-    _move(row, GrievanceStatus.CLOSED, ended_at=now or timezone.now(), **said)
-    return _recorded("grievance.agree", row, before=before)
-
-
-@transaction.atomic
-def disagree(
-    *,
-    grievance_id: int,
-    secret: str,
-    text: str,
-    received_sat: int | None = None,
-    now: datetime | None = None,
-) -> Grievance:
-    """The person says why the answer is wrong: it goes on with its owner, and a new clock.
-
-    Raises NotFound, StatusConflict, InvalidInput.
-    """
-    row, before = _lock_by_secret(grievance_id, secret)
-    _require_text("text", text, MOST_TEXT)
-    _require_amount(received_sat)
-    said: dict[str, Any] = {} if received_sat is None else {"received_sat": received_sat}
-    due_at = (now or timezone.now()) + timedelta(days=row.program.grievance_due_days)
-    whole = f"{row.said['text']}\n\n{text.strip()}"[-2 * MOST_TEXT :]
-    _move(row, GrievanceStatus.WORKING, said=row.said | {"text": whole}, due_at=due_at, **said)
-    return _recorded("grievance.disagree", row, before=before)
-
-
-@transaction.atomic
-def withdraw(*, grievance_id: int, secret: str, now: datetime | None = None) -> Grievance:
-    """The person takes it back before it is answered; raises NotFound, StatusConflict."""
-    row, before = _lock_by_secret(grievance_id, secret)
-    _move(row, GrievanceStatus.WITHDRAWN, ended_at=now or timezone.now())
-    alarms.clear(OVERDUE, subject="grievance", subject_id=row.pk, note="The person took it back.")
-    return _recorded("grievance.withdraw", row, before=before)
-
-
-@transaction.atomic
-def watch(now: datetime | None = None) -> None:
-    """Sound an alarm about each grievance that is overdue, and close those whose person said nothing of the answer."""
-    at = now or timezone.now()
-    overdue = Grievance.objects.filter(status__in=GRIEVANCE_OPEN, due_at__lte=at)
-    rung = Alarm.objects.filter(code=OVERDUE, subject="grievance", closed_at=None).values("subject_id")
-    for row in overdue.exclude(pk__in=rung).order_by("due_at")[:AT_ONCE]:
-        days = (at - row.due_at).days
-        alarms.sound(
-            OVERDUE,
-            subject="grievance",
-            subject_id=row.pk,
-            program_id=row.program_id,
-            message=f"Grievance {row.pk} ({row.get_category_display()}) is {row.status} and {days} days over its time.",
-        )
-    still = overdue.values("pk")
-    gone = Alarm.objects.filter(code=OVERDUE, subject="grievance", closed_at=None).exclude(
-        subject_id__in=still
-    )
-    alarms.close(gone, note="It is answered, or has a new clock.")
-    silent = Grievance.objects.filter(status=GrievanceStatus.ANSWERED, answered_at__lte=at - SILENCE)
-    ids = list(
-        silent.select_for_update(skip_locked=True).order_by("pk").values_list("pk", flat=True)[:AT_ONCE]
-    )
-    if ids:
-        was = audit.digests(Grievance, ids)
-        rows = Grievance.objects.filter(pk__in=ids)
-        move(rows, old=GrievanceStatus.ANSWERED, new=GrievanceStatus.CLOSED, expected=len(ids), ended_at=at)
-        scopes = {pk: f"program:{program_id}" for pk, program_id in rows.values_list("pk", "program_id")}
-        audit.record_all("grievance.close", Grievance, scopes, before=was)
+    alarms.clear(grievance_clock.OVERDUE, subject="grievance", subject_id=row.pk, note="It is answered.")
+    return recorded("grievance.answer", row, by=by, before=before)
 
 
 def _lock(by: User, grievance_id: int) -> tuple[Grievance, bytes | None]:
@@ -278,15 +175,11 @@ def _lock(by: User, grievance_id: int) -> tuple[Grievance, bytes | None]:
     if found is None:
         raise NotFound("There is no such grievance in your programs.")
     authority.require(user=by, program_id=found, roles=HANDLERS)
-    return _locked(grievance_id)
+    return locked(grievance_id)
 
 
-def _lock_by_secret(grievance_id: int, secret: str) -> tuple[Grievance, bytes | None]:
-    read(grievance_id=grievance_id, secret=secret)
-    return _locked(grievance_id)
-
-
-def _locked(grievance_id: int) -> tuple[Grievance, bytes | None]:
+def locked(grievance_id: int) -> tuple[Grievance, bytes | None]:
+    """Return a grievance, locked, and the digest of what it is now."""
     rows = Grievance.objects.select_for_update(of=("self",)).select_related(
         "program", "payment__disbursement"
     )
@@ -294,12 +187,14 @@ def _locked(grievance_id: int) -> tuple[Grievance, bytes | None]:
     return row, audit.digest(row)
 
 
-def _move(row: Grievance, new: str, *, by: User | None = None, **changes: Any) -> None:
+def move_on(row: Grievance, new: str, *, by: User | None = None, **changes: Any) -> None:
+    """Change the status of a locked grievance, with other columns; raise StatusConflict where there is no such arrow."""
     actor_id = None if by is None else by.pk
     move(Grievance.objects.filter(pk=row.pk), old=row.status, new=new, actor_id=actor_id, **changes)
 
 
-def _recorded(action: str, row: Grievance, *, by: User | None = None, before: bytes | None) -> Grievance:
+def recorded(action: str, row: Grievance, *, by: User | None = None, before: bytes | None) -> Grievance:
+    """Record an act of a handler or of the person, and return what the grievance is now."""
     audit.record(action, row, by=by, scope=row.program.scope, before=before)
     return Grievance.objects.select_related("program", "owner", "payment__payout", "enrollment").get(
         pk=row.pk
@@ -376,28 +271,3 @@ def _proved(program: Program, reference: str, national_id: str) -> Enrollment | 
     row = found.select_related("beneficiary").first()
     known = b"" if row is None else bytes(row.beneficiary.identity_hash)
     return row if given and hmac.compare_digest(known, given) else None
-
-
-def _check(row: Grievance, text: str, contact: str) -> None:
-    if row.category not in GrievanceCategory.values:
-        raise InvalidInput.of("category", "category_unknown", "Say what it is about.")
-    _require_text("text", text, MOST_TEXT)
-    if len(contact) > MOST_CONTACT or not contact.isprintable():
-        raise InvalidInput.of(
-            "contact", "contact_malformed", f"At most {MOST_CONTACT} characters on one line."
-        )
-    _require_amount(row.received_sat)
-
-
-def _require_text(column: str, text: str, most: int) -> None:
-    if not text.strip():
-        raise InvalidInput.of(column, "missing", "Say it in some words.")
-    if len(text) > most:
-        raise InvalidInput.of(column, "too_long", f"At most {most} characters.")
-    if "\0" in text:
-        raise InvalidInput.of(column, "malformed", "There is a character that is no text.")
-
-
-def _require_amount(received_sat: int | None) -> None:
-    if received_sat is not None and not 0 <= received_sat <= MAX_SAT:
-        raise InvalidInput.of("received_sat", "amount_out_of_range", "This is no amount of satoshis.")

@@ -9,7 +9,7 @@ from govpay.api.serializers import StrictSerializer, Text, Whole
 from payments.api.serializers.fields import Satoshi, Username
 from payments.models import Finding, Grievance, GrievanceCategory
 from payments.selectors import grievances as selector
-from payments.services import grievances
+from payments.services import grievance_words
 from payments.states import GrievanceStatus
 
 
@@ -17,9 +17,12 @@ class NewGrievance(StrictSerializer):
     """What somebody says at the help desk, after showing who they are where ``enrollment_id`` names them."""
 
     category = serializers.ChoiceField(choices=GrievanceCategory.choices)
-    text = Text(max_length=grievances.MOST_TEXT)
+    text = Text(max_length=grievance_words.MOST_TEXT)
     contact = Text(
-        required=False, allow_blank=True, max_length=grievances.MOST_CONTACT, help_text="How to reach them."
+        required=False,
+        allow_blank=True,
+        max_length=grievance_words.MOST_CONTACT,
+        help_text="How to reach them.",
     )
     enrollment_id = Whole(required=False, min_value=1, max_value=2**63 - 1)
     payment_id = Whole(required=False, min_value=1, max_value=2**63 - 1)
@@ -37,7 +40,7 @@ class GrievanceAnswer(StrictSerializer):
     """What came of it, in words that the person reads."""
 
     finding = serializers.ChoiceField(choices=Finding.choices)
-    text = Text(max_length=grievances.MOST_TEXT)
+    text = Text(max_length=grievance_words.MOST_TEXT)
 
 
 class GrievanceOut(serializers.Serializer[Any]):

@@ -12,7 +12,7 @@ from payments import states
 from payments.models import Disbursement, Entitlement, Event, Program, StatusChange
 from payments.payout import events
 from payments.selectors import events as selector
-from payments.services import disbursements, entitlements, grievances
+from payments.services import disbursements, entitlements, grievance_replies, grievances
 from tests import claiming, factories, racing
 from tests.payments.admin import scenes
 
@@ -150,7 +150,7 @@ def test_a_grievance_is_told_from_its_lodging_to_its_end(program: Program) -> No
     number = made.grievance.pk
     grievances.take(by=helpdesk, grievance_id=number)
     grievances.answer(by=helpdesk, grievance_id=number, finding="upheld", text="You are right.")
-    grievances.agree(grievance_id=number, secret=made.secret)
+    grievance_replies.agree(grievance_id=number, secret=made.secret)
     events.number()
     assert feed(program) == [
         (n, f"grievance.{new}") for n, new in enumerate(["lodged", "working", "answered", "closed"], start=1)

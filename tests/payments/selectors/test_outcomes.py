@@ -21,7 +21,7 @@ from payments.models import (
 )
 from payments.selectors import outcomes
 from payments.selectors.outcomes import Measure
-from payments.services import disbursements, entitlements, grievances, holds
+from payments.services import disbursements, entitlements, grievance_replies, grievances, holds
 from payments.services import outcomes as service
 from payments.states import PayoutStatus
 from tests import claiming, factories
@@ -170,7 +170,7 @@ class TestGrievances:
         for _ in range(2):
             lodge(program, officer, payment_id=payment.pk)
         back = lodge(program, officer, payment_id=payment.pk + 1)
-        grievances.withdraw(grievance_id=back.grievance.pk, secret=back.secret)
+        grievance_replies.withdraw(grievance_id=back.grievance.pk, secret=back.secret)
         assert figures(program)[F.DISPUTED_SHARE] == Measure(1, 4)
 
     def test_counts_answers_in_time_of_what_is_due(self, program: Program, officer: User) -> None:

@@ -20,7 +20,7 @@ from payments.models import (
     Payment,
     Program,
 )
-from payments.services import destinations, disbursements, erasures, grievances, people
+from payments.services import destinations, disbursements, erasures, grievance_replies, grievances, people
 from tests import factories, racing
 from tests.holders import Holder
 
@@ -168,7 +168,7 @@ class TestRefusals:
         )
         with pytest.raises(erasures.DecisionsOpen):
             ask(officer, enrollment)
-        grievances.withdraw(grievance_id=lodged.grievance.pk, secret=lodged.secret)
+        grievance_replies.withdraw(grievance_id=lodged.grievance.pk, secret=lodged.secret)
         erase(officer, eraser, enrollment)
         row = Grievance.objects.get()
         assert (row.said, row.enrollment_id) == ({"text": "", "contact": ""}, None)

@@ -10,7 +10,7 @@ from django.db import IntegrityError, connection, transaction
 from govpay.errors import InvalidInput, NotFound
 from ledger.models import AuditEvent
 from payments.models import Alarm, Enrollment, Grievance, Payment, Program, StatusChange
-from payments.services import authority, grievances, people, tickets
+from payments.services import authority, grievance_clock, grievance_replies, grievances, people, tickets
 from payments.services.grievances import GrievanceAboutYou, GrievanceNotOwned
 from payments.states import PayoutStatus, StatusConflict
 from tests import factories, racing
@@ -243,7 +243,10 @@ class TestWork:
 class TestPerson:
     def test_reads_it_by_number_and_code_alone(self, program: Program) -> None:
         made, other = lodged(program), lodged(program)
-        assert grievances.read(grievance_id=made.grievance.pk, secret=made.secret.lower()) == made.grievance
+        assert (
+            grievance_replies.read(grievance_id=made.grievance.pk, secret=made.secret.lower())
+            == made.grievance
+        )
         messages = set()
         for number, secret in [
             (made.grievance.pk, other.secret),
@@ -252,23 +255,23 @@ class TestPerson:
             (2**62, made.secret),
         ]:
             with pytest.raises(NotFound) as refusal:
-                grievances.read(grievance_id=number, secret=secret)
+                grievance_replies.read(grievance_id=number, secret=secret)
             messages.add(refusal.value.message)
         assert len(messages) == 1
 
     def test_agrees_and_confirms_an_amount(self, program: Program, helpdesk: User) -> None:
         made = answered(program, helpdesk)
-        row = grievances.agree(
+        row = grievance_replies.agree(
             grievance_id=made.grievance.pk, secret=made.secret, received_sat=50_000, now=NOW
         )
         assert (row.status, row.received_sat, row.ended_at) == ("closed", 50_000, NOW)
         with pytest.raises(StatusConflict):
-            grievances.disagree(grievance_id=made.grievance.pk, secret=made.secret, text="No.")
+            grievance_replies.disagree(grievance_id=made.grievance.pk, secret=made.secret, text="No.")
 
     def test_disagrees_and_gets_another_clock(self, program: Program, helpdesk: User) -> None:
         made = answered(program, helpdesk)
         later = NOW + timedelta(days=3)
-        row = grievances.disagree(
+        row = grievance_replies.disagree(
             grievance_id=made.grievance.pk, secret=made.secret, text="Still wrong.", now=later
         )
         assert (row.status, row.owner, row.due_at) == ("working", helpdesk, later + timedelta(days=30))
@@ -276,13 +279,13 @@ class TestPerson:
 
     def test_takes_it_back_before_the_answer(self, program: Program, helpdesk: User) -> None:
         made = lodged(program)
-        row = grievances.withdraw(grievance_id=made.grievance.pk, secret=made.secret, now=NOW)
+        row = grievance_replies.withdraw(grievance_id=made.grievance.pk, secret=made.secret, now=NOW)
         assert (row.status, row.ended_at) == ("withdrawn", NOW)
         with pytest.raises(StatusConflict):
-            grievances.withdraw(grievance_id=made.grievance.pk, secret=made.secret)
+            grievance_replies.withdraw(grievance_id=made.grievance.pk, secret=made.secret)
         after = answered(program, helpdesk)
         with pytest.raises(StatusConflict):
-            grievances.withdraw(grievance_id=after.grievance.pk, secret=after.secret)
+            grievance_replies.withdraw(grievance_id=after.grievance.pk, secret=after.secret)
 
 
 class TestClock:
@@ -290,10 +293,10 @@ class TestClock:
         self, program: Program, helpdesk: User
     ) -> None:
         made = lodged(program).grievance
-        grievances.watch(NOW + timedelta(days=30) - timedelta(seconds=1))
+        grievance_clock.watch(NOW + timedelta(days=30) - timedelta(seconds=1))
         assert not Alarm.objects.exists()
         for _ in range(2):
-            grievances.watch(NOW + timedelta(days=32))
+            grievance_clock.watch(NOW + timedelta(days=32))
         alarm = Alarm.objects.get(code="grievance_overdue", subject="grievance", subject_id=made.pk)
         assert (alarm.program, alarm.times, alarm.closed_at) == (program, 1, None)
         grievances.take(by=helpdesk, grievance_id=made.pk)
@@ -303,9 +306,9 @@ class TestClock:
 
     def test_closes_what_nobody_says_anything_to(self, program: Program, helpdesk: User) -> None:
         made = answered(program, helpdesk).grievance
-        grievances.watch(NOW + timedelta(days=30) - timedelta(seconds=1))
+        grievance_clock.watch(NOW + timedelta(days=30) - timedelta(seconds=1))
         assert Grievance.objects.get(pk=made.pk).status == "answered"
-        grievances.watch(NOW + timedelta(days=30))
+        grievance_clock.watch(NOW + timedelta(days=30))
         row = Grievance.objects.get(pk=made.pk)
         assert (row.status, row.ended_at) == ("closed", NOW + timedelta(days=30))
 
@@ -337,7 +340,7 @@ class TestRaces:
         pk = made.grievance.pk
         grievances.take(by=helpdesk, grievance_id=pk)
         _, second = racing.race(
-            lambda: grievances.withdraw(grievance_id=pk, secret=made.secret),
+            lambda: grievance_replies.withdraw(grievance_id=pk, secret=made.secret),
             lambda: grievances.answer(by=helpdesk, grievance_id=pk, finding="upheld", text="Yes."),
         )
         assert isinstance(second.error, StatusConflict)
