@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from payments.admin import approval, cells, forms, home, pages
+from payments.admin import approval, cells, forms, home, law, pages
 from payments.admin.tables import Notice
 from payments.models import BudgetPeriod, Disbursement
 from payments.selectors import budgets, funds
@@ -37,7 +37,7 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
     """Agree to the list with the hash on the page, and set its funds aside."""
     held = funds.of_program(row.program_id)
     need_sat = _needed_sat(row)
-    notices = []
+    notices = law.notices(row.program, datetime.now(UTC))
     if need_sat > held.available_sat:
         text = f"{need_sat - held.available_sat:,} sat are missing: fund the program's wallet first."
         notices.append(Notice(text, cells.BAD, "The free funds do not carry this list"))
@@ -71,7 +71,7 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
     """Let the engine pay the list with the hash on the page."""
     held = funds.of_program(row.program_id)
     period = budgets.of_list(row, datetime.now(UTC).date())
-    notices = home.node_notices()
+    notices = [*home.node_notices(), *law.notices(row.program, datetime.now(UTC))]
     need_sat = _needed_sat(row)
     if period is not None and need_sat > period.cash_left_sat:
         text = f"{need_sat - period.cash_left_sat:,} sat are missing in {period}: an officer proposes a cash release first."

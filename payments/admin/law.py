@@ -1,8 +1,11 @@
 """The law that a program goes by, on its page: each rule of its policy profile and where it is written."""
 
+from datetime import datetime
+
+from ledger.law import policy
 from ledger.law.policy import Provision, Ruling, get_profile
 from payments.admin import cells
-from payments.admin.tables import Table
+from payments.admin.tables import Notice, Table
 from payments.models import Program
 
 TONES = {
@@ -21,6 +24,15 @@ def table(program: Program) -> Table:
         ("Rule", "Ruling", "Days", "What it says", "Where it is written"),
         [_row(each) for each in profile.provisions],
     )
+
+
+def notices(program: Program, now: datetime) -> list[Notice]:
+    """Warn whoever decides about a list that its release will be refused, and say by which law."""
+    try:
+        policy.require(program.policy_profile, policy.Rule.PAY_IN_BTC, at=now)
+    except policy.PolicyRefused as error:
+        return [Notice(error.message, cells.BAD, "The law of the program does not let this list be released")]
+    return []
 
 
 def _row(each: Provision) -> tuple[str, ...]:

@@ -96,17 +96,3 @@ class TestEnter:
     def test_refuses_whoever_is_no_treasurer(self, program: Program, officer: User, browser: Browser) -> None:
         assert browser(officer).post(page(program, "cost-baseline"), COST).status_code == 403
         assert not CostBaseline.objects.exists()
-
-
-class TestLaw:
-    def test_stands_on_the_program_with_every_rule(
-        self, program: Program, auditor: User, browser: Browser
-    ) -> None:
-        Program.objects.filter(pk=program.pk).update(policy_profile="el-salvador-2025")
-        shown = browser(auditor).get(f"/admin/payments/program/{program.pk}/change/").content.decode()
-        for words in (
-            "Law: El Salvador, Bitcoin Law as amended in 2025",
-            "Bitcoin Law, art. 1 as amended on 29 January 2025",
-            "At most 0 sat.",
-        ):
-            assert words in shown
