@@ -13,6 +13,7 @@ from payments.models import (
     Disbursement,
     Intervention,
     Payout,
+    PriceBreaker,
     Program,
     Proposal,
     Role,
@@ -21,7 +22,7 @@ from payments.models import (
 )
 from payments.models.program import LIMITED
 from payments.models.signing import RequestState
-from payments.selectors import interventions, node, proposals
+from payments.selectors import interventions, node, prices, proposals
 from payments.services import alarms, signing
 from payments.services.proposals import KINDS
 from payments.states import DisbursementStatus, PayoutStatus
@@ -39,6 +40,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         *([_your_turn(request)] if works_on_lists else []),
         *_asked(request),
         *_proposed(request),
+        *_priced(request),
         *_to_sign(request),
         *waiting.table(request),
         *([_stuck(request)] if works_on_lists else []),
@@ -186,6 +188,20 @@ def _proposed(request: HttpRequest) -> list[Table]:
     headers = ("Proposal", "Program", "Change", "About", "By", "Reason")
     url = cells.list_of(Proposal, turn="mine")
     return [Table("Waits for your confirmation", headers, list(found), more_url=url)] if found else []
+
+
+def _priced(request: HttpRequest) -> list[Table]:
+    """List the prices by hand and the breakers that wait for the user, where there are any."""
+    found = [
+        (
+            cells.link(row, str(row).capitalize()),
+            row.rule.currency if isinstance(row, PriceBreaker) else row.source.currency,
+            cells.person(row.asked_by if isinstance(row, PriceBreaker) else row.given_by),
+            cells.long(row.close_note if isinstance(row, PriceBreaker) else row.note),
+        )
+        for row in prices.waiting_for(request.user)[:SHOWN]
+    ]
+    return [Table("Prices wait for you", ("What", "Currency", "By", "Reason"), list(found))] if found else []
 
 
 def _to_sign(request: HttpRequest) -> list[Table]:

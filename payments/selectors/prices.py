@@ -19,6 +19,7 @@ from payments.models import (
     SourceKind,
 )
 from payments.prices import quotes
+from payments.services import prices as services
 
 # They are of no program: whoever reads one reads them all, and whoever sets them does.
 READERS = (Role.SECURITY,)
@@ -93,6 +94,15 @@ def manual_sources() -> QuerySet[PriceSource]:
 def breakers() -> QuerySet[PriceBreaker]:
     """Return the breakers that there were."""
     return PriceBreaker.objects.select_related("rule__status", "asked_by", "closed_by")
+
+
+def waiting_for(user: Any) -> list[ManualPrice | PriceBreaker]:
+    """Return what a treasurer confirms that somebody else gave or asked for, and breakers that nobody asked to close."""
+    if not services.may_keep(user):
+        return []
+    given = manual_prices().filter(confirmed_at=None, withdrawn_at=None, source__ended_at=None)
+    jumped = breakers().filter(closed_at=None)
+    return [*given.exclude(given_by=user.pk).order_by("pk"), *jumped.exclude(asked_by=user.pk).order_by("pk")]
 
 
 def _line(source: PriceSource, value: dict[str, Any]) -> Line:

@@ -132,6 +132,19 @@ class TestApplication:
             refuse_writing(application, table, "DELETE", "TRUNCATE")
         application.execute(f"UPDATE payments_budgetperiod SET ({roles.OF_A_PERIOD}) = ({roles.OF_A_PERIOD})")
 
+    def test_adds_to_what_was_said_of_prices_and_rewrites_none(self, application: psycopg.Connection) -> None:
+        for table, columns, column in (
+            ("payments_manualprice", roles.OF_A_MANUAL_PRICE, "price"),
+            ("payments_manualprice", roles.OF_A_MANUAL_PRICE, "given_by_id"),
+            ("payments_pricebreaker", roles.OF_A_BREAKER, "from_price"),
+        ):
+            application.execute(f"SELECT {column} FROM {table} FOR NO KEY UPDATE")
+            application.execute(f"UPDATE {table} SET ({columns}) = ({columns})")
+            refuse(application, f"UPDATE {table} SET {column} = {column}")
+            refuse_writing(application, table, "DELETE", "TRUNCATE")
+        application.execute("SELECT price FROM payments_quote")
+        refuse_writing(application, "payments_quote", "UPDATE", "DELETE", "TRUNCATE")
+
 
 class TestSealer:
     def test_reads_the_books_and_writes_none_of_them(self, sealer: psycopg.Connection) -> None:

@@ -21,7 +21,7 @@ from payments.models import (
     Proposal,
 )
 from payments.prices import quotes
-from payments.services import proposals
+from payments.services import prices, proposals
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -255,3 +255,15 @@ class TestBreaker:
         assert (closed.asked_by, closed.closed_by) == (treasurer, other)
         assert PriceStatus.objects.get().accepted_price == Decimal(39_900_000)
         assert "/confirm/" not in text(second, page(breaker))
+
+
+class TestHome:
+    def test_says_to_the_other_treasurer_what_waits(
+        self, rule: PriceRule, breaker: PriceBreaker, treasurer: User, other: User, browser: Browser
+    ) -> None:
+        source = factories.make_price_source("PKR", "manual", fresh_s=3600)
+        given = prices.give(by=treasurer, source_id=source.pk, price="28100000", note="State Bank.")
+        prices.ask_to_close(by=other, breaker_id=breaker.pk, price="39900000", note="So everywhere.")
+        shown = {user: text(browser(user), "/admin/") for user in (treasurer, other)}
+        assert [page(given) in shown[user] for user in (treasurer, other)] == [False, True]
+        assert [page(breaker) in shown[user] for user in (treasurer, other)] == [True, False]
