@@ -18,7 +18,7 @@ from govpay.errors import Forbidden, InvalidInput
 from ledger.models import AuditEvent, LotMovement
 from ledger.treasury import movements
 from ledger.treasury.lots import LotsShort, Movement
-from tests import factories
+from tests import factories, racing
 
 pytestmark = pytest.mark.django_db
 
@@ -131,6 +131,17 @@ class TestRecord:
         for given in ({"currency": "USD"}, {"scope": "reserve:1"}):
             with pytest.raises(LotsShort):
                 record(keeper, SOLD, **given)
+
+
+class TestAtOnce:
+    @pytest.mark.django_db(transaction=True)
+    def test_two_disposals_do_not_take_the_same_lot(self, keeper: User) -> None:
+        record(keeper, BOUGHT)
+        sale, other = SOLD, SOLD._replace(reference="sale:2")
+        _, late = racing.race(lambda: record(keeper, sale), lambda: record(keeper, other))
+        assert isinstance(late.error, LotsShort)
+        assert late.error.details == {"reference": "sale:2", "amount_sat": 60, "short_sat": 20}
+        assert LotMovement.objects.count() == 2
 
 
 class TestDatabase:
