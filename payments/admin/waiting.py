@@ -20,7 +20,7 @@ from payments.models import (
     Warrant,
 )
 from payments.services import budgets, destinations, erasures, grievances
-from payments.states import EntitlementStatus, GrievanceStatus, ImportStatus, WarrantStatus
+from payments.states import EntitlementStatus, GrievanceStatus, ImportStatus, PaymentStatus, WarrantStatus
 
 
 def table(request: HttpRequest) -> list[Table]:
@@ -69,7 +69,9 @@ def table(request: HttpRequest) -> list[Table]:
             "Claims to be listed",
             Entitlement,
             _in(request, "payment__disbursement__program", Role.OFFICER)
-            & Q(status=EntitlementStatus.CLAIMED),
+            & Q(status=EntitlementStatus.CLAIMED)
+            # Not those that another list pays, unless that line was withdrawn.
+            & (Q(paid_by=None) | Q(paid_by__status=PaymentStatus.CANCELLED)),
             {"status__exact": EntitlementStatus.CLAIMED},
         ),
     ]

@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from payments.admin import cells
 from payments.models import ClaimLink, Disbursement, Entitlement, Message, Program
+from payments.onchain import address, network
 from payments.services import claim_links, claims, messages, tickets
 from tests import claiming, factories
 
@@ -137,3 +138,22 @@ class TestList:
         made = Disbursement.objects.latest("pk")
         assert answer["Location"] == reverse("admin:payments_disbursement_change", args=[made.pk])
         assert (made.status, made.total_sat) == ("draft", 60_000)
+
+    def test_waits_on_the_first_page_until_a_list_has_it(
+        self, browser: Browser, released: Disbursement, officer: User
+    ) -> None:
+        def shown() -> bool:
+            return "Claims to be listed" in browser(officer).get(reverse("admin:index")).content.decode()
+
+        slip = claim_links.print_slips(by=officer, disbursement_id=released.pk)[0]
+        assert not shown()
+        line = Entitlement.objects.get(payment__beneficiary=slip.link.enrollment.beneficiary).payment.line
+        claims.bring(
+            secret=slip.secret,
+            national_id=claiming.NATIONAL_ID.format(line),
+            code=claim_links.hand_code(by=officer, enrollment_id=slip.link.enrollment_id),
+            address=address.address_from_script(factories.make_script(), network.current()),
+        )
+        assert shown()
+        browser(officer).post(page("list_claimed"), {"disbursement": released.pk})
+        assert not shown()
