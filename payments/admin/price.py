@@ -1,5 +1,6 @@
 """Prices in the admin: what is believed in each currency, every source with what it said last, and the quotes."""
 
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -15,9 +16,18 @@ from payments.admin import cells, price_pages, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.tables import Notice, Table
 from payments.models import PriceRule, PriceSource, Quote, Role
+from payments.prices import reading
 from payments.selectors import prices as selector
 
 LAST = 10
+# What a quote keeps of the rule, in this order.
+THEN = {name: price_pages.LABELS[name] for name in ("least_sources", "spread_bps", "jump_bps")} | {
+    "floor": "Floor",
+    "ceiling": "Ceiling",
+    "accepted_price": "Last accepted price",
+    "accepted_at": "Accepted",
+    "proposal": "Set by proposal",
+}
 
 
 class OfPrices(ProgramScopedAdmin):
@@ -35,9 +45,7 @@ def number(value: Decimal | str | None, currency: str = "") -> str:
     """Write a price grouped by thousands, with its currency."""
     if value is None:
         return cells.EMPTY
-    whole, _, rest = f"{Decimal(value):f}".partition(".")
-    rest = rest.rstrip("0")
-    return cells.figure(f"{int(whole):,}{'.' if rest else ''}{rest} {currency}".strip())
+    return cells.figure(reading.grouped(value, currency))
 
 
 def percent(bps: int) -> str:
@@ -110,7 +118,7 @@ class PriceRuleAdmin(OfPrices):
         return [
             Table(
                 "Sources",
-                ("Source", "Says", "As of", "Used", "Asked", "Last problem"),
+                ("Source", "Says", "As of", "Used", "Last problem"),
                 [_source(line, obj.currency) for line in board.lines],
                 "Nobody is asked yet.",
             ),
@@ -119,7 +127,7 @@ class PriceRuleAdmin(OfPrices):
                 ("Quote", "Price", "Taken", "Held until"),
                 [
                     (
-                        cells.link(row),
+                        cells.link(row, f"Quote {row.pk}"),
                         number(row.price, row.currency),
                         cells.moment(row.taken_at),
                         cells.moment(row.expires_at),
@@ -270,6 +278,7 @@ class PriceSourceAdmin(OfPrices):
 class QuoteAdmin(OfPrices):
     """Prices that were taken, for ever as they were."""
 
+    noun = "Quote"
     list_display = ("name", "cost", "taken", "held", "used")
     list_filter = ("currency",)
     search_fields = ("pk",)
@@ -288,7 +297,7 @@ class QuoteAdmin(OfPrices):
                         cells.long(value["name"]),
                         value["kind"],
                         number(value["value"], obj.currency),
-                        value["value_at"] or cells.EMPTY,
+                        _moment(value["value_at"]),
                         _used(value),
                     )
                     for value in obj.values
@@ -297,7 +306,11 @@ class QuoteAdmin(OfPrices):
             Table(
                 "The rule as it stood",
                 ("What", "Value"),
-                [(name.replace("_", " ").capitalize(), str(value)) for name, value in obj.rule.items()],
+                [
+                    (label, _by(name, obj.rule[name], obj.currency))
+                    for name, label in THEN.items()
+                    if name in obj.rule
+                ],
             ),
         ]
 
@@ -331,11 +344,21 @@ def _source(line: selector.Line, currency: str) -> tuple[Any, ...]:
     return (
         cells.link(line.source, line.source.name),
         number(line.value["value"], currency),
-        line.value["value_at"] or cells.EMPTY,
+        _moment(line.value["value_at"]),
         _used(line.value),
-        cells.moment(line.asked_at),
-        cells.problem(line.message) or cells.EMPTY,
+        cells.long(line.message),
     )
+
+
+def _moment(text: str | None) -> str:
+    return cells.moment(datetime.fromisoformat(text) if text else None)
+
+
+def _by(name: str, value: Any, currency: str) -> str:
+    if name.endswith("_at"):
+        return _moment(value)
+    is_price = name in ("floor", "ceiling", "accepted_price")
+    return number(value, currency) if is_price else cells.EMPTY if value is None else str(value)
 
 
 def _used(value: dict[str, Any]) -> str:

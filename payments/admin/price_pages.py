@@ -221,7 +221,7 @@ def confirm(model_admin: Any, request: HttpRequest, row: ManualPrice) -> HttpRes
         back=cells.page_of(row),
         initial={"price": reading.text_of(row.price)},
         facts=[
-            ("Price", f"{reading.text_of(row.price)} {row.source.currency}"),
+            ("Price", reading.grouped(row.price, row.source.currency)),
             ("Where it comes from", cells.long(row.note)),
             ("Given by", cells.join(cells.person(row.given_by), cells.moment(row.given_at))),
         ],
@@ -245,7 +245,7 @@ def withdraw(model_admin: Any, request: HttpRequest, row: ManualPrice) -> HttpRe
         submit="Withdraw it",
         back=cells.page_of(row),
         is_dangerous=True,
-        facts=[("Price", f"{reading.text_of(row.price)} {row.source.currency}")],
+        facts=[("Price", reading.grouped(row.price, row.source.currency))],
     )
     return pages.answer(model_admin, request, page)
 
@@ -287,7 +287,7 @@ def close(model_admin: Any, request: HttpRequest, row: PriceBreaker) -> HttpResp
         initial={"price": reading.text_of(row.close_price)},
         facts=[
             *_jump(row),
-            ("Goes on from", f"{reading.text_of(row.close_price)} {row.rule.currency}"),
+            ("Goes on from", reading.grouped(row.close_price, row.rule.currency)),
             ("Reason", cells.long(row.close_note)),
             ("Asked by", cells.join(cells.person(row.asked_by), cells.moment(row.asked_at))),
         ],
@@ -297,7 +297,7 @@ def close(model_admin: Any, request: HttpRequest, row: PriceBreaker) -> HttpResp
 
 
 def _jump(row: PriceBreaker) -> list[tuple[str, Any]]:
-    moved = f"{reading.text_of(row.from_price)} to {reading.text_of(row.to_price)} {row.rule.currency}"
+    moved = f"{reading.grouped(row.from_price)} to {reading.grouped(row.to_price, row.rule.currency)}"
     return [("Jumped", moved), ("Opened", cells.moment(row.opened_at))]
 
 

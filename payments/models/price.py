@@ -70,7 +70,7 @@ class PriceRule(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.currency
+        return f"Bitcoin in {self.currency}"
 
 
 class PriceSource(models.Model):

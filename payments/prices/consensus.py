@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from payments.prices.reading import EXACT, PLACES, text_of
+from payments.prices.reading import EXACT, PLACES, grouped, text_of
 
 # three sources or more are set up, however many of them must agree.
 FEWEST = 3
@@ -120,13 +120,13 @@ def _broken(
     if price is None or agreed < needed:
         limit = f"{terms.spread_bps} bps of the median"
         return Broken.SPREAD, f"{agreed} of {fresh} fresh prices are within {limit}, and {needed} must be."
-    shown = f"{text_of(price)} {terms.currency}"
+    shown = grouped(price, terms.currency)
     if price < terms.floor:
-        return Broken.FLOOR, f"The price of {shown} is below the floor of {text_of(terms.floor)}."
+        return Broken.FLOOR, f"The price of {shown} is below the floor of {grouped(terms.floor)}."
     if price > terms.ceiling:
-        return Broken.CEILING, f"The price of {shown} is above the ceiling of {text_of(terms.ceiling)}."
+        return Broken.CEILING, f"The price of {shown} is above the ceiling of {grouped(terms.ceiling)}."
     if accepted is not None and _is_beyond(price, accepted, terms.jump_bps):
-        last = f"the last accepted price of {text_of(accepted)}, and {terms.jump_bps} are the limit"
+        last = f"the last accepted price of {grouped(accepted)}, and {terms.jump_bps} are the limit"
         return Broken.JUMP, f"The price of {shown} is {jump_bps(price, accepted):,} bps from {last}."
     return "", ""
 

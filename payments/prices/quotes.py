@@ -16,7 +16,7 @@ from payments.models import PriceBreaker, PriceReading, PriceRule, PriceSource, 
 from payments.prices import consensus, manual
 from payments.prices import currency as currencies
 from payments.prices.consensus import Broken, Said, Terms, Verdict
-from payments.prices.reading import text_of
+from payments.prices.reading import grouped, text_of
 
 
 class NoPrice(Conflict):
@@ -47,7 +47,7 @@ class Standing:
         if not self.rule.is_on:
             return Against(Broken.NO_RULE, f"Prices in {self.rule.currency} are switched off.")
         if self.breaker is not None:
-            moved = f"from {text_of(self.breaker.from_price)} to {text_of(self.breaker.to_price)}"
+            moved = f"from {grouped(self.breaker.from_price)} to {grouped(self.breaker.to_price, self.rule.currency)}"
             text = f"The price jumped {moved}, and two people have not closed the breaker yet."
             return Against(Broken.BREAKER, text)
         return Against(self.verdict.broken, self.verdict.message)

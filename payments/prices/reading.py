@@ -98,6 +98,14 @@ def text_of(value: Decimal | None) -> str | None:
     return None if value is None else f"{value.normalize(EXACT):f}"
 
 
+def grouped(value: Decimal | str | None, currency: str = "") -> str:
+    """Write a price for people: grouped by thousands, with its currency; nothing of none."""
+    if value is None:
+        return ""
+    whole, _, rest = (text_of(Decimal(value)) or "").partition(".")
+    return f"{int(whole):,}{'.' if rest else ''}{rest} {currency}".rstrip()
+
+
 def _no_time() -> Unreadable:
     return Unreadable("time_malformed", "It has no time where its format has one.")
 

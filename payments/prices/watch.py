@@ -14,7 +14,7 @@ from payments.payout import alarms
 from payments.prices import asking, quotes
 from payments.prices.asking import Heard
 from payments.prices.consensus import Broken
-from payments.prices.reading import text_of
+from payments.prices.reading import grouped
 
 MISSING, OPEN = "price_missing", "price_breaker_open"
 SUBJECT = "price"
@@ -72,7 +72,7 @@ def tell(now: datetime) -> None:
     breakers = PriceBreaker.objects.filter(closed_at=None, rule__is_on=True).select_related("rule")
     jumped = {row.rule_id: row for row in breakers.order_by("rule")}
     for row in jumped.values():
-        moved = f"from {text_of(row.from_price)} to {text_of(row.to_price)} {row.rule.currency}"
+        moved = f"from {grouped(row.from_price)} to {grouped(row.to_price, row.rule.currency)}"
         alarms.sound(
             OPEN, subject=SUBJECT, subject_id=row.rule_id, message=f"The price of a bitcoin jumped {moved}."
         )

@@ -195,7 +195,7 @@ def _read(currency: str, text: str) -> Decimal:
 
 
 def _bounds(rule: PriceRule) -> str:
-    return f"floor and ceiling, {reading.text_of(rule.floor)} and {reading.text_of(rule.ceiling)}"
+    return f"floor and ceiling, {reading.grouped(rule.floor)} and {reading.grouped(rule.ceiling)}"
 
 
 def _look_soon(currency: str) -> None:

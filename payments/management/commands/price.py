@@ -9,7 +9,7 @@ from django.utils import timezone
 from govpay.errors import GovPayError
 from payments.prices import currency as currencies
 from payments.prices import watch
-from payments.prices.reading import text_of
+from payments.prices.reading import grouped
 from payments.selectors import prices as selector
 
 
@@ -41,15 +41,15 @@ class Command(BaseCommand):
             self.stdout.write(self._of(line))
         standing, status = board.standing, board.standing.status
         if status.accepted_at is not None:
-            last = f"{text_of(status.accepted_price)} at {status.accepted_at:%Y-%m-%d %H:%M:%S} UTC"
+            last = f"{grouped(status.accepted_price)} at {status.accepted_at:%Y-%m-%d %H:%M:%S} UTC"
             self.stdout.write(f"Last accepted: {last}.")
         against, message = standing.against
         if against:
             raise CommandError(f"{message} ({against})")
-        self.stdout.write(f"A bitcoin costs {text_of(standing.price)} {code}.")
+        self.stdout.write(f"A bitcoin costs {grouped(standing.price, code)}.")
 
     def _of(self, line: selector.Line) -> str:
         value = line.value
-        said = f"{value['value']} as of {value['value_at']}" if value["value"] else "nothing"
+        said = f"{grouped(value['value'])} as of {value['value_at']}" if value["value"] else "nothing"
         used = "used" if value["is_used"] else value["why"]
         return f"{line.source.name} ({line.source.kind}): {said}; {used}. {line.message}".rstrip()

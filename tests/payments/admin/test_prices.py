@@ -128,7 +128,7 @@ class TestPrice:
         assert page(quote) in text(client, page(rule))
         shown = text(client, page(quote))
         assert shown.count("28,100,000 PKR") == 4
-        assert "Least sources" in shown
+        assert "Sources that must agree" in shown
 
 
 class TestProposals:
@@ -216,7 +216,7 @@ class TestManualPrice:
         refused = client.post(button(given, "confirm"), {"price": "28100000.5"})
         assert refused.status_code == 403
         second = browser(other)
-        assert "28100000.5 PKR" in text(second, button(given, "confirm"))
+        assert "28,100,000.5 PKR" in text(second, button(given, "confirm"))
         assert second.post(button(given, "confirm"), {"price": "28100000.5"}).status_code == 302
         given.refresh_from_db()
         assert (given.state, given.confirmed_by) == ("confirmed", other)
@@ -247,7 +247,7 @@ class TestBreaker:
         assert client.post(button(breaker, "confirm"), {"price": "39900000"}).status_code == 403
         assert PriceBreaker.objects.get().is_open
         second = browser(other)
-        assert "39900000 PKR" in text(second, button(breaker, "confirm"))
+        assert "39,900,000 PKR" in text(second, button(breaker, "confirm"))
         stale = second.post(button(breaker, "confirm"), {"price": "39900001"})
         assert stale.status_code == 409
         assert second.post(button(breaker, "confirm"), {"price": "39900000"}).status_code == 302

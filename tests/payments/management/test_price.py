@@ -39,9 +39,9 @@ def test_asks_and_shows_every_source_and_the_price(exchanges: list[Exchange]) ->
         "Coingecko (coingecko)",
         "Kraken (kraken)",
     ]
-    assert all("28100000.5 as of " in line and line.endswith("used.") for line in lines[:3])
-    assert lines[3].startswith("Last accepted: 28100000.5 at ")
-    assert lines[4:] == ["A bitcoin costs 28100000.5 PKR."]
+    assert all("28,100,000.5 as of " in line and line.endswith("used.") for line in lines[:3])
+    assert lines[3].startswith("Last accepted: 28,100,000.5 at ")
+    assert lines[4:] == ["A bitcoin costs 28,100,000.5 PKR."]
 
 
 def test_asks_nobody_unless_told_to(exchanges: list[Exchange]) -> None:

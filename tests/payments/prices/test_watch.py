@@ -255,7 +255,7 @@ class TestAlarms:
         lookout.look()
         assert self.open_ones() == [("price_breaker_open", "price", rule.pk)]
         alarm = Alarm.objects.get(code="price_breaker_open")
-        assert (alarm.times, alarm.message) == (2, "The price of a bitcoin jumped from 67000 to 90000 USD.")
+        assert (alarm.times, alarm.message) == (2, "The price of a bitcoin jumped from 67,000 to 90,000 USD.")
         PriceBreaker.objects.update(
             close_price=90_000,
             asked_by=factories.make_user("one"),
