@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from govpay.api.idempotency import Idempotent
 from payments.api import filters
 from payments.api.serializers import budget as serializers
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import BudgetPeriod, Commitment, Warrant
 from payments.selectors import budgets as selector
 from payments.services import budgets as service
@@ -52,10 +52,7 @@ class PeriodList(Idempotent, ScopedList):
     )
     def post(self, request: Request, program_id: int) -> Response:
         """Open a period with nothing allotted; from its first one on a program is held to budgets."""
-        body = serializers.NewBudgetPeriod(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.open_period(by=by, program_id=program_id, **body.validated_data)
+        made = act(request, service.open_period, serializers.NewBudgetPeriod, program_id=program_id)
         return Response(serializers.BudgetPeriodOut(made).data, status.HTTP_201_CREATED)
 
 
@@ -80,10 +77,9 @@ class PeriodClose(Idempotent, Scoped):
     )
     def post(self, request: Request, budget_period_id: int) -> Response:
         """Close a period for good, for a reason: nothing more is allotted, committed or spent in it."""
-        body = serializers.BudgetReason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        closed = service.close_period(by=by, budget_period_id=budget_period_id, **body.validated_data)
+        closed = act(
+            request, service.close_period, serializers.BudgetReason, budget_period_id=budget_period_id
+        )
         return Response(serializers.BudgetPeriodOut(closed).data)
 
 
@@ -133,10 +129,7 @@ class PeriodWarrants(Idempotent, ScopedList):
     )
     def post(self, request: Request, budget_period_id: int) -> Response:
         """Propose to add to the allotment or to the cash, or to withdraw; a treasurer who is somebody else confirms it."""
-        body = serializers.NewWarrant(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.propose(by=by, budget_period_id=budget_period_id, **body.validated_data)
+        made = act(request, service.propose, serializers.NewWarrant, budget_period_id=budget_period_id)
         return _render(request, made.pk, status.HTTP_201_CREATED)
 
 
@@ -160,10 +153,7 @@ class WarrantConfirm(Idempotent, Scoped):
     )
     def post(self, request: Request, warrant_id: int) -> Response:
         """Agree to what somebody else proposed: the total moves, unless less would be left than is committed or spent."""
-        body = serializers.WarrantConsent(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.confirm(by=by, warrant_id=warrant_id, **body.validated_data)
+        act(request, service.confirm, serializers.WarrantConsent, warrant_id=warrant_id)
         return _render(request, warrant_id)
 
 
@@ -175,10 +165,7 @@ class WarrantReject(Idempotent, Scoped):
     )
     def post(self, request: Request, warrant_id: int) -> Response:
         """Refuse what somebody else proposed, for a reason."""
-        body = serializers.BudgetReason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.reject(by=by, warrant_id=warrant_id, **body.validated_data)
+        act(request, service.reject, serializers.BudgetReason, warrant_id=warrant_id)
         return _render(request, warrant_id)
 
 
@@ -193,8 +180,5 @@ class WarrantWithdraw(Idempotent, Scoped):
     )
     def post(self, request: Request, warrant_id: int) -> Response:
         """Take back, for a reason, what you proposed and nobody has decided yet."""
-        body = serializers.BudgetReason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.withdraw(by=by, warrant_id=warrant_id, **body.validated_data)
+        act(request, service.withdraw, serializers.BudgetReason, warrant_id=warrant_id)
         return _render(request, warrant_id)

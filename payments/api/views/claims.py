@@ -14,7 +14,7 @@ from payments.api import filters
 from payments.api.serializers import claim as serializers
 from payments.api.serializers.disbursement import DisbursementDetail
 from payments.api.views.disbursements import render
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Entitlement
 from payments.selectors import claims as selector
 from payments.selectors import scope
@@ -55,10 +55,7 @@ class ClaimLinks(Idempotent, Scoped):
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Send a one-time link to everybody on a list who waits and has a telephone; earlier links of theirs end."""
-        body = serializers.SendLinks(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        count = claim_links.send(by=by, disbursement_id=disbursement_id, **body.validated_data)
+        count = act(request, claim_links.send, serializers.SendLinks, disbursement_id=disbursement_id)
         return Response(serializers.LinksSent({"count": count}).data, status.HTTP_202_ACCEPTED)
 
 
@@ -73,7 +70,5 @@ class ClaimedList(Idempotent, Scoped):
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Make a draft of what people on a list have claimed by now; it goes through three people like any list."""
-        Nothing(data=request.data).is_valid(raise_exception=True)
-        by: Any = request.user
-        made = entitlements.list_claimed(by=by, disbursement_id=disbursement_id)
+        made = act(request, entitlements.list_claimed, Nothing, disbursement_id=disbursement_id)
         return render(request, made.pk, status.HTTP_201_CREATED)

@@ -1,7 +1,5 @@
 """Texts that people of a program are asked to agree to, and what each said."""
 
-from typing import Any
-
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -10,7 +8,7 @@ from rest_framework.response import Response
 
 from govpay.api.idempotency import Idempotent
 from payments.api.serializers import consents as serializers
-from payments.api.views.scoped import ScopedList
+from payments.api.views.scoped import ScopedList, act
 from payments.models import Consent, ConsentText, Enrollment
 from payments.selectors import erasures as selector
 from payments.services import consents as service
@@ -43,10 +41,7 @@ class ConsentTexts(Idempotent, ScopedList):
     )
     def post(self, request: Request, program_id: int) -> Response:
         """Add a version of the text."""
-        body = serializers.NewConsentText(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.publish(by=by, program_id=program_id, **body.validated_data)
+        made = act(request, service.publish, serializers.NewConsentText, program_id=program_id)
         return Response(serializers.ConsentTextOut(made).data, status.HTTP_201_CREATED)
 
 
@@ -79,8 +74,5 @@ class EnrollmentConsents(Idempotent, ScopedList):
     )
     def post(self, request: Request, enrollment_id: int) -> Response:
         """Record that the person agreed to a version of the text, or took that back; then their lines are held."""
-        body = serializers.NewConsent(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.record(by=by, enrollment_id=enrollment_id, **body.validated_data)
+        made = act(request, service.record, serializers.NewConsent, enrollment_id=enrollment_id)
         return Response(serializers.ConsentOut(made).data, status.HTTP_201_CREATED)

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from govpay.api.idempotency import Idempotent
 from payments.api import filters
 from payments.api.serializers import control as serializers
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import AddressProof
 from payments.selectors import control as selector
 from payments.services import control as service
@@ -33,10 +33,7 @@ class EnrollmentAddressProofs(Idempotent, Scoped):
     )
     def post(self, request: Request, enrollment_id: int) -> Response:
         """Make a challenge for an address, which the person signs within seven days with the key of that address."""
-        body = serializers.NewChallenge(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.ask(by=by, enrollment_id=enrollment_id, **body.validated_data)
+        made = act(request, service.ask, serializers.NewChallenge, enrollment_id=enrollment_id)
         return _render(request, made.pk, status.HTTP_201_CREATED)
 
 
@@ -83,8 +80,5 @@ class AddressProofSignature(Idempotent, Scoped):
     )
     def post(self, request: Request, address_proof_id: int) -> Response:
         """Record the person's signature, if it is one of this challenge by the key of this address."""
-        body = serializers.Signature(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.record(by=by, proof_id=address_proof_id, **body.validated_data)
+        act(request, service.record, serializers.Signature, proof_id=address_proof_id)
         return _render(request, address_proof_id)

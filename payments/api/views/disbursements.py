@@ -18,7 +18,7 @@ from payments.api.serializers import disbursement as serializers
 from payments.api.serializers.payment import PaymentOut, PayoutOut
 from payments.api.serializers.people import IntakeProblem
 from payments.api.views import intakes
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Disbursement, Intake, Payment, Payout, StatusChange
 from payments.models.intake import IntakeStatus
 from payments.selectors import disbursements as selector
@@ -112,9 +112,7 @@ class Submit(Idempotent, Scoped):
     @extend_schema(operation_id="disbursements_submit", tags=["lists"], request=None, responses=DETAIL)
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Copy each person's destination, fix the manifest and the fee ceiling."""
-        Nothing(data=request.data).is_valid(raise_exception=True)
-        by: Any = request.user
-        service.submit(by=by, disbursement_id=disbursement_id)
+        act(request, service.submit, Nothing, disbursement_id=disbursement_id)
         return render(request, disbursement_id)
 
 
@@ -126,10 +124,7 @@ class Approve(Idempotent, Scoped):
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Agree to exactly this manifest; with the last approval that the list's tier needs the funds are reserved."""
-        body = serializers.Approving(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.approve(by=by, disbursement_id=disbursement_id, **body.validated_data)
+        act(request, service.approve, serializers.Approving, disbursement_id=disbursement_id)
         return render(request, disbursement_id)
 
 
@@ -141,10 +136,7 @@ class Reject(Idempotent, Scoped):
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Refuse a submitted list for a reason."""
-        body = serializers.Reason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.reject(by=by, disbursement_id=disbursement_id, **body.validated_data)
+        act(request, service.reject, serializers.Reason, disbursement_id=disbursement_id)
         return render(request, disbursement_id)
 
 
@@ -156,10 +148,7 @@ class Release(Idempotent, Scoped):
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Let the engine pay exactly the manifest that was approved."""
-        body = serializers.Agreement(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.release(by=by, disbursement_id=disbursement_id, **body.validated_data)
+        act(request, service.release, serializers.Agreement, disbursement_id=disbursement_id)
         return render(request, disbursement_id)
 
 
@@ -171,10 +160,7 @@ class Cancel(Idempotent, Scoped):
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Withdraw a list that was not released, for a reason."""
-        body = serializers.Reason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.cancel(by=by, disbursement_id=disbursement_id, **body.validated_data)
+        act(request, service.cancel, serializers.Reason, disbursement_id=disbursement_id)
         return render(request, disbursement_id)
 
 

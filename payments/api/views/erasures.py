@@ -12,7 +12,7 @@ from govpay.api.idempotency import Idempotent
 from payments.api import filters
 from payments.api.serializers import consents as serializers
 from payments.api.serializers.holds import Decision
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Erasure
 from payments.selectors import erasures as selector
 from payments.services import erasures as service
@@ -36,10 +36,7 @@ class EnrollmentErasures(Idempotent, Scoped):
     )
     def post(self, request: Request, enrollment_id: int) -> Response:
         """Ask that what is known of the person is destroyed; refused while a payment to them is open."""
-        body = Decision(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.ask(by=by, enrollment_id=enrollment_id, **body.validated_data)
+        made = act(request, service.ask, Decision, enrollment_id=enrollment_id)
         return _render(request, made.pk, status.HTTP_201_CREATED)
 
 

@@ -13,7 +13,7 @@ from govpay.api.parsers import UploadParser
 from payments.api import filters
 from payments.api.serializers import exclusions as serializers
 from payments.api.serializers.holds import Decision
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Appeal, Exclusion, ExclusionList
 from payments.selectors import exclusions as selector
 from payments.services import appeals, exclusions
@@ -53,10 +53,7 @@ class ExclusionLists(Idempotent, ScopedList):
     )
     def post(self, request: Request, program_id: int) -> Response:
         """Make an empty list of the program."""
-        body = serializers.NewExclusionList(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = exclusions.create(by=by, program_id=program_id, **body.validated_data)
+        made = act(request, exclusions.create, serializers.NewExclusionList, program_id=program_id)
         return Response(serializers.ExclusionListOut(made).data, status.HTTP_201_CREATED)
 
 
@@ -91,10 +88,7 @@ class ExclusionListEnd(Idempotent, Scoped):
     )
     def post(self, request: Request, exclusion_list_id: int) -> Response:
         """End a list, for a reason: it holds nobody any more."""
-        body = Decision(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        found = exclusions.end(by=by, exclusion_list_id=exclusion_list_id, **body.validated_data)
+        found = act(request, exclusions.end, Decision, exclusion_list_id=exclusion_list_id)
         return Response(serializers.ExclusionListOut(found).data)
 
 
@@ -129,10 +123,7 @@ class EnrollmentAppeals(Idempotent, Scoped):
     )
     def post(self, request: Request, enrollment_id: int) -> Response:
         """Record an appeal; somebody decides who neither put the entry nor recorded the appeal."""
-        body = serializers.NewAppeal(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = appeals.lodge(by=by, enrollment_id=enrollment_id, **body.validated_data)
+        made = act(request, appeals.lodge, serializers.NewAppeal, enrollment_id=enrollment_id)
         return _render(request, made.pk, status.HTTP_201_CREATED)
 
 
@@ -172,10 +163,7 @@ class Uphold(Idempotent, Scoped):
     @extend_schema(operation_id="appeals_uphold", tags=["exclusions"], request=Decision, responses=APPEAL)
     def post(self, request: Request, appeal_id: int) -> Response:
         """Decide, for a reason, that the exclusion stands."""
-        body = Decision(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        appeals.uphold(by=by, appeal_id=appeal_id, **body.validated_data)
+        act(request, appeals.uphold, Decision, appeal_id=appeal_id)
         return _render(request, appeal_id)
 
 
@@ -185,8 +173,5 @@ class Lift(Idempotent, Scoped):
     @extend_schema(operation_id="appeals_lift", tags=["exclusions"], request=Decision, responses=APPEAL)
     def post(self, request: Request, appeal_id: int) -> Response:
         """Decide, for a reason, that the person is to be paid: what the entry has held goes on."""
-        body = Decision(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        appeals.lift(by=by, appeal_id=appeal_id, **body.validated_data)
+        act(request, appeals.lift, Decision, appeal_id=appeal_id)
         return _render(request, appeal_id)

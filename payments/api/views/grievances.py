@@ -14,7 +14,7 @@ from govpay.api.serializers import Nothing
 from payments.api import filters, versions
 from payments.api.serializers import grievance as serializers
 from payments.api.serializers.disbursement import HistoryOut
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Grievance, StatusChange
 from payments.selectors import disbursements as history_selector
 from payments.selectors import grievances as selector
@@ -68,10 +68,7 @@ class GrievanceList(Idempotent, ScopedList):
     )
     def post(self, request: Request, program_id: int) -> Response:
         """Take down what a person says; the answer has the secret with which the person follows it, this once."""
-        body = serializers.NewGrievance(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.lodge(by=by, program_id=program_id, **body.validated_data)
+        made = act(request, service.lodge, serializers.NewGrievance, program_id=program_id)
         shown: dict[str, Any] = _render(request, made.grievance.pk).data
         return Response(shown | {"secret": made.secret}, status.HTTP_201_CREATED)
 
@@ -95,9 +92,7 @@ class Take(Idempotent, Scoped):
     @extend_schema(operation_id="grievances_take", tags=["grievances"], request=Nothing, responses=ONE)
     def post(self, request: Request, grievance_id: int) -> Response:
         """Become its owner, who works on it."""
-        Nothing(data=request.data).is_valid(raise_exception=True)
-        by: Any = request.user
-        service.take(by=by, grievance_id=grievance_id)
+        act(request, service.take, Nothing, grievance_id=grievance_id)
         return _render(request, grievance_id)
 
 
@@ -114,10 +109,7 @@ class Link(Idempotent, Scoped):
     )
     def post(self, request: Request, grievance_id: int) -> Response:
         """Say which person and payment of the program it is about."""
-        body = serializers.GrievanceLink(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.link(by=by, grievance_id=grievance_id, **body.validated_data)
+        act(request, service.link, serializers.GrievanceLink, grievance_id=grievance_id)
         return _render(request, grievance_id)
 
 
@@ -134,10 +126,7 @@ class Answer(Idempotent, Scoped):
     )
     def post(self, request: Request, grievance_id: int) -> Response:
         """Answer one that you own, unless you had a part in its payment's list."""
-        body = serializers.GrievanceAnswer(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.answer(by=by, grievance_id=grievance_id, **body.validated_data)
+        act(request, service.answer, serializers.GrievanceAnswer, grievance_id=grievance_id)
         return _render(request, grievance_id)
 
 

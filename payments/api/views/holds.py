@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from govpay.api.idempotency import Idempotent
 from payments.api import filters
 from payments.api.serializers import holds as serializers
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import DestinationChange, Hold
 from payments.selectors import holds as selector
 from payments.services import destinations as service
@@ -73,10 +73,7 @@ class EnrollmentDestinationChanges(Idempotent, Scoped):
     )
     def post(self, request: Request, enrollment_id: int) -> Response:
         """Propose another address; a second person confirms it, and it is paid once it has cooled."""
-        body = serializers.NewDestination(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.propose(by=by, enrollment_id=enrollment_id, **body.validated_data)
+        made = act(request, service.propose, serializers.NewDestination, enrollment_id=enrollment_id)
         return _render(request, made.pk, status.HTTP_201_CREATED)
 
 

@@ -15,7 +15,7 @@ from payments.api import filters, versions
 from payments.api.serializers import intervention as serializers
 from payments.api.serializers.disbursement import DisbursementDetail, HistoryOut, Reason
 from payments.api.views.disbursements import render
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Intervention, StatusChange
 from payments.selectors import disbursements as history_selector
 from payments.selectors import interventions as selector
@@ -168,10 +168,7 @@ class Approve(Idempotent, Scoped):
     )
     def post(self, request: Request, intervention_id: int) -> Response:
         """Agree to what somebody else proposed; the engine builds nothing dearer than its figures."""
-        body = serializers.Consent(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.approve(by=by, intervention_id=intervention_id, **body.validated_data)
+        act(request, service.approve, serializers.Consent, intervention_id=intervention_id)
         return _render(request, intervention_id)
 
 
@@ -181,10 +178,7 @@ class Reject(Idempotent, Scoped):
     @extend_schema(operation_id="interventions_reject", tags=["interventions"], request=Reason, responses=ONE)
     def post(self, request: Request, intervention_id: int) -> Response:
         """Refuse what somebody else proposed, for a reason."""
-        body = Reason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.reject(by=by, intervention_id=intervention_id, **body.validated_data)
+        act(request, service.reject, Reason, intervention_id=intervention_id)
         return _render(request, intervention_id)
 
 
@@ -196,10 +190,7 @@ class Withdraw(Idempotent, Scoped):
     )
     def post(self, request: Request, intervention_id: int) -> Response:
         """Take back, for a reason, what you proposed and nobody has decided yet."""
-        body = Reason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.withdraw(by=by, intervention_id=intervention_id, **body.validated_data)
+        act(request, service.withdraw, Reason, intervention_id=intervention_id)
         return _render(request, intervention_id)
 
 
@@ -251,7 +242,5 @@ class DisbursementReissues(Idempotent, Scoped):
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Make a draft of all voided payments of a list; it goes through three people like any list."""
-        Nothing(data=request.data).is_valid(raise_exception=True)
-        by: Any = request.user
-        made = reissues.of_list(by=by, disbursement_id=disbursement_id)
+        made = act(request, reissues.of_list, Nothing, disbursement_id=disbursement_id)
         return render(request, made.pk, status.HTTP_201_CREATED)

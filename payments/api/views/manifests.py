@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from govpay.api.idempotency import Idempotent
 from govpay.api.serializers import Nothing
 from payments.api.serializers import manifest as serializers
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import ApproverKey, ManifestSignature
 from payments.services import approver_keys
 from payments.services import manifests as service
@@ -46,10 +46,7 @@ class ApproverKeys(Idempotent, ScopedList):
     )
     def post(self, request: Request) -> Response:
         """Register your public key with its proof; the same again changes nothing."""
-        body = serializers.Registration(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        key = approver_keys.register(by=by, **body.validated_data)
+        key = act(request, approver_keys.register, serializers.Registration)
         return Response(serializers.ApproverKeyOut(key).data, status.HTTP_201_CREATED)
 
 
@@ -116,8 +113,5 @@ class ManifestSignatures(Idempotent, ScopedList):
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Add the signature by your registered key; the same again changes nothing."""
-        body = serializers.ManifestSigned(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        kept = service.sign(by=by, disbursement_id=disbursement_id, **body.validated_data)
+        kept = act(request, service.sign, serializers.ManifestSigned, disbursement_id=disbursement_id)
         return Response(serializers.ManifestSignatureOut(kept).data, status.HTTP_201_CREATED)

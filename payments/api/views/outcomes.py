@@ -1,7 +1,5 @@
 """What a program achieves, and what it was before."""
 
-from typing import Any
-
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -10,7 +8,7 @@ from rest_framework.response import Response
 
 from govpay.api.idempotency import Idempotent
 from payments.api.serializers import outcome as serializers
-from payments.api.views.scoped import Scoped
+from payments.api.views.scoped import Scoped, act
 from payments.models import Program
 from payments.selectors import outcomes as selector
 from payments.services import outcomes as service
@@ -46,8 +44,5 @@ class Baselines(Idempotent, Scoped):
     )
     def post(self, request: Request, program_id: int) -> Response:
         """Enter a figure with its source; the newest of each figure stands beside the outcome."""
-        body = serializers.NewBaseline(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.enter_baseline(by=by, program_id=program_id, **body.validated_data)
+        made = act(request, service.enter_baseline, serializers.NewBaseline, program_id=program_id)
         return Response(serializers.BaselineOut(made).data, status.HTTP_201_CREATED)

@@ -15,7 +15,7 @@ from ledger.packs import receipts
 from payments.api import filters, versions
 from payments.api.serializers import payment as serializers
 from payments.api.serializers.disbursement import HistoryOut, Reason
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Payout, StatusChange
 from payments.selectors import disbursements as history_selector
 from payments.selectors import node, scope
@@ -77,10 +77,7 @@ class Hold(Idempotent, Scoped):
     @extend_schema(operation_id="payments_hold", tags=["payments"], request=Reason, responses=PAYMENT)
     def post(self, request: Request, payment_id: int) -> Response:
         """Stop a payment that is in no payout yet."""
-        body = Reason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.hold(by=by, payment_id=payment_id, **body.validated_data)
+        act(request, service.hold, Reason, payment_id=payment_id)
         return _render(request, payment_id)
 
 
@@ -111,10 +108,7 @@ class Resume(Idempotent, Scoped):
     @extend_schema(operation_id="payments_resume", tags=["payments"], request=Reason, responses=PAYMENT)
     def post(self, request: Request, payment_id: int) -> Response:
         """Let a held payment go on; not by the person who held it."""
-        body = Reason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.resume(by=by, payment_id=payment_id, **body.validated_data)
+        act(request, service.resume, Reason, payment_id=payment_id)
         return _render(request, payment_id)
 
 
@@ -124,10 +118,7 @@ class Withdraw(Idempotent, Scoped):
     @extend_schema(operation_id="payments_withdraw", tags=["payments"], request=Reason, responses=PAYMENT)
     def post(self, request: Request, payment_id: int) -> Response:
         """Never pay a held payment in this list; not by the person who held it."""
-        body = Reason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.withdraw(by=by, payment_id=payment_id, **body.validated_data)
+        act(request, service.withdraw, Reason, payment_id=payment_id)
         return _render(request, payment_id)
 
 

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 
 from govpay.api.idempotency import Idempotent
 from payments.api.serializers import program as serializers
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Membership, Program
 from payments.selectors import funds, scope
 from payments.selectors import programs as selector
@@ -43,10 +43,7 @@ class ProgramList(Idempotent, ScopedList):
     )
     def post(self, request: Request) -> Response:
         """Create a program; its wallet is made by the engine within seconds."""
-        body = serializers.NewProgram(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        program = service.create(by=by, **body.validated_data)
+        program = act(request, service.create, serializers.NewProgram)
         return Response(serializers.ProgramOut(program).data, status.HTTP_201_CREATED)
 
 

@@ -1,7 +1,5 @@
 """What a program's payments will take and cost, and what paying costs elsewhere."""
 
-from typing import Any
-
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -9,7 +7,7 @@ from rest_framework.response import Response
 
 from govpay.api.idempotency import Idempotent
 from payments.api.serializers import projection as serializers
-from payments.api.views.scoped import Scoped
+from payments.api.views.scoped import Scoped, act
 from payments.models import Program
 from payments.selectors import projections as selector
 from payments.services import projections as service
@@ -52,8 +50,5 @@ class Baselines(Idempotent, Scoped):
     )
     def post(self, request: Request, program_id: int) -> Response:
         """Enter a cost with its source; the newest of each name stands beside projections."""
-        body = serializers.NewCostBaseline(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.enter_baseline(by=by, program_id=program_id, **body.validated_data)
+        made = act(request, service.enter_baseline, serializers.NewCostBaseline, program_id=program_id)
         return Response(serializers.CostBaselineOut(made).data, status.HTTP_201_CREATED)

@@ -15,7 +15,7 @@ from payments.api import filters
 from payments.api.serializers import proposal as serializers
 from payments.api.serializers.disbursement import HistoryOut, Reason
 from payments.api.serializers.intervention import Consent
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Proposal, StatusChange
 from payments.selectors import disbursements as history_selector
 from payments.selectors import proposals as selector
@@ -95,10 +95,7 @@ class ProposeRole(Idempotent, Scoped):
     )
     def post(self, request: Request, program_id: int) -> Response:
         """Ask for a role to be given to somebody, or to end; another security administrator confirms it."""
-        body = serializers.RoleProposal(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.propose_role(by=by, program_id=program_id, **body.validated_data)
+        made = act(request, service.propose_role, serializers.RoleProposal, program_id=program_id)
         return _render(request, made.pk, status.HTTP_201_CREATED)
 
 
@@ -121,10 +118,7 @@ class Confirm(Idempotent, Scoped):
     @extend_schema(operation_id="proposals_confirm", tags=["proposals"], request=Consent, responses=ONE)
     def post(self, request: Request, proposal_id: int) -> Response:
         """Agree to what somebody else proposed; it is done at once, unless what it changes has changed since."""
-        body = Consent(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.confirm(by=by, proposal_id=proposal_id, **body.validated_data)
+        act(request, service.confirm, Consent, proposal_id=proposal_id)
         return _render(request, proposal_id)
 
 
@@ -136,10 +130,7 @@ class Reject(Idempotent, Scoped):
     @extend_schema(operation_id="proposals_reject", tags=["proposals"], request=Reason, responses=ONE)
     def post(self, request: Request, proposal_id: int) -> Response:
         """Refuse what somebody else proposed, for a reason."""
-        body = Reason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.reject(by=by, proposal_id=proposal_id, **body.validated_data)
+        act(request, service.reject, Reason, proposal_id=proposal_id)
         return _render(request, proposal_id)
 
 
@@ -151,10 +142,7 @@ class Withdraw(Idempotent, Scoped):
     @extend_schema(operation_id="proposals_withdraw", tags=["proposals"], request=Reason, responses=ONE)
     def post(self, request: Request, proposal_id: int) -> Response:
         """Take back, for a reason, what you proposed and nobody has decided yet."""
-        body = Reason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.withdraw(by=by, proposal_id=proposal_id, **body.validated_data)
+        act(request, service.withdraw, Reason, proposal_id=proposal_id)
         return _render(request, proposal_id)
 
 

@@ -1,18 +1,27 @@
 """The base of the views: whatever an address names must be in one of the user's programs, before all else."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from rest_framework import exceptions
 from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from payments.api import versions
 from payments.selectors import scope
 
 Expansion = Callable[[Any, list[dict[str, Any]]], None]
+T = TypeVar("T")
+
+
+def act(request: Request, service: Callable[..., T], body: type[Serializer[Any]], **ids: int) -> T:
+    """Check the body, and make the one service call as whoever asks; raise ValidationError, and what the service raises."""
+    said = body(data=request.data)
+    said.is_valid(raise_exception=True)
+    return service(by=request.user, **ids, **said.validated_data)
 
 
 class Scoped(APIView):

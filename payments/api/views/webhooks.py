@@ -13,7 +13,7 @@ from govpay.api.serializers import Nothing
 from payments.api import filters
 from payments.api.serializers import webhook as serializers
 from payments.api.serializers.proposal import ProposalOut
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Webhook, WebhookDelivery
 from payments.selectors import proposals as proposal_selector
 from payments.selectors import scope
@@ -94,10 +94,7 @@ class WebhookSecrets(Scoped):
     )
     def post(self, request: Request, webhook_id: int) -> Response:
         """Make a new secret, which is in this answer and nowhere else; the one before signs beside it for a while."""
-        body = serializers.NewSecret(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made, text = service.rotate(by=by, webhook_id=webhook_id, **body.validated_data)
+        made, text = act(request, service.rotate, serializers.NewSecret, webhook_id=webhook_id)
         shown = serializers.SecretOut(made).data | {"secret": text}
         return Response(shown, status.HTTP_201_CREATED)
 
@@ -110,10 +107,7 @@ class WebhookPause(Idempotent, Scoped):
     @extend_schema(operation_id="webhooks_pause", tags=TAGS, request=serializers.WebhookNote, responses=ONE)
     def post(self, request: Request, webhook_id: int) -> Response:
         """Send nothing for now; what happens meanwhile is sent when it goes on."""
-        body = serializers.WebhookNote(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.pause(by=by, webhook_id=webhook_id, **body.validated_data)
+        act(request, service.pause, serializers.WebhookNote, webhook_id=webhook_id)
         return _render(request, webhook_id)
 
 
@@ -125,10 +119,7 @@ class WebhookResume(Idempotent, Scoped):
     @extend_schema(operation_id="webhooks_resume", tags=TAGS, request=serializers.WebhookNote, responses=ONE)
     def post(self, request: Request, webhook_id: int) -> Response:
         """Let a paused webhook go on from where it stopped; its alarm is closed."""
-        body = serializers.WebhookNote(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.resume(by=by, webhook_id=webhook_id, **body.validated_data)
+        act(request, service.resume, serializers.WebhookNote, webhook_id=webhook_id)
         return _render(request, webhook_id)
 
 
@@ -140,10 +131,7 @@ class WebhookEnd(Idempotent, Scoped):
     @extend_schema(operation_id="webhooks_end", tags=TAGS, request=serializers.WebhookNote, responses=ONE)
     def post(self, request: Request, webhook_id: int) -> Response:
         """End a webhook for good; what waits is never sent."""
-        body = serializers.WebhookNote(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.end(by=by, webhook_id=webhook_id, **body.validated_data)
+        act(request, service.end, serializers.WebhookNote, webhook_id=webhook_id)
         return _render(request, webhook_id)
 
 
@@ -181,10 +169,7 @@ class WebhookReplay(Idempotent, Scoped):
     )
     def post(self, request: Request, webhook_id: int) -> Response:
         """Send the events of a span of numbers once more, under the ids that they had; one number twice is one event."""
-        body = serializers.Replay(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        count = service.replay(by=by, webhook_id=webhook_id, **body.validated_data)
+        count = act(request, service.replay, serializers.Replay, webhook_id=webhook_id)
         return Response(serializers.Replayed({"count": count}).data, status.HTTP_202_ACCEPTED)
 
 
