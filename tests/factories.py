@@ -36,6 +36,7 @@ from payments.models import (
     WebhookSecret,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
+from payments.prices import quotes
 from payments.services import policies, programs
 
 PASSWORD = "a long enough password"
@@ -236,7 +237,7 @@ def make_quote(
         }
         for number in (1, 2)
     ]
-    return Quote.objects.create(
+    made = Quote(
         currency=currency,
         price=Decimal(price),
         taken_at=at,
@@ -244,6 +245,9 @@ def make_quote(
         values=values,
         rule={},
     )
+    quotes.sign(made)
+    made.save()
+    return made
 
 
 def fund(program: Program, amount_sat: int = 1_000_000) -> Coin:

@@ -48,6 +48,7 @@ CURES_OF = {
     "too_many_pings": "Make the webhook's secret, or have its worker started.",
     "no_price": "Have what `details.rule` names mended: sources by security administrators, a breaker by treasurers.",
     "nobody_asked": "Ask for it to be closed, and have another treasurer confirm.",
+    "quote_forged": "Find out who writes to the database; a new quote is taken.",
     "price_changed": "Read the price again, and name what it is now, if it is right.",
     "price_decided": "Give another price.",
     "policy_refused": "Do what `details.law` allows; where another law holds, two security administrators name its profile.",

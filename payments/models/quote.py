@@ -10,7 +10,8 @@ class Quote(models.Model):
     """The price of a bitcoin in major units of a currency, from ``taken_at`` until before ``expires_at``; never changed.
 
     ``values`` has an object a source: ``source`` (its id), ``name``, ``kind``, ``value`` and ``value_at`` (null where it
-    said nothing), ``is_used``, and ``why`` it was not, else empty. ``rule`` is what it was judged by.
+    said nothing), ``is_used``, and ``why`` it was not, else empty. ``rule`` is what it was judged by. The MAC covers all of
+    it under a key that the database lacks, so that nobody who writes rows makes a price.
     """
 
     currency = models.CharField(max_length=3)
@@ -19,6 +20,8 @@ class Quote(models.Model):
     expires_at = models.DateTimeField()
     values = models.JSONField()
     rule = models.JSONField()
+    key_id = models.CharField(max_length=8)
+    mac = models.BinaryField(max_length=32)
 
     class Meta:
         constraints = [

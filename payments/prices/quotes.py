@@ -13,10 +13,13 @@ from django.utils import timezone
 from govpay.errors import Conflict
 from ledger import audit
 from payments.models import PriceBreaker, PriceReading, PriceRule, PriceSource, PriceStatus, Quote, SourceKind
+from payments.payout import agreed
 from payments.prices import consensus, manual
 from payments.prices import currency as currencies
 from payments.prices.consensus import Broken, Said, Terms, Verdict
 from payments.prices.reading import grouped, text_of
+
+VERSION = "govpay-quote-1"
 
 
 class NoPrice(Conflict):
@@ -30,6 +33,12 @@ class Against(NamedTuple):
 
     rule: str
     message: str
+
+
+class QuoteForged(Conflict):
+    """What the database says of a quote was written by none of our processes."""
+
+    code = "quote_forged"
 
 
 @dataclass(frozen=True)
@@ -77,17 +86,31 @@ def take(currency: str, *, at: datetime | None = None, by: User | None = None) -
     if price is None:
         rule, message = found.against
         raise NoPrice(message, currency=currency, rule=str(rule), sources=values)
+    quote = Quote(
+        currency=currency,
+        price=price,
+        taken_at=moment,
+        expires_at=moment + timedelta(seconds=found.rule.quote_s),
+        values=values,
+        rule=_by(found),
+    )
+    sign(quote)
     with transaction.atomic():
-        quote = Quote.objects.create(
-            currency=currency,
-            price=price,
-            taken_at=moment,
-            expires_at=moment + timedelta(seconds=found.rule.quote_s),
-            values=values,
-            rule=_by(found),
-        )
+        quote.save()
         audit.record("quote.take", quote, by=by)
     return quote
+
+
+def sign(quote: Quote) -> None:
+    """Put the MAC of all that a quote says into a row that is about to be added."""
+    quote.key_id = agreed.newest_key()
+    quote.mac = agreed.mac_of(quote.key_id, *_fields(quote)) or b""
+
+
+def verify(quote: Quote) -> None:
+    """Raise QuoteForged unless a process of ours took the quote as it stands; whoever pays by one asks first."""
+    if not agreed.is_mac(quote.mac, quote.key_id, *_fields(quote)):
+        raise QuoteForged(f"Quote {quote.pk} was taken by none of our processes.", quote_id=quote.pk)
 
 
 def stand(currency: str, *, at: datetime) -> Standing | None:
@@ -136,6 +159,11 @@ def _said(source: PriceSource, given: Mapping[int, manual.Given]) -> Said:
     if reading is None:
         return Said(*known, None, None)
     return Said(*known, reading.value, reading.value_at, reading.fault)
+
+
+def _fields(quote: Quote) -> tuple[Any, ...]:
+    times = (agreed.moment(quote.taken_at), agreed.moment(quote.expires_at))
+    return (VERSION, quote.currency, f"{quote.price:.8f}", *times, quote.values, quote.rule)
 
 
 def _by(found: Standing) -> dict[str, Any]:

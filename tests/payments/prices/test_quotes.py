@@ -60,6 +60,37 @@ class TestQuote:
         assert Quote.objects.count() == 0
 
 
+class TestSignature:
+    """What is paid by a quote is what a process of ours took: its MAC covers all that it says."""
+
+    def test_holds_as_it_was_stored(self) -> None:
+        quotes.verify(Quote.objects.get(pk=factories.make_quote("PKR", "28100000.5").pk))
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"price": Decimal("28100000.00000001")},
+            {"currency": "INR"},
+            {"taken_at": timezone.now() - timedelta(days=1)},
+            {"expires_at": timezone.now() + timedelta(days=1)},
+            {"values": []},
+            {"rule": {"floor": "1"}},
+            {"mac": b"0" * 32},
+            {"key_id": "none"},
+        ],
+    )
+    def test_breaks_with_anything_that_somebody_writes(self, changes: dict[str, Any]) -> None:
+        """Rows cannot be changed, but somebody who writes rows can add one that is like another."""
+        quote = factories.make_quote()
+        for name, value in changes.items():
+            setattr(quote, name, value)
+        quote.pk = None
+        quote.save()
+        with pytest.raises(quotes.QuoteForged) as refusal:
+            quotes.verify(Quote.objects.get(pk=quote.pk))
+        assert refusal.value.details == {"quote_id": quote.pk}
+
+
 class TestCurrency:
     @pytest.mark.parametrize(("code", "digits"), [("PKR", 2), ("USD", 2), ("JPY", 0), ("KWD", 3), ("CLF", 4)])
     def test_has_the_digits_of_iso_4217(self, code: str, digits: int) -> None:

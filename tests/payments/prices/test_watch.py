@@ -79,6 +79,10 @@ class TestTake:
         event = AuditEvent.objects.get(action="quote.take")
         assert (event.actor, event.actor_id) == ("releaser", str(releaser.pk))
 
+    def test_is_signed(self, look: Look) -> None:
+        look()
+        quotes.verify(Quote.objects.get(pk=quotes.take("USD").pk))
+
     def test_asks_nobody(self, look: Look, exchanges: list[Exchange]) -> None:
         look()
         quotes.take("USD")
