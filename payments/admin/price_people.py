@@ -8,9 +8,8 @@ from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import cells, price_pages
+from payments.admin import cells, price_pages, prices
 from payments.admin.filters import by_number
-from payments.admin.price import OfPrices, number
 from payments.admin.tables import Notice
 from payments.models import ManualPrice, PriceBreaker
 
@@ -18,7 +17,7 @@ TONES = {"given": cells.BUSY, "confirmed": cells.GOOD, "withdrawn": cells.PLAIN}
 
 
 @admin.register(ManualPrice)
-class ManualPriceAdmin(OfPrices):
+class ManualPriceAdmin(prices.OfPrices):
     """Prices that one person gave and another confirmed."""
 
     noun = "Manual price"
@@ -73,7 +72,7 @@ class ManualPriceAdmin(OfPrices):
     @display(description="price of a bitcoin")
     def cost(self, row: ManualPrice) -> str:
         """In major units."""
-        return number(row.price, row.source.currency)
+        return prices.number(row.price, row.source.currency)
 
     @display(description="state")
     def state_label(self, row: ManualPrice) -> str:
@@ -117,7 +116,7 @@ class ManualPriceAdmin(OfPrices):
 
 
 @admin.register(PriceBreaker)
-class PriceBreakerAdmin(OfPrices):
+class PriceBreakerAdmin(prices.OfPrices):
     """Jumps, and who closed them."""
 
     noun = "Breaker"
@@ -170,7 +169,7 @@ class PriceBreakerAdmin(OfPrices):
     @display(description="jump")
     def jumped(self, row: PriceBreaker) -> str:
         """From where to where."""
-        return cells.join(number(row.from_price), "to", number(row.to_price, row.rule.currency))
+        return cells.join(prices.number(row.from_price), "to", prices.number(row.to_price, row.rule.currency))
 
     @display(description="opened")
     def opened(self, row: PriceBreaker) -> str:
@@ -180,7 +179,7 @@ class PriceBreakerAdmin(OfPrices):
     @display(description="at")
     def at_price(self, row: PriceBreaker) -> str:
         """The price from which it goes on."""
-        return number(row.close_price, row.rule.currency)
+        return prices.number(row.close_price, row.rule.currency)
 
     @display(description="reason")
     def reason(self, row: PriceBreaker) -> str:
