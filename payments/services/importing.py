@@ -20,7 +20,7 @@ from payments.models.history import move
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import amount
 from payments.payout import failpoint
-from payments.services import authority, import_files, intake, lines, lists, people, registry
+from payments.services import authority, import_files, intake, lines, lists, people, person_rows, registry
 from payments.states import ImportStatus
 
 log = structlog.get_logger(__name__)
@@ -119,7 +119,7 @@ def _check_part(job: ImportJob, rows: Rows, structure: _Structure) -> None:
 
 def _staged(job: ImportJob, rows: Rows, faults: intake.Faults) -> tuple[str, Iterator[str]]:
     if job.kind == IntakeKind.PEOPLE:
-        return registry.STAGE_COLUMNS, people.stage_lines(job.program_id, rows, faults)
+        return registry.STAGE_COLUMNS, person_rows.lines(job.program_id, rows, faults)
     return lines.STAGE_COLUMNS, lines.stage_lines(rows, amount.parse_sat, faults)
 
 

@@ -7,7 +7,7 @@ from django.db import connection
 
 from payments.models import Cycle, Disbursement
 from payments.onchain import amount, fee
-from payments.services import intake, people
+from payments.services import intake, person_rows
 from payments.states import PaymentStatus
 
 STAGE = "staged_line"
@@ -109,7 +109,7 @@ def stage_lines(
         if not values:
             yield f"{row}\t\\N\t\\N\tt\n"
             continue
-        reference, sat = people.read_reference(row, values[0], faults), None
+        reference, sat = person_rows.read_reference(row, values[0], faults), None
         try:
             sat = read_amount(values[1])
         except amount.InvalidAmount as error:
