@@ -3,89 +3,23 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
-from unfold import widgets
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import cells, pages, scope
+from payments.admin import cells, grievance_forms, pages, scope
 from payments.admin.base import ProgramScopedAdmin, is_number
 from payments.admin.filters import ProgramFilter
-from payments.admin.forms import AgreeForm, InProgramForm
+from payments.admin.forms import AgreeForm
 from payments.admin.tables import Notice, Table, history
-from payments.models import Enrollment, Finding, Grievance, GrievanceCategory, Program, Role
-from payments.onchain import amount
+from payments.models import Enrollment, Grievance, Program, Role
 from payments.selectors import grievances as selector
-from payments.services import grievance_words, grievances
-
-
-def _optional_text(label: str, help_text: str = "") -> forms.CharField:
-    return forms.CharField(
-        label=label,
-        max_length=grievance_words.MOST_CONTACT,
-        required=False,
-        help_text=help_text,
-        widget=widgets.UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
-    )
-
-
-class AboutForm(forms.Form):
-    """The person, and the payment."""
-
-    reference = _optional_text(
-        "Reference", "Of the person in the program, once they have shown who they are."
-    )
-    payment_id = forms.IntegerField(
-        label="Number of the payment",
-        required=False,
-        min_value=1,
-        widget=widgets.UnfoldAdminIntegerFieldWidget(),
-    )
-
-
-class LodgeForm(AboutForm, InProgramForm):
-    """What a person says at the help desk."""
-
-    category = forms.ChoiceField(
-        choices=GrievanceCategory.choices, widget=widgets.UnfoldAdminSelectWidget(), label="About"
-    )
-    text = forms.CharField(
-        label="In the person's words",
-        max_length=grievance_words.MOST_TEXT,
-        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 5}),
-    )
-    contact = _optional_text("How to reach them")
-    received_sat = _optional_text("Received (satoshis)", "What the person says to have received.")
-    field_order = ("program", "category", "text", "contact", "reference", "payment_id", "received_sat")
-
-    def clean_received_sat(self) -> int | None:
-        """Return the amount by the grammar of all amounts."""
-        text: str = self.cleaned_data["received_sat"]
-        try:
-            return amount.parse_sat(text) if text else None
-        except amount.InvalidAmount as error:
-            raise forms.ValidationError(error.message, code=error.details["rule"]) from error
-
-
-class AnswerForm(forms.Form):
-    """What came of it."""
-
-    # Nothing is chosen beforehand: a finding is somebody's.
-    finding = forms.ChoiceField(
-        choices=[("", "Choose"), *Finding.choices], widget=widgets.UnfoldAdminSelectWidget()
-    )
-    text = forms.CharField(
-        label="Answer",
-        max_length=grievance_words.MOST_TEXT,
-        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 6}),
-        help_text="The person reads this.",
-    )
+from payments.services import grievances
 
 
 @admin.register(Grievance)
@@ -158,7 +92,7 @@ class GrievanceAdmin(ProgramScopedAdmin):
             request,
             pages.Page(
                 title="Take down a grievance",
-                form_class=LodgeForm,
+                form_class=grievance_forms.LodgeForm,
                 form_options={"programs": programs},
                 call=call,
                 submit="Take it down",
@@ -198,7 +132,7 @@ class GrievanceAdmin(ProgramScopedAdmin):
             "reference": row.enrollment.reference if row.enrollment else "",
             "payment_id": row.payment_id,
         }
-        return self._ask(request, row, "link", AboutForm, call, "Keep it", initial=known)
+        return self._ask(request, row, "link", grievance_forms.AboutForm, call, "Keep it", initial=known)
 
     @action(description="Answer", url_path="answer", icon="reply", variant=ActionVariant.PRIMARY)
     def answer(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -210,7 +144,7 @@ class GrievanceAdmin(ProgramScopedAdmin):
             messages.success(request, f"Grievance {row.pk} is answered; the person can read it now.")
             return HttpResponseRedirect(cells.page_of(row))
 
-        return self._ask(request, row, "answer", AnswerForm, call, "Answer it")
+        return self._ask(request, row, "answer", grievance_forms.AnswerForm, call, "Answer it")
 
     def _ask(
         self,
