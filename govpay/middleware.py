@@ -10,7 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from ledger import audit
 from ledger.models import Door
 
-ADMIN = "/admin/"
+# What is below none of these is the API.
+DOORS = {"/admin/": Door.ADMIN, "/person/": Door.PERSON}
 SERVER_ERROR = 500
 # Django's own forms for users and passwords, which save in no database transaction.
 FORMS = ("/admin/auth/", "/admin/password_change/")
@@ -23,9 +24,9 @@ class AuditDoor:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        door = Door.ADMIN if request.path.startswith(ADMIN) else Door.API
+        inside = (door for prefix, door in DOORS.items() if request.path.startswith(prefix))
         request_id = str(structlog.contextvars.get_contextvars().get("request_id", ""))
-        with audit.through(door, request_id=request_id):
+        with audit.through(next(inside, Door.API), request_id=request_id):
             if request.method == "POST" and request.path.startswith(FORMS):
                 return self._whole(request)
             return self.get_response(request)

@@ -522,7 +522,7 @@ EVENT_HEADING = (
     " subject_kind version"
 )
 PIECES = {RUN: RUN_HEADING, PERIOD: PERIOD_HEADING, EVENT: EVENT_HEADING}
-DOORS = ("api", "admin", "command", "task")
+DOORS = ("api", "admin", "command", "task", "person")
 LAYERS = ("settled", "pending", "encumbered")
 
 

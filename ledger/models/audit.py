@@ -17,6 +17,7 @@ class Door(models.TextChoices):
     ADMIN = "admin", "Admin"
     COMMAND = "command", "Command"
     TASK = "task", "Task"
+    PERSON = "person", "Page for people"
 
 
 class AuditEvent(models.Model):

@@ -7,7 +7,7 @@ from unfold.decorators import display
 from payments.admin import cells
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
-from payments.models import ClaimLink
+from payments.models import ClaimLink, Role
 from payments.services import claims
 
 
@@ -16,6 +16,7 @@ class ClaimLinkAdmin(ProgramScopedAdmin):
     """Links that were made; nobody can read one again."""
 
     program_path = "enrollment__program"
+    also = (Role.HELPDESK,)
     noun = "Claim link"
     list_display = ("number", "person", "how", "state", "made", "expires")
     list_filter = (ProgramFilter, ("channel", ChoicesDropdownFilter))

@@ -178,13 +178,20 @@ def _require_nothing_open(beneficiary_id: int) -> None:
         raise PaymentsOpen(
             f"Payments to the person are neither settled nor withdrawn: {count}.", payments=count
         )
-    appeals = Appeal.objects.filter(beneficiary_id=beneficiary_id, outcome=AppealOutcome.OPEN)
-    changes = DestinationChange.objects.filter(beneficiary_id=beneficiary_id, outcome=ChangeOutcome.OPEN)
-    grievances = _grievances(beneficiary_id).filter(ended_at=None)
-    if appeals.exists() or changes.exists() or grievances.exists():
-        raise DecisionsOpen(
-            "An appeal, a grievance or a change of address of the person is to be ended first."
-        )
+    standing = {
+        "appeal": Appeal.objects.filter(beneficiary_id=beneficiary_id, outcome=AppealOutcome.OPEN),
+        "change of address": DestinationChange.objects.filter(
+            beneficiary_id=beneficiary_id, outcome=ChangeOutcome.OPEN
+        ),
+        "grievance": _grievances(beneficiary_id).filter(ended_at=None),
+    }
+    found = [
+        f"{what} {pk}"
+        for what, rows in standing.items()
+        for pk in rows.order_by("pk").values_list("pk", flat=True)
+    ]
+    if found:
+        raise DecisionsOpen(f"To be ended first: {', '.join(found)}.", open=found)
 
 
 def _open(by: User, erasure_id: int) -> Erasure:

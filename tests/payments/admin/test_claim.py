@@ -104,6 +104,20 @@ class TestSlips:
         assert client.post(page("print_slips"), body | {"is_for_all": "on"}).content.count(b"<svg") == 2
         assert ClaimLink.objects.get(pk=sent.pk).ended_at is not None
 
+    def test_show_the_help_desk_what_became_of_them_and_not_how_they_read(
+        self, browser: Browser, released: Disbursement, program: Program, officer: User
+    ) -> None:
+        sent = claim_links.send_one(
+            by=officer, enrollment_id=claiming.person_of(released, 2).pk, channel="sms"
+        )
+        client = browser(factories.make_member(program, "helpdesk"))
+        link = reverse("admin:payments_claimlink_change", args=[sent.pk])
+        assert link in client.get(reverse("admin:payments_claimlink_changelist")).content.decode()
+        assert client.get(link).status_code == 200
+        assert client.get(
+            reverse("admin:payments_message_change", args=[Message.objects.get().pk])
+        ).status_code in (302, 403)
+
     def test_say_of_a_link_that_wrong_attempts_have_locked_it(
         self, browser: Browser, released: Disbursement, officer: User
     ) -> None:

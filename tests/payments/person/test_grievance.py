@@ -7,6 +7,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
+from ledger import audit
+from ledger.models import AuditEvent, Door
 from payments.models import Grievance, Program
 from payments.services import grievances, people
 from tests import factories
@@ -92,6 +94,11 @@ class TestLodge:
         assert response.status_code == 422
         assert "errorlist" in response.content.decode()
         assert Grievance.objects.count() == 0
+
+    def test_is_recorded_as_done_at_the_page_for_people(self, visitor: Client, program: Program) -> None:
+        number, _ = lodged(visitor, program)
+        event = AuditEvent.objects.get(subject_kind="grievance", subject_id=str(number))
+        assert (event.action, event.door, event.actor) == ("grievance.lodge", Door.PERSON, audit.NOBODY)
 
     def test_counts_what_comes_from_one_address(self, visitor: Client, program: Program) -> None:
         for _ in range(20):

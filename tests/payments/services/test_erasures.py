@@ -149,10 +149,12 @@ class TestRefusals:
         assert erasures.confirm(by=eraser, erasure_id=erasure.pk, note="Checked.").outcome == "erased"
 
     def test_while_a_change_of_address_waits(self, enrollment: Enrollment, officer: User) -> None:
-        destinations.propose(
+        change = destinations.propose(
             by=officer, enrollment_id=enrollment.pk, address=Holder("bilal").address, note="New."
         )
-        with pytest.raises(erasures.DecisionsOpen):
+        with pytest.raises(
+            erasures.DecisionsOpen, match=f"To be ended first: change of address {change.pk}."
+        ):
             ask(officer, enrollment)
 
     def test_while_a_grievance_runs_whose_words_go_too_once_it_has_ended(
@@ -166,8 +168,9 @@ class TestRefusals:
             contact="+923001234567",
             enrollment_id=enrollment.pk,
         )
-        with pytest.raises(erasures.DecisionsOpen):
+        with pytest.raises(erasures.DecisionsOpen) as refused:
             ask(officer, enrollment)
+        assert refused.value.details == {"open": [f"grievance {lodged.grievance.pk}"]}
         grievance_replies.withdraw(grievance_id=lodged.grievance.pk, secret=lodged.secret)
         erase(officer, eraser, enrollment)
         row = Grievance.objects.get()
