@@ -113,14 +113,16 @@ class PriceSource(models.Model):
 class PriceReading(models.Model):
     """What a source that can be asked said last, or why it said nothing: one row a source, written by the watch.
 
-    ``value_at`` is by the source's own clock; where it has none, when these bytes (``sha256``) were seen first, so that an
-    answer that never changes grows old. ``fault`` is of the last look; a source that did not answer keeps what it said.
+    ``value_at`` is by the source's own clock; else it is when these bytes (``sha256``) were seen first (``seen_at``),
+    so that an answer that never changes grows old. ``fault`` is of the last look; a source that did not answer keeps what
+    it said, and one that answered something odd its last good bytes, so that those are not new when they come again.
     """
 
     source = models.OneToOneField(PriceSource, on_delete=models.PROTECT, related_name="reading")
     value = models.DecimalField(max_digits=20, decimal_places=8, null=True)
     value_at = models.DateTimeField(null=True)
     sha256 = models.BinaryField(max_length=32, null=True)
+    seen_at = models.DateTimeField(null=True)
     asked_at = models.DateTimeField()
     fault = models.CharField(max_length=40, blank=True)
     message = models.CharField(max_length=300, blank=True)

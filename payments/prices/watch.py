@@ -20,7 +20,7 @@ MISSING, OPEN = "price_missing", "price_breaker_open"
 SUBJECT = "price"
 # A look or two may fail; a currency without a price for so long waits for a person.
 UNPRICED_S = 300
-_WRITTEN = ("value", "value_at", "sha256", "asked_at", "fault", "message")
+_WRITTEN = ("value", "value_at", "sha256", "seen_at", "asked_at", "fault", "message")
 
 
 def due() -> list[int]:
@@ -131,11 +131,13 @@ def _write(rule: PriceRule, heard: Mapping[PriceSource, Heard], asked_at: dateti
 
 def _reading(source_id: int, said: Heard, before: PriceReading | None, asked_at: datetime) -> PriceReading:
     made = PriceReading(source_id=source_id, asked_at=asked_at, fault=said.fault, message=said.message[:300])
+    if before is not None:
+        made.sha256, made.seen_at = before.sha256, before.seen_at
     if said.fault in asking.SILENT and before is not None:
-        made.value, made.value_at, made.sha256 = before.value, before.value_at, before.sha256
+        made.value, made.value_at = before.value, before.value_at
     if said.value is None:
         return made
-    made.value, made.sha256 = said.value, said.sha256
-    is_same = before is not None and before.value is not None and bytes(before.sha256 or b"") == said.sha256
-    made.value_at = said.at or (before.value_at if is_same and before is not None else asked_at)
+    if said.sha256 != bytes(made.sha256 or b""):
+        made.sha256, made.seen_at = said.sha256, asked_at
+    made.value, made.value_at = said.value, said.at or made.seen_at
     return made

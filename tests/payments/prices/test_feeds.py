@@ -194,6 +194,21 @@ class TestFrozenMinute:
         again = PriceReading.objects.get(source__kind="kraken")
         assert (again.value, again.value_at) == (first.value, again.asked_at)
 
+    @pytest.mark.parametrize("status", [200, 503])
+    def test_takes_an_old_answer_for_no_newer_when_something_odd_came_between(
+        self, status: int, look: Look, exchanges: list[Exchange]
+    ) -> None:
+        """A page of errors between two answers of a cache that stands still."""
+        exchanges[0].at = datetime(2026, 1, 1, tzinfo=UTC)
+        look()
+        first = PriceReading.objects.get(source__kind="kraken")
+        exchanges[0].odd = fakes.answer(status, b"<html>Busy</html>")
+        look()
+        exchanges[0].odd = None
+        look()
+        again = PriceReading.objects.get(source__kind="kraken")
+        assert (again.value, again.value_at, again.fault) == (first.value, first.value_at, "")
+
     def test_keeps_what_a_silent_source_said_until_it_is_stale(
         self, look: Look, exchanges: list[Exchange]
     ) -> None:
