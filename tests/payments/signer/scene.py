@@ -18,6 +18,7 @@ from payments.signer.manifest import Header, Line
 from payments.signer.memory import Judged, Past
 from payments.signer.rules import Examined
 from payments.signer.store import Signed
+from tests.psbts import maps_of, text_of
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 PASSPHRASE = b"correct horse battery staple"
@@ -26,6 +27,8 @@ WORDS = (
     "legal winner thank year wave sausage worth useful legal winner thank yellow",
     "letter advice cage absurd amount doctor acoustic avoid letter advice cage above",
 )
+# OP_TRUE, of which an empty script is made.
+NOBODY = b"\x51"
 APPROVERS = tuple(Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2, 3))
 
 
@@ -180,6 +183,20 @@ class Draft:
             deadline_at=NOW + timedelta(days=2),
         )
         return replace(made, **changes)
+
+
+def without_script(made: str) -> str:
+    """The PSBT whose output with the script `NOBODY` has an empty one, which the library writes for nobody."""
+    (first, *rest), *others = maps_of(made)
+    key, tx = first
+    assert (key, tx.count(b"\x01" + NOBODY)) == (b"\x00", 1)
+    return text_of([[(key, tx.replace(b"\x01" + NOBODY, b"\x00")), *rest], *others])
+
+
+def of_nobody(draft: Draft) -> Bundle:
+    """The bundle of a tx with an empty script, in which all else is right."""
+    text = without_script(draft.psbt())
+    return draft.bundle(psbt=text, txid=psbt.decode(text).txid)
 
 
 CAPS = Caps(

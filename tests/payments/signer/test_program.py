@@ -263,7 +263,19 @@ class TestSign:
         stolen = Draft(
             paid=scene.lines(start=201), listed=scene.lines(), coins=[scene.Coin(3)], payout_id=8
         ).bundle()
-        for given, code in ((twice, "payment_elsewhere"), (stolen, "payment_not_listed")):
+        # A line that waits for its person, and an output that whoever comes first may take.
+        waits, anybodys = scene.lines(start=301), scene.lines(start=301)
+        waits[1], anybodys[1] = (
+            waits[1]._replace(script_pubkey=b""),
+            anybodys[1]._replace(script_pubkey=scene.NOBODY),
+        )
+        coins = [scene.Coin(4)]
+        unclaimed = scene.of_nobody(Draft(paid=anybodys, listed=waits, coins=coins, payout_id=9))
+        for given, code in (
+            (twice, "payment_elsewhere"),
+            (stolen, "payment_not_listed"),
+            (unclaimed, "payment_script"),
+        ):
             path = signer.write("b", bundle.dump(given))
             for command in (("inspect", str(path)), ("sign", str(path), "--out", str(out))):
                 assert signer.run(*command, code=1).startswith(f"refused ({code}): ")

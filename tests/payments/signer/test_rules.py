@@ -16,13 +16,10 @@ from payments.signer.config import Config
 from payments.signer.descriptor import CHANGE, FUNDING
 from payments.signer.refusal import Refusal, Unreadable
 from tests.payments.signer import scene
-from tests.payments.signer.scene import APPROVERS, MULTISIG, SINGLE, Coin, Draft
-from tests.psbts import maps_of, text_of
+from tests.payments.signer.scene import APPROVERS, MULTISIG, NOBODY, SINGLE, Coin, Draft
 
 OWN = {"paid": [], "change": [(4, 199_000)]}
 HASH = b"\x6a\x20" + b"\xab" * 32
-# OP_TRUE, of which tests make an empty script.
-NOBODY = b"\x51"
 ANCHOR: dict[str, Any] = {"kind": "anchor", "unspendable": [(0, HASH)], **OWN}
 
 
@@ -38,20 +35,6 @@ def changed(made: str, change: Callable[[Any], None]) -> str:
     parsed = wallycore.psbt_from_base64(made, 0)
     change(parsed)
     return str(wallycore.psbt_to_base64(parsed, 0))
-
-
-def without_script(made: str) -> str:
-    """The PSBT whose output with the script `NOBODY` has an empty one, which the library writes for nobody."""
-    (first, *rest), *others = maps_of(made)
-    key, tx = first
-    assert (key, tx.count(b"\x01" + NOBODY)) == (b"\x00", 1)
-    return text_of([[(key, tx.replace(b"\x01" + NOBODY, b"\x00")), *rest], *others])
-
-
-def of_nobody(draft: Draft) -> Bundle:
-    """The bundle of a tx with an empty script, in which all else is right."""
-    text = without_script(draft.psbt())
-    return draft.bundle(psbt=text, txid=psbt.decode(text).txid)
 
 
 class TestWhatIsRight:
@@ -212,7 +195,7 @@ class TestTamperedManifest:
         """Whoever comes first takes such an output; a line that waits for its person is no leave to make one."""
         agreed, sent = scene.lines(), scene.lines()
         agreed[1], sent[1] = agreed[1]._replace(script_pubkey=listed), sent[1]._replace(script_pubkey=NOBODY)
-        given = of_nobody(Draft(listed=agreed, paid=sent))
+        given = scene.of_nobody(Draft(listed=agreed, paid=sent))
         assert psbt.decode(given.psbt).outputs[1].script_pubkey == b""
         assert refusal(given) == "payment_script"
 
@@ -234,7 +217,7 @@ class TestTamperedManifest:
         own: dict[str, Any] = {"change": [(4, 16_000)]} if kind == "original" else {"kind": kind, **OWN}
         hashes = [(0, HASH)] if kind == "anchor" else []
         draft = Draft(**own | {"unspendable": [*hashes, (500, NOBODY)]})
-        assert refusal(of_nobody(draft)) == "change_not_ours"
+        assert refusal(scene.of_nobody(draft)) == "change_not_ours"
 
     def test_without_an_approver_that_is_trusted(self) -> None:
         assert refusal(Draft(approvers=()).bundle()) == "manifest_signatures"
