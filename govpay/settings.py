@@ -243,6 +243,9 @@ CELERY_BEAT_SCHEDULE = {
 GOVPAY_PRICES_S = env.whole("GOVPAY_PRICES_S", 30, least=5, most=3_600)
 GOVPAY_PRICE_FOLDER = env.text("GOVPAY_PRICE_FOLDER", "")
 
+# How often the node looks through its unspent outputs for all holdings of the public sector.
+GOVPAY_RESERVE_S = env.whole("GOVPAY_RESERVE_S", 86_400, least=60, most=31_536_000)
+
 LEDGER_EVIDENCE = "payments.selectors.evidence.backend"
 LEDGER_PACK_EVIDENCE = "payments.selectors.packs.backend"
 LEDGER_DOORBELL = "payments.doorbell.ring"
@@ -339,6 +342,9 @@ SPECTACULAR_SETTINGS = {
         "PriceCurrency": "payments.api.serializers.price.CURRENCIES",
         "PriceRuleBroken": "payments.api.serializers.price.BROKEN",
         "ManualPriceState": "payments.api.serializers.price.STATES",
+        "HoldingKind": "payments.models.reserve.HoldingKind",
+        "ReserveState": "payments.api.serializers.reserve.STATES",
+        "ReserveBadge": "ledger.models.reserve.Badge",
         "Role": "payments.models.program.Role",
         "AccountKind": "ledger.models.account.AccountKind",
         "Layer": "ledger.models.entry.Layer",

@@ -23,6 +23,8 @@ STANDING = (
 PACKS = ("ledger_packjob", "ledger_packpart")
 # What people work on, or can be made anew; what they did is added elsewhere.
 CHANGING = ("ledger_case", *STANDING, *PACKS)
+# What was found at blocks, for ever.
+RESERVE = ("ledger_reservescan", "ledger_reservebalance", "ledger_reservecoin", "ledger_reservescanloss")
 SEALS = (
     "ledger_leaf",
     "ledger_leafpayload",
@@ -51,6 +53,7 @@ TABLE_GRANTS: dict[str, list[str]] = {
     **dict.fromkeys(PACKS, CHANGE),
     "ledger_auditevent": ADD,
     "ledger_lotmovement": ADD,
+    **dict.fromkeys(RESERVE, ADD),
     "ledger_redactionrequest": ADD,
     "ledger_redaction": ADD,
     **dict.fromkeys(SEALS, READ),

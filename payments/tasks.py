@@ -5,6 +5,7 @@ from celery import shared_task
 from ledger.packs import jobs
 from payments.payout import dispatch, hooks, reconciling, rounds, screening, verification, webhook
 from payments.prices import watch
+from payments.reserve import scanning
 from payments.services import entitlements, grievance_clock, importing, imports, messages
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
@@ -139,6 +140,13 @@ def deliver() -> None:
 def verify() -> None:
     """Ask the verifier elsewhere for people who are not confirmed."""
     verification.ask()
+
+
+# A node takes minutes to look through the outputs of a large test network; the lease ends after the limit.
+@shared_task(soft_time_limit=scanning.LIMIT_S - 40, time_limit=scanning.LIMIT_S - 20)
+def scan_reserve() -> None:
+    """Look at what is on the addresses of all holdings."""
+    scanning.visit()
 
 
 @shared_task(**LIMITS)

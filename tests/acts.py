@@ -48,6 +48,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "POST /api/v1/programs/{program_id}/proposals/webhooks/": ("proposal.propose",),
     "POST /api/v1/prices/proposals/rules/": ("proposal.propose",),
     "POST /api/v1/prices/proposals/sources/": ("proposal.propose",),
+    "POST /api/v1/reserve/proposals/holdings/": ("proposal.propose",),
     "POST /api/v1/manual-prices/": ("manual_price.give",),
     "POST /api/v1/manual-prices/{pk}/confirm/": ("manual_price.confirm",),
     "POST /api/v1/manual-prices/{pk}/withdraw/": ("manual_price.withdraw",),

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -20,6 +21,8 @@ from payments.models import (
     Destination,
     Disbursement,
     Enrollment,
+    Holding,
+    HoldingAddress,
     Intake,
     Membership,
     Payment,
@@ -36,6 +39,7 @@ from payments.models import (
     WebhookSecret,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
+from payments.onchain import address, network
 from payments.prices import quotes
 from payments.services import policies, programs
 
@@ -199,6 +203,24 @@ def make_price_rule(currency: str = "USD", **changes: Any) -> PriceRule:
         currency=currency, proposal=_proposed("price_rule", None, {"currency": currency}), **terms
     )
     PriceStatus.objects.create(rule=made, due_at=timezone.now())
+    return made
+
+
+def make_holding(
+    addresses: Sequence[str] = ("bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080",), **changes: Any
+) -> Holding:
+    """A holding of addresses of this network that two people set."""
+    terms = {"scope": "reserve:1", "name": "Vault", "kind": "addresses", "network": "regtest"} | changes
+    made = Holding.objects.create(proposal=_proposed("holding", None, {"holding_id": None}), **terms)
+    HoldingAddress.objects.bulk_create(
+        HoldingAddress(
+            holding=made,
+            network=made.network,
+            address=text,
+            script_pubkey=address.script_from_address(text, network.Network.REGTEST),
+        )
+        for text in addresses
+    )
     return made
 
 

@@ -9,6 +9,7 @@ from ledger.models.pack import PackJob, PackKind, PackPart, PackStatus
 from ledger.models.period import Period, PeriodChange, PeriodStatus
 from ledger.models.reconciliation import Break, BreakKind, ReconciliationRun, RunStatus
 from ledger.models.redaction import Redaction, RedactionRequest
+from ledger.models.reserve import Badge, ReserveBalance, ReserveCoin, ReserveScan, ReserveScanLoss
 from ledger.models.seal import Checkpoint, Cosignature, Leaf, LeafPayload, LeafSalt, Seal, Subtree
 from ledger.models.standing import Outcome, ReadBlock, ReadOutput, ReadSpend, ReadTx, RunUnderWay, Standing
 
@@ -16,6 +17,7 @@ __all__ = [
     "Account",
     "AccountKind",
     "AuditEvent",
+    "Badge",
     "Break",
     "BreakKind",
     "Case",
@@ -48,6 +50,10 @@ __all__ = [
     "ReconciliationRun",
     "Redaction",
     "RedactionRequest",
+    "ReserveBalance",
+    "ReserveCoin",
+    "ReserveScan",
+    "ReserveScanLoss",
     "Resolution",
     "RunStatus",
     "RunUnderWay",

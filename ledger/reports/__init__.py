@@ -8,6 +8,7 @@ from ledger.reports import (
     general_ledger,
     monthly_account,
     pefa,
+    reserve,
     statement,
     suspense,
     trial_balance,
@@ -30,6 +31,7 @@ REPORTS = {
         audit.REPORT,
         gains.STATEMENT,
         gains.LOTS,
+        reserve.REPORT,
     )
 }
 

@@ -16,7 +16,17 @@ from payments.admin import cells, forms, pages, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import SHOWN, Notice, Table
-from payments.models import Alarm, AlarmDelivery, Disbursement, Payment, Payout, PriceRule, Wallet, Webhook
+from payments.models import (
+    Alarm,
+    AlarmDelivery,
+    Disbursement,
+    Holding,
+    Payment,
+    Payout,
+    PriceRule,
+    Wallet,
+    Webhook,
+)
 from payments.payout.causes import CAUSES
 from payments.services import alarms
 
@@ -28,6 +38,7 @@ SUBJECTS: dict[str, tuple[type[Any], str]] = {
     "run": (ReconciliationRun, "Run"),
     "endpoint": (Webhook, "Webhook"),
     "price": (PriceRule, "Price"),
+    "holding": (Holding, "Holding"),
 }
 
 

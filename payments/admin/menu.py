@@ -31,6 +31,7 @@ from payments.models import (
     ExclusionList,
     Grievance,
     Hold,
+    Holding,
     ImportJob,
     Intake,
     Intervention,
@@ -118,6 +119,7 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
             (Quote, "Quotes", "request_quote"),
         ],
     ),
+    ("Reserve", [(Holding, "Holdings", "lock_clock")]),
     (
         "Chain",
         [
@@ -139,6 +141,7 @@ LEDGER_ICONS = {
     "ReconciliationRun": "rule",
     "Break": "difference",
     "Case": "assignment_late",
+    "ReserveScan": "account_balance",
     "Seal": "verified",
     "Checkpoint": "approval",
     "PackJob": "inventory_2",

@@ -6,6 +6,7 @@ from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
 
 from govpay.api.filters import AfterFilter, IdFilter
+from ledger.models import ReserveBalance
 from payments.api.serializers.event import SUBJECTS
 from payments.models import (
     AddressProof,
@@ -23,6 +24,7 @@ from payments.models import (
     Grievance,
     GrievanceCategory,
     Hold,
+    Holding,
     ImportJob,
     Intake,
     Intervention,
@@ -344,6 +346,31 @@ class ManualPrices(filters.FilterSet):  # type: ignore[misc]
         """Return those that nobody has confirmed or withdrawn, or the others."""
         waits = {"confirmed_at": None, "withdrawn_at": None}
         return rows.filter(**waits) if value else rows.exclude(**waits)
+
+
+class Holdings(filters.FilterSet):  # type: ignore[misc]
+    """By institution, and whether they go on."""
+
+    scope = filters.CharFilter(max_length=40)
+    is_live = filters.BooleanFilter(field_name="ended_at", lookup_expr="isnull")
+
+    class Meta:
+        model = Holding
+        fields: list[str] = []
+
+
+class Balances(filters.FilterSet):  # type: ignore[misc]
+    """By institution, holding, address, and what was found."""
+
+    scope = filters.CharFilter(max_length=40)
+    holding = IdFilter(field_name="holding_number")
+    address = filters.CharFilter(max_length=100)
+    is_reused = filters.BooleanFilter()
+    is_over_cap = filters.BooleanFilter()
+
+    class Meta:
+        model = ReserveBalance
+        fields: list[str] = []
 
 
 class Breakers(filters.FilterSet):  # type: ignore[misc]

@@ -43,6 +43,7 @@ from payments.models.projection import CostBaseline
 from payments.models.proof import InclusionProof
 from payments.models.proposal import Proposal
 from payments.models.quote import Quote
+from payments.models.reserve import Holding, HoldingAddress, HoldingKind, ReserveStatus
 from payments.models.roles import PastMembership
 from payments.models.safety import Alarm, AlarmDelivery, AlarmEvent, Heartbeat, Installation, Stop
 from payments.models.signing import (
@@ -98,6 +99,9 @@ __all__ = [
     "Heartbeat",
     "Hold",
     "HoldRule",
+    "Holding",
+    "HoldingAddress",
+    "HoldingKind",
     "ImportFault",
     "ImportJob",
     "ImportPart",
@@ -135,6 +139,7 @@ __all__ = [
     "Quote",
     "RequestState",
     "Reservation",
+    "ReserveStatus",
     "Role",
     "RollingCap",
     "ScriptPurpose",

@@ -135,6 +135,15 @@ class Chain(Endpoint):
                 raise answer
         return [None if f is None else _output(f["value"], f["scriptPubKey"]["hex"]) for f in found]
 
+    def derive_addresses(self, descriptor: str, first: int | None, last: int | None) -> list[str]:
+        """Return the addresses of a descriptor with its checksum, from one index to another; without them its one.
+
+        Raises RpcError where the node takes no such descriptor, which must hold no private key: it is not asked with one.
+        """
+        span = [] if first is None else [[first, last]]
+        found: list[str] = self.call("deriveaddresses", descriptor, *span)
+        return found
+
     def scan_utxos(self, scripts: Sequence[bytes]) -> UtxoScan:
         """Return what is unspent to the scripts, all at one block, from the node's own set.
 

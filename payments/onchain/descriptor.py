@@ -153,23 +153,34 @@ _ORIGIN = re.compile(r"([0-9a-fA-F]{8})((?:/(?:0|[1-9][0-9]{0,9})[h'H]?)*)")
 _THRESHOLD = re.compile(r"[1-9][0-9]?")
 
 
-@functools.lru_cache(maxsize=256)
-def parse(text: str) -> Descriptor:
-    """Read a multipath descriptor with its checksum; raise InvalidDescriptor with the rule that it breaks."""
+def require_public(text: str) -> None:
+    """Raise InvalidDescriptor for a text of characters that no descriptor has, or with a private key in it."""
     if not text:
         raise InvalidDescriptor("missing")
     if not all("!" <= character <= "~" for character in text):
         raise InvalidDescriptor("not_ascii")
     if len(text) > _MAX_LENGTH:
         raise InvalidDescriptor("too_long")
-    # Before all else: a descriptor with a private key in it must be refused as that, whatever else is wrong with it.
     if _PRIVATE.search(text):
         raise InvalidDescriptor("private_key")
+
+
+def require_checksum(text: str) -> str:
+    """Return the descriptor in front of its checksum; raise InvalidDescriptor where that lacks or does not match."""
     body, mark, given = text.partition("#")
     if not mark:
         raise InvalidDescriptor("checksum_missing")
     if given != checksum(body):
         raise InvalidDescriptor("checksum")
+    return body
+
+
+@functools.lru_cache(maxsize=256)
+def parse(text: str) -> Descriptor:
+    """Read a multipath descriptor with its checksum; raise InvalidDescriptor with the rule that it breaks."""
+    # Before all else: a descriptor with a private key in it must be refused as that, whatever else is wrong with it.
+    require_public(text)
+    body = require_checksum(text)
     if single := _WPKH.fullmatch(body):
         return Descriptor(1, (_key(single[1], 0),), is_multisig=False)
     multi = _MULTI.fullmatch(body)

@@ -44,6 +44,19 @@ def rule_broken(text: object, network: network_module.Network) -> str:
     return _base58_rule(text) or _bech32_rule(text, network) or "address_malformed"
 
 
+def is_whole(text: str) -> bool:
+    """Tell whether an address of whatever network has no typing error: by base58check, or as a segwit address (BIP350)."""
+    if not (text.isascii() and text.isalnum() and len(text) <= 90):
+        return False
+    family = text.lower().rpartition("1")[0]
+    try:
+        if _BECH32_SHAPE.fullmatch(text.lower()) and text in (text.lower(), text.upper()):
+            return bool(wallycore.addr_segwit_to_bytes(text, family, 0))
+        return len(wallycore.base58check_to_bytes(text)) == 21
+    except ValueError:
+        return False
+
+
 def _is_secret(text: str) -> bool:
     return any(shape.fullmatch(text) for shape in (_WIF, _EXTENDED_PRIVATE_KEY, _SEED_WORDS))
 

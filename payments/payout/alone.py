@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 from django.db import OperationalError, connection, transaction
 
+# A node looks through its unspent outputs for one at a time, and on a public test network that takes minutes.
+SCAN_LOCK = 0x676F7363
+SCAN_TIMEOUT_S = 600
 LOCK_NOT_AVAILABLE = "55P03"
 # Where the process that waits is gone, the server must not wait on for it, and take what nobody gives back.
 WAIT = """

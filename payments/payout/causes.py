@@ -151,6 +151,23 @@ CAUSES: dict[str, Cause] = {
         "Compare the sources with others. One treasurer asks to close the breaker at the price that is right, and another "
         "confirms it.",
     ),
+    "reserve_reused": Cause(
+        "An address of a holding received bitcoin after something of it was spent: its public key is known, and what it "
+        "holds can be tied together.",
+        "See the holding's page. Move what is there to a fresh address, and give senders another; the next scan closes the "
+        "alarm.",
+    ),
+    "reserve_over_cap": Cause(
+        "An address of a holding has more than the holding's cap, by the newest scan or by what was declared.",
+        "Split it over fresh addresses, or have two security administrators set another cap; the next scan closes the "
+        "alarm.",
+    ),
+    "reserve_unscanned": Cause(
+        "No scan of the public sector's addresses stands for twice the time of GOVPAY_RESERVE_S: balances are old, or their "
+        "block left the chain.",
+        "Read why the last one was inconclusive under Holdings; start the workers or mend the node. A scan closes the "
+        "alarm.",
+    ),
     "grievance_overdue": Cause(
         "A grievance is not answered within the time that its program promises.",
         "Take it, or have its owner answer it, under Grievances; the answer closes the alarm.",

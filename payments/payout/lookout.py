@@ -13,6 +13,7 @@ from payments.models import Alarm, AlarmDelivery, Block, Heartbeat, NodeStatus, 
 from payments.onchain.network import MainnetRefused, WrongChain
 from payments.payout import agreed, alarms, follow, guard, reconciling
 from payments.prices import watch as prices
+from payments.reserve import scanning as reserve
 from payments.states import PayoutStatus
 
 UNREACHABLE, ELSEWHERE, UNWATCHED = "node_unreachable", "node_elsewhere", "follow_late"
@@ -27,6 +28,9 @@ WITH_THEIR_CAUSE = (
     reconciling.OVERDUE,
     prices.OPEN,
     prices.MISSING,
+    reserve.REUSED,
+    reserve.OVER_CAP,
+    reserve.UNSCANNED,
 )
 
 # A node that restarts is back within a minute.
@@ -51,6 +55,7 @@ def look() -> None:
     reconciling.watch(timezone.now())
     _webhook(timezone.now())
     prices.tell(timezone.now())
+    reserve.tell(timezone.now())
 
 
 def _node(now: datetime) -> None:

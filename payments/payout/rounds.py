@@ -42,6 +42,7 @@ from payments.payout import (
     webhook,
 )
 from payments.prices import watch as prices
+from payments.reserve import scanning
 from payments.states import (
     PAYOUT_ACTIVE,
     DisbursementStatus,
@@ -254,6 +255,12 @@ def prices_to_ask() -> Iterator[Ring]:
         yield Ring("watch_prices", {"rule_id": pk})
 
 
+def reserve_to_scan() -> Iterator[Ring]:
+    """Find out whether holdings of the public sector are to be looked at."""
+    if scanning.due():
+        yield Ring("scan_reserve", {})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -273,4 +280,5 @@ FINDERS = (
     grievances_to_watch,
     webhooks_to_send,
     prices_to_ask,
+    reserve_to_scan,
 )

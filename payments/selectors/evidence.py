@@ -25,11 +25,8 @@ from payments.onchain import network, node
 from payments.payout import alone, failpoint, follow, guard
 from payments.selectors import walk as walks
 
-# Looking through all unspent outputs of a public test network takes minutes, and a node does it for one at a time: so
-# long may the others wait for their turn.
-SCAN_TIMEOUT_S = 600
+# So long may other runs wait for their turn.
 SCAN_WAIT_S = 900
-SCAN_LOCK = 0x676F7363
 FETCH = 5_000
 
 # Of a payout's versions the one that a block holds speaks for it, and else the newest signed one that pays. The fee is
@@ -145,7 +142,7 @@ class ChainEvidence:
     def __init__(self) -> None:
         self.client = node.connect()
         # Only the scan may take long; a node that hangs is noticed by the calls before it.
-        timeout_s = max(settings.GOVPAY_NODE_TIMEOUT_S, SCAN_TIMEOUT_S)
+        timeout_s = max(settings.GOVPAY_NODE_TIMEOUT_S, alone.SCAN_TIMEOUT_S)
         self.scanner = node.Node(settings.GOVPAY_NODE_URL, timeout_s=timeout_s)
 
     def scopes(self) -> list[str]:
@@ -198,7 +195,7 @@ class ChainEvidence:
         if not scripts:
             info = self.client.chain_info()
             return UtxoFact(info.best_block_hash, info.height, 0, 0)
-        with alone.only_one(SCAN_LOCK, wait_s=SCAN_WAIT_S) as is_mine:
+        with alone.only_one(alone.SCAN_LOCK, wait_s=SCAN_WAIT_S) as is_mine:
             if not is_mine:
                 raise ScanTaken(
                     f"Other runs had the node look through its unspent outputs for {SCAN_WAIT_S:,} s; reconcile again later."

@@ -12,6 +12,13 @@ class RoleMissing(Forbidden):
     code = "role_missing"
 
 
+def require_anywhere(user: User, roles: tuple[str, ...]) -> None:
+    """Raise RoleMissing unless the user has one of the roles in any program: for what is about no program."""
+    if not user.is_active or not Membership.objects.filter(user_id=user.pk, role__in=roles).exists():
+        names = " or ".join(Role(role).label.lower() for role in roles)
+        raise RoleMissing(f"This needs the role of {names} in a program.", roles=list(roles))
+
+
 def require(*, user: User, program_id: int, roles: tuple[str, ...]) -> None:
     """Raise NotFound unless the user belongs to the program, RoleMissing unless with one of the roles."""
     held = set(

@@ -4,7 +4,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib.auth.models import User
-from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -16,6 +15,7 @@ from payments.models import PriceReading, PriceRule, PriceSource, PriceStatus, P
 from payments.models.price import MOST_SOURCES
 from payments.prices import asking, reading
 from payments.prices import currency as currencies
+from payments.services import rules
 from payments.services.change import Kind
 
 # Whoever proposes or confirms anything about prices waits for whoever does so now: there is not always a row to lock.
@@ -170,15 +170,7 @@ def _check(row: models.Model, values: dict[str, Any], proposal: Proposal) -> Non
     """Raise InvalidInput with one error a field unless the row may be so."""
     for name, value in values.items():
         setattr(row, name, value)
-    try:
-        row.full_clean(exclude=["proposal"])
-    except ValidationError as error:
-        errors = [
-            {"row": 0, "column": "" if field == "__all__" else field, "code": "invalid", "message": message}
-            for field, messages in error.message_dict.items()
-            for message in messages
-        ]
-        raise InvalidInput(str(errors[0]["message"]), errors=errors) from error
+    rules.check(row, exclude=("proposal",))
 
 
 def _lock() -> None:

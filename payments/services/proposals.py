@@ -3,6 +3,7 @@
 KINDS is the registry. What two people have seen is done in the database transaction of the confirmation, or not at all.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePerso
 from ledger import audit
 from payments.models import Membership, Proposal, Role, history
 from payments.models.history import move
-from payments.services import authority, price_rules, roles, rules, webhooks
+from payments.services import authority, holdings, price_rules, roles, rules, webhooks
 from payments.services.change import Kind
 from payments.states import ProposalStatus, StatusConflict
 
@@ -28,6 +29,7 @@ KINDS: dict[str, Kind] = {
         webhooks.KIND,
         price_rules.RULE,
         price_rules.SOURCE,
+        holdings.KIND,
     )
 }
 OF_ROLES = [(kind.name, kind.label) for kind in (roles.GRANT, roles.REVOCATION)]
@@ -161,6 +163,27 @@ def propose_price_source(*, by: User, note: str, source_id: int | None = None, *
 
 
 @transaction.atomic
+def propose_holding(
+    *,
+    by: User,
+    note: str,
+    holding_id: int | None = None,
+    addresses: Sequence[str] | None = None,
+    **holding: Any,
+) -> Proposal:
+    """Ask for a holding of an institution, or for another cap of one, or its end; what is left out stays.
+
+    ``addresses`` are what `holdings.gather` returned, and whoever confirms it agrees to just these;
+    declared ones have satoshis behind a space. ``holding`` are columns of Holding, and ``is_ended``. Raises as
+    `propose_price_rule`.
+    """
+    asked = {"holding_id": holding_id} | {name: value for name, value in holding.items() if value is not None}
+    if addresses is not None:
+        asked["addresses"] = list(addresses)
+    return propose(by=by, program_id=None, kind=holdings.KIND.name, asked=asked, note=note)
+
+
+@transaction.atomic
 def confirm(*, by: User, proposal_id: int, note: str = "") -> Proposal:
     """Agree, as a second person, to what was proposed, and do it.
 
@@ -231,10 +254,8 @@ def _lock(by: User, proposal_id: int) -> Proposal:
 def _require(by: User, program_id: int | None) -> None:
     if program_id is not None:
         authority.require(user=by, program_id=program_id, roles=DECIDERS)
-    elif not by.is_active or not Membership.objects.filter(user_id=by.pk, role__in=DECIDERS).exists():
-        raise authority.RoleMissing(
-            "This needs the role of security administrator in a program.", roles=list(DECIDERS)
-        )
+    else:
+        authority.require_anywhere(by, DECIDERS)
 
 
 def _require_second(by: User, found: Proposal) -> None:

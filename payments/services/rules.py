@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.db.models import Model
 
 from govpay.errors import InvalidInput
 from ledger import audit
@@ -12,10 +13,10 @@ from payments.models.program import RULES
 from payments.services.change import Kind, program_of
 
 
-def check(program: Program) -> None:
-    """Raise InvalidInput with one error a field that breaks a rule about rules."""
+def check(row: Model, *, exclude: tuple[str, ...] = ()) -> None:
+    """Raise InvalidInput with one error a field of a row that breaks a rule about rules."""
     try:
-        program.full_clean()
+        row.full_clean(exclude=exclude)
     except ValidationError as error:
         errors = [
             {"row": 0, "column": "" if field == "__all__" else field, "code": "invalid", "message": message}

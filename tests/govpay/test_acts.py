@@ -45,6 +45,7 @@ COMMANDS = {
     "redact": "redaction.agree",
     "reimport_chain": "chain.reimport",
     "report": "It reads.",
+    "scan_reserve": "reserve.scan",
     "seal_books": "Each seal is a row of its own, and no role that seals may add to anything else.",
     "reset_second_factor": "authenticator.reset",
     "stop_engine": "stop.throw",

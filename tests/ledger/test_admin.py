@@ -137,7 +137,14 @@ class TestAccess:
     def test_covers_every_model(self) -> None:
         registered = {m._meta.model_name for m in admin.site._registry if m._meta.app_label == "ledger"}
         # Who may see packs, events, lots, and what was blacked out, is tested beside them.
-        assert registered == {*MODELS, "packjob", "redactionrequest", "auditevent", "lotmovement"}
+        assert registered == {
+            *MODELS,
+            "packjob",
+            "redactionrequest",
+            "auditevent",
+            "lotmovement",
+            "reservescan",
+        }
 
     @pytest.mark.parametrize("name", MODELS)
     def test_shows_lists_and_pages_to_readers(

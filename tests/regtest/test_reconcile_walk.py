@@ -19,7 +19,7 @@ from ledger.reconciliation.evidence import (
     Walk,
 )
 from payments.models import Block, ChainFact, Coin, WalletScript
-from payments.payout import dispatch
+from payments.payout import alone, dispatch
 from payments.selectors import evidence
 from tests import sessions
 from tests.regtest.ministry import Ministry, use_node
@@ -140,7 +140,7 @@ class TestUtxos:
             finally:
                 connection.close()
 
-        with sessions.holding(evidence.SCAN_LOCK) as other:
+        with sessions.holding(alone.SCAN_LOCK) as other:
             asking = threading.Thread(target=ask)
             asking.start()
             deadline = time.monotonic() + 30
@@ -154,7 +154,7 @@ class TestUtxos:
         self, ministry: Ministry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(evidence, "SCAN_WAIT_S", 1)
-        with sessions.holding(evidence.SCAN_LOCK):
+        with sessions.holding(alone.SCAN_LOCK):
             (run,) = service.reconcile(scope=ministry.program.scope, now=timezone.now())
         reason = "Other runs had the node look through its unspent outputs for 1 s; reconcile again later."
         assert (run.status, run.reason) == (RunStatus.INCONCLUSIVE, reason)

@@ -24,7 +24,8 @@ from payments.services import proposals
 TAGS = ["prices"]
 
 
-def _found(rows: QuerySet[Any], pk: int) -> Any:
+def one_of(rows: QuerySet[Any], pk: int) -> Any:
+    """Return a row by its number; raise NotFound."""
     row = rows.filter(pk=pk).first()
     if row is None:
         raise NotFound("There is no such thing in your programs.")
@@ -39,7 +40,8 @@ def _breaker(pk: int) -> Response:
     return Response(serializers.BreakerOut(selector.breakers().get(pk=pk)).data)
 
 
-def _proposed(made: Proposal, user: Any) -> Response:
+def answer_proposal(made: Proposal, user: Any) -> Response:
+    """Return the answer to whoever proposed something."""
     row = proposal_selector.visible(user).get(pk=made.pk)
     return Response(ProposalOut(row).data, status.HTTP_201_CREATED)
 
@@ -90,7 +92,7 @@ class PriceRead(OfPrices):
     @extend_schema(operation_id="prices_read", tags=TAGS, responses={200: serializers.PriceOut})
     def get(self, request: Request, pk: int) -> Response:
         """Return a currency, as in the list."""
-        (board,) = selector.boards([_found(selector.rules(), pk)], at=timezone.now())
+        (board,) = selector.boards([one_of(selector.rules(), pk)], at=timezone.now())
         return Response(serializers.PriceOut(board).data)
 
 
@@ -108,7 +110,7 @@ class ProposeRule(Idempotent, OfPrices):
         body = serializers.RuleProposal(data=request.data)
         body.is_valid(raise_exception=True)
         by: Any = request.user
-        return _proposed(proposals.propose_price_rule(by=by, **body.validated_data), by)
+        return answer_proposal(proposals.propose_price_rule(by=by, **body.validated_data), by)
 
 
 class ProposeSource(Idempotent, OfPrices):
@@ -125,7 +127,7 @@ class ProposeSource(Idempotent, OfPrices):
         body = serializers.SourceProposal(data=request.data)
         body.is_valid(raise_exception=True)
         by: Any = request.user
-        return _proposed(proposals.propose_price_source(by=by, **body.validated_data), by)
+        return answer_proposal(proposals.propose_price_source(by=by, **body.validated_data), by)
 
 
 class QuoteList(PricesList):
@@ -151,7 +153,7 @@ class QuoteRead(OfPrices):
     @extend_schema(operation_id="quotes_read", tags=TAGS, responses={200: serializers.QuoteOut})
     def get(self, request: Request, pk: int) -> Response:
         """Return a quote."""
-        return Response(serializers.QuoteOut(_found(selector.quoted(), pk)).data)
+        return Response(serializers.QuoteOut(one_of(selector.quoted(), pk)).data)
 
 
 class ManualPriceList(Idempotent, PricesList):
@@ -193,7 +195,7 @@ class ManualPriceRead(OfPrices):
     @extend_schema(operation_id="manual_prices_read", tags=TAGS, responses={200: serializers.ManualPriceOut})
     def get(self, request: Request, pk: int) -> Response:
         """Return a price that somebody gave."""
-        return Response(serializers.ManualPriceOut(_found(selector.manual_prices(), pk)).data)
+        return Response(serializers.ManualPriceOut(one_of(selector.manual_prices(), pk)).data)
 
 
 class ManualPriceConfirm(Idempotent, OfPrices):
@@ -257,7 +259,7 @@ class BreakerRead(OfPrices):
     @extend_schema(operation_id="price_breakers_read", tags=TAGS, responses={200: serializers.BreakerOut})
     def get(self, request: Request, pk: int) -> Response:
         """Return a breaker."""
-        return Response(serializers.BreakerOut(_found(selector.breakers(), pk)).data)
+        return Response(serializers.BreakerOut(one_of(selector.breakers(), pk)).data)
 
 
 class BreakerClose(Idempotent, OfPrices):

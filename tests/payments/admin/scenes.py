@@ -28,6 +28,7 @@ from payments.models import (
     Exclusion,
     ExclusionList,
     Hold,
+    Holding,
     ImportJob,
     Intake,
     IntakeError,
@@ -414,6 +415,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "budgetperiod": warrant.period,
         "warrant": warrant,
         **priced(officer, approver),
+        "holding": Holding.objects.first() or factories.make_holding(),
         "webhook": webhook,
         "webhookdelivery": delivery,
         "stop": Stop.objects.create(

@@ -25,6 +25,7 @@ MODELS = {"import": "importjob"}
 # They belong to no program.
 SHARED = [
     *("block", "nodestatus", "stop"),
+    "holding",
     *("manualprice", "pricebreaker", "pricerule", "pricesource", "quote"),
 ]
 OWNED = sorted(
@@ -60,6 +61,8 @@ WITHOUT_PAGES = {
     "webhooksecret",
     "pricereading",
     "pricestatus",
+    "holdingaddress",
+    "reservestatus",
 }
 
 
