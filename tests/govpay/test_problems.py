@@ -120,10 +120,21 @@ class TestAddress:
 
 
 class TestDatabase:
-    def test_refuses_a_time_that_it_cannot_hold(self, api: Api, officer: User) -> None:
+    def test_takes_any_time_that_is_one(self, api: Api, officer: User) -> None:
         officer.user_permissions.add(Permission.objects.get(codename="view_entry"))
         response = api(officer).get("/api/v1/entries/?effective_before=0015-12-05T12:33:30-22:42")
-        expect.problem(response, 400, "value_out_of_range")
+        assert (response.status_code, response.json()["results"]) == (200, [])
+
+    def test_refuses_a_value_that_it_cannot_hold(
+        self, api: Api, officer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(_: Any) -> Any:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT %s::text::timestamptz", ["294277-01-01T00:00:00Z"])
+
+        client: APIClient = api(officer)
+        monkeypatch.setattr(programs, "roles_of", refuse)
+        expect.problem(client.get("/api/v1/auth/me/"), 400, "value_out_of_range")
 
     def test_says_to_try_again_when_it_is_away(
         self, api: Api, officer: User, monkeypatch: pytest.MonkeyPatch
