@@ -1,5 +1,6 @@
 """The kinds of proposals about prices: the rule of a currency, and its sources; two security administrators for each."""
 
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,6 +43,8 @@ def _change_rule(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]:
     _require_all(after)
     for name in PRICES:
         after[name] = _price(name, after[name])
+    if Decimal(after["ceiling"]) <= Decimal(after["floor"]):
+        raise InvalidInput.of("ceiling", "not_above_floor", "The ceiling must be above the floor.")
     if after == before:
         raise InvalidInput.of("", "nothing_changes", "The rule says this already.")
     found = PriceRule.objects.filter(currency=after["currency"]).first() or PriceRule()
@@ -85,10 +88,14 @@ def _change_source(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]
             )
     _require_all(after, but="source_id")
     currencies.scale(after["currency"])
+    if is_new and after["is_ended"]:
+        raise InvalidInput.of("is_ended", "nothing_to_end", "There is no source yet to be ended.")
     after["address"] = after["address"].rstrip("/")
     if after == before:
         raise InvalidInput.of("", "nothing_changes", "The source is set like this already.")
     _require_address(after["kind"], after["address"])
+    if not after["is_ended"]:
+        _require_another(after)
     if (
         is_new
         and PriceSource.objects.filter(currency=after["currency"], ended_at=None).count() >= MOST_SOURCES
@@ -164,6 +171,20 @@ def _require_address(kind: str, address: str) -> None:
         raise InvalidInput.of(
             "address", "address_refused", "The address ends before the path that its kind adds."
         )
+
+
+def _require_another(after: dict[str, Any]) -> None:
+    """Raise InvalidInput for a name that cannot be told from another source's, and for one that would be believed twice."""
+    if not after["name"].isprintable():
+        raise InvalidInput.of("name", "not_printable", "A name is one line, without control characters.")
+    others = PriceSource.objects.filter(currency=after["currency"], ended_at=None).exclude(
+        pk=after["source_id"]
+    )
+    if others.filter(name=after["name"]).exists():
+        raise InvalidInput.of("name", "name_taken", "A source of the currency has this name already.")
+    if others.filter(kind=after["kind"], address=after["address"]).exists():
+        message = "A source of this kind is asked at this address already."
+        raise InvalidInput.of("address", "asked_already", message)
 
 
 def _check(row: models.Model, values: dict[str, Any], proposal: Proposal) -> None:

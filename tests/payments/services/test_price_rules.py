@@ -109,7 +109,7 @@ class TestRule:
             ({"floor": "NaN"}, "floor"),
             ({"floor": "-1"}, "floor"),
             ({"floor": "1e6"}, "floor"),
-            ({"ceiling": "1000000"}, ""),
+            ({"ceiling": "1000000"}, "ceiling"),
             ({"quote_s": 5}, "quote_s"),
             ({"quote_s": 86_401}, "quote_s"),
         ],
@@ -206,6 +206,8 @@ class TestSource:
             ({"kind": "manual"}, "address", "address_refused"),
             ({"kind": "nobody"}, "kind", "invalid"),
             ({"name": ""}, "name", "invalid"),
+            ({"name": "Coin\nGecko"}, "name", "not_printable"),
+            ({"is_ended": True}, "is_ended", "nothing_to_end"),
             ({"fresh_s": 0}, "fresh_s", "invalid"),
             ({"fresh_s": None}, "fresh_s", "missing"),
             ({"currency": "XYZ"}, "currency", "unknown_currency"),
@@ -221,10 +223,17 @@ class TestSource:
 
     def test_is_not_asked_twice_under_another_name(self, security: User) -> None:
         factories.make_price_source("PKR", "coingecko", ADDRESS, name="CoinGecko")
-        with pytest.raises(InvalidInput, match="asked at this address"):
+        with pytest.raises(InvalidInput, match="asked at this address") as refusal:
             self.ask(security, name="CoinGecko again")
+        assert code_of(refusal) == ("address", "asked_already")
         with pytest.raises(IntegrityError, match="pricesource_asked_once"), transaction.atomic():
             factories.make_price_source("PKR", "coingecko", ADDRESS, name="CoinGecko again")
+
+    def test_has_a_name_of_its_own(self, security: User) -> None:
+        factories.make_price_source("PKR", "kraken", "https://api.kraken.com", name="CoinGecko")
+        with pytest.raises(InvalidInput) as refusal:
+            self.ask(security)
+        assert code_of(refusal) == ("name", "name_taken")
 
     @pytest.mark.parametrize("changes", [{"kind": "kraken"}, {"currency": "USD"}])
     def test_keeps_currency_and_kind(self, security: User, changes: dict[str, str]) -> None:
