@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -20,6 +20,8 @@ from ledger.treasury.lots import LotsShort, Movement
 RIGHT = "ledger.add_lotmovement"
 MOST_ROWS = 200_000
 MOST_ERRORS = 100
+# The day of the first block.
+FIRST = datetime(2009, 1, 3, tzinfo=UTC)
 # A column an array, in the order of a Movement's fields; returns the number of the first row.
 INSERT = """
 WITH made AS (
@@ -97,8 +99,12 @@ def _of_rows(scope: str, movements: Sequence[Movement], now: datetime) -> Iterat
         cursor.execute(TAKEN, [scope, list(times)])
         taken = {reference for (reference,) in cursor.fetchall()}
     for row, each in enumerate(movements, start=1):
-        if each.at > now:
-            yield _error(row, "at", "date_to_come", "It has not happened yet.")
+        if each.at < FIRST:
+            yield _error(
+                row, "effective_at", "date_too_early", f"There is no bitcoin before {FIRST:%Y-%m-%d}."
+            )
+        elif each.at > now:
+            yield _error(row, "effective_at", "date_to_come", "It has not happened yet.")
         if not 1 <= each.amount_sat <= MOST_SAT:
             yield _error(row, "amount_sat", "out_of_range", f"Give 1 to {MOST_SAT} satoshis.")
         if not 0 <= each.value_minor <= MOST_MINOR:

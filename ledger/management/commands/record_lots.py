@@ -15,7 +15,7 @@ from ledger.models import MovementKind
 from ledger.treasury import movements
 from ledger.treasury.lots import Movement
 
-COLUMNS = ("kind", "at", "amount_sat", "value_minor", "reference", "person", "jurisdiction")
+COLUMNS = ("kind", "effective_at", "amount_sat", "value_minor", "reference", "person", "jurisdiction")
 WHOLE = re.compile("[0-9]{1,16}", re.ASCII)
 MOST_SHOWN = 20
 
@@ -24,8 +24,8 @@ class Command(BaseCommand):
     """``manage.py record_lots FILE --scope trust:1 --currency PKR --scale 2 --by USERNAME``: exits 1 when it is refused."""
 
     help = (
-        f"Record a UTF-8 CSV file with the columns {', '.join(COLUMNS)}: kind is acquisition or disposal, at a time (UTC"
-        " unless it says), value_minor the cost with fees or the proceeds without them."
+        f"Record a UTF-8 CSV file with the columns {', '.join(COLUMNS)}: kind is acquisition or disposal, effective_at"
+        " when it happened (UTC unless it says), value_minor the cost with fees or the proceeds without them."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -55,7 +55,10 @@ class Command(BaseCommand):
 
 
 def _line(error: dict[str, Any]) -> str:
-    return f"row {error['row']}, {error['column']}: {error['code']}: {error['message']}"
+    """Write an error with its row and column, where it is of one: a file has neither."""
+    row, column = error["row"], error["column"]
+    where = ", ".join(filter(None, (f"row {row}" if row else "", column)))
+    return ": ".join(filter(None, (where, error["code"], error["message"])))
 
 
 def _read(path: Path) -> list[Movement]:
@@ -63,7 +66,7 @@ def _read(path: Path) -> list[Movement]:
     errors: list[dict[str, Any]] = []
     found: list[Movement] = []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, strict=True)
             if tuple(next(rows, ())) != COLUMNS:
                 _refuse(errors, 0, "", "header", f"The first line must be {','.join(COLUMNS)}.")
@@ -94,7 +97,7 @@ def _movement(number: int, row: list[str], errors: list[dict[str, Any]]) -> Move
     try:
         at = datetime.fromisoformat(at_text)
     except ValueError:
-        _refuse(errors, number, "at", "invalid", "Write a time such as 2026-11-24T12:00:00Z.")
+        _refuse(errors, number, "effective_at", "invalid", "Write a time such as 2026-11-24T12:00:00Z.")
     if len(errors) > before:
         return None
     at = at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -63,7 +63,14 @@ class TestRecord:
             ([BOUGHT._replace(amount_sat=0)], 1, "amount_sat", "out_of_range"),
             ([BOUGHT._replace(amount_sat=2_100_000_000_000_001)], 1, "amount_sat", "out_of_range"),
             ([BOUGHT._replace(value_minor=-1)], 1, "value_minor", "out_of_range"),
-            ([BOUGHT._replace(at=timezone.now() + timedelta(hours=1))], 1, "at", "date_to_come"),
+            ([BOUGHT._replace(at=timezone.now() + timedelta(hours=1))], 1, "effective_at", "date_to_come"),
+            ([BOUGHT._replace(at=datetime(1, 1, 1, tzinfo=UTC))], 1, "effective_at", "date_too_early"),
+            (
+                [BOUGHT._replace(at=datetime(2009, 1, 2, 23, 59, tzinfo=UTC))],
+                1,
+                "effective_at",
+                "date_too_early",
+            ),
             ([BOUGHT._replace(reference="")], 1, "reference", "invalid"),
             ([BOUGHT._replace(reference="a b")], 1, "reference", "invalid"),
             ([BOUGHT, SOLD, BOUGHT], 1, "reference", "reference_taken"),
@@ -187,7 +194,7 @@ class TestDatabase:
         assert LotMovement.objects.get().value_minor == 1_000
 
 
-HEADER = "kind,at,amount_sat,value_minor,reference,person,jurisdiction\n"
+HEADER = "kind,effective_at,amount_sat,value_minor,reference,person,jurisdiction\n"
 
 
 class TestCommand:
@@ -210,13 +217,13 @@ class TestCommand:
     @pytest.mark.parametrize(
         ("text", "refusal"),
         [
-            ("kind,at\n", "row 0, : header: The first line must be"),
+            ("kind,at\n", "^header: The first line must be"),
             (HEADER + "gift,2026-01-01,100,1000,purchase:1,,\n", "row 1, kind: invalid"),
-            (HEADER + "acquisition,yesterday,100,1000,purchase:1,,\n", "row 1, at: invalid"),
+            (HEADER + "acquisition,yesterday,100,1000,purchase:1,,\n", "row 1, effective_at: invalid"),
             (HEADER + "acquisition,2026-01-01,1e3,1000,purchase:1,,\n", "row 1, amount_sat: invalid"),
             (HEADER + "acquisition,2026-01-01,100,10.00,purchase:1,,\n", "row 1, value_minor: invalid"),
-            (HEADER + "acquisition,2026-01-01,100\n", "row 1, : columns: The row has 3 cells"),
-            (HEADER, "rows_out_of_range"),
+            (HEADER + "acquisition,2026-01-01,100\n", "row 1: columns: The row has 3 cells"),
+            (HEADER, "^rows_out_of_range"),
             (HEADER + "disposal,2026-01-01,1,1,sale:1,,sandbox\n", "lots_short: sale:1 disposes of 1 sat"),
         ],
     )
@@ -226,6 +233,10 @@ class TestCommand:
         with pytest.raises(CommandError, match=refusal):
             self.call(tmp_path, text)
         assert not LotMovement.objects.exists()
+
+    def test_reads_a_file_as_spreadsheets_write_it(self, tmp_path: Path, keeper: User) -> None:
+        self.call(tmp_path, "\ufeff" + HEADER + "acquisition,2026-01-01,100,1000,purchase:1,,\r\n")
+        assert LotMovement.objects.get().amount_sat == 100
 
     def test_needs_a_user_and_a_file(self, tmp_path: Path, keeper: User) -> None:
         with pytest.raises(CommandError, match="There is no active user nobody"):
@@ -247,7 +258,8 @@ class TestAdmin:
         client.force_login(reader)
         page = client.get(reverse("admin:ledger_lotmovement_changelist"))
         assert page.status_code == 200
-        assert "sale:1" in page.content.decode()
+        for shown in ("sale:1", "60 sat", "9.00 PKR", "2026-01-02 00:00:00 UTC"):
+            assert shown in page.content.decode()
         row = LotMovement.objects.get(reference="sale:1")
         assert client.get(reverse("admin:ledger_lotmovement_change", args=[row.pk])).status_code == 200
 
