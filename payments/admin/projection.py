@@ -85,10 +85,14 @@ def show(model_admin: Any, request: HttpRequest, program: Program) -> HttpRespon
 
     notices = [Notice(COUNTED, cells.INFO, "What is counted")]
     tables: list[Table] = []
-    try:
-        tables = _tables(_project(program, asked))
-    except InvalidInput as error:
-        notices.append(Notice(error.message, cells.BUSY, "There is nothing to show yet"))
+    if form.is_valid():
+        try:
+            tables = _tables(_project(program, asked))
+        except InvalidInput as error:
+            notices.append(Notice(error.message, cells.BUSY, "There is nothing to show yet"))
+    else:
+        wrong = [f"{form[name].label}: {' '.join(map(str, texts))}" for name, texts in form.errors.items()]
+        notices.append(Notice(" ".join(wrong), cells.BAD, "This page's address asks for what there is not"))
     return pages.answer(
         model_admin,
         request,

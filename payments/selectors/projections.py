@@ -1,5 +1,6 @@
 """What a program's payments will take and cost, beside what paying costs elsewhere by the word of a source (R-23)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -10,13 +11,17 @@ from django.db import connection
 
 from govpay.errors import InvalidInput
 from payments.models import CostBaseline, Program, Wallet
+from payments.models.outcome import MOST
 from payments.onchain import address
 from payments.onchain.address import Kind
+from payments.onchain.amount import MAX_SAT
 from payments.payout import projection
 from payments.payout.projection import Cost, Groups, Projection, Value
 
 # More than there are people; that many are counted as fast as one.
 MOST_PEOPLE = 10_000_000_000
+MOST_PAYMENTS = 3_000
+CURRENCY = re.compile("[A-Z]{3}")
 # One script of each kind that its people are paid to, and how many of it there are.
 ENROLLED = """
 SELECT min(d.script_pubkey), count(*) FROM payments_enrollment e
@@ -72,8 +77,15 @@ def value_of(
 ) -> Value:
     """Return what each person gets, given in satoshis, or in minor units of a currency and then with its price.
 
-    Raises InvalidInput for both amounts, and for a currency, amount or price without what it needs: no price is assumed.
+    Raises InvalidInput for both amounts, for a currency, amount or price without what it needs: no price is assumed; and for
+    what is no amount, price or currency.
     """
+    _require("amount_sat", amount_sat, MAX_SAT)
+    _require("amount_minor", amount_minor, MOST)
+    _require("price_minor", price_minor, MOST)
+    if currency and CURRENCY.fullmatch(currency) is None:
+        message = "Name the currency by its three capitals (ISO 4217)."
+        raise InvalidInput.of("currency", "currency_malformed", message)
     if amount_sat is not None and amount_minor is not None:
         raise InvalidInput.of(
             "amount_minor", "amount_twice", "Give the amount once, in satoshis or in minor units."
@@ -86,6 +98,9 @@ def value_of(
         amount_sat = projection.sat_of(amount_minor, price_minor)
         if not amount_sat:
             raise InvalidInput.of("amount_minor", "amount_nothing", "The amount is less than half a satoshi.")
+        if amount_sat > MAX_SAT:
+            message = "The amount is more than all bitcoin at this price."
+            raise InvalidInput.of("amount_minor", "amount_too_large", message)
     return Value(amount_sat, currency, price_minor)
 
 
@@ -107,13 +122,19 @@ def project(
 ) -> Projected:
     """Project a list of so many outputs of each kind, paid as the program pays; ``value`` as ``value_of`` takes it.
 
-    Without any output it is of everybody who is enrolled. Raises InvalidInput as ``value_of`` does, and for a list of
-    nobody or of more than MOST_PEOPLE.
+    Without any output it is of everybody who is enrolled. Raises InvalidInput as ``value_of`` does, for a list of nobody or
+    of more than MOST_PEOPLE, and for a number that is beyond its limits, which it names.
     """
+    for kind, count in outputs.items():
+        _require(kind, count, MOST_PEOPLE, least=0)
+    _require("group_max_payments", group_max_payments, MOST_PAYMENTS)
+    _require("block_share_percent", block_share_percent, 100)
+    nobody = ""
     if program is not None and not any(outputs.values()):
-        outputs = enrolled(program)
-    if not 0 < sum(outputs.values()) <= MOST_PEOPLE:
-        raise InvalidInput.of("outputs", "people_out_of_range", f"Say how many are paid: 1 to {MOST_PEOPLE}.")
+        outputs, nobody = enrolled(program), f"Nobody is enrolled in {program.code} who has an address. "
+    if not 0 < (people := sum(outputs.values())) <= MOST_PEOPLE:
+        message = f"{'' if people else nobody}Say how many are paid: 1 to {MOST_PEOPLE:,}."
+        raise InvalidInput.of("outputs", "people_out_of_range", message)
     found = projection.project(
         outputs,
         groups_of(program, group_max_payments),
@@ -123,6 +144,11 @@ def project(
     rows = CostBaseline.objects.filter(program=program).order_by("name", "-pk").distinct("name")
     baselines = rows.select_related("entered_by") if program is not None else []
     return Projected(found, tuple(_compare(row, found.value) for row in baselines))
+
+
+def _require(column: str, value: int | None, most: int, least: int = 1) -> None:
+    if value is not None and not least <= value <= most:
+        raise InvalidInput.of(column, "out_of_range", f"Give {least} to {most:,}.")
 
 
 def _compare(row: CostBaseline, value: Value) -> Comparison:

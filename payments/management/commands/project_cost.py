@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from govpay.errors import GovPayError
+from govpay.errors import InvalidInput
 from payments.models import Program
 from payments.payout.projection import SCRIPTS
 from payments.selectors import projections
@@ -48,12 +48,6 @@ class Command(BaseCommand):
             program = Program.objects.filter(code=options["program"]).first()
             if program is None:
                 raise CommandError(f"There is no program {options['program']}.")
-        for name, most in (("group_max_payments", 3_000), ("block_share", 100)):
-            if options[name] is not None and not 1 <= options[name] <= most:
-                raise CommandError(f"{name} is 1 to {most}.")
-        for name in (*SCRIPTS, "amount_sat", "amount_minor", "price_minor"):
-            if options[name] is not None and options[name] < (0 if name in SCRIPTS else 1):
-                raise CommandError(f"{name} is a number of people, or an amount, and not {options[name]}.")
         try:
             found = projections.project(
                 program=program,
@@ -62,8 +56,9 @@ class Command(BaseCommand):
                 block_share_percent=options["block_share"],
                 **{name: options[name] for name in VALUE},
             )
-        except GovPayError as error:
-            raise CommandError(f"{error.code}: {error.message}") from error
+        except InvalidInput as error:
+            (one,) = error.details["errors"]
+            raise CommandError(f"{one['column']}: {one['code']}: {one['message']}") from error
         self.stdout.write("\n".join(_lines(found)))
 
 
@@ -71,8 +66,8 @@ def _lines(found: Projected) -> list[str]:
     whole = found.projection
     share = "all" if whole.block_share_percent == 100 else f"{whole.block_share_percent} %"
     lines = [
-        f"{whole.people:,} people in {whole.payouts:,} payouts: {whole.vsize_vb:,} vB",
-        f"{whole.blocks:,} blocks with {share} of each, {in_decimals(whole.hours, 1):,} hours"
+        f"{_counted(whole.people, 'person', 'people')} in {_counted(whole.payouts, 'payout')}: {whole.vsize_vb:,} vB",
+        f"{_counted(whole.blocks, 'block')} with {share} of each, {in_decimals(whole.hours, 1):,} hours"
         f" ({in_decimals(whole.hours / 24, 1)} days)",
     ]
     for cost in whole.costs:
@@ -97,6 +92,10 @@ def _compared(found: Projected, each: projections.Comparison) -> str:
         if (times := each.times(cost)) is not None
     ]
     return f"{_shown(each.per_payment_sat, 'sat')} a payment, {', '.join(times)}"
+
+
+def _counted(count: int, one: str, many: str = "") -> str:
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def _shown(value: Fraction, unit: str) -> str:

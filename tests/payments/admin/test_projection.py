@@ -72,6 +72,13 @@ class TestShow:
         assert answer.status_code == 422
         assert "Give the price of a bitcoin in the currency." in answer.content.decode()
 
+    def test_shows_no_other_numbers_than_those_of_its_address(
+        self, program: Program, furnished: dict[str, Any], auditor: User, browser: Browser
+    ) -> None:
+        shown = browser(auditor).get(page(program, "projection") + "?p2wpkh=-1").content.decode()
+        assert "People paid to P2WPKH: Ensure this value is greater than or equal to 0." in shown
+        assert "What it takes of the chain" not in shown
+
     def test_shows_nothing_to_whoever_only_sets_programs_up(self, program: Program, browser: Browser) -> None:
         assert browser(factories.make_administrator()).get(page(program, "projection")).status_code == 403
 

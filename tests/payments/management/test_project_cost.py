@@ -48,8 +48,8 @@ def test_prints_the_chain_the_fees_and_the_baselines(program: Program) -> None:
 
 def test_needs_no_program() -> None:
     assert printed("--p2tr", "1", "--block-share", "50")[:3] == [
-        "1 people in 1 payouts: 153 vB",
-        "1 blocks with 50 % of each, 0.2 hours (0.0 days)",
+        "1 person in 1 payout: 153 vB",
+        "1 block with 50 % of each, 0.2 hours (0.0 days)",
         "  1 sat/vB: 153 sat, 153.000 sat a payment",
     ]
 
@@ -57,14 +57,27 @@ def test_needs_no_program() -> None:
 @pytest.mark.parametrize(
     ("arguments", "refusal"),
     [
-        ((), "Say how many are paid"),
-        (("--p2tr", "-1"), "p2tr is a number of people"),
+        ((), "outputs: people_out_of_range: Say how many are paid"),
+        (("--p2tr", "-1"), "p2tr: out_of_range: Give 0 to 10,000,000,000"),
+        (("--p2tr", "-1", "--p2wpkh", "2"), "p2tr: out_of_range"),
         (("--p2tr", "1", "--program", "NOBODY"), "There is no program NOBODY"),
-        (("--p2tr", "1", "--group", "0"), "group_max_payments is 1 to 3000"),
-        (("--p2tr", "1", "--currency", "PKR"), "Give the price of a bitcoin"),
-        (("--p2tr", "1", "--price-minor", "0"), "price_minor is a number"),
+        (("--p2tr", "1", "--group", "0"), "group_max_payments: out_of_range: Give 1 to 3,000"),
+        (("--p2tr", "1", "--block-share", "101"), "block_share_percent: out_of_range: Give 1 to 100"),
+        (("--p2tr", "1", "--currency", "PKR"), "price_minor: price_missing: Give the price of a bitcoin"),
+        (("--p2tr", "1", "--currency", "pkr", "--price-minor", "9"), "currency: currency_malformed"),
+        (("--p2tr", "1", "--currency", "PKR", "--price-minor", "0"), "price_minor: out_of_range"),
+        (("--p2tr", "1", "--amount-sat", "2100000000000001"), "amount_sat: out_of_range"),
+        (
+            ("--p2tr", "1", "--amount-minor", "21000001", "--currency", "PKR", "--price-minor", "1"),
+            "amount_minor: amount_too_large",
+        ),
     ],
 )
 def test_refuses_what_is_no_question(arguments: tuple[str, ...], refusal: str) -> None:
     with pytest.raises(CommandError, match=refusal):
         printed(*arguments)
+
+
+def test_says_that_a_program_has_nobody(program: Program) -> None:
+    with pytest.raises(CommandError, match="Nobody is enrolled in PENSIONS"):
+        printed("--program", "PENSIONS")

@@ -129,7 +129,7 @@ class TestProject:
         ("given", "column", "code"),
         [
             ({"outputs": {"p2tr": 0}}, "outputs", "people_out_of_range"),
-            ({"outputs": {"p2tr": 10_000_000_001}}, "outputs", "people_out_of_range"),
+            ({"outputs": {"p2tr": 10_000_000_000, "p2wpkh": 1}}, "outputs", "people_out_of_range"),
             ({"amount_minor": 5}, "amount_minor", "amount_twice"),
             ({"amount_sat": None, "amount_minor": 5}, "price_minor", "price_missing"),
             ({"currency": "USD"}, "price_minor", "price_missing"),
