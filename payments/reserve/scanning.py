@@ -48,7 +48,10 @@ def visit() -> None:
     except (rpc.NodeError, network.WrongChain, network.MainnetRefused) as error:
         _end(RETRY_S, fault=error.code, message=error.message[:300])
     else:
-        _end(settings.GOVPAY_RESERVE_S, fault="", message="", scan=scan)
+        # A holding that was set meanwhile may not be in it.
+        began_at = ReserveStatus.objects.values("began_at")
+        is_old = Holding.objects.filter(proposal__decided_at__gte=began_at).exists()
+        _end(0 if is_old else settings.GOVPAY_RESERVE_S, fault="", message="", scan=scan)
 
 
 def look() -> ReserveScan:

@@ -19,8 +19,8 @@ from payments.services.change import Kind
 
 # Whoever proposes or confirms a holding waits for whoever does so now: no address is in two.
 LOCK = 0x676F7672 + 1
-# All that one look of the node has to find.
-MOST_LIVE = 10_000
+# As many as a statement that is signed has lines.
+MOST_LIVE = 5_000
 OF_HOLDING = ("scope", "name", "kind", "network", "descriptor", "first_index", "last_index", "cap_sat")
 # What is asked once: other addresses are another holding.
 FIXED = ("scope", "kind", "network", "descriptor", "first_index", "last_index")

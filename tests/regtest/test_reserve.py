@@ -247,6 +247,37 @@ class TestReorganization:
         assert scanning.reserve.standing().get().block_hash == miner.node.call("getbestblockhash")
 
 
+class TestVisit:
+    def test_comes_again_at_once_for_a_holding_that_was_set_meanwhile(
+        self, miner: Miner, hold: Hold, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        hold(kind="addresses", addresses=[miner.make_address()])
+        look = scanning.look
+
+        def look_while_somebody_confirms() -> ReserveScan:
+            scan = look()
+            hold(kind="addresses", addresses=[miner.make_address()])
+            return scan
+
+        monkeypatch.setattr(scanning, "look", look_while_somebody_confirms)
+        scanning.visit()
+        assert ReserveStatus.objects.get().state == "done"
+        assert scanning.due() is True
+        monkeypatch.setattr(scanning, "look", look)
+        scanning.visit()
+        assert scanning.due() is False
+        assert ReserveBalance.objects.filter(scan=ReserveStatus.objects.get().scan).count() == 2
+
+    def test_is_one_at_a_time(self, miner: Miner, hold: Hold) -> None:
+        hold(kind="addresses", addresses=[miner.make_address()])
+        scanning.visit()
+        # Somebody else is at it until then.
+        ReserveStatus.objects.update(ended_at=None)
+        scanning.visit()
+        assert ReserveScan.objects.count() == 1
+        assert ReserveStatus.objects.get().state == "running"
+
+
 class TestInconclusive:
     def test_while_a_reconciliation_has_the_node_scan(self, miner: Miner, hold: Hold) -> None:
         hold(kind="addresses", addresses=[miner.make_address()])
