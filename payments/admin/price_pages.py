@@ -16,7 +16,10 @@ from payments.services import price_rules, prices, proposals
 
 NEXT = "Another security administrator confirms it."
 TEXT: dict[str, Any] = {"attrs": {"autocomplete": "off", "spellcheck": "false"}}
-CURRENCIES = [(code, code) for code in sorted(currency.SCALES)]
+# Nothing is chosen from the start: what comes first in a list is nobody's currency.
+NOTHING = ("", "Choose one")
+CURRENCIES = [NOTHING, *((code, code) for code in sorted(currency.SCALES))]
+KINDS = [NOTHING, *SourceKind.choices]
 USUAL = ", ".join(
     f"{SourceKind(kind).label}: {found.usual_address}"
     for kind, found in formats.FORMATS.items()
@@ -57,8 +60,8 @@ class RuleForm(ReasonForm):
 
     is_on = forms.BooleanField(label=LABELS["is_on"], required=False, widget=widgets.UnfoldBooleanWidget)
     least_sources = _whole("least_sources", LEAST_SOURCES, MOST_SOURCES)
-    spread_bps = _whole("spread_bps", 1, MOST_BPS)
-    jump_bps = _whole("jump_bps", 1, MOST_BPS)
+    spread_bps = _whole("spread_bps", 1, MOST_BPS, "200 are 2 %.")
+    jump_bps = _whole("jump_bps", 1, MOST_BPS, "1000 are 10 %.")
     floor = _price("Floor")
     ceiling = _price("Ceiling")
     quote_s = _whole("quote_s", 10, MOST_QUOTE_S)
@@ -91,7 +94,7 @@ class NewSourceForm(SourceForm):
     """A new source."""
 
     currency = forms.ChoiceField(choices=CURRENCIES, widget=widgets.UnfoldAdminSelectWidget)
-    kind = forms.ChoiceField(choices=SourceKind.choices, widget=widgets.UnfoldAdminSelectWidget)
+    kind = forms.ChoiceField(choices=KINDS, widget=widgets.UnfoldAdminSelectWidget)
 
 
 class OldSourceForm(SourceForm):

@@ -146,6 +146,19 @@ class TestProposals:
         assert browser(second).post(button(asked, "confirm"), {"note": ""}).status_code == 302
         assert PriceRule.objects.get().floor == Decimal(1_000_000)
 
+    @pytest.mark.parametrize("name", ["propose-rule", "propose-source"])
+    def test_take_no_currency_that_nobody_chose(self, security: User, browser: Browser, name: str) -> None:
+        client = browser(security)
+        assert (
+            '<option value="" selected>Choose one</option>' in client.get(f"{RULES}{name}/").content.decode()
+        )
+        answer = client.post(
+            f"{RULES}{name}/", RULE | {"currency": "", "kind": "kraken", "name": "A", "fresh_s": 60}
+        )
+        assert answer.status_code == 422
+        assert "This field is required." in answer.content.decode()
+        assert not Proposal.objects.exists()
+
     def test_of_changes_show_what_is_now(
         self, rule: PriceRule, security: User, second: User, browser: Browser
     ) -> None:
