@@ -9,6 +9,7 @@ from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 from ledger import events
 from ledger.admin.base import is_number
 from ledger.models import Account
+from ledger.treasury import movements
 
 
 class ScopeFilter(DropdownFilter):
@@ -25,6 +26,16 @@ class ScopeFilter(DropdownFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep the rows of the scope."""
         return queryset.filter(scope=self.value()) if self.value() else queryset
+
+
+class InstitutionFilter(ScopeFilter):
+    """Offers the institutions that have lots."""
+
+    title = "institution"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        """Return their scopes."""
+        return [(scope, scope) for scope in movements.institutions()]
 
 
 class KindFilter(DropdownFilter):

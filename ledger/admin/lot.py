@@ -6,7 +6,7 @@ from unfold.decorators import display
 
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin
-from ledger.admin.filters import ScopeFilter
+from ledger.admin.filters import InstitutionFilter
 from ledger.models import LotMovement
 
 
@@ -14,17 +14,22 @@ from ledger.models import LotMovement
 class LotMovementAdmin(BookAdmin):
     """Acquisitions and disposals, latest first."""
 
-    list_display = ("reference", "scope", "kind", "effective", "amount", "value", "taxed_by")
-    list_filter = (ScopeFilter, ("kind", ChoicesDropdownFilter), ("effective_at", RangeDateTimeFilter))
+    list_display = ("reference", "institution", "kind", "effective", "amount", "value", "taxed_by")
+    list_filter = (InstitutionFilter, ("kind", ChoicesDropdownFilter), ("effective_at", RangeDateTimeFilter))
     search_fields = ("reference__exact",)
     search_help_text = "Search by the whole reference"
     fields = (
-        ("scope", "kind", "reference"),
+        ("institution", "kind", "reference"),
         ("effective", "recorded", "recorded_by"),
         ("amount", "value"),
         ("person", "taxed_by"),
     )
     when_empty = "Nothing was recorded: manage.py record_lots takes a file of acquisitions and disposals."
+
+    @display(description="institution")
+    def institution(self, row: LotMovement) -> str:
+        """Whose it is."""
+        return row.scope
 
     @display(description="effective")
     def effective(self, row: LotMovement) -> str:

@@ -21,6 +21,7 @@ from ledger.models import Account, Entry, Layer
 from ledger.models.account import CODE
 from ledger.reports import documents, words
 from ledger.reports.report import TIMES, Document, Report, Unit, UnknownReport
+from ledger.treasury import movements
 
 INDEX = "admin:ledger_account_show_reports"
 SHOWN = 500
@@ -54,7 +55,8 @@ class AskForm(forms.Form):
             if name in self.fields:
                 self.fields[name].label = label
         if "scope" in self.fields:
-            scopes = Account.objects.order_by("scope").values_list("scope", flat=True).distinct()
+            of_accounts = Account.objects.order_by("scope").values_list("scope", flat=True).distinct()
+            scopes = movements.institutions() if document.of_lots else of_accounts
             every = "choose" if "scope" in document.needs else "all scopes"
             self._offer("scope", [("", every), *((scope, scope) for scope in scopes)])
         periods = selectors.periods().values_list("name", flat=True)

@@ -120,6 +120,7 @@ LOTS = Report(
     sql=SQL,
     derive=lot_by_lot,
     signed=False,
+    of_lots=True,
 )
 STATEMENT = Report(
     name="gains",
@@ -143,4 +144,5 @@ STATEMENT = Report(
     ),
     sql=SQL,
     derive=statement,
+    of_lots=True,
 )

@@ -52,7 +52,7 @@ class Document:
     """What may be asked for: ``takes`` are the parameters besides times that it knows, ``needs`` those it must have.
 
     Without ``has_beginning`` it tells what stands at the end of the time. ``right`` is what its reader needs besides reading
-    the books.
+    the books. One that is ``of_lots`` is of institutions that have lots, which need no accounts.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Document:
     needs: tuple[str, ...] = ()
     has_beginning: bool = True
     right: str = ""
+    of_lots: bool = False
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -43,6 +43,14 @@ SELECT effective_at, amount_sat, value_minor, reference, -held FROM (
     FROM ledger_lotmovement m WHERE scope = %s AND currency = %s AND scale = %s
 ) m WHERE held < 0 ORDER BY effective_at, id LIMIT 1
 """
+# Steps from scope to scope along the index, however many rows each has.
+INSTITUTIONS = """
+WITH RECURSIVE found AS (
+    SELECT min(scope) AS scope FROM ledger_lotmovement
+    UNION ALL
+    SELECT (SELECT min(scope) FROM ledger_lotmovement WHERE scope > found.scope) FROM found WHERE found.scope IS NOT NULL
+) SELECT scope FROM found WHERE scope IS NOT NULL
+"""
 TAKEN = "SELECT reference FROM ledger_lotmovement WHERE scope = %s AND reference = ANY(%s)"
 Error = dict[str, Any]
 
@@ -69,6 +77,13 @@ def record(*, by: User, scope: str, currency: str, scale: int, movements: Sequen
     _require_lots(scope, currency, scale)
     audit.record("lots.record", LotMovement.objects.get(pk=first_id), by=by, scope=scope)
     return len(movements)
+
+
+def institutions() -> list[str]:
+    """Return the scopes that have lots, in order."""
+    with connection.cursor() as cursor:
+        cursor.execute(INSTITUTIONS)
+        return [scope for (scope,) in cursor.fetchall()]
 
 
 def _require_lots(scope: str, currency: str, scale: int) -> None:

@@ -260,8 +260,25 @@ class TestAdmin:
         assert page.status_code == 200
         for shown in ("sale:1", "60 sat", "9.00 PKR", "2026-01-02 00:00:00 UTC"):
             assert shown in page.content.decode()
+        assert '<option value="trust:1"' in page.content.decode()
+        assert "sale:1" not in client.get(page.request["PATH_INFO"], {"scope": "trust:2"}).content.decode()
         row = LotMovement.objects.get(reference="sale:1")
         assert client.get(reverse("admin:ledger_lotmovement_change", args=[row.pk])).status_code == 200
+
+    @pytest.mark.parametrize("name", ["gains", "lots"])
+    def test_offers_institutions_that_have_lots_for_reports(
+        self, keeper: User, client: Client, name: str
+    ) -> None:
+        for scope in ("trust:2", "reserve:1", "trust:1"):
+            record(keeper, BOUGHT, BOUGHT._replace(reference="purchase:2"), scope=scope)
+        assert movements.institutions() == ["reserve:1", "trust:1", "trust:2"]
+        reader = factories.make_user("reader", "ledger.view_entry")
+        reader.is_staff = True
+        reader.save()
+        client.force_login(reader)
+        shown = client.get(f"/admin/ledger/account/reports/{name}/").content.decode()
+        for scope in movements.institutions():
+            assert f'<option value="{scope}">' in shown
 
 
 class TestApi:
