@@ -102,7 +102,7 @@ def watch() -> None:
 def tell(now: datetime) -> None:
     """Open and close the alarms about what the newest scan found, and about scans that do not come."""
     watch()
-    live = {row.pk: row for row in Holding.objects.filter(ended_at=None)}
+    live = {row.pk: row for row in Holding.objects.filter(ended_at=None).select_related("proposal")}
     newest = reserve.standing().first()
     found = ReserveBalance.objects.filter(scan=newest, holding_number__in=live)
     reused = _count(found.filter(is_reused=True, amount_sat__gt=0))

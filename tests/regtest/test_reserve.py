@@ -17,9 +17,10 @@ from deploy.local.regtest import Miner
 from deploy.local.rpc import Rpc
 from govpay.errors import InvalidInput
 from ledger.models import Badge, ReserveBalance, ReserveCoin, ReserveScan, ReserveScanLoss
+from payments import tasks
 from payments.models import Alarm, Holding, HoldingAddress, Program, ReserveStatus
 from payments.onchain import descriptor, node
-from payments.payout import alone
+from payments.payout import alone, rounds
 from payments.reserve import scanning
 from payments.services import holdings, proposals
 from tests import factories, sessions, signers
@@ -248,6 +249,17 @@ class TestReorganization:
 
 
 class TestVisit:
+    def test_is_rung_by_the_sweep_while_there_are_holdings_and_none_was_made(
+        self, miner: Miner, hold: Hold
+    ) -> None:
+        assert list(rounds.reserve_to_scan()) == []
+        hold(kind="addresses", addresses=[miner.make_address()])
+        (ring,) = rounds.reserve_to_scan()
+        assert (ring.task, ring.ids) == ("scan_reserve", {})
+        tasks.scan_reserve()
+        assert ReserveScan.objects.get() == ReserveStatus.objects.get().scan
+        assert list(rounds.reserve_to_scan()) == []
+
     def test_comes_again_at_once_for_a_holding_that_was_set_meanwhile(
         self, miner: Miner, hold: Hold, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -304,7 +316,13 @@ class TestInconclusive:
         assert ReserveScan.objects.count() == 0
         late = timezone.now() + 3 * timezone.timedelta(seconds=settings.GOVPAY_RESERVE_S)
         scanning.tell(late)
-        assert status.message in Alarm.objects.get(closed_at=None).message
+        alarm = Alarm.objects.get(closed_at=None)
+        assert alarm.code == "reserve_unscanned"
+        assert status.message in alarm.message
+        use_node(settings)
+        scanning.look()
+        scanning.tell(timezone.now())
+        assert Alarm.objects.get(pk=alarm.pk).closed_at is not None
 
 
 def test_the_command_prints_the_block_and_each_holding(

@@ -9,7 +9,7 @@ from django.db.utils import DatabaseError
 from django.utils import timezone
 
 from ledger.models import ReserveScan
-from ledger.reports import documents
+from ledger.reports import ask, documents
 from ledger.treasury import reserve
 from tests.ledger.reports.asking import columns
 
@@ -79,6 +79,10 @@ class TestStatement:
         assert [row[5] for row in rows(scope="reserve:1")] == ["", ""]
 
     def test_can_be_signed(self) -> None:
+        scan(10, (A, 1, 100))
+        asked = ask(documents.get_document("reserve"), now=timezone.now())
+        made = b"".join(documents.produce(documents.get_document("reserve"), "pdf", asked))
+        assert made.startswith(b"%PDF-")
         forms = [form.name for form in documents.forms_of(documents.get_document("reserve"))]
         assert forms == ["csv", "jsonl", "pdf", "signed"]
 
