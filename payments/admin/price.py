@@ -12,6 +12,7 @@ from unfold.enums import ActionVariant
 from payments.admin import cells, price_pages, prices
 from payments.admin.tables import Notice, Table
 from payments.models import PriceRule, Quote
+from payments.prices import reading
 from payments.selectors import prices as selector
 
 LAST = 10
@@ -131,7 +132,7 @@ class PriceRuleAdmin(prices.OfPrices):
     @display(description="floor and ceiling")
     def bounds(self, row: PriceRule) -> str:
         """What no price is beyond."""
-        return cells.join(prices.number(row.floor), "to", prices.number(row.ceiling, row.currency))
+        return cells.figure(f"{reading.grouped(row.floor)} to {reading.grouped(row.ceiling, row.currency)}")
 
     @display(description="sources that must agree")
     def least(self, row: PriceRule) -> str:

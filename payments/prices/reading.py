@@ -54,7 +54,9 @@ def price(text: Any, *, is_number: bool = False) -> Decimal:
     if _NEGATIVE.fullmatch(text):
         raise Unreadable("price_negative", "The price is negative.")
     if _PRICE.fullmatch(text) is None:
-        raise Unreadable("price_malformed", "The price is not digits with a point at most.")
+        raise Unreadable(
+            "price_malformed", "The price is not up to 12 digits, with a point and up to 24 more at most."
+        )
     found = Decimal(text).quantize(PLACES, context=EXACT)
     if not found:
         raise Unreadable("price_zero", "The price is zero.")

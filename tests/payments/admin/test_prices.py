@@ -20,7 +20,7 @@ from payments.models import (
     Program,
     Proposal,
 )
-from payments.prices import quotes
+from payments.prices import quotes, reading
 from payments.services import prices, proposals
 from tests import factories
 
@@ -126,6 +126,8 @@ class TestPrice:
         quote = quotes.take("PKR")
         client = browser(auditor)
         assert page(quote) in text(client, page(rule))
+        bounds = f"{reading.grouped(rule.floor)} to {reading.grouped(rule.ceiling, 'PKR')}</span>"
+        assert bounds in client.get(RULES).content.decode()
         shown = text(client, page(quote))
         assert shown.count("28,100,000 PKR") == 4
         assert "Sources that must agree" in shown

@@ -127,7 +127,11 @@ class TestPrice:
         (price,) = expect.ok(api(auditor).get("/api/v1/prices/?currency=USD"))["results"]
         assert (price["price"], price["broken_rule"]) == (None, "spread")
         said = {row["kind"]: (row["value"], row["why"], row["message"]) for row in price["sources"]}
-        assert said["kraken"] == (None, "price_malformed", "The price is not digits with a point at most.")
+        assert said["kraken"] == (
+            None,
+            "price_malformed",
+            "The price is not up to 12 digits, with a point and up to 24 more at most.",
+        )
         assert said["coinbase"] == ("1", "outlier", "")
 
     def test_is_listed_with_as_many_statements_for_any_number(self, api: Api, auditor: User) -> None:
