@@ -1,88 +1,27 @@
-"""The reserve on a real node: descriptors expanded, a thousand addresses in one call, reuse, caps, branches, a busy node.
+"""The reserve on a real node: descriptors expanded, a thousand addresses in one call, reuse, caps, branches.
 
 Each test's keys are its own, so that no other test's coins are on them.
 """
 
-import itertools
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.conf import settings as live
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from deploy.local.regtest import Miner
-from deploy.local.rpc import Rpc
 from govpay.errors import InvalidInput
 from ledger.models import Badge, ReserveBalance, ReserveCoin, ReserveScan, ReserveScanLoss
-from payments import tasks
-from payments.models import Alarm, Holding, HoldingAddress, Program, ReserveStatus
+from payments.models import Alarm
 from payments.onchain import descriptor, node
-from payments.payout import alone, rounds
 from payments.reserve import scanning
-from payments.services import holdings, proposals
-from tests import factories, sessions, signers
-from tests.regtest.ministry import follow, use_node
+from payments.services import holdings
+from tests.regtest.ministry import follow
+from tests.regtest.reserve import COIN, Hold, addresses_of, branch, found, hold, miner, security, wallet
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-COIN = 100_000_000
-_serial = itertools.count(1)
-Hold = Callable[..., Holding]
-
-
-@pytest.fixture
-def miner(settings: Any) -> Miner:
-    use_node(settings)
-    made = Miner(settings.GOVPAY_NODE_URL)
-    follow(made)
-    return made
-
-
-@pytest.fixture
-def security(program: Program) -> User:
-    return factories.make_member(program, "security", "sana")
-
-
-@pytest.fixture
-def hold(miner: Miner, program: Program, security: User) -> Hold:
-    """Have a holding proposed by one and confirmed by another."""
-    second = factories.make_member(program, "security", "samuel")
-
-    def make(**asked: Any) -> Holding:
-        known = {"scope": "reserve:1", "name": f"Vault {next(_serial)}"} | asked
-        own = ("kind", "descriptor", "first_index", "last_index", "addresses")
-        known["addresses"] = holdings.gather(by=security, **{k: known[k] for k in own if k in known})
-        made = proposals.propose_holding(by=security, note="A drill.", **known)
-        assert not Holding.objects.filter(proposal=made).exists()
-        proposals.confirm(by=second, proposal_id=made.pk)
-        return Holding.objects.get(proposal=made)
-
-    return make
-
-
-def branch() -> str:
-    """A watch-only descriptor of one branch, of keys that no other test has."""
-    signer = signers.SoftSigner(f"reserve-{next(_serial)}")
-    return descriptor.parse(signers.single(signer)).of_branch(0)
-
-
-def wallet(miner: Miner) -> Rpc:
-    """A wallet of the node that can spend, of its own."""
-    name = f"reserve-{next(_serial)}-{timezone.now().timestamp()}"
-    miner.node.call("createwallet", wallet_name=name, descriptors=True)
-    return Rpc(live.GOVPAY_NODE_URL, wallet=name)
-
-
-def addresses_of(holding: Holding) -> list[str]:
-    return list(holding.addresses.order_by("pk").values_list("address", flat=True))
-
-
-def found(scan: ReserveScan, **filters: Any) -> list[tuple[Any, ...]]:
-    rows = ReserveBalance.objects.filter(scan=scan, **filters).order_by("pk")
-    return list(rows.values_list("address", "amount_sat", "utxo_count"))
+__all__ = ["hold", "miner", "security"]
 
 
 class TestDescriptor:
@@ -246,96 +185,3 @@ class TestReorganization:
         scanning.visit()
         assert scanning.due() is False
         assert scanning.reserve.standing().get().block_hash == miner.node.call("getbestblockhash")
-
-
-class TestVisit:
-    def test_is_rung_by_the_sweep_while_there_are_holdings_and_none_was_made(
-        self, miner: Miner, hold: Hold
-    ) -> None:
-        assert list(rounds.reserve_to_scan()) == []
-        hold(kind="addresses", addresses=[miner.make_address()])
-        (ring,) = rounds.reserve_to_scan()
-        assert (ring.task, ring.ids) == ("scan_reserve", {})
-        tasks.scan_reserve()
-        assert ReserveScan.objects.get() == ReserveStatus.objects.get().scan
-        assert list(rounds.reserve_to_scan()) == []
-
-    def test_comes_again_at_once_for_a_holding_that_was_set_meanwhile(
-        self, miner: Miner, hold: Hold, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        hold(kind="addresses", addresses=[miner.make_address()])
-        look = scanning.look
-
-        def look_while_somebody_confirms() -> ReserveScan:
-            scan = look()
-            hold(kind="addresses", addresses=[miner.make_address()])
-            return scan
-
-        monkeypatch.setattr(scanning, "look", look_while_somebody_confirms)
-        scanning.visit()
-        assert ReserveStatus.objects.get().state == "done"
-        assert scanning.due() is True
-        monkeypatch.setattr(scanning, "look", look)
-        scanning.visit()
-        assert scanning.due() is False
-        assert ReserveBalance.objects.filter(scan=ReserveStatus.objects.get().scan).count() == 2
-
-    def test_is_one_at_a_time(self, miner: Miner, hold: Hold) -> None:
-        hold(kind="addresses", addresses=[miner.make_address()])
-        scanning.visit()
-        # Somebody else is at it until then.
-        ReserveStatus.objects.update(ended_at=None)
-        scanning.visit()
-        assert ReserveScan.objects.count() == 1
-        assert ReserveStatus.objects.get().state == "running"
-
-
-class TestInconclusive:
-    def test_while_a_reconciliation_has_the_node_scan(self, miner: Miner, hold: Hold) -> None:
-        hold(kind="addresses", addresses=[miner.make_address()])
-        with sessions.holding(alone.SCAN_LOCK):
-            scanning.visit()
-            status = ReserveStatus.objects.get()
-            assert (status.state, status.fault, status.scan) == ("inconclusive", "scan_inconclusive", None)
-            with pytest.raises(CommandError, match="scan_inconclusive"):
-                call_command("scan_reserve")
-        assert ReserveScan.objects.count() == 0
-        # It comes again in a minute, not in a day.
-        assert (status.due_at - timezone.now()).total_seconds() < 61
-        ReserveStatus.objects.update(due_at=timezone.now())
-        scanning.visit()
-        status = ReserveStatus.objects.get()
-        assert (status.state, status.fault, status.scan) == ("done", "", ReserveScan.objects.get())
-
-    def test_while_the_node_is_away(self, miner: Miner, hold: Hold, settings: Any) -> None:
-        hold(kind="addresses", addresses=[miner.make_address()])
-        settings.GOVPAY_NODE_URL = "http://u:p@127.0.0.1:9"
-        scanning.visit()
-        status = ReserveStatus.objects.get()
-        assert (status.state, status.fault) == ("inconclusive", "node_unreachable")
-        assert ReserveScan.objects.count() == 0
-        late = timezone.now() + 3 * timezone.timedelta(seconds=settings.GOVPAY_RESERVE_S)
-        scanning.tell(late)
-        alarm = Alarm.objects.get(closed_at=None)
-        assert alarm.code == "reserve_unscanned"
-        assert status.message in alarm.message
-        use_node(settings)
-        scanning.look()
-        scanning.tell(timezone.now())
-        assert Alarm.objects.get(pk=alarm.pk).closed_at is not None
-
-
-def test_the_command_prints_the_block_and_each_holding(
-    miner: Miner, hold: Hold, capsys: pytest.CaptureFixture[str]
-) -> None:
-    where = miner.make_address()
-    held = hold(kind="addresses", addresses=[where])
-    miner.fund([where], 250_000)
-    (block_hash,) = miner.mine(1)
-    call_command("scan_reserve")
-    scan = ReserveScan.objects.get()
-    assert capsys.readouterr().out.splitlines() == [
-        f"{scan}, {block_hash}, {scan.block_at:%Y-%m-%d %H:%M:%S} UTC.",
-        f"reserve:1 {held.name}: 250000 sat on 1 addresses, verified; 0 reused, 0 over the cap.",
-    ]
-    assert HoldingAddress.objects.get().is_live is True

@@ -162,11 +162,11 @@ class TestLimitedRoles:
     SHOWN = {
         "helpdesk": {
             *("program", "membership", "enrollment", "beneficiary", "destination"),
-            *("disbursement", "payment", "entitlement", "grievance"),
+            *("disbursement", "payment", "entitlement", "claimlink", "grievance"),
         },
         "security": {
             *("program", "membership", "proposal", "webhook", "webhookdelivery"),
-            *("manualprice", "pricebreaker", "pricerule", "pricesource", "quote"),
+            *("manualprice", "pricebreaker", "pricerule", "pricesource", "quote", "holding"),
         },
     }
 
