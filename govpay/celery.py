@@ -9,7 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import close_old_connections, connections
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
-from govpay import broker
+from govpay import broker, longlived
 from govpay.errors import GovPayError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "govpay.settings")
@@ -73,3 +73,9 @@ def refuse_wrong_chain(**_: Any) -> None:
         guard.check_at_start()
     except (GovPayError, ImproperlyConfigured) as error:
         raise SystemExit(f"The worker does not start: {error}") from error
+
+
+@signals.worker_process_init.connect
+def settle_in(**_: Any) -> None:
+    """Settle in, in each process that works."""
+    longlived.settle_in()

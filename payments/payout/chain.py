@@ -96,10 +96,11 @@ class NodeChain:
 
     def send(self, version: words.Version) -> words.SendReply:
         """Offer the bytes. A node that is down took nothing, yet the answer is the same: send them again later."""
-        row = PayoutTx.objects.filter(payout_id=self.payout_id, txid=version.txid, raw__isnull=False)
-        fee_sat, vsize_vb = row.values_list("fee_sat", "vsize_vb").get()
+        row = self.current
+        if row.txid != version.txid:
+            row = PayoutTx.objects.get(payout_id=self.payout_id, txid=version.txid)
         # The node's own guard against a mistake: what was approved when it was built, and not much more.
-        limit = fee_sat * 1000 // vsize_vb * FEERATE_TOLERANCE
+        limit = row.fee_sat * 1000 // row.vsize_vb * FEERATE_TOLERANCE
         try:
             reply = self.client.send_raw(version.raw, max_feerate_sat_kvb=limit, txid=version.txid)
         except node.NodeError as error:

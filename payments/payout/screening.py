@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from ledger import audit
 from payments import doorbell
-from payments.models import Disbursement, Hold, HoldRule, Payment
+from payments.models import Disbursement, Hold, HoldRule, Payment, Program
 from payments.models.history import move
 from payments.states import DisbursementStatus, PaymentStatus
 
@@ -24,7 +24,7 @@ OPEN = (DisbursementStatus.SUBMITTED, DisbursementStatus.APPROVED, DisbursementS
 
 
 class Rule(NamedTuple):
-    """A rule's code, and a SELECT of payment, subject and note from ``lines``, given ``now`` and ``verifies``."""
+    """A rule's code, and a SELECT of payment, subject and note from ``lines``, given ``now`` and what is on."""
 
     code: str
     query: str
@@ -77,7 +77,8 @@ UNPROVED = Rule(
     SELECT l.id, d.id, 'Nobody has proved to control this address.'
     FROM lines l JOIN payments_destination d ON d.id = l.destination_id JOIN payments_program r ON r.id = l.program_id
     LEFT JOIN payments_claimlink c ON c.destination_id = d.id AND r.claimed_counts_as_changed
-    WHERE (r.destination_proof = 2 OR r.destination_proof = 1 AND coalesce(d.changed_at, c.used_at) IS NOT NULL)
+    WHERE %(proves)s AND (r.destination_proof = 2
+            OR r.destination_proof = 1 AND coalesce(d.changed_at, c.used_at) IS NOT NULL)
         AND NOT EXISTS (
         SELECT FROM payments_addressproof a WHERE a.beneficiary_id = l.beneficiary_id AND a.program_id = l.program_id
             AND a.script_pubkey = d.script_pubkey AND a.proved_at IS NOT NULL)
@@ -88,10 +89,10 @@ WITHDRAWN = Rule(
     """
     SELECT l.id, c.id, 'The consent was withdrawn at ' || to_char(c.recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
         || ' UTC.'
-    FROM lines l CROSS JOIN LATERAL (
-        SELECT id, is_given, recorded_at FROM payments_consent
-        WHERE beneficiary_id = l.beneficiary_id AND program_id = l.program_id ORDER BY id DESC LIMIT 1) c
-    WHERE NOT c.is_given
+    FROM lines l JOIN payments_consent c ON c.beneficiary_id = l.beneficiary_id AND c.program_id = l.program_id
+    WHERE NOT c.is_given AND NOT EXISTS (
+        SELECT FROM payments_consent n
+        WHERE n.beneficiary_id = c.beneficiary_id AND n.program_id = c.program_id AND n.id > c.id)
     """,
 )
 RULES: list[Rule] = [COOLING, SHARED, EXCLUDED, UNVERIFIED, UNPROVED, WITHDRAWN]
@@ -138,7 +139,7 @@ def review(disbursement_id: int, *, now: datetime | None = None) -> None:
 def screen(disbursement: Disbursement, *, now: datetime | None = None) -> None:
     """Apply every rule to the lines of a list whose row the caller has locked."""
     now = now or timezone.now()
-    head, values = _head(_OF_LIST), _values(now) | {"disbursement": disbursement.pk}
+    head, values = _head(_OF_LIST), _values(now, disbursement.program) | {"disbursement": disbursement.pk}
     with connection.cursor() as cursor:
         cursor.execute(head + _PLACE, values)
         placed = {rule for (rule,) in cursor.fetchall()}
@@ -166,9 +167,14 @@ def _head(scope: str) -> str:
     return _LINES.format(scope=scope, found=found)
 
 
-def _values(now: datetime) -> dict[str, Any]:
-    codes = [str(rule.code) for rule in RULES]
-    return {"rules": codes, "now": now, "verifies": bool(settings.GOVPAY_VERIFIER_URL)}
+def _values(now: datetime, program: Program | None = None) -> dict[str, Any]:
+    """Return what rules are given; those that are off, for all or for the program, cost nothing."""
+    return {
+        "rules": [str(rule.code) for rule in RULES],
+        "now": now,
+        "verifies": bool(settings.GOVPAY_VERIFIER_URL),
+        "proves": program is None or program.destination_proof > 0,
+    }
 
 
 def _lines(disbursement: Disbursement, status: str, **holds: Any) -> list[int]:

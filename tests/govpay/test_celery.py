@@ -1,4 +1,6 @@
-"""What a worker's process keeps of the database from one task to the next, and what it does not."""
+"""What a worker's process keeps from one task to the next, and what it does not."""
+
+import gc
 
 import pytest
 from celery import current_app, signals
@@ -49,3 +51,13 @@ class TestConnection:
         signals.task_failure.send(sender=None)
         assert connections[DEFAULT_DB_ALIAS].connection is None
         assert is_free() is True
+
+
+class TestProcess:
+    def test_sets_aside_what_was_loaded_when_it_begins(self) -> None:
+        before = gc.get_freeze_count()
+        try:
+            signals.worker_process_init.send(sender=None)
+            assert gc.get_freeze_count() > before
+        finally:
+            gc.unfreeze()

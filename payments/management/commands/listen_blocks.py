@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from govpay import longlived
 from payments.payout import listen
 
 
@@ -14,6 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Listen until interrupted."""
+        longlived.settle_in()
         try:
             listen.listen()
         except KeyboardInterrupt:
