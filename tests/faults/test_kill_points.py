@@ -287,7 +287,9 @@ class TestDatabase:
         made = ministry.release(AMOUNTS)
         dispatch.seal(disbursement_id=made.pk)
         payout_id = Payout.objects.get().pk
-        between.fail(mode, when=b"COMMIT", after=f"'{status}'".encode())
+        # As a statement's parameter: its length and the word.
+        value = len(status).to_bytes(4, "big") + status.encode()
+        between.fail(mode, when=b"COMMIT", after=value)
         child = Child(lambda: dispatch.advance(payout_id=payout_id), "", through_port=between.port)
         child.wait()
         assert between.hits == 1
