@@ -1,5 +1,6 @@
 """The base of every error govpay raises: a stable code, a message for a person, details for a program."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 
@@ -52,7 +53,13 @@ class InvalidInput(GovPayError):
     @classmethod
     def of(cls, column: str, code: str, message: str) -> Self:
         """Return the refusal of one field of what was sent, which is no row of a file."""
-        return cls(message, errors=[{"row": 0, "column": column, "code": code, "message": message}])
+        return cls.of_each([(column, code, message)])
+
+    @classmethod
+    def of_each(cls, found: Sequence[tuple[str, str, str]]) -> Self:
+        """Return the refusal of several fields, column, code and message each; the first one's message is its own."""
+        errors = [{"row": 0, "column": column, "code": code, "message": text} for column, code, text in found]
+        return cls(found[0][2], errors=errors)
 
 
 class Unavailable(GovPayError):

@@ -39,8 +39,7 @@ def enter_baseline(
     )
     found = _broken(row)
     if found:
-        errors = [{"row": 0, "column": column, "code": code, "message": text} for column, code, text in found]
-        raise InvalidInput(found[0][2], errors=errors)
+        raise InvalidInput.of_each(found)
     row.save()
     audit.record("outcome.enter_baseline", row, by=by, scope=row.program.scope)
     return row

@@ -26,7 +26,7 @@ BLOCKS = 6
 BLOCK_BYTES = 250_000
 # How often the engine and the bare script pay the same list.
 TURNS = 3
-# One more than the cores of a small machine: workers wait for the disk and the node a quarter of their time.
+# One more than the cores of a small machine, a quarter of whose time was idle with two.
 MOST_WORKERS = 3
 SENT = "SELECT count(*) FROM payments_payout WHERE disbursement_id = %s AND status = 'sent'"
 STATUS = "SELECT status FROM payments_disbursement WHERE id = %s"

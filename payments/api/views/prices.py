@@ -14,7 +14,7 @@ from govpay.errors import NotFound
 from payments.api import filters
 from payments.api.serializers import price as serializers
 from payments.api.serializers.proposal import ProposalOut
-from payments.api.views.scoped import Scoped, ScopedList
+from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import ManualPrice, PriceBreaker, PriceRule, Proposal, Quote
 from payments.selectors import prices as selector
 from payments.selectors import proposals as proposal_selector
@@ -107,10 +107,9 @@ class ProposeRule(Idempotent, OfPrices):
     )
     def post(self, request: Request) -> Response:
         """Ask for a rule by which a price is made, or changes of it; another security administrator confirms it."""
-        body = serializers.RuleProposal(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        return answer_proposal(proposals.propose_price_rule(by=by, **body.validated_data), by)
+        return answer_proposal(
+            act(request, proposals.propose_price_rule, serializers.RuleProposal), request.user
+        )
 
 
 class ProposeSource(Idempotent, OfPrices):
@@ -124,10 +123,9 @@ class ProposeSource(Idempotent, OfPrices):
     )
     def post(self, request: Request) -> Response:
         """Ask for a source of prices, changes of one, or its end; another security administrator confirms it."""
-        body = serializers.SourceProposal(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        return answer_proposal(proposals.propose_price_source(by=by, **body.validated_data), by)
+        return answer_proposal(
+            act(request, proposals.propose_price_source, serializers.SourceProposal), request.user
+        )
 
 
 class QuoteList(PricesList):
@@ -182,10 +180,7 @@ class ManualPriceList(Idempotent, PricesList):
     )
     def post(self, request: Request) -> Response:
         """Say what a bitcoin costs now; it counts once another treasurer has confirmed it."""
-        body = serializers.ManualPriceGiven(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        made = service.give(by=by, **body.validated_data)
+        made = act(request, service.give, serializers.ManualPriceGiven)
         return _manual_price(made.pk, status.HTTP_201_CREATED)
 
 
@@ -209,10 +204,7 @@ class ManualPriceConfirm(Idempotent, OfPrices):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Confirm, as another treasurer, the price that somebody gave, by naming it."""
-        body = serializers.PriceSeen(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.confirm(by=by, manual_price_id=pk, **body.validated_data)
+        act(request, service.confirm, serializers.PriceSeen, manual_price_id=pk)
         return _manual_price(pk)
 
 
@@ -227,10 +219,7 @@ class ManualPriceWithdraw(Idempotent, OfPrices):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Let a price that somebody gave count no more, confirmed or not; one treasurer is enough."""
-        body = serializers.PriceReason(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.withdraw(by=by, manual_price_id=pk, **body.validated_data)
+        act(request, service.withdraw, serializers.PriceReason, manual_price_id=pk)
         return _manual_price(pk)
 
 
@@ -273,10 +262,7 @@ class BreakerClose(Idempotent, OfPrices):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Ask for an open breaker to be closed, at the price that is right; another treasurer confirms it."""
-        body = serializers.CloseAsked(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.ask_to_close(by=by, breaker_id=pk, **body.validated_data)
+        act(request, service.ask_to_close, serializers.CloseAsked, breaker_id=pk)
         return _breaker(pk)
 
 
@@ -291,8 +277,5 @@ class BreakerConfirm(Idempotent, OfPrices):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Close a breaker, as another treasurer, by naming the price at which somebody asked to close it."""
-        body = serializers.PriceSeen(data=request.data)
-        body.is_valid(raise_exception=True)
-        by: Any = request.user
-        service.close(by=by, breaker_id=pk, **body.validated_data)
+        act(request, service.close, serializers.PriceSeen, breaker_id=pk)
         return _breaker(pk)
