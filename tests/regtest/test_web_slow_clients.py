@@ -96,10 +96,11 @@ class TestSlow:
         body = b'{"username": "nobody", "password": "x"}'
         sock = begin(port, opened, LOGIN + b"Content-Length: %d\r\n\r\n" % (len(body) + 1) + body)
         sock.shutdown(socket.SHUT_WR)
-        answer = sock.recv(65_536)
+        answer = http.client.HTTPResponse(sock, method="POST")
+        answer.begin()
         # Not 401: nobody looked at the password.
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        assert b"parse_error" in answer
+        assert answer.status == 400
+        assert b"parse_error" in answer.read()
 
 
 class TestHuge:
@@ -119,5 +120,5 @@ class TestHuge:
         sock = begin(port, opened)
         with contextlib.suppress(ConnectionError):
             sock.sendall(sent)
-        assert sock.recv(12) == b"HTTP/1.1 " + code
+        assert sock.recv(12, socket.MSG_WAITALL) == b"HTTP/1.1 " + code
         assert status(port) == 404
