@@ -9,6 +9,7 @@ EVERYTHING = ["SELECT", "INSERT", "UPDATE", "DELETE"]
 OF_A_PERIOD = "allotted_sat, cash_released_sat, committed_sat, spent_sat, closed_by_id, closed_at, close_note"
 OF_A_MANUAL_PRICE = "confirmed_by_id, confirmed_at, withdrawn_by_id, withdrawn_at, key_id, mac"
 OF_A_BREAKER = "close_price, close_note, asked_by_id, asked_at, closed_by_id, closed_at"
+OF_A_BANK_FILE = "status, size_bytes, sha256, written_at, fetched_by_id, fetched_at, problem"
 # Histories and facts that the application may add to and read, but neither change nor take away.
 APPEND_ONLY = {
     "payments_statuschange": ["SELECT", "INSERT"],
@@ -42,6 +43,10 @@ APPEND_ONLY = {
     "payments_proposal": ["SELECT", "INSERT", "UPDATE (status, decided_by_id, decided_at)"],
     "payments_pastmembership": ["SELECT", "INSERT"],
     "payments_quote": ["SELECT", "INSERT"],
+    # A bank file's bytes follow from its lines; of these only what the bank says is added, once.
+    "payments_bankfile": ["SELECT", "INSERT", f"UPDATE ({OF_A_BANK_FILE})"],
+    "payments_bankfileline": ["SELECT", "INSERT", "UPDATE (account, outcome, reason, report_id)"],
+    "payments_bankreport": ["SELECT", "INSERT"],
     # What was given, and from where to where it jumped, stays; what people say of it is added.
     "payments_manualprice": ["SELECT", "INSERT", f"UPDATE ({OF_A_MANUAL_PRICE})"],
     "payments_pricebreaker": ["SELECT", "INSERT", f"UPDATE ({OF_A_BREAKER})"],
@@ -82,6 +87,8 @@ SECRETS: dict[str, list[str]] = {
     "axes_accessattempt": [],
     "govpay_idempotencyrecord": ["body"],
     "payments_beneficiary": ["personal"],
+    "payments_bankaccount": ["account"],
+    "payments_bankfileline": ["account"],
     "payments_claimlink": ["contact", "secret_hash", "code_hash"],
     "payments_message": ["content"],
     "payments_importpart": ["data"],

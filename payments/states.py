@@ -113,6 +113,18 @@ class EntitlementStatus(models.TextChoices):
     WITHDRAWN = "withdrawn", "Withdrawn"  # People took its line back.
 
 
+class BankFileStatus(models.TextChoices):
+    """Where a file of credit transfers stands."""
+
+    WAITING = (
+        "waiting",
+        "Being written",
+    )  # Its lines are fixed; a worker writes and checks it in some seconds.
+    READY = "ready", "Ready"  # It holds to the schema and its hash is kept; a treasurer takes it to the bank.
+    FETCHED = "fetched", "Fetched"  # Somebody has it, and the bank may have: its lines are in transit.
+    ANSWERED = "answered", "Answered"  # The bank has paid or rejected every line.
+
+
 @dataclass(frozen=True)
 class Arrow:
     """One allowed change and why it happens."""
@@ -131,6 +143,7 @@ I = InterventionStatus  # noqa: E741 - the one-letter names make the table reada
 W = WarrantStatus
 G = GrievanceStatus
 E = EntitlementStatus
+BF = BankFileStatus
 
 TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
     "disbursement": (
@@ -149,7 +162,7 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(P.HELD, P.PENDING, "a second officer, or the end of what a rule saw, let the line go on"),
         Arrow(P.PENDING, P.CANCELLED, "its disbursement was withdrawn"),
         Arrow(P.HELD, P.CANCELLED, "the line or its disbursement was withdrawn"),
-        Arrow(P.PENDING, P.VOIDED, "its payout can never confirm"),
+        Arrow(P.PENDING, P.VOIDED, "what paid it is dead: it can never arrive"),
         Arrow(P.VOIDED, P.PENDING, "a reorganization of 100 blocks made its payout possible again"),
     ),
     "payout": (
@@ -229,6 +242,11 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(E.WAITING, E.WITHDRAWN, "its line was withdrawn"),
         Arrow(E.CLAIMED, E.LISTED, "a list that pays it was approved"),
         Arrow(E.CLAIMED, E.WITHDRAWN, "its line was withdrawn"),
+    ),
+    "bankfile": (
+        Arrow(BF.WAITING, BF.READY, "it is written and holds to the schema"),
+        Arrow(BF.READY, BF.FETCHED, "somebody took it to the bank"),
+        Arrow(BF.FETCHED, BF.ANSWERED, "the bank has answered every line"),
     ),
 }
 

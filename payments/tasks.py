@@ -6,7 +6,7 @@ from ledger.packs import jobs
 from payments.payout import dispatch, hooks, reconciling, rounds, screening, verification, webhook
 from payments.prices import watch
 from payments.reserve import scanning
-from payments.services import entitlements, grievance_clock, importing, imports, messages
+from payments.services import bank_writing, entitlements, grievance_clock, importing, imports, messages
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
 # that does not hear it is killed at the second, and its lease runs out. The sweep starts anew.
@@ -80,6 +80,13 @@ def watch_grievances() -> None:
 def expire_entitlements(*, disbursement_id: int) -> None:
     """Give back what nobody has claimed of a list in time."""
     entitlements.expire(disbursement_id)
+
+
+# A file of a national list takes minutes.
+@shared_task(soft_time_limit=7_000, time_limit=7_200)
+def write_bank_file(*, bank_file_id: int) -> None:
+    """Write a file for a bank."""
+    bank_writing.write(bank_file_id)
 
 
 @shared_task(**LIMITS)

@@ -12,6 +12,7 @@ from payments.admin import cells, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import by_number
 from payments.models import (
+    BankFile,
     Disbursement,
     Entitlement,
     Grievance,
@@ -34,6 +35,7 @@ SUBJECTS: dict[str, type[Model]] = {
     "warrant": Warrant,
     "entitlement": Entitlement,
     "grievance": Grievance,
+    "bankfile": BankFile,
 }
 PROGRAM_PATHS = {
     "import": "program",
@@ -45,6 +47,7 @@ PROGRAM_PATHS = {
     "warrant": "period__program",
     "entitlement": "payment__disbursement__program",
     "grievance": "program",
+    "bankfile": "program",
 }
 
 

@@ -9,6 +9,15 @@ from payments.models.approval import (
     Step,
     TierNeed,
 )
+from payments.models.bank import (
+    BankAccount,
+    BankFile,
+    BankFileLine,
+    BankReport,
+    LineOutcome,
+    PayingAccount,
+    TitleMatch,
+)
 from payments.models.beneficiary import Beneficiary, Destination, Enrollment
 from payments.models.budget import BudgetPeriod, Commitment, Warrant, WarrantKind
 from payments.models.chain import Block, ChainFact, Coin, NodeStatus
@@ -67,6 +76,10 @@ __all__ = [
     "Approval",
     "ApprovalPolicy",
     "ApproverKey",
+    "BankAccount",
+    "BankFile",
+    "BankFileLine",
+    "BankReport",
     "Beneficiary",
     "Block",
     "BudgetPeriod",
@@ -112,6 +125,7 @@ __all__ = [
     "IntakeError",
     "Intervention",
     "InterventionKind",
+    "LineOutcome",
     "ManifestSignature",
     "ManualPrice",
     "Membership",
@@ -123,6 +137,7 @@ __all__ = [
     "PartialSignature",
     "PastMembership",
     "PauseReason",
+    "PayingAccount",
     "Payment",
     "Payout",
     "PayoutKind",
@@ -151,6 +166,7 @@ __all__ = [
     "Step",
     "Stop",
     "TierNeed",
+    "TitleMatch",
     "Verification",
     "Wallet",
     "WalletScript",

@@ -14,6 +14,7 @@ from ledger.seals import checkpoints, sealer
 from payments import doorbell
 from payments.doorbell import Ring
 from payments.models import (
+    BankFile,
     Disbursement,
     Entitlement,
     Heartbeat,
@@ -45,6 +46,7 @@ from payments.prices import watch as prices
 from payments.reserve import scanning
 from payments.states import (
     PAYOUT_ACTIVE,
+    BankFileStatus,
     DisbursementStatus,
     InterventionStatus,
     PaymentStatus,
@@ -243,6 +245,13 @@ def entitlements_to_expire() -> Iterator[Ring]:
         yield Ring("expire_entitlements", {"disbursement_id": pk})
 
 
+def bank_files_to_write() -> Iterator[Ring]:
+    """Find files for banks that no worker has written yet."""
+    waiting = BankFile.objects.filter(status=BankFileStatus.WAITING)
+    for pk in waiting.order_by("pk").values_list("pk", flat=True)[:AT_ONCE]:
+        yield Ring("write_bank_file", {"bank_file_id": pk})
+
+
 def webhooks_to_send() -> Iterator[Ring]:
     """Find webhooks of programs that have something to be told."""
     for pk in hooks.due().order_by("due_at", "pk").values_list("pk", flat=True)[:AT_ONCE]:
@@ -278,6 +287,7 @@ FINDERS = (
     entitlements_to_expire,
     lists_to_review,
     grievances_to_watch,
+    bank_files_to_write,
     webhooks_to_send,
     prices_to_ask,
     reserve_to_scan,

@@ -16,7 +16,7 @@ from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePerso
 from ledger import audit
 from payments.models import Membership, Proposal, Role, history
 from payments.models.history import move
-from payments.services import authority, holdings, price_rules, roles, rules, webhooks
+from payments.services import authority, holdings, paying_accounts, price_rules, roles, rules, webhooks
 from payments.services.change import Kind
 from payments.states import ProposalStatus, StatusConflict
 
@@ -30,6 +30,7 @@ KINDS: dict[str, Kind] = {
         price_rules.RULE,
         price_rules.SOURCE,
         holdings.KIND,
+        paying_accounts.KIND,
     )
 }
 OF_ROLES = [(kind.name, kind.label) for kind in (roles.GRANT, roles.REVOCATION)]
@@ -181,6 +182,18 @@ def propose_holding(
     if addresses is not None:
         asked["addresses"] = list(addresses)
     return propose(by=by, program_id=None, kind=holdings.KIND.name, asked=asked, note=note)
+
+
+@transaction.atomic
+def propose_paying_account(
+    *, by: User, note: str, program_id: int | None = None, scope: str = "", **account: str
+) -> Proposal:
+    """Ask for the account from which a program, or an institution named by its ``scope``, pays by bank file.
+
+    ``account`` is its title, iban, bic (may be empty) and currency. Raises InvalidIban, UnknownCurrency; else as `propose`.
+    """
+    asked = {"scope": scope if program_id is None else f"program:{program_id}", **account}
+    return propose(by=by, program_id=program_id, kind=paying_accounts.KIND.name, asked=asked, note=note)
 
 
 @transaction.atomic

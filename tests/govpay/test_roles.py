@@ -194,6 +194,8 @@ class TestAuditor:
             ("govpay_authenticator", "secret"),
             ("govpay_securitykey", "secret"),
             ("payments_appeal", "words"),
+            ("payments_bankaccount", "account"),
+            ("payments_bankfileline", "account"),
             ("payments_beneficiary", "personal"),
             ("payments_claimlink", "contact"),
             ("payments_grievance", "answer"),

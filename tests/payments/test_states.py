@@ -19,6 +19,7 @@ CHOICES = {
     "warrant": states.WarrantStatus,
     "grievance": states.GrievanceStatus,
     "entitlement": states.EntitlementStatus,
+    "bankfile": states.BankFileStatus,
 }
 TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
@@ -30,6 +31,7 @@ TERMINAL = {
     "warrant": {"confirmed", "rejected", "withdrawn"},
     "grievance": {"closed", "withdrawn"},
     "entitlement": {"listed", "expired", "withdrawn"},
+    "bankfile": {"answered"},
 }
 
 

@@ -59,7 +59,7 @@ from payments.onchain import psbt, tx
 from payments.payout import alarms
 from payments.services import disbursements, grievances, importing, imports, people
 from payments.states import PayoutStatus
-from tests import factories, signers
+from tests import banking, factories, signers
 
 
 def digest(text: str) -> str:
@@ -418,6 +418,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "holding": Holding.objects.first() or factories.make_holding(),
         "webhook": webhook,
         "webhookdelivery": delivery,
+        "bankfile": banking.make_file(program, officer),
         "stop": Stop.objects.create(
             thrown_by=officer,
             reason="A drill.",

@@ -63,6 +63,10 @@ WITHOUT_PAGES = {
     "pricestatus",
     "holdingaddress",
     "reservestatus",
+    "bankaccount",
+    "bankfileline",
+    "bankreport",
+    "payingaccount",
 }
 
 

@@ -1,0 +1,116 @@
+"""Files for banks in the admin: where each stands, what the bank has said, and which of its lines it rejected."""
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+
+from payments.admin import cells
+from payments.admin.base import ProgramScopedAdmin
+from payments.admin.filters import ProgramFilter
+from payments.admin.tables import Notice, Table
+from payments.models import BankFile, BankFileLine
+from payments.prices import currency
+from payments.rails import iban, transfer
+
+SHOWN = 100
+
+
+@admin.register(BankFile)
+class BankFileAdmin(ProgramScopedAdmin):
+    """Files of credit transfers; treasurers take them to the bank, and bring its answers, over the API."""
+
+    list_display = ("name", "program", "state", "lines_count", "total", "made", "who")
+    list_filter = (ProgramFilter, ("status", ChoicesDropdownFilter))
+    list_select_related = ("program", "fetched_by")
+    search_fields = ("pk",)
+    search_help_text = "Search by number"
+    fields = (
+        "name",
+        "program",
+        "state",
+        "lines_count",
+        "total",
+        "debtor_account",
+        "day",
+        "hash",
+        "made",
+        "who",
+    )
+    when_empty = "No list was released that is paid by bank file."
+
+    def notices(self, request: HttpRequest, obj: BankFile) -> list[Notice]:
+        """Say why it is not written."""
+        return [Notice(obj.problem, cells.BAD, "Not written")] if obj.problem else []
+
+    def tables(self, request: HttpRequest, obj: BankFile) -> list[Table]:
+        """Show the bank's reports, and the first lines that it rejected."""
+        reports = [
+            (
+                row.message_id,
+                cells.moment(row.brought_at),
+                cells.person(row.brought_by),
+                cells.number(row.settled_count),
+                cells.number(row.rejected_count),
+            )
+            for row in obj.reports.select_related("brought_by").order_by("pk")[:SHOWN]
+        ]
+        rejected = BankFileLine.objects.filter(bank_file=obj, outcome="rejected").order_by("number")[:SHOWN]
+        lines = [
+            (row.end_to_end_id, f"{row.settles} {row.settles_id}", _money(row.amount_minor, obj), row.reason)
+            for row in rejected
+        ]
+        found = [Table("Reports of the bank", ("Report", "Taken", "Brought by", "Paid", "Rejected"), reports)]
+        if lines:
+            columns = ("Transfer", "What it was to settle", "Amount", "Reason")
+            found.append(Table(f"Rejected, at most {SHOWN} shown", columns, lines))
+        return found
+
+    @display(description="file")
+    def name(self, row: BankFile) -> str:
+        """The message's own id."""
+        return row.message_id
+
+    @display(description="status")
+    def state(self, row: BankFile) -> str:
+        """Where it stands."""
+        return cells.status_of(row)
+
+    @display(description="transfers")
+    def lines_count(self, row: BankFile) -> str:
+        """How many transfers it has."""
+        return cells.number(row.line_count)
+
+    @display(description="total")
+    def total(self, row: BankFile) -> str:
+        """How much it pays."""
+        return _money(row.total_minor, row)
+
+    @display(description="paid from")
+    def debtor_account(self, row: BankFile) -> str:
+        """The account that pays, as it was then."""
+        return f"{row.debtor['title']}, {iban.masked(row.debtor['iban'])}"
+
+    @display(description="to be paid on")
+    def day(self, row: BankFile) -> str:
+        """The day that the bank is asked for."""
+        return row.execution_date.isoformat()
+
+    @display(description="SHA-256")
+    def hash(self, row: BankFile) -> str:
+        """The hash of its bytes, which is in the books too."""
+        return cells.whole(row.sha256) if row.sha256 else cells.EMPTY
+
+    @display(description="made")
+    def made(self, row: BankFile) -> str:
+        """When it was decided."""
+        return cells.moment(row.made_at)
+
+    @display(description="taken to the bank by")
+    def who(self, row: BankFile) -> str:
+        """Who had it first."""
+        return cells.person(row.fetched_by) if row.fetched_by else cells.EMPTY
+
+
+def _money(minor: int, row: BankFile) -> str:
+    return f"{transfer.decimal_text(minor, currency.SCALES[row.currency])} {row.currency}"

@@ -1,0 +1,99 @@
+"""Reads what a bank says of a file: ISO 20022 pain.002, streamed, held to ISO's schema, status by status.
+
+Which codes are final follows ISO's external code sets for the status of a payment group and of a payment transaction: money
+that arrived or a rejection ends a transfer, and everything else lets it wait.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from payments.prices import currency
+from payments.rails import schema
+
+KIND = "pain.002"
+MOST_BYTES = 512 * 1024 * 1024
+SETTLED = frozenset({"ACSC", "ACCC"})
+REJECTED = frozenset({"RJCT", "CANC"})
+WAITING = frozenset(
+    {"ACCP", "ACFC", "ACSP", "ACTC", "ACWC", "ACWP", "ACPD", "PATC", "PDNG", "RCVD", "PRES", "PART"}
+)
+_DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,17})?")
+
+
+class Head(NamedTuple):
+    """What a report says once: its own id, the file that it is about and of what kind that is, and figures if it has any."""
+
+    message_id: str
+    original_message_id: str
+    original_name: str
+    status: str
+    line_count: str
+    total: str
+
+
+class Status(NamedTuple):
+    """What it says of one transfer: the row counts these from 1; amount and currency are empty where it has none."""
+
+    row: int
+    end_to_end_id: str
+    code: str
+    reason: str
+    amount: str
+    currency: str
+
+
+class Report:
+    """A report that is being read: ``begin`` returns its head, then iterating yields what it says of transfers."""
+
+    def __init__(self, file: BinaryIO, *, most_bytes: int = MOST_BYTES) -> None:
+        tags = ("GrpHdr", "OrgnlGrpInfAndSts", "PmtInfSts", "TxInfAndSts")
+        self._elements = schema.elements(file, KIND, tags, most_bytes=most_bytes)
+        # What the bank says of the block of transfers in which all of a file are.
+        self.block_status = ""
+
+    def begin(self) -> Head:
+        """Read as far as the report says what it is about; raise BadMessage."""
+        own = next(self._elements)
+        message_id = schema.text(own, "MsgId")
+        about = next(self._elements)
+        return Head(
+            message_id,
+            schema.text(about, "OrgnlMsgId"),
+            schema.text(about, "OrgnlMsgNmId"),
+            schema.text(about, "GrpSts"),
+            schema.text(about, "OrgnlNbOfTxs"),
+            schema.text(about, "OrgnlCtrlSum"),
+        )
+
+    def __iter__(self) -> Iterator[Status]:
+        row = 0
+        for element in self._elements:
+            if schema.local(element) == "PmtInfSts":
+                self.block_status = (element.text or "").strip()
+                continue
+            row += 1
+            amount = element.find("{*}OrgnlTxRef/{*}Amt/{*}InstdAmt")
+            yield Status(
+                row,
+                schema.text(element, "OrgnlEndToEndId") or schema.text(element, "OrgnlInstrId"),
+                schema.text(element, "TxSts"),
+                schema.text(element, "StsRsnInf/Rsn/Cd") or schema.text(element, "StsRsnInf/Rsn/Prtry"),
+                (amount.text or "").strip() if amount is not None else "",
+                amount.get("Ccy", "") if amount is not None else "",
+            )
+
+
+def is_known(code: str) -> bool:
+    """Say whether the code is one of those whose meaning is known here."""
+    return code in SETTLED or code in REJECTED or code in WAITING
+
+
+def minor_of(text: str, code: str) -> int | None:
+    """Return a decimal of major units in minor ones, or None where it is none, or finer than these."""
+    if _DECIMAL.fullmatch(text) is None or code not in currency.SCALES:
+        return None
+    digits = currency.SCALES[code]
+    whole, _, part = text.partition(".")
+    part = part.rstrip("0")
+    return int(whole) * 10**digits + int(part.ljust(digits, "0") or "0") if len(part) <= digits else None

@@ -1,0 +1,136 @@
+"""A bank on paper: it reads a pain.001 and answers with a pain.002, and knows no more of govpay than the two standards."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+from lxml import etree
+
+from payments.models import BankFile, PayingAccount, Program
+from tests import factories
+
+NS12 = "urn:iso:std:iso:20022:tech:xsd:pain.002.001.12"
+NS03 = "urn:iso:std:iso:20022:tech:xsd:pain.002.001.03"
+OWN = "PK36SCBL0000001123456702"
+
+
+def iban(number: int, country: str = "PK", bank: str = "SCBL") -> str:
+    """An account number of a country with right check digits (ISO 13616, MOD 97-10)."""
+    rest = f"{bank}{number:016}"
+    value = int("".join(str(int(c, 36)) for c in f"{rest}{country}00"))
+    return f"{country}{98 - value % 97:02}{rest}"
+
+
+def make_paying_account(program: Program, currency: str = "PKR") -> PayingAccount:
+    """From where a program pays, as two administrators set it."""
+    return PayingAccount.objects.create(
+        scope=program.scope,
+        title="Pension Fund",
+        iban=OWN,
+        bic="SCBLPKKX",
+        currency=currency,
+        proposal=factories._proposed("paying_account", program, {"scope": program.scope}),
+    )
+
+
+def make_file(program: Program, fetched_by: User) -> BankFile:
+    """A file of one transfer that somebody took to the bank, as if something else than a list had made it."""
+    now = timezone.now()
+    made = BankFile.objects.create(
+        origin="trial",
+        origin_id=program.pk,
+        scope=program.scope,
+        program=program,
+        message_id=f"GP{program.code}",
+        currency="PKR",
+        debtor={"title": "Pension Fund", "iban": OWN, "bic": ""},
+        execution_date=now.date(),
+        line_count=1,
+        total_minor=1_450_000,
+        made_at=now,
+    )
+    made.lines.create(
+        number=1,
+        end_to_end_id=f"GP{program.code}-1",
+        settles="trial",
+        settles_id=program.pk,
+        amount_minor=1_450_000,
+        account={"title": "Ana", "iban": iban(1), "bic": ""},
+    )
+    BankFile.objects.filter(pk=made.pk).update(
+        status="fetched",
+        sha256=bytes(32),
+        size_bytes=1,
+        written_at=now,
+        fetched_by=fetched_by,
+        fetched_at=now,
+    )
+    return BankFile.objects.get(pk=made.pk)
+
+
+def read(data: bytes) -> dict[str, Any]:
+    """What a bank reads in a pain.001: its id, figures, and of each transfer the id, amount, currency, name and account."""
+    root = etree.fromstring(data)
+
+    def text(node: Any, path: str) -> str:
+        return str(node.findtext("/".join(f"{{*}}{step}" for step in path.split("/"))))
+
+    return {
+        "id": text(root, "CstmrCdtTrfInitn/GrpHdr/MsgId"),
+        "count": text(root, "CstmrCdtTrfInitn/GrpHdr/NbOfTxs"),
+        "sum": text(root, "CstmrCdtTrfInitn/GrpHdr/CtrlSum"),
+        "debtor": text(root, "CstmrCdtTrfInitn/PmtInf/DbtrAcct/Id/IBAN"),
+        "transfers": [
+            {
+                "id": text(node, "PmtId/EndToEndId"),
+                "amount": text(node, "Amt/InstdAmt"),
+                "currency": node.find("{*}Amt/{*}InstdAmt").get("Ccy"),
+                "name": text(node, "Cdtr/Nm"),
+                "iban": text(node, "CdtrAcct/Id/IBAN"),
+            }
+            for node in root.iter("{*}CdtTrfTxInf")
+        ],
+    }
+
+
+def answer(
+    data: bytes,
+    said: Mapping[str, tuple[str, str]] | None = None,
+    *,
+    group: str = "PART",
+    namespace: str = NS12,
+    **changes: str,
+) -> io.BytesIO:
+    """What the bank says: of transfers by id a code and a reason, of the group ``group``; ``changes`` spoil the rest."""
+    file = read(data)
+    facts = {
+        "own": uuid4().hex[:20],
+        "id": file["id"],
+        "name": "pain.001.001.09",
+        "count": file["count"],
+        "sum": file["sum"],
+    } | changes
+    by_id = {each["id"]: each for each in file["transfers"]}
+    rows = []
+    for key, (code, reason) in (said or {}).items():
+        known = by_id.get(key, file["transfers"][0])
+        amount, currency = changes.get("amount", known["amount"]), changes.get("currency", known["currency"])
+        why = f"<StsRsnInf><Rsn><Cd>{reason}</Cd></Rsn></StsRsnInf>" if reason else ""
+        rows.append(
+            f"<TxInfAndSts><OrgnlEndToEndId>{key}</OrgnlEndToEndId><TxSts>{code}</TxSts>{why}<OrgnlTxRef><Amt>"
+            f'<InstdAmt Ccy="{currency}">{amount}</InstdAmt></Amt></OrgnlTxRef></TxInfAndSts>'
+        )
+    block = (
+        f"<OrgnlPmtInfAndSts><OrgnlPmtInfId>{file['id']}</OrgnlPmtInfId>{''.join(rows)}</OrgnlPmtInfAndSts>"
+    )
+    text = (
+        f'<?xml version="1.0" encoding="UTF-8"?><Document xmlns="{namespace}"><CstmrPmtStsRpt><GrpHdr>'
+        f"<MsgId>{facts['own']}</MsgId><CreDtTm>2026-11-30T10:00:00</CreDtTm></GrpHdr><OrgnlGrpInfAndSts>"
+        f"<OrgnlMsgId>{facts['id']}</OrgnlMsgId><OrgnlMsgNmId>{facts['name']}</OrgnlMsgNmId>"
+        f"<OrgnlNbOfTxs>{facts['count']}</OrgnlNbOfTxs><OrgnlCtrlSum>{facts['sum']}</OrgnlCtrlSum>"
+        f"<GrpSts>{group}</GrpSts></OrgnlGrpInfAndSts>{block if rows else ''}</CstmrPmtStsRpt></Document>"
+    )
+    return io.BytesIO(text.encode())
