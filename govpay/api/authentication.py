@@ -3,13 +3,17 @@
 import re
 from typing import Any
 
+from django.db.models import OuterRef, Q
+from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
+from knox.crypto import hash_token
+from knox.models import AuthToken
 from rest_framework import exceptions
 
 from govpay import tokens
 from govpay.api import scopes
-from govpay.login import stepup
+from govpay.login import devices, stepup
 
 _TOKEN = re.compile(rb"[0-9A-Za-z]{16,256}")
 
@@ -28,20 +32,29 @@ class BearerToken(TokenAuthentication):  # type: ignore[misc]
         found = super().authenticate(request)
         if found is None:
             return None
-        user, token = found
+        _, token = found
         if token.token_key.startswith(tokens.PREFIX):
             named = tokens.use(token)
             if named is None:
                 raise exceptions.AuthenticationFailed("Invalid token.")
             scopes.require(named, request._request)
-        stepup.require_of_token(user, token, request._request)
+        stepup.require_of_token(token, request._request)
         return found
 
     def authenticate_credentials(self, token: bytes) -> Any:
-        """Return the user and the token; raise AuthenticationFailed for anything else."""
+        """Return the user and the token, found by its hash, in one statement; raise AuthenticationFailed for anything else.
+
+        The token says as ``has_factor`` whether its user has a second factor. Ones that have ended are left where they are;
+        signing in anew removes them.
+        """
         if not _TOKEN.fullmatch(token):
             raise exceptions.AuthenticationFailed("Invalid token.")
-        return super().authenticate_credentials(token)
+        live = Q(expiry=None) | Q(expiry__gt=timezone.now())
+        rows = AuthToken.objects.filter(live, pk=hash_token(token.decode())).select_related("user")
+        found = rows.annotate(has_factor=devices.of_user(OuterRef("user"))).first()
+        if found is None:
+            raise exceptions.AuthenticationFailed("Invalid token.")
+        return self.validate_user(found)
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -82,13 +82,12 @@ OF_API = {act.api: act for act in ACTS if act.api}
 OF_ADMIN = {act.admin: act for act in ACTS if act.admin}
 
 
-def require_of_token(user: Any, token: Any, request: HttpRequest) -> None:
+def require_of_token(token: Any, request: HttpRequest) -> None:
     """Raise NotEnrolled or StepUpNeeded where the bearer of a token may not go on without a code."""
-    has_one = devices.has_one(user)
-    if devices.is_required() and not has_one and not _is_way_out(request):
+    if devices.is_required() and not token.has_factor and not _is_way_out(request):
         raise errors.NotEnrolled("A second factor is required: enroll one first.")
     act = _act(request, OF_API) if request.method == "POST" else None
-    if act is None or not has_one:
+    if act is None or not token.has_factor:
         return
     since = timezone.now() - timedelta(seconds=settings.GOVPAY_STEP_UP_S)
     if not TokenProof.objects.filter(token=token, proved_at__gt=since).exists():

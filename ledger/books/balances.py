@@ -73,6 +73,10 @@ POSTINGS_THEN = """
     AND (%(known_at)s::timestamptz IS NULL OR e.recorded_at <= %(known_at)s)) p
 """
 
+# What ``balance`` returns for now, to be part of a statement that reads more of the same moment: ``code`` and ``layer`` are
+# its parameters.
+BALANCE_NOW = BALANCE.format(postings=POSTINGS)
+
 
 def trial_balance(
     scope: str | None = None,

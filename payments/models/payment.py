@@ -84,6 +84,9 @@ class Payment(Tracked):
                 name="payment_unsealed",
             ),
             models.Index(fields=["payout"], condition=Q(status=PaymentStatus.VOIDED), name="payment_voided"),
+            models.Index(
+                fields=["disbursement"], condition=Q(status=PaymentStatus.CANCELLED), name="payment_cancelled"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -137,7 +137,7 @@ def _require_coins_for_lists(paying: Wallet, offered: list[FreeCoin], found: sel
 
 def _require_funds(paying: Wallet, fee_sat: int) -> None:
     """Leave alone what approved lists were promised."""
-    available_sat = funds.of_program(paying.program_id).available_sat
+    available_sat = funds.hold(paying.program_id).available_sat
     if available_sat < fee_sat:
         raise AnchorWaits(
             f"An anchor costs {fee_sat} sat, and {max(available_sat, 0)} sat are not set aside for lists.",

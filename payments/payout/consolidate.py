@@ -151,7 +151,7 @@ def _weight(wallet: Wallet, input_count: int) -> int:
 
 def _require_funds(wallet: Wallet, fee_sat: int) -> None:
     """Leave alone what approved lists were promised."""
-    available_sat = funds.of_program(wallet.program_id).available_sat
+    available_sat = funds.hold(wallet.program_id).available_sat
     if available_sat < fee_sat:
         raise ConsolidationWaits(
             f"Merging costs {fee_sat} sat, and {max(available_sat, 0)} sat are not set aside for lists.",

@@ -2,12 +2,43 @@
 
 from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db import connection
 
 from ledger import books, chart
-from payments.models import Disbursement, Payment, Payout, PayoutTx
-from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
+from ledger.models import Layer
+
+# One statement, so that money which leaves the wallet in the books, and is no promise any more by that, is never seen twice
+# or not at all. What was void, and is not any more after a reorganization of 100 blocks, is still out. What is signed has
+# left the wallet in the books, so it is no promise any more; what was voided has come back. A child's fee is paid out of the
+# reserve of its parent's list.
+FUNDS = """
+WITH open_lists AS MATERIALIZED (
+    SELECT id, total_sat, fee_reserved_sat FROM payments_disbursement
+    WHERE program_id = %(program)s AND status IN ('approved', 'released')
+), promised AS (
+    SELECT coalesce(sum(total_sat + coalesce(fee_reserved_sat, 0)), 0) AS sat FROM open_lists
+), withdrawn AS (
+    SELECT coalesce(sum(p.amount_sat), 0) AS sat FROM open_lists l JOIN payments_payment p ON p.disbursement_id = l.id
+    WHERE p.status = 'cancelled'
+), given_up AS (
+    SELECT coalesce(sum(p.amount_sat), 0) AS sat FROM open_lists l
+    JOIN payments_payout o ON o.disbursement_id = l.id AND o.status = 'voided'
+    JOIN payments_payment p ON p.payout_id = o.id AND p.status = 'voided'
+), signed AS (
+    SELECT coalesce(sum(o.payments_sat) FILTER (WHERE o.void_entry_id IS NULL), 0)
+        + coalesce(sum(o.booked_fee_sat), 0) AS sat
+    FROM open_lists l JOIN payments_payout o ON o.disbursement_id = l.id
+    WHERE EXISTS (SELECT FROM payments_payouttx t WHERE t.payout_id = o.id AND t.raw IS NOT NULL)
+), children AS (
+    SELECT coalesce(sum(child.booked_fee_sat), 0) AS sat FROM open_lists l
+    JOIN payments_payout o ON o.disbursement_id = l.id JOIN payments_payout child ON child.parent_id = o.id
+    WHERE EXISTS (SELECT FROM payments_payouttx t WHERE t.payout_id = child.id AND t.raw IS NOT NULL)
+)
+SELECT ({balance}),
+    (promised.sat - withdrawn.sat - given_up.sat - signed.sat - children.sat)::bigint
+FROM promised, withdrawn, given_up, signed, children
+"""
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('funds:' || %s::bigint, 0))"
 
 
 @dataclass(frozen=True)
@@ -24,30 +55,23 @@ class Funds:
 
 
 def of_program(program_id: int) -> Funds:
-    """Return the funds of a program's wallet. Hold the wallet's row lock when you act on the answer."""
-    open_lists = Disbursement.objects.filter(
-        program_id=program_id, status__in=[DisbursementStatus.APPROVED, DisbursementStatus.RELEASED]
-    )
-    promised = open_lists.aggregate(
-        total=Coalesce(Sum("total_sat"), 0), fees=Coalesce(Sum("fee_reserved_sat"), 0)
-    )
-    # What was void, and is not any more after a reorganization of 100 blocks, is still out.
-    void = Q(status=PaymentStatus.VOIDED, payout__status=PayoutStatus.VOIDED)
-    withdrawn = Payment.objects.filter(
-        Q(status=PaymentStatus.CANCELLED) | void, disbursement__in=open_lists
-    ).aggregate(total=Coalesce(Sum("amount_sat"), 0))
-    # What is signed has left the wallet in the books, so it is no promise any more; what was voided has come back.
-    signed = PayoutTx.objects.filter(payout=OuterRef("pk"), raw__isnull=False)
-    booked = Payout.objects.filter(Exists(signed), disbursement__in=open_lists)
-    spent = booked.aggregate(
-        payments=Coalesce(Sum("payments_sat", filter=Q(void_entry_id__isnull=True)), 0),
-        fees=Coalesce(Sum("booked_fee_sat"), 0),
-    )
-    # A child's fee is paid out of the reserve of its parent's list.
-    children = Payout.objects.filter(Exists(signed), parent__disbursement__in=open_lists)
-    child_fees = children.aggregate(fees=Coalesce(Sum("booked_fee_sat"), 0))["fees"]
-    fees_left = promised["fees"] - spent["fees"] - child_fees
-    reserved = promised["total"] - withdrawn["total"] - spent["payments"] + fees_left
-    return Funds(
-        booked_sat=books.balance(chart.program_accounts(program_id).hot_wallet), reserved_sat=reserved
-    )
+    """Return the funds of a program's wallet at one moment; ``hold`` them first when you act on the answer."""
+    account = chart.program_accounts(program_id).hot_wallet
+    with connection.cursor() as cursor:
+        values: dict[str, int | str] = {"program": program_id, "code": account, "layer": str(Layer.SETTLED)}
+        cursor.execute(FUNDS.format(balance=books.BALANCE_NOW), values)
+        booked_sat, reserved_sat = cursor.fetchone()
+    if booked_sat is None:
+        raise books.AccountMissing(f"The account {account} was never opened.", accounts=[account])
+    return Funds(booked_sat=booked_sat, reserved_sat=reserved_sat)
+
+
+def hold(program_id: int) -> Funds:
+    """Return the funds, which nobody else promises or spends on fees until the database transaction ends.
+
+    It is a lock of its own, after the wallet's row and before the budget period's, so that lists are approved while others
+    are sealed: what a payout takes was promised to its list before.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK, [program_id])
+    return of_program(program_id)

@@ -98,8 +98,11 @@ def require_administrator(user: Any) -> None:
 
 def require_program(*, user: Any, program_id: int) -> None:
     """Raise NotFound unless the user has any role in the program, or it exists and the user is an administrator."""
-    if not (is_administrator(user) and Program.objects.filter(pk=program_id).exists()):
+    try:
         require(user=user, also=LIMITED, program_id=program_id)
+    except NotFound:
+        if not (is_administrator(user) and Program.objects.filter(pk=program_id).exists()):
+            raise
 
 
 def require_person(*, user: Any, **ids: int) -> None:

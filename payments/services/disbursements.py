@@ -11,7 +11,7 @@ from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from ledger import audit
 from ledger.law import policy
 from payments import doorbell, states
-from payments.models import Disbursement, ManifestSignature, Payment, Role, Signer, Wallet
+from payments.models import Disbursement, ManifestSignature, Payment, Role, Signer
 from payments.models.history import move
 from payments.payout import coins, failpoint, manifest, plan, screening
 from payments.selectors import funds
@@ -136,8 +136,7 @@ def approve(
 def _reserve(disbursement: Disbursement, by: User, now: datetime) -> None:
     """Set aside what an approved list needs: coins of the wallet, and its part of the allotment."""
     entitlements.take_over(disbursement, by=by, at=now)
-    Wallet.objects.lock().get(program_id=disbursement.program_id)
-    held = funds.of_program(disbursement.program_id)
+    held = funds.hold(disbursement.program_id)
     # Lines may have been withdrawn since the list was made; they are neither owed nor paid.
     owed_sat = disbursement.total_sat - _cancelled_sat(disbursement)
     if owed_sat == 0:

@@ -11,11 +11,12 @@ from django.utils import timezone
 from govpay.errors import InvalidInput, NotFound, SamePersonTwice
 from ledger import books, chart, events
 from ledger.models import Entry
-from payments.models import Destination, Disbursement, Payment, Program, StatusChange
+from payments.models import Destination, Disbursement, Payment, Program, StatusChange, Wallet
 from payments.selectors import funds
 from payments.services import authority, disbursements, encumbrances
 from payments.states import DisbursementStatus, StatusConflict
 from tests import factories
+from tests.racing import Racer
 
 pytestmark = pytest.mark.django_db
 
@@ -211,6 +212,23 @@ class TestTwoAtOnce:
         for thread in threads:
             thread.join()
         assert sorted(outcomes) == ["approved", "refused"]
+
+    def test_approval_does_not_wait_for_coins_that_a_payout_takes(
+        self, program: Program, officer: User, approver: User
+    ) -> None:
+        factories.fund(program, 1_000_000)
+        made = factories.make_disbursement(program, officer)
+        made = disbursements.submit(by=officer, disbursement_id=made.pk)
+        racer = Racer(
+            lambda: disbursements.approve(
+                by=approver, disbursement_id=made.pk, manifest_hash=hash_of(made)
+            ).status
+        )
+        with transaction.atomic():
+            Wallet.objects.lock().get(program=program)
+            racer.start()
+            racer.join(60)
+            assert (racer.result, racer.error) == (DisbursementStatus.APPROVED, None)
 
     def test_approval_and_rejection_leave_one_winner(
         self, program: Program, officer: User, approver: User
