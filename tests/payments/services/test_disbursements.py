@@ -220,9 +220,11 @@ class TestTwoAtOnce:
         made = factories.make_disbursement(program, officer)
         made = disbursements.submit(by=officer, disbursement_id=made.pk)
         racer = Racer(
-            lambda: disbursements.approve(
-                by=approver, disbursement_id=made.pk, manifest_hash=hash_of(made)
-            ).status
+            lambda: (
+                disbursements.approve(
+                    by=approver, disbursement_id=made.pk, manifest_hash=hash_of(made)
+                ).status
+            )
         )
         with transaction.atomic():
             Wallet.objects.lock().get(program=program)
