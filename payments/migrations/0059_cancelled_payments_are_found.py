@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0056_holdings'),
+        ('payments', '0058_bank_lines_stay'),
     ]
 
     operations = [
