@@ -63,6 +63,12 @@ GOVPAY_OUTBOUND_LOOPBACK = env.only_on_regtest("GOVPAY_OUTBOUND_LOOPBACK", GOVPA
 GOVPAY_VERIFIER_URL = env.web_address("GOVPAY_VERIFIER_URL")
 GOVPAY_VERIFIER_KEY = env.text("GOVPAY_VERIFIER_KEY", "")
 env.require_both("GOVPAY_VERIFIER_URL", GOVPAY_VERIFIER_URL, "GOVPAY_VERIFIER_KEY", GOVPAY_VERIFIER_KEY)
+# Who says whether an account in a bank has the title that we know.
+GOVPAY_PAYEE_CHECK_URL = env.web_address("GOVPAY_PAYEE_CHECK_URL")
+GOVPAY_PAYEE_CHECK_KEY = env.text("GOVPAY_PAYEE_CHECK_KEY", "")
+env.require_both(
+    "GOVPAY_PAYEE_CHECK_URL", GOVPAY_PAYEE_CHECK_URL, "GOVPAY_PAYEE_CHECK_KEY", GOVPAY_PAYEE_CHECK_KEY
+)
 
 # What carries messages to people: claim links and codes. "local" leaves them in the admin, on regtest alone; empty: nothing
 # does, and links are printed. The address of this installation as people's telephones reach it.
@@ -228,7 +234,16 @@ CELERY_TASK_DEFAULT_QUEUE = "work"
 GOVPAY_ROUNDS_QUEUE = "rounds"
 CELERY_TASK_ROUTES = {
     f"payments.tasks.{name}": {"queue": GOVPAY_ROUNDS_QUEUE}
-    for name in ("follow", "sweep", "deliver", "verify", "send_messages", "watch_prices", "prune")
+    for name in (
+        "follow",
+        "sweep",
+        "deliver",
+        "verify",
+        "check_payees",
+        "send_messages",
+        "watch_prices",
+        "prune",
+    )
 }
 # Receivers of webhooks may be slow on purpose, and must hold up neither payouts nor rounds.
 GOVPAY_WEBHOOKS_QUEUE = "webhooks"

@@ -5,6 +5,7 @@ from celery import shared_task
 from ledger.packs import jobs
 from payments.payout import dispatch, hooks, reconciling, rounds, screening, verification, webhook
 from payments.prices import watch
+from payments.rails import payee
 from payments.reserve import scanning
 from payments.services import bank_writing, entitlements, grievance_clock, importing, imports, messages
 
@@ -141,6 +142,12 @@ def sweep() -> None:
 def deliver() -> None:
     """Tell the receiver elsewhere what becomes of alarms."""
     webhook.deliver()
+
+
+@shared_task(**LIMITS)
+def check_payees() -> None:
+    """Ask banks for the titles of accounts that are not confirmed."""
+    payee.ask()
 
 
 @shared_task(**LIMITS)

@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from lxml import etree
 
-from payments.models import BankFile, PayingAccount, Program
+from payments.models import BankAccount, BankFile, Beneficiary, PayingAccount, Program
+from payments.services import bank_accounts
 from tests import factories
 
 NS12 = "urn:iso:std:iso:20022:tech:xsd:pain.002.001.12"
@@ -33,6 +34,21 @@ def make_paying_account(program: Program, currency: str = "PKR") -> PayingAccoun
         bic="SCBLPKKX",
         currency=currency,
         proposal=factories._proposed("paying_account", program, {"scope": program.scope}),
+    )
+
+
+def make_account(
+    person: Beneficiary, by: User, *, number: int | None = None, title_match: str = "", **columns: Any
+) -> BankAccount:
+    """A person's first account."""
+    account = {"title": "Ana", "iban": iban(person.pk if number is None else number), "bic": ""}
+    return BankAccount.objects.create(
+        beneficiary=person,
+        account=account,
+        iban_hash=bank_accounts.hash_of(account["iban"]),
+        created_by=by,
+        title_match=title_match,
+        **columns,
     )
 
 

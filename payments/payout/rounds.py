@@ -43,6 +43,7 @@ from payments.payout import (
     webhook,
 )
 from payments.prices import watch as prices
+from payments.rails import payee
 from payments.reserve import scanning
 from payments.states import (
     PAYOUT_ACTIVE,
@@ -81,6 +82,8 @@ def sweep() -> None:
         doorbell.ring("deliver")
     if verification.has_due():
         doorbell.ring("verify")
+    if payee.has_due():
+        doorbell.ring("check_payees")
     # Nor this one, for the same reason.
     if Message.objects.filter(sent_at=None, failed_at=None, due_at__lte=Now()).exists():
         doorbell.ring("send_messages")

@@ -17,6 +17,7 @@ from ledger import audit
 from payments.models import (
     Appeal,
     AppealOutcome,
+    BankAccount,
     Beneficiary,
     ChangeOutcome,
     ClaimLink,
@@ -145,6 +146,10 @@ def _destroy(beneficiary_id: int, at: datetime | None) -> None:
     Appeal.objects.filter(beneficiary_id=beneficiary_id).update(words={"lodged_by": "", "text": ""})
     Consent.objects.filter(beneficiary_id=beneficiary_id).exclude(note="").update(note="")
     Destination.objects.filter(beneficiary_id=beneficiary_id, is_current=True).update(is_current=False)
+    # What a bank was told stays in the files that it has; of the account nothing else is known.
+    BankAccount.objects.filter(beneficiary_id=beneficiary_id).update(
+        account={}, iban_hash=b"", is_current=False, note=""
+    )
     grievances = _grievances(beneficiary_id)
     grievances.exclude(answer=None).update(answer={"text": ""})
     grievances.update(said={"text": "", "contact": ""}, enrollment=None)

@@ -18,6 +18,11 @@ OF_ACCOUNT = ("title", "iban", "bic", "currency")
 _BIC = re.compile(r"[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?")
 
 
+def is_bic(text: str) -> bool:
+    """Say whether a text is a business identifier code (ISO 9362)."""
+    return _BIC.fullmatch(text) is not None
+
+
 def _current(proposal: Proposal) -> dict[str, Any]:
     scope = proposal.asked["scope"]
     found = PayingAccount.objects.select_for_update().filter(scope=scope, ended_at=None).first()
@@ -36,7 +41,7 @@ def _change(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]:
     currency.scale(after["currency"])
     if not after["title"] or not after["title"].isprintable():
         raise InvalidInput.of("title", "title_missing", "Give the account's title, as the bank has it.")
-    if after["bic"] and _BIC.fullmatch(after["bic"]) is None:
+    if after["bic"] and not is_bic(after["bic"]):
         raise InvalidInput.of("bic", "bic_malformed", "A BIC (ISO 9362) has 8 or 11 letters and digits.")
     if after == before:
         raise InvalidInput.of("", "nothing_changes", "The institution pays from this account already.")
