@@ -46,6 +46,40 @@ NAMES: dict[str, tuple[str, AccountKind, str]] = {
 OTHER_EXPENSE = "28"
 
 
+class MoneyAccounts(NamedTuple):
+    """The codes of what a program has besides, whose people are entitled to money; ``clearing_sat`` is in bitcoin.
+
+    Its transfers and its payable are in money, too. The appropriation among all programs' accounts is what the treasury
+    provided in bitcoin.
+    """
+
+    cash: str
+    appropriation: str
+    clearing: str
+    rounding: str
+    clearing_sat: str
+
+
+class Money(NamedTuple):
+    """A currency of ISO 4217, and how many digits its minor units have."""
+
+    currency: str
+    scale: int
+
+
+# The objects are classes of the GFSM 2014: currency and deposits, current grants, other accounts receivable, other expense.
+MONEY_NAMES: dict[str, tuple[str, AccountKind, str]] = {
+    "cash": ("Program cash", AccountKind.ASSET, "6202"),
+    "appropriation": ("Appropriation in money", AccountKind.EQUITY, "1331"),
+    "clearing": ("Conversion clearing", AccountKind.ASSET, "6208"),
+    "rounding": ("Remainders of conversion", AccountKind.EXPENSE, OTHER_EXPENSE),
+    "clearing_sat": ("Conversion clearing in bitcoin", AccountKind.ASSET, "6208"),
+}
+BITCOIN = Money("BTC", 8)
+# Of all programs' accounts those that are in the program's money.
+IN_MONEY = ("payable", "transfers")
+
+
 def program_scope(program_id: int) -> str:
     """Return the scope of a program's accounts and entries."""
     return f"program:{program_id}"
@@ -63,6 +97,17 @@ def program_accounts(program_id: int) -> ProgramAccounts:
     )
 
 
+def money_accounts(program_id: int) -> MoneyAccounts:
+    """Return the codes of what a program has besides, whose people are entitled to money."""
+    return MoneyAccounts(
+        cash=f"Assets:Cash:P{program_id}",
+        appropriation=f"Equity:MoneyAppropriation:P{program_id}",
+        clearing=f"Assets:ConversionClearing:P{program_id}",
+        rounding=f"Expenses:Rounding:P{program_id}",
+        clearing_sat=f"Assets:ConversionClearingBitcoin:P{program_id}",
+    )
+
+
 def scope_accounts(scope: str) -> ProgramAccounts:
     """Return the codes of the accounts behind a program's scope; raise NotFound for any other text."""
     found = PROGRAM_SCOPE.fullmatch(scope)
@@ -71,15 +116,33 @@ def scope_accounts(scope: str) -> ProgramAccounts:
     return program_accounts(int(found[1]))
 
 
-def open_program(program_id: int, elements: Elements = UNCLASSIFIED) -> None:
-    """Open a program's accounts, each with the program's elements and an object of its own; harmless to repeat."""
+def open_program(program_id: int, elements: Elements = UNCLASSIFIED, money: Money | None = None) -> None:
+    """Open a program's accounts, each with the program's elements and an object of its own; harmless to repeat.
+
+    With ``money`` its people are entitled to that, and are paid in bitcoin.
+    """
+    found = [
+        (code, role, facts)
+        for code, (role, facts) in zip(program_accounts(program_id), NAMES.items(), strict=True)
+    ]
+    if money is not None:
+        besides = zip(money_accounts(program_id), MONEY_NAMES.items(), strict=True)
+        found += [(code, f"money_{name}", facts) for code, (name, facts) in besides]
     books.open_accounts(
         program_scope(program_id),
         [
-            books.NewAccount(code, name, kind, elements=elements._replace(object=economic))
-            for code, (name, kind, economic) in zip(program_accounts(program_id), NAMES.values(), strict=True)
+            books.NewAccount(
+                code, name, kind, *_unit(role, money), elements=elements._replace(object=economic)
+            )
+            for code, role, (name, kind, economic) in found
         ],
     )
+
+
+def _unit(role: str, money: Money | None) -> Money:
+    """Return what the account is in: bitcoin, or the money of the program."""
+    is_money = role in IN_MONEY or (role.startswith("money_") and role != "money_clearing_sat")
+    return money if money is not None and is_money else BITCOIN
 
 
 @transaction.atomic
@@ -89,7 +152,9 @@ def classify_program(program_id: int, elements: Elements) -> int:
     Only the owner of the tables may, and each account once. Raises ProgramClassified where none is left.
     """
     count = 0
-    for code, (_, _, economic) in zip(program_accounts(program_id), NAMES.values(), strict=True):
+    names = (*NAMES.values(), *MONEY_NAMES.values())
+    codes = (*program_accounts(program_id), *money_accounts(program_id))
+    for code, (_, _, economic) in zip(codes, names, strict=True):
         blank = Account.objects.filter(code=code, **UNCLASSIFIED._asdict())
         count += blank.update(**elements._replace(object=economic)._asdict())
     if not count:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ledger.books import Draft, Line
-from ledger.chart import ProgramAccounts, program_accounts, program_scope, scope_accounts, suspense_account
+from ledger.chart import money_accounts, program_accounts, program_scope, scope_accounts, suspense_account
+from ledger.conversion import Converted, cleared, legs
 from ledger.models import Layer
 
 ENGINE = "engine"
@@ -20,6 +21,8 @@ KINDS = (
     "settlement",
     "suspense",
     "reclassification",
+    "cash_release",
+    "conversion",
 )
 ENCUMBERED = Layer.ENCUMBERED.value
 
@@ -54,12 +57,13 @@ def encumbrance(
     *,
     program_id: int,
     disbursement_id: int,
-    amount_sat: int,
+    amount: int,
     occurrence: int,
     effective_at: datetime,
     actor: str,
     approver: str = "",
     memo: str = "",
+    in_money: bool = False,
 ) -> Draft:
     """An approved list holds its part of the allotment: encumbered, Dr transfers, Cr appropriation.
 
@@ -69,7 +73,7 @@ def encumbrance(
         kind="encumbrance",
         scope=program_scope(program_id),
         idempotency_key=f"encumbrance:disbursement:{disbursement_id}:{occurrence}",
-        lines=_encumbered(program_accounts(program_id), amount_sat),
+        lines=_encumbered(program_id, amount, in_money),
         effective_at=effective_at,
         memo=memo,
         source_ref=f"disbursement:{disbursement_id}",
@@ -83,16 +87,17 @@ def disencumbrance(
     program_id: int,
     disbursement_id: int,
     encumbrance_id: int,
-    amount_sat: int,
+    amount: int,
     effective_at: datetime,
     actor: str,
+    in_money: bool = False,
 ) -> Draft:
     """What a list held of the allotment is free again, in whole, because it is not paid, or not all of it."""
     return Draft(
         kind="disencumbrance",
         scope=program_scope(program_id),
         idempotency_key=f"disencumbrance:entry:{encumbrance_id}",
-        lines=_encumbered(program_accounts(program_id), -amount_sat),
+        lines=_encumbered(program_id, -amount, in_money),
         effective_at=effective_at,
         source_ref=f"disbursement:{disbursement_id}",
         actor=actor,
@@ -104,21 +109,22 @@ def commitment(
     *,
     program_id: int,
     disbursement_id: int,
-    amount_sat: int,
+    amount: int,
     effective_at: datetime,
     actor: str,
     approver: str,
     encumbrance_id: int | None = None,
     memo: str = "",
+    in_money: bool = False,
 ) -> Draft:
     """A released list is owed: Dr transfers, Cr beneficiaries payable. What it held of the allotment is spent with that."""
     accounts = program_accounts(program_id)
-    held = [] if encumbrance_id is None else _encumbered(accounts, -amount_sat)
+    held = [] if encumbrance_id is None else _encumbered(program_id, -amount, in_money)
     return Draft(
         kind="commitment",
         scope=program_scope(program_id),
         idempotency_key=f"commitment:disbursement:{disbursement_id}",
-        lines=[*held, Line(accounts.transfers, amount_sat), Line(accounts.payable, -amount_sat)],
+        lines=[*held, Line(accounts.transfers, amount), Line(accounts.payable, -amount)],
         effective_at=effective_at,
         memo=memo,
         source_ref=f"disbursement:{disbursement_id}",
@@ -129,15 +135,23 @@ def commitment(
 
 
 def decommitment(
-    *, program_id: int, key: str, source_ref: str, amount_sat: int, effective_at: datetime, actor: str
+    *,
+    program_id: int,
+    key: str,
+    source_ref: str,
+    amount: int,
+    effective_at: datetime,
+    actor: str,
+    converted: Converted | None = None,
 ) -> Draft:
-    """What will not be paid is owed no more: Dr beneficiaries payable, Cr transfers."""
+    """What will not be paid is owed no more: Dr beneficiaries payable, Cr transfers; with what it was ``converted`` to."""
     accounts = program_accounts(program_id)
+    undone = [] if converted is None else legs(program_id, converted, sign=-1)
     return Draft(
         kind="decommitment",
         scope=program_scope(program_id),
         idempotency_key=key,
-        lines=[Line(accounts.payable, amount_sat), Line(accounts.transfers, -amount_sat)],
+        lines=[Line(accounts.payable, amount), Line(accounts.transfers, -amount), *undone],
         effective_at=effective_at,
         source_ref=source_ref,
         actor=actor,
@@ -230,14 +244,23 @@ def settlement(
     effective_at: datetime,
     block_hash: str,
     block_height: int,
+    amount_minor: int | None = None,
 ) -> Draft:
-    """Buried deep enough: Dr beneficiaries payable, Cr in transit. ``occurrence`` counts the times it settled."""
+    """Buried deep enough: Dr beneficiaries payable, Cr in transit. ``occurrence`` counts the times it settled.
+
+    With ``amount_minor`` people are entitled to money, and each of the two clears what stands on the conversion's accounts.
+    """
     accounts = program_accounts(program_id)
+    lines = [Line(accounts.payable, amount_sat), Line(accounts.in_transit, -amount_sat)]
+    if amount_minor is not None:
+        lines = cleared(
+            money_accounts(program_id), accounts.payable, accounts.in_transit, amount_minor, amount_sat
+        )
     return Draft(
         kind="settlement",
         scope=program_scope(program_id),
         idempotency_key=f"settlement:payout:{payout_id}:{occurrence}",
-        lines=[Line(accounts.payable, amount_sat), Line(accounts.in_transit, -amount_sat)],
+        lines=lines,
         effective_at=effective_at,
         source_ref=f"payout:{payout_id}",
         actor=ENGINE,
@@ -246,10 +269,11 @@ def settlement(
     )
 
 
-def _encumbered(accounts: ProgramAccounts, amount_sat: int) -> list[Line]:
+def _encumbered(program_id: int, amount: int, in_money: bool) -> list[Line]:
+    accounts = money_accounts(program_id) if in_money else program_accounts(program_id)
     return [
-        Line(accounts.transfers, amount_sat, None, ENCUMBERED),
-        Line(accounts.appropriation, -amount_sat, None, ENCUMBERED),
+        Line(program_accounts(program_id).transfers, amount, None, ENCUMBERED),
+        Line(accounts.appropriation, -amount, None, ENCUMBERED),
     ]
 
 

@@ -102,6 +102,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "POST /api/v1/disbursements/{disbursement_id}/submit/": ("list.submit",),
     "POST /api/v1/disbursements/{disbursement_id}/approve/": ("list.approve", "list.agree"),
     "POST /api/v1/disbursements/{disbursement_id}/reject/": ("list.reject",),
+    "POST /api/v1/disbursements/{disbursement_id}/quote/": ("quote.take",),
     "POST /api/v1/disbursements/{disbursement_id}/release/": ("list.release",),
     "POST /api/v1/disbursements/{disbursement_id}/cancel/": ("list.cancel",),
     "POST /api/v1/disbursements/{disbursement_id}/manifest-signatures/": ("manifest.sign",),

@@ -16,6 +16,7 @@ from payments.models import (
     ApprovalPolicy,
     Beneficiary,
     Block,
+    BudgetPeriod,
     Coin,
     Cycle,
     Destination,
@@ -41,7 +42,7 @@ from payments.models import (
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import address, network
 from payments.prices import quotes
-from payments.services import policies, programs
+from payments.services import budgets, policies, programs
 
 PASSWORD = "a long enough password"
 # Begins elsewhere in each process, because several may build in one database.
@@ -125,10 +126,15 @@ def make_enrollment(program: Program, *, script_pubkey: bytes | None = None, **c
 
 
 def make_disbursement(
-    program: Program, made_by: User, *, amounts_sat: list[int] | None = None, period: str = "2026-11"
+    program: Program,
+    made_by: User,
+    *,
+    amounts_sat: list[int] | None = None,
+    amounts_minor: list[int] | None = None,
+    period: str = "2026-11",
 ) -> Disbursement:
-    """A draft that pays each of some new people one of the amounts."""
-    amounts = [50_000, 60_000, 70_000] if amounts_sat is None else amounts_sat
+    """A draft that pays each of some new people one of the amounts: satoshis, or minor units of the program's money."""
+    amounts = amounts_minor or amounts_sat or [50_000, 60_000, 70_000]
     cycle, _ = Cycle.objects.get_or_create(program=program, period=period, purpose="pension")
     intake = Intake.objects.create(
         program=program,
@@ -145,7 +151,7 @@ def make_disbursement(
         cycle=cycle,
         intake=intake,
         payment_count=len(amounts),
-        total_sat=sum(amounts),
+        **program.amounts("total", sum(amounts)),
         made_by=made_by,
     )
     Payment.objects.bulk_create(
@@ -154,9 +160,9 @@ def make_disbursement(
             cycle=cycle,
             line=line,
             beneficiary=make_enrollment(program).beneficiary,
-            amount_sat=amount_sat,
+            **program.amounts("amount", amount),
         )
-        for line, amount_sat in enumerate(amounts, start=1)
+        for line, amount in enumerate(amounts, start=1)
     )
     return disbursement
 
@@ -270,6 +276,22 @@ def make_quote(
     quotes.sign(made)
     made.save()
     return made
+
+
+def fund_cash(program: Program, amount_minor: int) -> BudgetPeriod:
+    """A budget period of this year with so much money allotted and released as cash, by an officer and a treasurer."""
+    officer = make_member(program, "officer", f"budget-officer-{next(_serial)}")
+    treasurer = make_member(program, "treasurer", f"treasurer-{next(_serial)}")
+    first, last = budgets.fiscal_year(timezone.now().date())
+    period = budgets.open_period(
+        by=treasurer, program_id=program.pk, name="The year", first_date=first, last_date=last
+    )
+    for kind in ("allotment", "cash_release"):
+        warrant = budgets.propose(
+            by=officer, budget_period_id=period.pk, kind=kind, note="As voted.", amount_minor=amount_minor
+        )
+        budgets.confirm(by=treasurer, warrant_id=warrant.pk)
+    return BudgetPeriod.objects.get(pk=period.pk)
 
 
 def fund(program: Program, amount_sat: int = 1_000_000) -> Coin:

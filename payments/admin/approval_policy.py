@@ -17,6 +17,7 @@ from payments.admin.filters import ProgramFilter
 from payments.admin.forms import AgreeForm, ReasonForm
 from payments.admin.tables import Notice, Table
 from payments.models import ApprovalPolicy, Program
+from payments.models.program import SAT
 from payments.services import policies
 
 TONES = {"proposed": cells.BUSY, "confirmed": cells.GOOD, "dropped": cells.PLAIN}
@@ -47,7 +48,9 @@ class PolicyForm(ReasonForm):
     tiers = _area(
         "One a line: 1000000: approvers 1, and last any: approvers 2, directors 1. Empty: one approver."
     )
-    caps = _area("One a line: maker 7 5000000, for satoshis in days. Also program, beneficiary, destination.")
+    caps = _area(
+        "One a line: maker 7 5000000, for days and how much, in the program's unit. Also program, beneficiary, destination."
+    )
 
     def clean_groups(self) -> dict[str, list[str]]:
         """Return user names by group."""
@@ -66,13 +69,18 @@ class PolicyForm(ReasonForm):
                         f"A tier needs groups and counts, not {need!r}.", code="malformed"
                     )
                 found[match[1]] = int(match[2])
-            tiers.append({"up_to_sat": None if limit == "any" else int(limit), "needs": found})
+            tiers.append({self._own("up_to"): None if limit == "any" else int(limit), "needs": found})
         return tiers
 
     def clean_caps(self) -> list[dict[str, Any]]:
         """Return kinds with windows and satoshis."""
         rows = self._rows("caps", r"([a-z]+) ([0-9]{1,3}) ([0-9]{1,16})")
-        return [{"kind": k, "window_days": int(days), "most_sat": int(sat)} for k, days, sat in rows]
+        return [{"kind": k, "window_days": int(days), self._own("most"): int(sat)} for k, days, sat in rows]
+
+    def _own(self, name: str) -> str:
+        """Return the name of an amount in the unit of the program that was chosen."""
+        program = self.cleaned_data.get("program")
+        return f"{name}_{SAT if program is None else program.unit}"
 
     def _rows(self, field: str, shape: str) -> list[Any]:
         """Return the parts of each line; the first of each line is named once, but for caps."""
@@ -198,7 +206,7 @@ class ApprovalPolicyAdmin(ProgramScopedAdmin):
             Table(
                 "Tiers",
                 ("Lists up to", "Need"),
-                [(_limit(tier), approval.counts(tier["needs"])) for tier in obj.tiers],
+                [(_limit(tier, obj.program), approval.counts(tier["needs"])) for tier in obj.tiers],
             ),
             Table(
                 "Groups",
@@ -210,7 +218,11 @@ class ApprovalPolicyAdmin(ProgramScopedAdmin):
                 "Rolling caps",
                 ("Of each", "Days", "At most"),
                 [
-                    (cap.get_kind_display(), cells.number(cap.window_days), cells.sat(cap.most_sat))
+                    (
+                        cap.get_kind_display(),
+                        cells.number(cap.window_days),
+                        cells.money(cap.most_sat, obj.program),
+                    )
                     for cap in obj.caps.all()
                 ],
                 "No caps.",
@@ -272,5 +284,5 @@ def _verbs(request: HttpRequest, row: ApprovalPolicy | None) -> list[str]:
     return ["drop"] if row.proposed_by_id == request.user.pk else ["confirm", "drop"]
 
 
-def _limit(tier: dict[str, Any]) -> str:
-    return "any amount" if tier["up_to_sat"] is None else cells.sat(tier["up_to_sat"])
+def _limit(tier: dict[str, Any], program: Program) -> str:
+    return "any amount" if tier["up_to_sat"] is None else cells.money(tier["up_to_sat"], program)

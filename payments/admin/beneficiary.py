@@ -121,7 +121,7 @@ def payments_table(request: HttpRequest, beneficiary_id: int, program_id: int | 
                 cells.link(p, f"Payment {p.pk}"),
                 str(p.disbursement.program),
                 str(p.disbursement.cycle),
-                cells.sat(p.amount_sat),
+                cells.money(p.amount, p.disbursement.program),
                 cells.status_of(p),
                 cells.status_of(p.payout) if p.payout else cells.EMPTY,
             )

@@ -107,32 +107,32 @@ class BudgetPeriodAdmin(ProgramScopedAdmin):
     @display(description="allotted")
     def allotted(self, row: BudgetPeriod) -> str:
         """What lists may commit in all."""
-        return cells.sat(row.allotted_sat)
+        return cells.money(row.allotted_sat, row.program)
 
     @display(description="committed")
     def committed(self, row: BudgetPeriod) -> str:
         """What approved lists hold of it."""
-        return cells.sat(row.committed_sat)
+        return cells.money(row.committed_sat, row.program)
 
     @display(description="free to commit")
     def available(self, row: BudgetPeriod) -> str:
         """What further lists may commit."""
-        return cells.sat(row.available_sat)
+        return cells.money(row.available_sat, row.program)
 
     @display(description="cash released")
     def cash(self, row: BudgetPeriod) -> str:
         """What may be spent in all."""
-        return cells.sat(row.cash_released_sat)
+        return cells.money(row.cash_released_sat, row.program)
 
     @display(description="spent")
     def spent(self, row: BudgetPeriod) -> str:
         """What released lists spend of it."""
-        return cells.sat(row.spent_sat)
+        return cells.money(row.spent_sat, row.program)
 
     @display(description="free to spend")
     def cash_left(self, row: BudgetPeriod) -> str:
         """What further lists may spend."""
-        return cells.sat(row.cash_left_sat)
+        return cells.money(row.cash_left_sat, row.program)
 
 
 @admin.register(Warrant)
@@ -219,7 +219,7 @@ class WarrantAdmin(ProgramScopedAdmin):
     @display(description="adds")
     def amount(self, row: Warrant) -> str:
         """What is added, or withdrawn."""
-        return cells.sat(row.amount_sat)
+        return cells.money(row.amount_sat, row.period.program)
 
     @display(description="status")
     def state(self, row: Warrant) -> str:

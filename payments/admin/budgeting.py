@@ -76,7 +76,13 @@ def propose(model_admin: Any, request: HttpRequest, row: BudgetPeriod, kind: str
         return HttpResponseRedirect(cells.page_of(row))
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
-        made = budgets.propose(by=by, budget_period_id=row.pk, kind=kind, **cleaned)
+        made = budgets.propose(
+            by=by,
+            budget_period_id=row.pk,
+            kind=kind,
+            note=cleaned["note"],
+            **row.program.amounts("amount", cleaned["amount"]),
+        )
         messages.success(
             request, f"Warrant {made.pk} is proposed; a treasurer who is somebody else decides next."
         )
@@ -149,7 +155,7 @@ def decide(model_admin: Any, request: HttpRequest, row: Warrant, verb: str) -> H
             back=cells.page_of(row),
             facts=[
                 ("Moves", row.get_kind_display()),
-                ("Adds", cells.sat(row.amount_sat)),
+                ("Adds", cells.money(row.amount_sat, row.period.program)),
                 ("Reason", cells.long(row.note)),
                 ("Proposed by", cells.join(cells.person(row.proposed_by), cells.moment(row.proposed_at))),
                 *facts(row.period),
@@ -164,10 +170,10 @@ def facts(row: BudgetPeriod) -> list[tuple[str, Any]]:
     return [
         ("Program", str(row.program)),
         ("Period", cells.link(row)),
-        ("Allotted", cells.sat(row.allotted_sat)),
-        ("Committed", cells.sat(row.committed_sat)),
-        ("Cash released", cells.sat(row.cash_released_sat)),
-        ("Spent", cells.sat(row.spent_sat)),
+        ("Allotted", cells.money(row.allotted_sat, row.program)),
+        ("Committed", cells.money(row.committed_sat, row.program)),
+        ("Cash released", cells.money(row.cash_released_sat, row.program)),
+        ("Spent", cells.money(row.spent_sat, row.program)),
     ]
 
 
@@ -181,7 +187,7 @@ def warrants(row: BudgetPeriod) -> Table:
             (
                 cells.link(warrant, f"Warrant {warrant.pk}"),
                 warrant.get_kind_display(),
-                cells.sat(warrant.amount_sat),
+                cells.money(warrant.amount_sat, row.program),
                 cells.status_of(warrant),
                 cells.person(warrant.proposed_by),
                 cells.person(warrant.decided_by),
@@ -204,9 +210,9 @@ def commitments(row: BudgetPeriod) -> Table:
             (
                 cells.link(held.disbursement, f"List {held.disbursement_id}"),
                 cells.status_of(held.disbursement),
-                cells.sat(held.committed_sat),
-                cells.sat(held.spent_sat),
-                cells.sat(held.missing_sat or None),
+                cells.money(held.committed_sat, row.program),
+                cells.money(held.spent_sat, row.program),
+                cells.money(held.missing_sat or None, row.program),
             )
             for held in found
         ],

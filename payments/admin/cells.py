@@ -7,8 +7,10 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from payments.models import Program
 from payments.onchain import address as onchain_address
 from payments.onchain import network
+from payments.prices import currency as currencies
 from payments.selectors import people
 
 EMPTY = "—"
@@ -53,6 +55,16 @@ def sat(amount_sat: int | None) -> str:
     if amount_sat is None:
         return EMPTY
     return format_html('<span class="gp-number">{} sat</span>', f"{amount_sat:,}")
+
+
+def money(amount: int | None, program: Program) -> str:
+    """Write an amount that is in the program's own unit: satoshis, or money with its point."""
+    return EMPTY if amount is None else figure(in_words(amount, program))
+
+
+def in_words(amount: int, program: Program) -> str:
+    """Write such an amount as plain text."""
+    return f"{amount:,} sat" if program.pays_sat else currencies.in_words(amount, program.currency)
 
 
 def number(count: int | None) -> str:

@@ -30,7 +30,7 @@ class CycleAdmin(ProgramScopedAdmin):
 
     def tables(self, request: HttpRequest, obj: Cycle) -> list[Table]:
         """Show the lists of the cycle."""
-        lists = obj.disbursements.select_related("made_by").order_by("-pk")[:50]
+        lists = obj.disbursements.select_related("made_by", "program").order_by("-pk")[:50]
         return [
             Table(
                 "Lists",
@@ -40,7 +40,7 @@ class CycleAdmin(ProgramScopedAdmin):
                         cells.link(d, f"List {d.pk}"),
                         cells.status_of(d),
                         cells.number(d.payment_count),
-                        cells.sat(d.total_sat),
+                        cells.money(d.total, d.program),
                         cells.person(d.made_by),
                     )
                     for d in lists

@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from payments.admin import approval, cells, forms, home, law, pages
+from payments.admin import approval, cells, conversion, forms, home, law, pages
 from payments.admin.tables import Notice
 from payments.models import BudgetPeriod, Disbursement
 from payments.selectors import budgets, funds
@@ -36,14 +36,17 @@ def submit(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRes
 def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResponse:
     """Agree to the list with the hash on the page, and set its funds aside."""
     held = funds.of_program(row.program_id)
-    need_sat = _needed_sat(row)
+    needed = _needed(row)
+    # Of money fees are satoshis of the wallet, and what it is in satoshis is known when it is released.
+    need_sat = needed if row.program.pays_sat else row.fee_reserved_sat or 0
     notices = law.notices(row.program, datetime.now(UTC))
     if need_sat > held.available_sat:
         text = f"{need_sat - held.available_sat:,} sat are missing: fund the program's wallet first."
         notices.append(Notice(text, cells.BAD, "The free funds do not carry this list"))
     period = budgets.of_list(row, datetime.now(UTC).date())
-    if period is not None and need_sat > period.available_sat:
-        text = f"{need_sat - period.available_sat:,} sat are missing in {period}: an officer proposes an allotment first."
+    if period is not None and needed > period.available_sat:
+        missing = cells.in_words(needed - period.available_sat, row.program)
+        text = f"{missing} are missing in {period}: an officer proposes an allotment first."
         notices.append(Notice(text, cells.BAD, "What is allotted does not carry this list"))
     return _ask(
         model_admin,
@@ -53,12 +56,12 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         form_class=forms.ManifestForm,
         service=disbursements.approve,
         done="has your approval; with the last one that it needs its funds are set aside, and somebody else releases it",
-        submit=f"Approve {row.payment_count:,} payment{'s' * (row.payment_count != 1)} of {row.total_sat:,} sat",
+        submit=f"Approve {row.payment_count:,} payment{'s' * (row.payment_count != 1)} of {_total(row)}",
         initial={"manifest_hash": cells.hexadecimal(row.manifest_hash)},
         facts=[
             *_totals(row),
             *approval.facts(row),
-            ("Needed in all", cells.sat(need_sat)),
+            ("Needed in all", cells.money(needed, row.program)),
             ("Free in the wallet", cells.sat(held.available_sat)),
             *_budget(period),
         ],
@@ -71,23 +74,33 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
     """Let the engine pay the list with the hash on the page."""
     held = funds.of_program(row.program_id)
     period = budgets.of_list(row, datetime.now(UTC).date())
-    notices = [*home.node_notices(), *law.notices(row.program, datetime.now(UTC))]
-    need_sat = _needed_sat(row)
-    if period is not None and need_sat > period.cash_left_sat:
-        text = f"{need_sat - period.cash_left_sat:,} sat are missing in {period}: an officer proposes a cash release first."
+    quote = conversion.chosen(request, row)
+    notices = [
+        *home.node_notices(),
+        *law.notices(row.program, datetime.now(UTC)),
+        *conversion.notices(row, quote),
+    ]
+    needed = _needed(row)
+    if period is not None and needed > period.cash_left_sat:
+        missing = cells.in_words(needed - period.cash_left_sat, row.program)
+        text = f"{missing} are missing in {period}: an officer proposes a cash release first."
         notices.append(Notice(text, cells.BAD, "What is released as cash does not carry this list"))
     return _ask(
         model_admin,
         request,
         row,
         title=f"Release list {row.pk}",
-        form_class=forms.ManifestForm,
+        form_class=forms.QuotedForm,
         service=disbursements.release,
         done="is released; the engine pays it now",
-        submit=f"Release {row.total_sat:,} sat",
-        initial={"manifest_hash": cells.hexadecimal(row.manifest_hash)},
+        submit=f"Release {_total(row)}",
+        initial={
+            "manifest_hash": cells.hexadecimal(row.manifest_hash),
+            "quote_id": None if quote is None else quote.pk,
+        },
         facts=[
             *_totals(row),
+            *conversion.facts(row, quote),
             *approval.facts(row),
             ("Approved by", cells.join(cells.person(row.approved_by), cells.moment(row.approved_at))),
             ("In the wallet", cells.sat(held.booked_sat)),
@@ -99,10 +112,15 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
     )
 
 
-def _needed_sat(row: Disbursement) -> int:
-    """Return what the list owes without its withdrawn lines, and its fees at most."""
-    withdrawn = row.payments.filter(status=PaymentStatus.CANCELLED).aggregate(sat=Sum("amount_sat"))
-    return row.total_sat - (withdrawn["sat"] or 0) + (row.fee_reserved_sat or 0)
+def _total(row: Disbursement) -> str:
+    return cells.in_words(row.total, row.program)
+
+
+def _needed(row: Disbursement) -> int:
+    """Return what the list owes without its withdrawn lines, in its own unit; of satoshis with its fees at most."""
+    withdrawn = row.payments.filter(status=PaymentStatus.CANCELLED).aggregate(total=Sum("amount"))
+    owed: int = row.total - (withdrawn["total"] or 0)
+    return owed + (row.fee_reserved_sat or 0) if row.program.pays_sat else owed
 
 
 def _budget(period: BudgetPeriod | None) -> list[tuple[str, Any]]:
@@ -111,8 +129,8 @@ def _budget(period: BudgetPeriod | None) -> list[tuple[str, Any]]:
         return []
     return [
         ("Budget period", cells.link(period)),
-        ("Left of the allotment", cells.sat(period.available_sat)),
-        ("Left of the cash released", cells.sat(period.cash_left_sat)),
+        ("Left of the allotment", cells.money(period.available_sat, period.program)),
+        ("Left of the cash released", cells.money(period.cash_left_sat, period.program)),
     ]
 
 
@@ -176,8 +194,9 @@ def _unclaimed(row: Disbursement) -> list[tuple[str, Any]]:
     """Say how much of a submitted list is for people who have no address yet."""
     if row.status == DisbursementStatus.DRAFT:
         return []
-    lines = row.payments.filter(script_pubkey=None).aggregate(n=Count("pk"), sat=Sum("amount_sat"))
-    text = f"{lines['n']:,} payments of {lines['sat'] or 0:,} sat, paid by another list once they bring one"
+    lines = row.payments.filter(script_pubkey=None).aggregate(n=Count("pk"), total=Sum("amount"))
+    total = cells.in_words(lines["total"] or 0, row.program)
+    text = f"{lines['n']:,} payments of {total}, paid by another list once they bring one"
     return [("Without an address", text)] if lines["n"] else []
 
 
@@ -188,7 +207,7 @@ def _totals(row: Disbursement) -> list[tuple[str, Any]]:
         ("Status", cells.status_of(row)),
         ("Payments", cells.number(row.payment_count)),
         *([("Stands in for", reissued)] if (reissued := stands_in_for(row)) else []),
-        ("Total", cells.sat(row.total_sat)),
+        ("Total", cells.money(row.total, row.program)),
         *_unclaimed(row),
         ("Network fees, at most", cells.sat(row.fee_reserved_sat)),
         ("Urgency", cells.urgency(row.is_urgent)),

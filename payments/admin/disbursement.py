@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import approval, books, cells, decisions, scope, uploads, verbs
+from payments.admin import approval, books, cells, conversion, decisions, scope, uploads, verbs
 from payments.admin import manifest as manifest_pages
 from payments.admin.base import ProgramScopedAdmin, is_hash
 from payments.admin.filters import ProblemFilter, ProgramFilter
@@ -38,7 +38,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
     search_help_text = "Search by list number, period, reference of a person, or manifest hash"
     actions_list = ("upload", "approver_key", "retire_key")
     actions_detail = (
-        *("submit", "approve", "sign_manifest", "release", "reject", "cancel"),
+        *("submit", "approve", "sign_manifest", "quote", "release", "reject", "cancel"),
         "download_manifest",
     )
     when_empty = "No list yet. An officer uploads one with New list; the people must be enrolled first."
@@ -75,7 +75,11 @@ class DisbursementAdmin(ProgramScopedAdmin):
         """Offer what the list's status and the user's role allow."""
         row = self.get_object(request, str(object_id))
         names = (
-            [] if row is None else verbs.of_disbursement(request, row) + manifest_pages.offered(request, row)
+            []
+            if row is None
+            else verbs.of_disbursement(request, row)
+            + manifest_pages.offered(request, row)
+            + (["quote"] if conversion.is_offered(request, row) else [])
         )
         return [self.get_unfold_action(name) for name in self.actions_detail if name in names]
 
@@ -93,6 +97,13 @@ class DisbursementAdmin(ProgramScopedAdmin):
     def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Agree to the list."""
         return decisions.approve(self, request, self.get_row(request, object_id))
+
+    @action(
+        description="Take a quote", url_path="quote", icon="currency_exchange", variant=ActionVariant.PRIMARY
+    )
+    def quote(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """See what the list is in satoshis now, and go on to its release."""
+        return conversion.quote(self, request, self.get_row(request, object_id))
 
     @action(description="Release", url_path="release", icon="lock_open", variant=ActionVariant.PRIMARY)
     def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -146,6 +157,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
         """Show the progress by status, what is stuck, what is booked, and the history."""
         return [
             _payments(obj),
+            *conversion.table(obj),
             approval.table(obj),
             _payouts(obj),
             *_stuck(obj),
@@ -177,7 +189,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
     @display(description="total")
     def total(self, row: Disbursement) -> str:
         """What it pays."""
-        return cells.sat(row.total_sat)
+        return cells.money(row.total, row.program)
 
     @display(description="network fees, at most")
     def fee_ceiling(self, row: Disbursement) -> str:
@@ -250,19 +262,23 @@ def _payments(disbursement: Disbursement) -> Table:
         Payment.objects.filter(disbursement=disbursement)
         .values("status")
         .annotate(
-            lines=Count("id"), sealed=Count("id", filter=Q(payout__isnull=False)), sat=Sum("amount_sat")
+            lines=Count("id"),
+            sealed=Count("id", filter=Q(payout__isnull=False)),
+            own=Sum("amount"),
+            sat=Sum("amount_sat"),
         )
         .order_by("status")
     )
     return Table(
         "Payments",
-        ("Status", "Lines", "In a payout", "Amount"),
+        ("Status", "Lines", "In a payout", "Amount", "Converted"),
         [
             (
                 cells.label(row["status"], PaymentStatus(row["status"]).label),
                 cells.number(row["lines"]),
                 cells.number(row["sealed"]),
-                cells.sat(row["sat"]),
+                cells.money(row["own"], disbursement.program),
+                cells.EMPTY if disbursement.program.pays_sat else cells.sat(row["sat"]),
             )
             for row in rows
         ],

@@ -254,7 +254,7 @@ class EntitlementAdmin(ProgramScopedAdmin):
     @display(description="amount")
     def amount(self, row: Entitlement) -> str:
         """In satoshis."""
-        return cells.sat(row.payment.amount_sat)
+        return cells.money(row.payment.amount, row.payment.disbursement.program)
 
     @display(description="status")
     def state(self, row: Entitlement) -> str:

@@ -93,6 +93,12 @@ class ManifestForm(forms.Form):
             return b""
 
 
+class QuotedForm(ManifestForm):
+    """Carries the quote that the person looked at, too; empty where nothing is converted."""
+
+    quote_id = forms.IntegerField(widget=forms.HiddenInput, required=False, min_value=1)
+
+
 class InProgramForm(forms.Form):
     """A form that first asks for one of the programs where the user may do this."""
 
@@ -124,22 +130,22 @@ class PeriodForm(InProgramForm):
 class WarrantForm(ReasonForm):
     """A step of an allotment or of its cash."""
 
-    amount_sat = forms.CharField(
-        label="Satoshis",
+    amount = forms.CharField(
+        label="Amount, in satoshis or in minor units of the program's currency",
         max_length=20,
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
         help_text="Plain digits: what is added, or with a minus withdrawn.",
     )
-    field_order = ("amount_sat", "note")
+    field_order = ("amount", "note")
 
-    def clean_amount_sat(self) -> int:
+    def clean_amount(self) -> int:
         """Return the amount by the grammar of all amounts, with a sign."""
-        text: str = self.cleaned_data["amount_sat"]
+        text: str = self.cleaned_data["amount"]
         try:
-            amount_sat = amount.parse_sat(text.removeprefix("-"))
+            found = amount.parse_sat(text.removeprefix("-"))
         except amount.InvalidAmount as error:
             raise forms.ValidationError(error.message, code=error.details["rule"]) from error
-        return -amount_sat if text.startswith("-") else amount_sat
+        return -found if text.startswith("-") else found
 
 
 def check_size(upload: UploadedFile) -> UploadedFile:
@@ -234,7 +240,7 @@ class ListForm(InProgramForm):
         label="CSV file",
         allow_empty_file=True,
         widget=widgets.UnfoldAdminFileFieldWidget(),
-        help_text="UTF-8, with the columns reference and amount_sat.",
+        help_text="UTF-8, with the columns reference and amount_sat; in a program of money amount_minor.",
     )
     expected_count = forms.CharField(
         label="Number of payments",
@@ -243,8 +249,8 @@ class ListForm(InProgramForm):
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
         help_text="Control total from whoever made the file: a file that disagrees is refused whole.",
     )
-    expected_total_sat = forms.CharField(
-        label="Total in satoshis",
+    expected_total = forms.CharField(
+        label="Total in satoshis, or in minor units of the program's currency",
         max_length=200,
         strip=False,
         widget=widgets.UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric", "autocomplete": "off"}),
@@ -262,6 +268,13 @@ class ListForm(InProgramForm):
         """Return the file unless it is too large."""
         return check_size(self.cleaned_data["file"])
 
+    def clean(self) -> dict[str, Any]:
+        """Name the total by the unit of the program that was chosen."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "expected_total" in cleaned and "program" in cleaned:
+            cleaned |= cleaned["program"].amounts("expected_total", cleaned.pop("expected_total"))
+        return cleaned
+
     def clean_expected_count(self) -> int:
         """Return the count from plain ASCII digits."""
         text: str = self.cleaned_data["expected_count"]
@@ -269,10 +282,10 @@ class ListForm(InProgramForm):
             raise forms.ValidationError("The count must be plain ASCII digits.", code="count_malformed")
         return int(text)
 
-    def clean_expected_total_sat(self) -> int:
+    def clean_expected_total(self) -> int:
         """Return the total by the grammar of all amounts."""
         try:
-            return amount.parse_sat(self.cleaned_data["expected_total_sat"])
+            return amount.parse_sat(self.cleaned_data["expected_total"])
         except amount.InvalidAmount as error:
             raise forms.ValidationError(error.message, code=error.details["rule"]) from error
 

@@ -141,7 +141,7 @@ def _your_turn(request: HttpRequest) -> Table:
                 str(d.cycle),
                 cells.status_of(d),
                 cells.number(d.payment_count),
-                cells.sat(d.total_sat),
+                cells.money(d.total, d.program),
                 cells.person(d.made_by),
             )
             for d in rows[:SHOWN]

@@ -220,12 +220,12 @@ class ImportJobAdmin(ProgramScopedAdmin):
     @display(description="total")
     def total(self, row: ImportJob) -> str:
         """What the list pays."""
-        return cells.sat(row.total_sat)
+        return cells.money(row.total, row.program)
 
     @display(description="total expected")
     def expected_total(self, row: ImportJob) -> str:
         """The control total of amounts."""
-        return cells.sat(row.expected_total_sat)
+        return cells.money(row.expected_total, row.program)
 
     @display(description="file")
     def file(self, row: ImportJob) -> str:

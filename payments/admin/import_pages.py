@@ -86,7 +86,7 @@ def decide(
                 ("Program", str(job.program)),
                 ("Rows", cells.number(job.rows_total)),
                 ("Wrong rows", cells.number(job.errors_count)),
-                ("Total", cells.sat(job.total_sat)),
+                ("Total", cells.money(job.total, job.program)),
             ],
             help_text=help_text,
         ),
@@ -100,7 +100,10 @@ def preview(job: ImportJob, rows: list[dict[str, Any]]) -> Table:
         return Table(
             title,
             ("Row", "Reference", "Amount"),
-            [(row["row"], row["reference"], cells.sat(row["amount_sat"])) for row in rows],
+            [
+                (row["row"], row["reference"], cells.money(row[f"amount_{job.program.unit}"], job.program))
+                for row in rows
+            ],
         )
     return Table(
         title,

@@ -17,6 +17,7 @@ from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
 from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Notice, Table, history
 from payments.models import Block, Enrollment, Payment, PayoutTx, Role
+from payments.prices import currency as currencies
 from payments.services import holds
 from payments.states import PaymentStatus, PayoutStatus
 
@@ -158,7 +159,7 @@ class PaymentAdmin(ProgramScopedAdmin):
                 facts=[
                     ("Reference", row.found_reference or cells.EMPTY),
                     ("List", f"List {row.disbursement_id}, {row.disbursement.cycle}"),
-                    ("Amount", cells.sat(row.amount_sat)),
+                    ("Amount", cells.money(row.amount, row.disbursement.program)),
                     ("Status", cells.status_of(row)),
                 ],
                 help_text=help_text,
@@ -210,8 +211,12 @@ class PaymentAdmin(ProgramScopedAdmin):
 
     @display(description="amount")
     def amount(self, payment: Payment) -> str:
-        """What the person gets."""
-        return cells.sat(payment.amount_sat)
+        """What the person gets, and of money what it was converted to."""
+        own = cells.money(payment.amount, payment.disbursement.program)
+        if payment.remainder_minor is None:
+            return own
+        rest = currencies.in_words(payment.remainder_minor, payment.disbursement.program.currency)
+        return cells.join(own, cells.sat(payment.amount_sat), cells.figure(f"remainder {rest}"))
 
     @display(description="status")
     def state(self, payment: Payment) -> str:

@@ -214,7 +214,7 @@ class ProgramAdmin(RulesShown, MeasuredPages, ProgramScopedAdmin):
                             str(d.cycle),
                             cells.status_of(d),
                             cells.number(d.payment_count),
-                            cells.sat(d.total_sat),
+                            cells.money(d.total, obj),
                             cells.person(d.made_by),
                             cells.moment(d.made_at),
                         )

@@ -7,7 +7,7 @@ from unfold import widgets
 
 from ledger.law.policy import PROFILES
 from payments.models import Program
-from payments.models.program import RULES
+from payments.models.program import RULES, SAT
 
 LABELS = {
     "target_blocks": "Blocks that a fee should suffice for",
@@ -82,14 +82,17 @@ class ProgramForm(forms.ModelForm):
         """The columns that an administrator chooses."""
 
         model = Program
-        fields = ("code", "name", *RULES)
+        fields = ("code", "name", "currency", *RULES)
         widgets = {
+            "currency": widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": SAT}),
             "code": widgets.UnfoldAdminTextInputWidget(attrs={"placeholder": "PENSIONS"}),
             "name": widgets.UnfoldAdminTextInputWidget(),
             **WIDGETS,
         }
-        labels = LABELS
-        help_texts = HELP_TEXTS
+        labels = LABELS | {"currency": "What people are entitled to"}
+        help_texts = HELP_TEXTS | {
+            "currency": "sat, or money by its code of ISO 4217, such as PKR, which a release converts. It never changes."
+        }
 
 
 class RulesForm(forms.ModelForm):

@@ -102,7 +102,8 @@ def payment_list(model_admin: Any, request: HttpRequest) -> HttpResponse:
             file=cast(BinaryIO, upload.file),
             filename=upload.name or "",
             expected_count=cleaned["expected_count"],
-            expected_total_sat=cleaned["expected_total_sat"],
+            expected_total_sat=cleaned.get("expected_total_sat"),
+            expected_total_minor=cleaned.get("expected_total_minor"),
             is_urgent=cleaned["is_urgent"],
         )
         if intake.status == IntakeStatus.REFUSED:

@@ -123,7 +123,7 @@ class ApprovalPolicy(models.Model):
 
     @property
     def tiers(self) -> list[dict[str, Any]]:
-        """The tiers, smallest first: up to which satoshis (None: without limit) how many of which groups."""
+        """The tiers, smallest first: up to which total (None: without limit) how many of which groups."""
         found: dict[int | None, dict[str, int]] = {}
         for need in self.needs.all():
             found.setdefault(need.up_to_sat, {})[need.group_name] = need.count
@@ -151,7 +151,7 @@ class GroupMember(models.Model):
 
 
 class TierNeed(models.Model):
-    """How many approvals of a group a list needs whose total is at most ``up_to_sat`` (None: any)."""
+    """How many approvals of a group a list needs whose total, in its own unit, is at most ``up_to_sat`` (None: any)."""
 
     policy = models.ForeignKey(ApprovalPolicy, on_delete=models.PROTECT, related_name="needs", db_index=False)
     up_to_sat = models.BigIntegerField(null=True)
@@ -181,7 +181,10 @@ class CapKind(models.TextChoices):
 
 
 class RollingCap(models.Model):
-    """The most satoshis that one maker, person or address, or the program, may have in any ``window_days`` (R-17)."""
+    """The most that one maker, person or address, or the program, may have in any ``window_days`` (R-17).
+
+    ``most_sat`` is in the program's own unit.
+    """
 
     policy = models.ForeignKey(ApprovalPolicy, on_delete=models.PROTECT, related_name="caps", db_index=False)
     kind = models.CharField(max_length=11, choices=CapKind)
@@ -199,4 +202,4 @@ class RollingCap(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.most_sat} sat in {self.window_days} days"
+        return f"{self.kind} {self.most_sat} in {self.window_days} days"

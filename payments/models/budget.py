@@ -14,7 +14,10 @@ USER = settings.AUTH_USER_MODEL
 
 
 class BudgetPeriod(models.Model):
-    """A fiscal period of a program, and what in it is allotted, released as cash, committed and spent, in satoshis.
+    """A fiscal period of a program, and what in it is allotted, released as cash, committed and spent.
+
+    That is in the program's own unit, satoshis or minor units of its currency, whatever the columns are called; and so are
+    warrants and commitments.
 
     The totals only move under the row's lock, together with the warrant or commitment that moves them. Open periods of a
     program never share a day (constraint ``budgetperiod_days_once``, in the migration, because it is over ranges).

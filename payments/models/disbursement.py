@@ -5,10 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
 from payments.models.history import Tracked
 from payments.models.intake import Intake
 from payments.models.program import Program
+from payments.models.quote import Quote
 from payments.states import DisbursementStatus
 
 USER = settings.AUTH_USER_MODEL
@@ -33,10 +35,11 @@ class Cycle(models.Model):
 class Disbursement(Tracked):
     """A list. ``manifest_hash`` is what the approver agrees to and what is checked again at release.
 
-    ``fee_reserved_sat`` is the most that network fees may cost; it and ``total_sat`` are set aside at approval.
-    ``approval_tier`` is who must approve it, frozen when it is submitted: ``needs`` (how many of which group), ``days`` (how
-    long an approval counts), ``up_to_sat`` and ``policy`` (whence). ``problem`` says why the engine waits with it. An urgent
-    list is paid in a fee spike, up to the ceiling.
+    ``total`` is in the program's own unit: ``total_sat``, or of a program of money ``total_minor``, to which the release
+    adds ``quote`` and ``total_sat``. ``fee_reserved_sat`` is the most that network fees may cost; it and the total are set
+    aside at approval. ``approval_tier`` is who must approve it, frozen when it is submitted: ``needs`` (how many of which
+    group), ``days`` (how long an approval counts), ``up_to_sat`` or ``up_to_minor``, and ``policy`` (whence). ``problem``
+    says why the engine waits with it. An urgent list is paid in a fee spike, up to the ceiling.
     """
 
     status_subject = "disbursement"
@@ -49,7 +52,15 @@ class Disbursement(Tracked):
         max_length=10, choices=DisbursementStatus, default=DisbursementStatus.DRAFT, editable=False
     )
     payment_count = models.PositiveIntegerField()
-    total_sat = models.BigIntegerField()
+    total_minor = models.BigIntegerField(null=True)
+    total_sat = models.BigIntegerField(null=True)
+    total = models.GeneratedField(
+        expression=Coalesce(F("total_minor"), F("total_sat")),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+    )
+    # One list alone is converted by a quote.
+    quote = models.OneToOneField(Quote, null=True, on_delete=models.PROTECT, related_name="disbursement")
     manifest_hash = models.BinaryField(max_length=32, null=True)
     fee_reserved_sat = models.BigIntegerField(null=True)
     approval_tier: Any = models.JSONField(null=True)
@@ -86,7 +97,14 @@ class Disbursement(Tracked):
                 name="disbursement_released_by_somebody",
             ),
             models.CheckConstraint(
-                condition=Q(payment_count__gt=0, total_sat__gt=0), name="disbursement_not_empty"
+                condition=Q(payment_count__gt=0, total__isnull=False, total__gt=0),
+                name="disbursement_not_empty",
+            ),
+            models.CheckConstraint(
+                condition=Q(total_minor=None, quote=None, total_sat__isnull=False)
+                | Q(total_minor__isnull=False, quote=None, total_sat=None)
+                | Q(total_minor__isnull=False, quote__isnull=False, total_sat__isnull=False),
+                name="disbursement_converted_by_a_quote",
             ),
         ]
 

@@ -43,7 +43,7 @@ class ImportJob(Tracked):
     purpose = models.CharField(max_length=40, blank=True)
     is_urgent = models.BooleanField(default=False)
     expected_count = models.PositiveIntegerField(null=True)
-    expected_total_sat = models.BigIntegerField(null=True)
+    expected_total = models.BigIntegerField(null=True)
     filename = models.CharField(max_length=200, blank=True)
     size_bytes = models.BigIntegerField()
     sha256 = models.BinaryField(max_length=32)
@@ -54,7 +54,7 @@ class ImportJob(Tracked):
     rows_total = models.PositiveIntegerField(default=0)
     rows_done = models.PositiveIntegerField(default=0)
     errors_count = models.PositiveIntegerField(default=0)
-    total_sat = models.BigIntegerField(null=True)
+    total = models.BigIntegerField(null=True)
     code = models.CharField(max_length=40, blank=True)
     message = models.CharField(max_length=300, blank=True)
     intake = models.OneToOneField(Intake, null=True, on_delete=models.PROTECT, related_name="import_job")
@@ -72,7 +72,7 @@ class ImportJob(Tracked):
         constraints = [
             models.CheckConstraint(
                 condition=Q(kind="people")
-                | Q(expected_count__isnull=False, expected_total_sat__isnull=False)
+                | Q(expected_count__isnull=False, expected_total__isnull=False)
                 & ~Q(period="")
                 & ~Q(purpose=""),
                 name="importjob_list_has_control_totals",
@@ -129,7 +129,7 @@ class ImportRow(models.Model):
     script_pubkey = models.BinaryField(null=True)
     consent_text_id = models.BigIntegerField(null=True)
     consent_date = models.DateField(null=True)
-    amount_sat = models.BigIntegerField(null=True)
+    amount = models.BigIntegerField(null=True)
     is_bad = models.BooleanField()
 
     def __str__(self) -> str:

@@ -1,7 +1,10 @@
 """Payments: one line of a disbursement."""
 
+from typing import Any
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 
 from payments.models.beneficiary import Beneficiary, Destination
 from payments.models.disbursement import Cycle, Disbursement
@@ -12,6 +15,10 @@ from payments.states import PaymentStatus
 
 class Payment(Tracked):
     """This person, this amount, this destination snapshot. What the chain says of it is its payout's status.
+
+    ``amount`` is what the person is entitled to, in the program's own unit: ``amount_minor`` where that is money, which the
+    release converts to ``amount_sat``, and otherwise ``amount_sat`` from the start. ``remainder_minor`` is what the
+    satoshis are worth less than the entitlement at the price of the list's quote; negative where they are worth more.
 
     ``vout`` is its output in every tx of its payout. ``script_pubkey`` is copied when the list is submitted.
     ``reissue_of`` is the voided payment that this one stands in for.
@@ -25,7 +32,15 @@ class Payment(Tracked):
     cycle = models.ForeignKey(Cycle, on_delete=models.PROTECT, related_name="+", db_index=False)
     line = models.PositiveIntegerField()
     beneficiary = models.ForeignKey(Beneficiary, on_delete=models.PROTECT, related_name="payments")
-    amount_sat = models.BigIntegerField()
+    amount_minor = models.BigIntegerField(null=True)
+    # None of what is in a payout, so that no code after sealing asks.
+    amount_sat: Any = models.BigIntegerField(null=True)
+    amount = models.GeneratedField(
+        expression=Coalesce(F("amount_minor"), F("amount_sat")),
+        output_field=models.BigIntegerField(),
+        db_persist=True,
+    )
+    remainder_minor = models.BigIntegerField(null=True)
     status = models.CharField(
         max_length=10, choices=PaymentStatus, default=PaymentStatus.PENDING, editable=False
     )
@@ -64,6 +79,15 @@ class Payment(Tracked):
                 name="payment_amount_in_range",
             ),
             models.CheckConstraint(
+                condition=Q(amount__isnull=False, amount__gt=0, amount__lte=2_100_000_000_000_000),
+                name="payment_entitles_to_something",
+            ),
+            models.CheckConstraint(
+                condition=Q(remainder_minor=None) & (Q(amount_minor=None) | Q(amount_sat=None))
+                | Q(remainder_minor__isnull=False, amount_minor__isnull=False, amount_sat__isnull=False),
+                name="payment_converted_whole",
+            ),
+            models.CheckConstraint(
                 condition=Q(script_pubkey=None) | ~Q(script_pubkey=b""), name="payment_script_or_none"
             ),
             models.CheckConstraint(
@@ -71,6 +95,7 @@ class Payment(Tracked):
                 | Q(
                     payout__isnull=False,
                     vout__isnull=False,
+                    amount_sat__isnull=False,
                     script_pubkey__isnull=False,
                     status__in=[PaymentStatus.PENDING, PaymentStatus.VOIDED],
                 ),

@@ -44,6 +44,8 @@ class Payout(Tracked):
     )
     payment_count = models.PositiveIntegerField()
     payments_sat = models.BigIntegerField()
+    # What its people are entitled to, where that is money.
+    payments_minor = models.BigIntegerField(null=True)
     manifest_hash = models.BinaryField(max_length=32)
     anchor_txid = models.CharField(max_length=64)
     anchor_vout = models.PositiveIntegerField()

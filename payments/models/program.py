@@ -36,6 +36,8 @@ class ProofNeeded(models.IntegerChoices):
     ALWAYS = 2, "For every address"
 
 
+# The currency of programs that pay what they owe.
+SAT = "sat"
 # What a person chooses of a program when it is made, in the order in which it is asked.
 RULES = (
     "target_blocks",
@@ -72,7 +74,10 @@ def known_profile(name: str) -> None:
 
 
 class Program(models.Model):
-    """A scheme. Fee rates are satoshis per 1,000 virtual bytes; a first version pays in satoshis only.
+    """A scheme. Fee rates are satoshis per 1,000 virtual bytes.
+
+    What people are entitled to, and with it every total, tier, cap and budget, is in whole minor units of ``currency``
+    (ISO 4217), which never changes; where that is ``sat``, in satoshis.
 
     Above ``feerate_patient_sat_kvb`` only urgent lists are paid, up to the ceiling; empty means that all are urgent.
     ``fee_share_ceiling_bps`` bounds a payout's fee to a share of what it pays, in 1/10,000. The daily budgets are
@@ -85,7 +90,7 @@ class Program(models.Model):
         validators=[RegexValidator(r"^[A-Z][A-Z0-9-]{1,19}\Z", "Use 2 to 20 capitals, digits and hyphens.")],
     )
     name = models.CharField(max_length=200)
-    currency = models.CharField(max_length=3, choices=[("sat", "satoshi")], default="sat")
+    currency = models.CharField(max_length=3, default=SAT)
     network = models.CharField(max_length=10, choices=[(n.value, n.value) for n in Network])
     target_blocks = models.PositiveSmallIntegerField(
         default=6, validators=[MinValueValidator(1), MaxValueValidator(1008)]
@@ -160,6 +165,9 @@ class Program(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
+                condition=Q(currency__regex=r"^(sat|[A-Z]{3})$"), name="program_currency_code"
+            ),
+            models.CheckConstraint(
                 condition=Q(policy_profile__regex="^[a-z0-9-]+$"), name="program_names_a_profile"
             ),
             models.CheckConstraint(
@@ -186,6 +194,25 @@ class Program(models.Model):
     def feerate_long_term_sat_kvb(self) -> int:
         """What spending a coin is expected to cost one day: the rate at which coins are merged, else the fallback."""
         return self.consolidate_feerate_sat_kvb or self.feerate_fallback_sat_kvb
+
+    @property
+    def pays_sat(self) -> bool:
+        """Whether people are entitled to satoshis, and not to money that is converted when a list is released."""
+        return self.currency == SAT
+
+    @property
+    def unit(self) -> str:
+        """How names of amounts end that are in the program's own unit: ``sat`` or ``minor``."""
+        return SAT if self.pays_sat else "minor"
+
+    @property
+    def unit_words(self) -> str:
+        """What its amounts are in: ``sat``, or ``minor units of PKR``."""
+        return self.currency if self.pays_sat else f"minor units of {self.currency}"
+
+    def amounts(self, name: str, amount: int) -> dict[str, int]:
+        """Return the column of an amount in the program's own unit: ``total_sat`` or ``total_minor`` of ``total``."""
+        return {f"{name}_{self.unit}": amount}
 
     @property
     def scope(self) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -99,11 +99,8 @@ def _spent_by(found: Found) -> Payout | None:
 
 def _add_version(payout: Payout, found: Found) -> bool:
     """Add a fee bump or a void that the database lost."""
-    lines = list(
-        Payment.objects.filter(payout=payout)
-        .order_by("vout")
-        .values_list("vout", "script_pubkey", "amount_sat")
-    )
+    rows: Any = Payment.objects.filter(payout=payout).order_by("vout")
+    lines = list(rows.values_list("vout", "script_pubkey", "amount_sat"))
     expected = [(vout, tx.Output(amount_sat, bytes(script or b""))) for vout, script, amount_sat in lines]
     if payout.checkpoint is not None:
         expected = [(0, tx.Output(0, anchor.script_of(payout.checkpoint)))]

@@ -18,8 +18,11 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from govpay.errors import Conflict
-from payments.models import Approval, Disbursement, Step
+from payments.models import Approval, Disbursement, Quote, Step
 from payments.payout import alarms, manifest
+from payments.prices import currency as currencies
+from payments.signer import conversion
+from payments.signer.conversion import PRICE_UNIT
 from payments.states import DisbursementStatus
 
 VERSION = "govpay-approval-1"
@@ -49,10 +52,11 @@ class Part(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """An agreed manifest: its header, and its lines in parts."""
+    """An agreed manifest: its header, its lines in parts, and by which quote they were converted."""
 
     header: bytes
     parts: list[Part]
+    quote_id: int | None
 
 
 # Released lists by id and hash: that people agreed to a hash, and what hashes to it, stays true for ever.
@@ -102,14 +106,16 @@ def record(
         expires_at=expires_at,
         key_id=newest_key(),
     )
-    mac = mac_of(row.key_id, *_fields(row, disbursement.approval_tier))
+    mac = mac_of(row.key_id, *_fields(row, disbursement))
     assert mac is not None
     row.mac = mac
     row.save(force_insert=True)
     return row
 
 
-def _fields(row: Approval, tier: Any) -> tuple[Any, ...]:
+def _fields(row: Approval, disbursement: Disbursement) -> tuple[Any, ...]:
+    # Who releases money says by which quote, too: what it says is in the MAC, so that no other takes its place.
+    quote = disbursement.quote if row.step == Step.RELEASE else None
     return (
         VERSION,
         row.step,
@@ -119,8 +125,19 @@ def _fields(row: Approval, tier: Any) -> tuple[Any, ...]:
         row.group_name,
         moment(row.at),
         moment(row.expires_at),
-        tier,
+        disbursement.approval_tier,
+        *([] if quote is None else [_quoted(quote)]),
     )
+
+
+def _quoted(quote: Quote) -> list[Any]:
+    times = (moment(quote.taken_at), moment(quote.expires_at))
+    return [quote.pk, quote.currency, f"{quote.price:.8f}", *times, bytes(quote.mac).hex()]
+
+
+def rate(quote: Quote) -> tuple[int, int]:
+    """Return a quote's price in hundred-millionths of major units, and how many digits the currency's minor units have."""
+    return int(quote.price * PRICE_UNIT), currencies.scale(quote.currency)
 
 
 class Agreement:
@@ -132,7 +149,7 @@ class Agreement:
             row for row in rows if bytes(row.manifest_hash) == bytes(disbursement.manifest_hash or b"")
         ]
         for row in self.rows:
-            if not is_mac(row.mac, row.key_id, *_fields(row, disbursement.approval_tier)):
+            if not is_mac(row.mac, row.key_id, *_fields(row, disbursement)):
                 raise _forged(disbursement, f"the MAC of approval {row.pk} is not ours")
         if [row.user_id for row in self._of(Step.SUBMIT)] != [disbursement.made_by_id]:
             raise _forged(disbursement, "its maker has not submitted this manifest under this tier")
@@ -196,7 +213,8 @@ def _forged(disbursement: Disbursement, why: str) -> ApprovalForged:
 def require_lines(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -> None:
     """Raise ApprovalForged unless the list was approved and released, and these payments are in its manifest.
 
-    ``rows`` are manifest.COLUMNS of locked payments, by number. Where they are all that a part of the manifest says,
+    ``rows`` are manifest.COLUMNS of locked payments, by number, and their satoshis, which must be what their list's quote
+    makes of them. Where they are all that a part of the manifest says,
     as groups as long as parts are, nothing is read.
     """
     parts = _agreed(disbursement).parts
@@ -204,6 +222,8 @@ def require_lines(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -
     # Before the first part is the last one, by the place's sign, which no line there is in either.
     for place, group in itertools.groupby(rows, lambda row: bisect.bisect_right(firsts, row[0]) - 1):
         part, claimed = parts[place], list(group)
+        _require_converted(disbursement, claimed)
+        claimed = [row[:-1] for row in claimed]
         # The manifest says the same of no script and of an empty one, which would pay whoever comes first.
         waiting = next((row[0] for row in claimed if not row[2]), None)
         if waiting is not None:
@@ -216,6 +236,18 @@ def require_lines(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -
             raise _forged(disbursement, f"what it pays from payment {part.first} to {part.last} was changed")
 
 
+def _require_converted(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -> None:
+    quote = disbursement.quote
+    if quote is None and not disbursement.program.pays_sat:
+        raise _forged(disbursement, "it was released without a quote")
+    terms = None if quote is None else rate(quote)
+    for payment_id, _, _, amount, _, amount_sat in rows:
+        if amount_sat != (amount if terms is None else conversion.to_sat(amount, *terms)):
+            raise _forged(
+                disbursement, f"payment {payment_id} is of {amount_sat} sat by no quote of its list"
+            )
+
+
 def read(disbursement: Disbursement) -> None:
     """Verify a list and read its manifest ahead of its sealing, which holds the wallet's row; raise ApprovalForged."""
     _agreed(disbursement)
@@ -225,7 +257,7 @@ def _agreed(disbursement: Disbursement) -> Manifest:
     key = (disbursement.pk, bytes(disbursement.manifest_hash or b""))
     header = manifest.header(disbursement)
     known = _manifests.get(key)
-    if known is not None and known.header == header:
+    if known is not None and (known.header, known.quote_id) == (header, disbursement.quote_id):
         return known
     of(disbursement).require_released()
     whole = hashlib.sha256(header)
@@ -237,7 +269,7 @@ def _agreed(disbursement: Disbursement) -> Manifest:
         parts.append(Part(chunk[0][0], chunk[-1][0], len(chunk), hashlib.sha256(text).digest()))
     if whole.digest() != key[1]:
         raise _forged(disbursement, "its lines or totals were changed")
-    _manifests[key] = Manifest(header, parts)
+    _manifests[key] = Manifest(header, parts, disbursement.quote_id)
     while len(_manifests) > LISTS_KEPT:
         _manifests.popitem(last=False)
     return _manifests[key]
@@ -259,7 +291,12 @@ def alarm(error: ApprovalForged) -> None:
 def watch() -> None:
     """Look through the lists that may be approved, released or paid for what people never said."""
     standing = [DisbursementStatus.SUBMITTED, DisbursementStatus.APPROVED, DisbursementStatus.RELEASED]
-    lists = Disbursement.objects.filter(status__in=standing).prefetch_related("approvals").order_by("pk")
+    lists = (
+        Disbursement.objects.filter(status__in=standing)
+        .select_related("quote")
+        .prefetch_related("approvals")
+        .order_by("pk")
+    )
     for disbursement in lists.iterator(chunk_size=PART):
         try:
             agreement = Agreement(disbursement, disbursement.approvals.all())

@@ -1,6 +1,7 @@
 """Books what a payout costs: once when it is first signed, and levelled whenever another version speaks for it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -101,7 +102,8 @@ def _paying(payout: Payout) -> QuerySet[PayoutTx]:
 
 
 def _book_sent(payout: Payout, version: PayoutTx) -> None:
-    lines = list(Payment.objects.filter(payout=payout).order_by("vout").values_list("pk", "amount_sat"))
+    rows: Any = Payment.objects.filter(payout=payout).order_by("vout")
+    lines = list(rows.values_list("pk", "amount_sat"))
     books.post(
         [
             events.payout_sent(
@@ -122,7 +124,7 @@ def _book_sent(payout: Payout, version: PayoutTx) -> None:
 
 def _book_voids(payouts: list[Payout]) -> None:
     lines: dict[int, list[tuple[int, int]]] = {payout.pk: [] for payout in payouts}
-    rows = Payment.objects.filter(payout__in=payouts).order_by("payout", "vout")
+    rows: Any = Payment.objects.filter(payout__in=payouts).order_by("payout", "vout")
     for payout_id, payment_id, amount_sat in rows.values_list("payout", "pk", "amount_sat"):
         lines[payout_id].append((payment_id, amount_sat))
     entry_ids = books.post(

@@ -1,7 +1,8 @@
 """What lists hold of their program's budget: committed at approval, spent at release, given back when it is not needed.
 
-Only programs that have a budget period are held to one. A period's row is locked after lists, wallet, payouts and
-payments; its totals and a list's commitment move in one database transaction, and CHECK constraints stand behind both.
+Only programs that have a budget period are held to one, and those whose people are entitled to money, whose periods and
+commitments are in its minor units, whatever the columns are called. A period's row is locked after lists, wallet, payouts
+and payments; its totals and a list's commitment move in one database transaction, and CHECK constraints stand behind both.
 """
 
 from collections.abc import Collection
@@ -12,11 +13,12 @@ from django.db import connection
 from django.db.models import F, Q, Sum
 
 from govpay.errors import Conflict
-from payments.models import BudgetPeriod, Commitment, Disbursement, Payment
+from payments.models import BudgetPeriod, Commitment, Disbursement, Payment, Program
 from payments.payout import alarms
 from payments.states import DisbursementStatus, PaymentStatus
 
 ALARM = "budget_short"
+# Of a list of money the fees are none of its budget's: they are satoshis of the wallet.
 # What each list needs by now: a completed one what its settled payouts paid and what all of its payouts cost in fees, a
 # released or approved one its lines that are neither withdrawn nor void, and its fee ceiling. A list that needs less gives
 # back. One that needs more again, after a reorganization, gets of what is free, the older list first.
@@ -25,22 +27,24 @@ WITH needed AS (
     SELECT c.id, c.period_id, c.committed_sat AS held_sat, d.status IN ('released', 'completed') AS is_spent,
         CASE d.status
         WHEN 'completed' THEN (
-            SELECT coalesce(sum(o.payments_sat) FILTER (WHERE o.status = 'settled'), 0) + coalesce(sum(o.booked_fee_sat), 0)
+            SELECT coalesce(sum(coalesce(o.payments_minor, o.payments_sat)) FILTER (WHERE o.status = 'settled'), 0)
+                + coalesce(sum(o.booked_fee_sat) FILTER (WHERE d.total_minor IS NULL), 0)
             FROM payments_payout o WHERE o.disbursement_id = d.id
         ) + (
-            SELECT coalesce(sum(child.booked_fee_sat), 0)
+            SELECT coalesce(sum(child.booked_fee_sat) FILTER (WHERE d.total_minor IS NULL), 0)
             FROM payments_payout o JOIN payments_payout child ON child.parent_id = o.id WHERE o.disbursement_id = d.id)
-        WHEN 'released' THEN d.total_sat + d.fee_reserved_sat - withdrawn.sat - (
-            SELECT coalesce(sum(o.payments_sat), 0) FROM payments_payout o
+        WHEN 'released' THEN d.total + fees.sat - withdrawn.amount - (
+            SELECT coalesce(sum(coalesce(o.payments_minor, o.payments_sat)), 0) FROM payments_payout o
             WHERE o.disbursement_id = d.id AND o.status = 'voided')
-        WHEN 'approved' THEN CASE WHEN withdrawn.sat < d.total_sat
-            THEN d.total_sat + d.fee_reserved_sat - withdrawn.sat ELSE 0 END
+        WHEN 'approved' THEN CASE WHEN withdrawn.amount < d.total
+            THEN d.total + fees.sat - withdrawn.amount ELSE 0 END
         ELSE 0 END AS need_sat
     FROM payments_commitment c JOIN payments_disbursement d ON d.id = c.disbursement_id
     CROSS JOIN LATERAL (
-        SELECT coalesce(sum(p.amount_sat), 0) AS sat FROM payments_payment p
+        SELECT coalesce(sum(p.amount), 0) AS amount FROM payments_payment p
         WHERE p.disbursement_id = d.id AND p.status = 'cancelled' AND d.status IN ('approved', 'released')
     ) withdrawn
+    CROSS JOIN LATERAL (SELECT CASE WHEN d.total_minor IS NULL THEN d.fee_reserved_sat ELSE 0 END AS sat) fees
     WHERE c.disbursement_id = ANY(%s)
 ), queued AS (
     SELECT n.*, n.need_sat - n.held_sat AS rise_sat,
@@ -63,8 +67,9 @@ WITH needed AS (
     FROM (SELECT period_id, sum(committed_sat) AS committed_sat, sum(spent_sat) AS spent_sat FROM kept GROUP BY period_id) s
     WHERE p.id = s.period_id AND (s.committed_sat, s.spent_sat) <> (0, 0)
 )
-SELECT kept.disbursement_id, p.program_id, p.name, kept.missing_sat
-FROM kept JOIN payments_budgetperiod p ON p.id = kept.period_id
+SELECT kept.disbursement_id, p.program_id, p.name, kept.missing_sat,
+    CASE g.currency WHEN 'sat' THEN g.currency ELSE 'minor units of ' || g.currency END
+FROM kept JOIN payments_budgetperiod p ON p.id = kept.period_id JOIN payments_program g ON g.id = p.program_id
 WHERE kept.missing_sat > 0 OR kept.missed_sat > 0 ORDER BY kept.disbursement_id
 """
 
@@ -109,7 +114,7 @@ def commit(disbursement: Disbursement, *, at: datetime) -> None:
 
     The caller holds the list's row. Raises NoBudgetPeriod, OverAllotment with the figures.
     """
-    period = _covering(disbursement.program_id, at)
+    period = _covering(disbursement.program, at)
     if period is not None:
         _commit(disbursement, period)
 
@@ -122,16 +127,18 @@ def spend(disbursement: Disbursement, *, at: datetime) -> None:
     """
     held = Commitment.objects.filter(disbursement=disbursement).select_related("period").first()
     if held is None:
-        period = _covering(disbursement.program_id, at)
+        period = _covering(disbursement.program, at)
         if period is None:
             return
         period, need_sat = _commit(disbursement, period)
     else:
         period, need_sat = lock(held.period_id), held.committed_sat
         _require_open(period, at)
+    unit = disbursement.program.unit_words
     if need_sat > period.cash_left_sat:
         raise OverCashRelease(
-            f"The list spends {need_sat:,} sat; of the cash released in {period} {period.cash_left_sat:,} sat are left.",
+            f"The list spends {need_sat:,} {unit}; of the cash released in {period} {period.cash_left_sat:,} {unit} are "
+            "left.",
             needed_sat=need_sat,
             available_sat=period.cash_left_sat,
             **figures(period),
@@ -153,16 +160,16 @@ def follow(disbursement_ids: Collection[int]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(FOLLOW, [list(disbursement_ids)])
         found = cursor.fetchall()
-    for disbursement_id, program_id, name, missing_sat in found:
+    for disbursement_id, program_id, name, missing_sat, unit in found:
         if missing_sat:
             alarms.sound(
                 ALARM,
                 subject="disbursement",
                 subject_id=disbursement_id,
                 program_id=program_id,
-                message=f"List {disbursement_id} needs {missing_sat} sat more than is free in {name}.",
+                message=f"List {disbursement_id} needs {missing_sat} {unit} more than is free in {name}.",
             )
-    enough = [disbursement_id for disbursement_id, _, _, missing_sat in found if not missing_sat]
+    enough = [disbursement_id for disbursement_id, _, _, missing_sat, _ in found if not missing_sat]
     alarms.clear_all(ALARM, subject="disbursement", subject_ids=enough, note="The budget holds it again.")
 
 
@@ -183,13 +190,15 @@ def follow_fees(payout_ids: Collection[int]) -> None:
 
 def _commit(disbursement: Disbursement, period: BudgetPeriod) -> tuple[BudgetPeriod, int]:
     lines = Payment.objects.filter(disbursement=disbursement, status=PaymentStatus.CANCELLED)
-    withdrawn_sat = lines.aggregate(total=Sum("amount_sat"))["total"] or 0
-    owed_sat, fees_sat = disbursement.total_sat - withdrawn_sat, disbursement.fee_reserved_sat or 0
+    withdrawn_sat = lines.aggregate(total=Sum("amount"))["total"] or 0
+    unit, pays_sat = disbursement.program.unit_words, disbursement.program.pays_sat
+    owed_sat = disbursement.total - withdrawn_sat
+    fees_sat = (disbursement.fee_reserved_sat or 0) if pays_sat else 0
     need_sat = owed_sat + fees_sat
     if need_sat > period.available_sat:
         raise OverAllotment(
-            f"The list needs {need_sat:,} sat (payments {owed_sat:,}, fees at most {fees_sat:,}); of what is allotted in "
-            f"{period} {period.available_sat:,} sat are free.",
+            f"The list needs {need_sat:,} {unit} (payments {owed_sat:,}, fees at most {fees_sat:,}); of what is allotted in "
+            f"{period} {period.available_sat:,} {unit} are free.",
             needed_sat=need_sat,
             available_sat=period.available_sat,
             **figures(period),
@@ -199,13 +208,16 @@ def _commit(disbursement: Disbursement, period: BudgetPeriod) -> tuple[BudgetPer
     return period, need_sat
 
 
-def _covering(program_id: int, at: datetime) -> BudgetPeriod | None:
-    """Return the open period of the day (UTC), locked; None where the program has never had one."""
-    day = at.astimezone(UTC).date()
+def _covering(program: Program, at: datetime) -> BudgetPeriod | None:
+    """Return the open period of the day (UTC), locked; None where the program pays satoshis and has never had one.
+
+    A program of money has one always: its cash comes by the warrants of its periods.
+    """
+    program_id, day = program.pk, at.astimezone(UTC).date()
     of_program = BudgetPeriod.objects.filter(program_id=program_id)
     of_day = of_program.filter(closed_at=None, first_date__lte=day, last_date__gte=day)
     period = of_day.select_for_update(no_key=True).first()
-    if period is None and of_program.exists():
+    if period is None and (of_program.exists() or not program.pays_sat):
         raise NoBudgetPeriod(
             f"No open budget period of the program covers {day}.", program_id=program_id, day=day.isoformat()
         )

@@ -142,6 +142,7 @@ def _settle(ids: list[int]) -> None:
             program_id=payout.wallet.program_id,
             payout_id=payout.pk,
             amount_sat=payout.payments_sat,
+            amount_minor=payout.payments_minor,
             occurrence=times[payout.pk],
             effective_at=now,
             block_hash=payout.mined_block_hash or "",

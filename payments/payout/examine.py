@@ -1,6 +1,7 @@
 """Asks the node, before anybody signs, whether it would take a tx, and finds the payments for which it would not."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from payments.models import Payment, PayoutTx
 from payments.onchain import fee, node, tx
@@ -21,11 +22,10 @@ def examine(
         return words.Acceptable()
     if verdict.lacks_inputs:
         return words.CoinGone(", ".join(str(spent.outpoint) for spent in inputs))
+    rows: Any = Payment.objects.filter(payout_id=version.payout_id).order_by("vout")
     lines = [
         (pk, tx.Output(amount_sat, bytes(script or b"")))
-        for pk, amount_sat, script in Payment.objects.filter(payout_id=version.payout_id)
-        .order_by("vout")
-        .values_list("pk", "amount_sat", "script_pubkey")
+        for pk, amount_sat, script in rows.values_list("pk", "amount_sat", "script_pubkey")
     ]
 
     def is_refused(some: Sequence[halving.Line]) -> bool:

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from payments.models import Disbursement, Payment, Wallet
 from payments.payout import coins, plan, selection
@@ -92,5 +93,5 @@ def _next_sat(disbursement: Disbursement, after_id: int) -> int:
     waiting = Payment.objects.filter(
         disbursement=disbursement, pk__gt=after_id, payout__isnull=True, status=PaymentStatus.PENDING
     )
-    rows = waiting.order_by("pk").values_list("amount_sat", flat=True)
+    rows: Any = waiting.order_by("pk").values_list("amount_sat", flat=True)
     return sum(rows[: disbursement.program.group_max_payments])

@@ -15,7 +15,7 @@ from payments.models import Disbursement, Payment
 from payments.signer import manifest as form
 
 CHUNK = 5_000
-COLUMNS = ("pk", "beneficiary_id", "script_pubkey", "amount_sat", "reissue_of_id")
+COLUMNS = ("pk", "beneficiary_id", "script_pubkey", "amount", "reissue_of_id")
 
 
 def compute(disbursement: Disbursement) -> bytes:
@@ -67,13 +67,14 @@ def header(disbursement: Disbursement) -> bytes:
             period=cycle.period,
             purpose=cycle.purpose,
             payment_count=disbursement.payment_count,
-            total_sat=disbursement.total_sat,
+            total=disbursement.total,
             fee_ceiling_sat=disbursement.fee_reserved_sat or 0,
+            currency=program.currency,
         )
     ).encode()
 
 
 def _line(row: tuple[Any, ...]) -> str:
-    payment_id, beneficiary_id, script_pubkey, amount_sat, reissue_of = row
+    payment_id, beneficiary_id, script_pubkey, amount, reissue_of = row
     script = bytes(script_pubkey) if script_pubkey is not None else b""
-    return form.line_text(form.Line(payment_id, beneficiary_id, script, amount_sat, reissue_of))
+    return form.line_text(form.Line(payment_id, beneficiary_id, script, amount, reissue_of))

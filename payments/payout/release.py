@@ -1,9 +1,13 @@
 """Frees what a payout held once it can never confirm, and takes it back should a reorganization undo that."""
 
+from collections.abc import Sequence
+
 from django.db import connection
+from django.db.models import Sum
 from django.utils import timezone
 
 from ledger import books, events
+from ledger.conversion import Converted
 from payments.models import Payment, Payout, Reservation
 from payments.models.history import move
 from payments.payout import alarms
@@ -48,12 +52,14 @@ def release(payout_ids: list[int]) -> None:
     )
     lines = Payment.objects.filter(payout__in=payouts, status=PaymentStatus.PENDING)
     move(lines, old=PaymentStatus.PENDING, new=PaymentStatus.VOIDED, expected=lines.count())
+    converted = _converted(payouts)
     entry_ids = books.post(
         events.decommitment(
             program_id=payout.wallet.program_id,
             key=f"decommitment:payout:{payout.pk}:{payout.adjustments}",
             source_ref=f"payout:{payout.pk}",
-            amount_sat=payout.payments_sat,
+            amount=payout.payments_sat if payout.payments_minor is None else payout.payments_minor,
+            converted=converted.get(payout.pk),
             effective_at=timezone.now(),
             actor=events.ENGINE,
         )
@@ -63,6 +69,14 @@ def release(payout_ids: list[int]) -> None:
         payout.release_entry_id = entry_id
         payout.adjustments += 1
     Payout.objects.bulk_update(payouts, ["release_entry_id", "adjustments"], batch_size=1_000)
+
+
+def _converted(payouts: Sequence[Payout]) -> dict[int, Converted]:
+    """Return what payouts of money pay, by payout: what was converted to it is converted back with it."""
+    of_money = [payout.pk for payout in payouts if payout.payments_minor is not None]
+    sums = Payment.objects.filter(payout__in=of_money).order_by().values_list("payout")
+    rows = sums.annotate(Sum("amount_minor"), Sum("amount_sat"), Sum("remainder_minor"))
+    return {payout_id: Converted(*amounts) for payout_id, *amounts in rows}
 
 
 def release_added(final_height: int) -> None:

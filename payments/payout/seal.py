@@ -41,7 +41,7 @@ SEALER_LOCKS = 0x676F << 48
 # Locks what nobody else is sealing. The list's own row is read once, so that a list that is stopped claims nothing.
 # What a line reissues must be void still: a reorganization of 100 blocks may have undone that.
 CLAIM = """
-SELECT p.id, p.beneficiary_id, p.script_pubkey, p.amount_sat, p.reissue_of_id FROM payments_payment p
+SELECT p.id, p.beneficiary_id, p.script_pubkey, p.amount, p.reissue_of_id, p.amount_sat FROM payments_payment p
 WHERE p.disbursement_id = (SELECT id FROM payments_disbursement WHERE id = %s AND status = 'released')
 AND (p.reissue_of_id IS NULL OR 'voided' = (
     SELECT v.status FROM payments_payment o JOIN payments_payout v ON v.id = o.payout_id
@@ -107,6 +107,7 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
         wallet=wallet,
         payment_count=len(planned.lines),
         payments_sat=planned.payments_sat,
+        payments_minor=_entitled(disbursement, planned),
         manifest_hash=manifest_hash(planned.lines),
         anchor_txid=planned.anchor.txid,
         anchor_vout=planned.anchor.vout,
@@ -142,6 +143,15 @@ def plan_next(disbursement: Disbursement, wallet: Wallet, terms: selection.Terms
     return planned
 
 
+def _entitled(disbursement: Disbursement, planned: plan.Plan) -> int | None:
+    """Return what people of a group are entitled to, where that is money."""
+    if disbursement.program.pays_sat:
+        return None
+    lines = Payment.objects.filter(pk__in=[line.payment_id for line in planned.lines])
+    found: int = lines.aggregate(total=Sum("amount_minor"))["total"]
+    return found
+
+
 def manifest_hash(lines: tuple[plan.Line, ...]) -> bytes:
     """Return the SHA-256 of ``payment id|script_pubkey hex|satoshis`` lines in output order."""
     text = "".join(f"{line.payment_id}|{line.script_pubkey.hex()}|{line.amount_sat}\n" for line in lines)
@@ -152,11 +162,11 @@ def _claim(disbursement: Disbursement, wallet: Wallet) -> tuple[plan.Line, ...]:
     """Lock the next unsealed payments that people agreed to, skipping what another worker is sealing."""
     program = wallet.program
     with connection.cursor() as cursor:
-        # The columns are manifest.COLUMNS.
+        # The columns are manifest.COLUMNS, and what the engine pays.
         cursor.execute(CLAIM, [disbursement.pk, program.group_max_payments])
         rows = cursor.fetchall()
     lines = plan.group(
-        [plan.Line(payment_id, script, amount_sat) for payment_id, _, script, amount_sat, _ in rows],
+        [plan.Line(payment_id, script, amount_sat) for payment_id, _, script, _, _, amount_sat in rows],
         max_payments=program.group_max_payments,
         max_vsize_vb=program.group_max_vsize_vb,
         input_weight=wallet.input_weight,

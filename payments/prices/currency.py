@@ -1,5 +1,7 @@
 """Currencies by ISO 4217, and how many digits their minor units have."""
 
+from decimal import Decimal
+
 from govpay.errors import InvalidInput
 
 # ISO 4217, list one, without metals, test codes and units of account. What is named here has other digits than two.
@@ -32,3 +34,8 @@ def scale(code: str) -> int:
         message = f"{code!r:.12} is no code of ISO 4217, such as PKR."
         raise UnknownCurrency.of("currency", UnknownCurrency.code, message)
     return SCALES[code]
+
+
+def in_words(amount_minor: int, code: str) -> str:
+    """Write an amount with its point and code: ``14,500.00 PKR``."""
+    return f"{Decimal(amount_minor).scaleb(-scale(code)):,f} {code}"

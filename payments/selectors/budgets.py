@@ -18,7 +18,7 @@ def periods(user: Any) -> QuerySet[BudgetPeriod]:
 def warrants(user: Any) -> QuerySet[Warrant]:
     """Return the warrants of the user's programs."""
     mine = Warrant.objects.filter(period__program_id__in=scope.programs(user))
-    return mine.select_related("period", "proposed_by", "decided_by").annotate(
+    return mine.select_related("period__program", "proposed_by", "decided_by").annotate(
         program_id=F("period__program_id"), budget_period_id=F("period_id")
     )
 
@@ -26,7 +26,7 @@ def warrants(user: Any) -> QuerySet[Warrant]:
 def commitments(period_id: int) -> QuerySet[Commitment]:
     """Return what lists hold of a period, with the status of each list."""
     held = Commitment.objects.filter(period_id=period_id)
-    return held.annotate(list_status=F("disbursement__status"))
+    return held.select_related("period__program").annotate(list_status=F("disbursement__status"))
 
 
 def of_list(disbursement: Disbursement, day: date) -> BudgetPeriod | None:

@@ -31,6 +31,9 @@ def described(rows: QuerySet[Entitlement]) -> QuerySet[Entitlement]:
         disbursement_id=F("payment__disbursement_id"),
         enrollment_id=Subquery(enrolled.values("pk")[:1]),
         reference=Subquery(enrolled.values("reference")[:1]),
+        currency=F("payment__disbursement__program__currency"),
+        amount_minor=F("payment__amount_minor"),
+        # Of money nothing is converted before a list pays it.
         amount_sat=F("payment__amount_sat"),
         paid_by_list_id=F("paid_by__disbursement_id"),
         has_link=Exists(links),

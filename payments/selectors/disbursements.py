@@ -12,11 +12,12 @@ from payments.states import PaymentStatus
 
 @dataclass(frozen=True)
 class Tally:
-    """How many rows are in a status and what they are worth, in satoshis."""
+    """How many rows are in a status and what they are worth, in minor units of a program of money, and in satoshis."""
 
     status: str
     count: int
-    amount_sat: int
+    amount_minor: int | None
+    amount_sat: int | None
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,16 @@ def get(user: Any, disbursement_id: int) -> Disbursement:
 def progress(disbursement_id: int) -> Progress:
     """Count a list's payments and payouts by status, in two queries."""
     lines = Payment.objects.filter(disbursement_id=disbursement_id).values("status").order_by("status")
-    counted = list(lines.annotate(count=Count("id"), total=Sum("amount_sat"), sealed=Count("payout_id")))
+    counted = list(
+        lines.annotate(
+            count=Count("id"), minor=Sum("amount_minor"), sat=Sum("amount_sat"), sealed=Count("payout_id")
+        )
+    )
     groups = Payout.objects.filter(disbursement_id=disbursement_id).values("status").order_by("status")
-    sealed = groups.annotate(count=Count("id"), total=Sum("payments_sat"))
+    sealed = groups.annotate(count=Count("id"), minor=Sum("payments_minor"), sat=Sum("payments_sat"))
     return Progress(
-        payments=[Tally(row["status"], row["count"], row["total"]) for row in counted],
-        payouts=[Tally(row["status"], row["count"], row["total"]) for row in sealed],
+        payments=[Tally(row["status"], row["count"], row["minor"], row["sat"]) for row in counted],
+        payouts=[Tally(row["status"], row["count"], row["minor"], row["sat"]) for row in sealed],
         unsealed_count=sum(row["count"] - row["sealed"] for row in counted if row["status"] == "pending"),
     )
 

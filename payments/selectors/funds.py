@@ -4,19 +4,20 @@ from dataclasses import dataclass
 
 from django.db import connection
 
+from govpay.errors import Conflict
 from ledger import books, chart
 from ledger.models import Layer
 
 # One statement, so that money which leaves the wallet in the books, and is no promise any more by that, is never seen twice
 # or not at all. What was void, and is not any more after a reorganization of 100 blocks, is still out. What is signed has
 # left the wallet in the books, so it is no promise any more; what was voided has come back. A child's fee is paid out of the
-# reserve of its parent's list.
+# reserve of its parent's list. Of a list of money its fees alone are promised until a release has converted it.
 FUNDS = """
 WITH open_lists AS MATERIALIZED (
     SELECT id, total_sat, fee_reserved_sat FROM payments_disbursement
     WHERE program_id = %(program)s AND status IN ('approved', 'released')
 ), promised AS (
-    SELECT coalesce(sum(total_sat + coalesce(fee_reserved_sat, 0)), 0) AS sat FROM open_lists
+    SELECT coalesce(sum(coalesce(total_sat, 0) + coalesce(fee_reserved_sat, 0)), 0) AS sat FROM open_lists
 ), withdrawn AS (
     SELECT coalesce(sum(p.amount_sat), 0) AS sat FROM open_lists l JOIN payments_payment p ON p.disbursement_id = l.id
     WHERE p.status = 'cancelled'
@@ -39,6 +40,12 @@ SELECT ({balance}),
 FROM promised, withdrawn, given_up, signed, children
 """
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('funds:' || %s::bigint, 0))"
+
+
+class InsufficientFunds(Conflict):
+    """The wallet cannot carry the list and its fee ceiling."""
+
+    code = "insufficient_funds"
 
 
 @dataclass(frozen=True)
@@ -75,3 +82,17 @@ def hold(program_id: int) -> Funds:
     with connection.cursor() as cursor:
         cursor.execute(LOCK, [program_id])
     return of_program(program_id)
+
+
+def require(program_id: int, owed_sat: int, *, fees_sat: int) -> None:
+    """Raise InsufficientFunds with the figures unless the wallet can carry so much more. They are held."""
+    held, need_sat = hold(program_id), owed_sat + fees_sat
+    if need_sat > held.available_sat:
+        raise InsufficientFunds(
+            f"The list needs {need_sat:,} sat (payments {owed_sat:,}, fees at most {fees_sat:,}); "
+            f"{held.available_sat:,} sat are free.",
+            needed_sat=need_sat,
+            available_sat=held.available_sat,
+            booked_sat=held.booked_sat,
+            reserved_sat=held.reserved_sat,
+        )

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
-from payments.models import ConsentText, ImportFault, ImportJob, ImportRow
+from payments.models import ConsentText, ImportFault, ImportJob, ImportRow, Program
 from payments.models.beneficiary import PERSONAL_CONTEXT
 from payments.models.encrypted import decrypt
 from payments.models.intake import IntakeKind
@@ -30,7 +30,7 @@ def preview(job: ImportJob) -> list[dict[str, Any]]:
     """Return the first rows as they would be stored: names by their initials, telephone numbers by their last digits."""
     rows = ImportRow.objects.filter(job_id=job.pk, is_bad=False).order_by("row")[:SHOWN_ROWS]
     if job.kind == IntakeKind.LINES:
-        return [_line(row) for row in rows]
+        return [_line(row, job.program) for row in rows]
     texts = ConsentText.objects.filter(program_id=job.program_id)
     versions = dict(texts.filter(pk__in=[row.consent_text_id for row in rows]).values_list("pk", "version"))
     return [_person(row, versions) for row in rows]
@@ -48,10 +48,12 @@ def _person(row: ImportRow, versions: dict[int, str]) -> dict[str, Any]:
         "address": script and address.address_from_script(bytes(script), network.current()),
         "consent_version": versions.get(row.consent_text_id or 0),
         "consent_date": row.consent_date,
+        "amount_minor": None,
         "amount_sat": None,
     }
 
 
-def _line(row: ImportRow) -> dict[str, Any]:
+def _line(row: ImportRow, program: Program) -> dict[str, Any]:
+    amounts = {"amount_minor": None, "amount_sat": None, f"amount_{program.unit}": row.amount}
     nobody = dict.fromkeys(("full_name", "phone", "address", "consent_version", "consent_date"))
-    return {"row": row.row, "reference": row.reference, **nobody, "amount_sat": row.amount_sat}
+    return {"row": row.row, "reference": row.reference, **nobody, **amounts}

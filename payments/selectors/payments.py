@@ -14,7 +14,10 @@ _PAYMENT = (
     "disbursement_id",
     "line",
     "reference",
+    "currency",
+    "amount_minor",
     "amount_sat",
+    "remainder_minor",
     "status",
     "script_pubkey",
     "payout_id",
@@ -33,6 +36,7 @@ _PAYOUT = (
     "disbursement_id",
     "status",
     "payment_count",
+    "payments_minor",
     "payments_sat",
     "kind",
     "parent_id",
@@ -62,6 +66,7 @@ def payments(user: Any) -> QuerySet[Any]:
     mine = scope.programs(user, Role.HELPDESK)
     rows = Payment.objects.filter(disbursement__program_id__in=mine).annotate(
         reference=Subquery(enrolled.values("reference")[:1]),
+        currency=F("disbursement__program__currency"),
         payout_status=F("payout__status"),
         reissued_by_id=Subquery(reissues.values("pk")[:1]),
         txid=_unless_given_up(Coalesce("payout__mined_txid", "payout__current__txid")),

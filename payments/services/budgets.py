@@ -1,7 +1,7 @@
 """Opens and closes fiscal periods of a program's budget, and moves their allotment and cash by warrants of two people.
 
 A program is held to budgets from its first period on; before that nothing asks for one. What lists hold of a period is
-in ``payments.payout.commitments``.
+in ``payments.payout.commitments``. Of a program of money all of it is in minor units, and cash that is released is booked.
 """
 
 from datetime import date, timedelta
@@ -13,13 +13,13 @@ from django.db.models import F
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
-from ledger import audit
+from ledger import audit, books, conversion
 from payments.models import BudgetPeriod, Program, Role, Warrant, WarrantKind
 from payments.models.history import move
 from payments.onchain import amount
 from payments.payout import commitments
 from payments.payout.commitments import OverAllotment, OverCashRelease
-from payments.services import authority, interventions
+from payments.services import authority, interventions, units
 from payments.states import StatusConflict, WarrantStatus
 
 MAX_NOTE = 300
@@ -100,23 +100,33 @@ def close_period(*, by: User, budget_period_id: int, note: str) -> BudgetPeriod:
 
 
 @transaction.atomic
-def propose(*, by: User, budget_period_id: int, kind: str, amount_sat: int, note: str) -> Warrant:
+def propose(
+    *,
+    by: User,
+    budget_period_id: int,
+    kind: str,
+    note: str,
+    amount_sat: int | None = None,
+    amount_minor: int | None = None,
+) -> Warrant:
     """Propose to add to a period's allotment or cash, or with a negative amount to withdraw; a treasurer confirms it.
 
     Raises NotFound, RoleMissing, InvalidInput, PeriodClosed.
     """
     period = get_period(user=by, budget_period_id=budget_period_id)
     authority.require(user=by, program_id=period.program_id, roles=PROPOSERS)
-    if not amount_sat or abs(amount_sat) > amount.MAX_SAT:
+    program = period.program
+    asked = units.own(program, "amount", sat=amount_sat, minor=amount_minor)
+    if not asked or abs(asked) > amount.MAX_SAT:
         raise InvalidInput.of(
-            "amount_sat",
-            "amount_zero" if not amount_sat else "amount_too_large",
-            "Give satoshis to add, or with a minus to withdraw; not zero, and no more than there are.",
+            f"amount_{program.unit}",
+            "amount_zero" if not asked else "amount_too_large",
+            f"Give {program.unit_words} to add, or with a minus to withdraw; not zero, and no more than there are.",
         )
     _require_note(note)
     _require_not_closed(period)
     made = Warrant.objects.create(
-        period=period, kind=WarrantKind(kind), amount_sat=amount_sat, note=note.strip(), proposed_by=by
+        period=period, kind=WarrantKind(kind), amount_sat=asked, note=note.strip(), proposed_by=by
     )
     audit.record("warrant.propose", made, by=by, scope=period.program.scope, reason=note)
     return made
@@ -137,6 +147,8 @@ def confirm(*, by: User, warrant_id: int, note: str = "") -> Warrant:
     column = _TOTALS[WarrantKind(found.kind)]
     BudgetPeriod.objects.filter(pk=period.pk).update(**{column: F(column) + found.amount_sat})
     _decide(found, by, WarrantStatus.CONFIRMED, note, act="warrant.confirm")
+    if found.kind == WarrantKind.CASH_RELEASE and not found.period.program.pays_sat:
+        books.post([_cash(found, by)])
     # A list that a reorganization left short is filled first.
     commitments.follow(
         list(period.commitments.filter(missing_sat__gt=0).values_list("disbursement", flat=True))
@@ -239,6 +251,17 @@ def _require_holds(period: BudgetPeriod, found: Warrant) -> None:
             f"{after_sat} sat would be released as cash in {period}, where {period.spent_sat} sat are spent.",
             **asked,
         )
+
+
+def _cash(found: Warrant, by: User) -> books.Draft:
+    return conversion.cash_release(
+        program_id=found.period.program_id,
+        warrant_id=found.pk,
+        amount_minor=found.amount_sat,
+        effective_at=timezone.now(),
+        actor=found.proposed_by.get_username(),
+        approver=by.get_username(),
+    )
 
 
 def _record(act: str, found: Warrant, by: User, note: str, was: bytes | None) -> None:

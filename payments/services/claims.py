@@ -19,6 +19,7 @@ from payments.models import ClaimLink, Destination, Entitlement
 from payments.models.beneficiary import Beneficiary
 from payments.onchain import address as address_module
 from payments.onchain import network
+from payments.prices import currency as currencies
 from payments.services import claim_codes, claim_links, entitlements, identity, intake, registry, tickets
 from payments.states import EntitlementStatus
 
@@ -34,11 +35,13 @@ class ClaimRefused(GovPayError):
 
 
 class Begun(NamedTuple):
-    """How far a claim is: whether a code was sent, and how much waits for the person."""
+    """How far a claim is: whether a code was sent, and how much waits for the person, in the program's own unit."""
 
     is_code_sent: bool
-    amount_sat: int
+    amount: int
     payments: int
+    # How much it is in words, of a program of money.
+    money: str
 
 
 def begin(*, secret: str, national_id: str, now: datetime | None = None) -> Begun:
@@ -53,7 +56,10 @@ def begin(*, secret: str, national_id: str, now: datetime | None = None) -> Begu
             if is_theirs:
                 rows = _waiting_of(link)
                 is_sent = claim_codes.send(link, at)
-                return Begun(is_sent, sum(row.payment.amount_sat for row in rows), len(rows))
+                amount = sum(row.payment.amount for row in rows)
+                program = link.enrollment.program
+                money = "" if program.pays_sat else currencies.in_words(amount, program.currency)
+                return Begun(is_sent, amount, len(rows), money)
             _count(link, at)
     raise _refused()
 

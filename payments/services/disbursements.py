@@ -15,9 +15,11 @@ from payments.models import Disbursement, ManifestSignature, Payment, Role, Sign
 from payments.models.history import move
 from payments.payout import coins, failpoint, manifest, plan, screening
 from payments.selectors import funds
+from payments.selectors.funds import InsufficientFunds as InsufficientFunds
 from payments.services import (
     approvals,
     authority,
+    conversions,
     encumbrances,
     entitlements,
     policies,
@@ -28,12 +30,6 @@ from payments.services import (
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
 
 MAX_ERRORS = 100
-
-
-class InsufficientFunds(Conflict):
-    """The wallet cannot carry the list and its fee ceiling."""
-
-    code = "insufficient_funds"
 
 
 class NothingToPay(Conflict):
@@ -88,7 +84,7 @@ def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Di
         rolling_caps.check_submission(disbursement, terms.caps, at=now)
         screening.screen(disbursement, now=now)
         disbursement.fee_reserved_sat = _fee_ceiling(disbursement)
-        disbursement.approval_tier = terms.tier_for(disbursement.total_sat)
+        disbursement.approval_tier = terms.tier_for(disbursement.total, unit=disbursement.program.unit)
         disbursement.manifest_hash = manifest.compute(disbursement)
     move(
         _row(disbursement),
@@ -136,21 +132,13 @@ def approve(
 def _reserve(disbursement: Disbursement, by: User, now: datetime) -> None:
     """Set aside what an approved list needs: coins of the wallet, and its part of the allotment."""
     entitlements.take_over(disbursement, by=by, at=now)
-    held = funds.hold(disbursement.program_id)
     # Lines may have been withdrawn since the list was made; they are neither owed nor paid.
-    owed_sat = disbursement.total_sat - _cancelled_sat(disbursement)
-    if owed_sat == 0:
+    owed = disbursement.total - _cancelled(disbursement)
+    if owed == 0:
         raise NothingToPay("Every line of the list was withdrawn.")
-    need_sat = owed_sat + (disbursement.fee_reserved_sat or 0)
-    if need_sat > held.available_sat:
-        raise InsufficientFunds(
-            f"The list needs {need_sat:,} sat (payments {owed_sat:,}, fees at most "
-            f"{disbursement.fee_reserved_sat:,}); {held.available_sat:,} sat are free.",
-            needed_sat=need_sat,
-            available_sat=held.available_sat,
-            booked_sat=held.booked_sat,
-            reserved_sat=held.reserved_sat,
-        )
+    # How many satoshis money is, is known when it is released; until then its fees alone are set aside.
+    owed_sat = owed if disbursement.program.pays_sat else 0
+    funds.require(disbursement.program_id, owed_sat, fees_sat=disbursement.fee_reserved_sat or 0)
     was = audit.digest(disbursement)
     move(
         _row(disbursement),
@@ -162,7 +150,7 @@ def _reserve(disbursement: Disbursement, by: User, now: datetime) -> None:
     )
     encumbrances.hold(
         disbursement,
-        amount_sat=owed_sat,
+        amount=owed,
         at=now,
         actor=disbursement.made_by.get_username(),
         approver=by.get_username(),
@@ -182,13 +170,19 @@ def reject(*, by: User, disbursement_id: int, note: str) -> Disbursement:
 
 @transaction.atomic
 def release(
-    *, by: User, disbursement_id: int, manifest_hash: bytes, now: datetime | None = None
+    *,
+    by: User,
+    disbursement_id: int,
+    manifest_hash: bytes,
+    quote_id: int | None = None,
+    now: datetime | None = None,
 ) -> Disbursement:
     """Let the engine pay an approved list, after checking that it still hashes to what was approved, and book it as owed.
 
-    Lines that a rule speaks against by now are held, and the rest is paid. Where signers elsewhere must sign, the
-    approver's key must have signed the manifest: without it they would refuse.
-    Raises SamePersonTwice, ManifestChanged, ApprovalExpired, ApprovalForged, OverCap with the figures, StatusConflict, and
+    A list of money is converted by the quote, which no other list was converted by and which still holds. Lines that a rule
+    speaks against by now are held, and the rest is paid. Where signers elsewhere must sign, the approver's key must have
+    signed the manifest: without it they would refuse. Raises SamePersonTwice, ManifestChanged, ApprovalExpired,
+    ApprovalForged, OverCap with the figures, StatusConflict, what conversions.choose and convert do, and
     policy.PolicyRefused where the law of the program's profile does not let the state pay in bitcoin on this day.
     """
     disbursement = lock(by, disbursement_id, (Role.RELEASER,))
@@ -198,6 +192,7 @@ def release(
     now = now or timezone.now()
     policy.require(disbursement.program.policy_profile, policy.Rule.PAY_IN_BTC, at=now)
     require_manifest(disbursement, manifest_hash)
+    conversions.choose(disbursement, quote_id, at=now)
     approvals.release(disbursement, by=by, at=now)
     caps = policies.current(disbursement.program_id).caps
     rolling_caps.lock(disbursement, caps)
@@ -205,7 +200,8 @@ def release(
     reissues.require_final(Payment.objects.filter(disbursement=disbursement))
     _require_signature(disbursement, by)
     screening.screen(disbursement, now=now)
-    was = audit.digest(disbursement)
+    was = audit.digest(Disbursement.objects.get(pk=disbursement.pk))
+    converted = conversions.convert(disbursement)
     move(
         _row(disbursement),
         old=DisbursementStatus.APPROVED,
@@ -213,15 +209,13 @@ def release(
         actor_id=by.pk,
         released_by_id=by.pk,
         released_at=now,
+        **converted,
     )
     entitlements.open_all(disbursement, at=now)
     assert disbursement.approved_by is not None
-    encumbrances.spend(
-        disbursement,
-        at=now,
-        actor=by.get_username(),
-        approver=disbursement.approved_by.get_username(),
-    )
+    people = {"actor": by.get_username(), "approver": disbursement.approved_by.get_username()}
+    encumbrances.spend(disbursement, at=now, **people)
+    conversions.book(disbursement, at=now, **people)
     _record("list.release", disbursement, by, was)
     doorbell.ring("seal", disbursement_id=disbursement.pk)
     return get(user=by, disbursement_id=disbursement_id)
@@ -235,12 +229,12 @@ def cancel(*, by: User, disbursement_id: int, note: str, now: datetime | None = 
     was_approved = disbursement.status == DisbursementStatus.APPROVED
     if not was_approved and disbursement.made_by_id != by.pk:
         raise authority.RoleMissing("Only the officer who made the list may withdraw it.", roles=["officer"])
-    left_sat = disbursement.total_sat - _cancelled_sat(disbursement)
+    left = disbursement.total - _cancelled(disbursement)
     _close(disbursement, by, DisbursementStatus.CANCELLED, note)
-    if was_approved and left_sat:
+    if was_approved and left:
         encumbrances.free(
             disbursement,
-            amount_sat=left_sat,
+            amount=left,
             key=f"decommitment:disbursement:{disbursement.pk}",
             source_ref=f"disbursement:{disbursement.pk}",
             at=now or timezone.now(),
@@ -326,9 +320,9 @@ def _close(disbursement: Disbursement, by: User, status: str, note: str) -> None
             )
 
 
-def _cancelled_sat(disbursement: Disbursement) -> int:
+def _cancelled(disbursement: Disbursement) -> int:
     lines = Payment.objects.filter(disbursement=disbursement, status=PaymentStatus.CANCELLED)
-    return lines.aggregate(total=Sum("amount_sat"))["total"] or 0
+    return lines.aggregate(total=Sum("amount"))["total"] or 0
 
 
 def _copy_destinations(disbursement: Disbursement) -> None:

@@ -12,16 +12,17 @@ from typing import NamedTuple
 from django.db.models import QuerySet
 
 from ledger import books, chart, events
+from ledger.conversion import Converted
 from ledger.models import Entry, Layer, Posting
 from payments.models import Disbursement, Payment
 from payments.payout import commitments
 
 
 class Standing(NamedTuple):
-    """The entry that holds a part of the allotment for a list, and how many satoshis."""
+    """The entry that holds a part of the allotment for a list, and how much, in the program's own unit."""
 
     entry_id: int
-    amount_sat: int
+    amount: int
 
 
 def standing(disbursement: Disbursement) -> Standing | None:
@@ -33,12 +34,10 @@ def standing(disbursement: Disbursement) -> Standing | None:
     return None if found is None else Standing(*found)
 
 
-def hold(
-    disbursement: Disbursement, *, amount_sat: int, at: datetime, actor: str, approver: str = ""
-) -> None:
-    """Hold so many satoshis for a list that is being approved; raise what ``commitments.commit`` does."""
+def hold(disbursement: Disbursement, *, amount: int, at: datetime, actor: str, approver: str = "") -> None:
+    """Hold so much, in the program's own unit, for a list that is being approved; raise what ``commitments.commit`` does."""
     commitments.commit(disbursement, at=at)
-    books.post([_draft(disbursement, amount_sat, at, actor, approver)])
+    books.post([_draft(disbursement, amount, at, actor, approver)])
 
 
 def spend(disbursement: Disbursement, *, at: datetime, actor: str, approver: str) -> None:
@@ -55,21 +54,32 @@ def spend(disbursement: Disbursement, *, at: datetime, actor: str, approver: str
             events.commitment(
                 program_id=disbursement.program_id,
                 disbursement_id=disbursement.pk,
-                amount_sat=held.amount_sat,
+                amount=held.amount,
                 effective_at=at,
                 actor=actor,
                 approver=approver,
                 encumbrance_id=held.entry_id,
-                memo=_agreed(disbursement),
+                memo=agreed(disbursement),
+                in_money=not disbursement.program.pays_sat,
             )
         ]
     )
 
 
 def free(
-    disbursement: Disbursement, *, amount_sat: int, key: str, source_ref: str, at: datetime, actor: str
+    disbursement: Disbursement,
+    *,
+    amount: int,
+    key: str,
+    source_ref: str,
+    at: datetime,
+    actor: str,
+    converted: Converted | None = None,
 ) -> None:
-    """Free so many satoshis of a list: of what it holds, or, where it is owed already, of what it owes, under this key."""
+    """Free so much of a list: of what it holds, or, where it is owed already, of what it owes, under this key.
+
+    What was ``converted`` of it is converted back at the same price.
+    """
     commitments.follow([disbursement.pk])
     held = standing(disbursement)
     if held is None:
@@ -79,9 +89,10 @@ def free(
                     program_id=disbursement.program_id,
                     key=key,
                     source_ref=source_ref,
-                    amount_sat=amount_sat,
+                    amount=amount,
                     effective_at=at,
                     actor=actor,
+                    converted=converted,
                 )
             ]
         )
@@ -90,12 +101,13 @@ def free(
         program_id=disbursement.program_id,
         disbursement_id=disbursement.pk,
         encumbrance_id=held.entry_id,
-        amount_sat=held.amount_sat,
+        amount=held.amount,
         effective_at=at,
         actor=actor,
+        in_money=not disbursement.program.pays_sat,
     )
-    left_sat = held.amount_sat - amount_sat
-    books.post([freed, *([_draft(disbursement, left_sat, at, actor)] if left_sat else [])])
+    left = held.amount - amount
+    books.post([freed, *([_draft(disbursement, left, at, actor)] if left else [])])
 
 
 def free_lines(disbursement: Disbursement, lines: Sequence[Payment], *, at: datetime, actor: str) -> None:
@@ -106,30 +118,39 @@ def free_lines(disbursement: Disbursement, lines: Sequence[Payment], *, at: date
             program_id=disbursement.program_id,
             key=f"decommitment:payment:{line.pk}",
             source_ref=f"payment:{line.pk}",
-            amount_sat=line.amount_sat,
+            amount=line.amount,
             effective_at=at,
             actor=actor,
+            converted=converted(line),
         )
         for line in lines
     )
 
 
+def converted(line: Payment) -> Converted | None:
+    """Return what a line of money was converted to, or None."""
+    if line.amount_minor is None or line.amount_sat is None or line.remainder_minor is None:
+        return None
+    return Converted(line.amount_minor, line.amount_sat, line.remainder_minor)
+
+
 def _draft(
-    disbursement: Disbursement, amount_sat: int, at: datetime, actor: str, approver: str = ""
+    disbursement: Disbursement, amount: int, at: datetime, actor: str, approver: str = ""
 ) -> books.Draft:
     return events.encumbrance(
         program_id=disbursement.program_id,
         disbursement_id=disbursement.pk,
-        amount_sat=amount_sat,
+        amount=amount,
         occurrence=_entries(disbursement).count() + 1,
         effective_at=at,
         actor=actor,
         approver=approver,
-        memo=_agreed(disbursement),
+        memo=agreed(disbursement),
+        in_money=not disbursement.program.pays_sat,
     )
 
 
-def _agreed(disbursement: Disbursement) -> str:
+def agreed(disbursement: Disbursement) -> str:
     """Name the manifest that people agreed to, so that it is sealed with the books and anchored with them."""
     return f"Manifest {bytes(disbursement.manifest_hash or b'').hex()}"
 

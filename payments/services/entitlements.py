@@ -41,7 +41,7 @@ HELD_NOTE = "The person has brought no address yet."
 WITHOUT_ADDRESS = """
 SELECT p.id FROM payments_payment p
 WHERE p.disbursement_id = %s AND p.script_pubkey IS NULL AND p.status IN ('pending', 'held')
-    AND p.amount_sat >= %s AND NOT EXISTS (SELECT FROM payments_entitlement e WHERE e.paid_by_id = p.id)
+    AND coalesce(p.amount_sat >= %s, true) AND NOT EXISTS (SELECT FROM payments_entitlement e WHERE e.paid_by_id = p.id)
 ORDER BY p.id FOR UPDATE
 """
 OPEN = """
@@ -72,10 +72,10 @@ class EntitlementGone(Conflict):
 
 
 class Expired(NamedTuple):
-    """What went back: lines and satoshis."""
+    """What went back: lines, and how much in the program's own unit."""
 
     lines: int
-    amount_sat: int
+    amount: int
 
 
 def set_aside(disbursement: Disbursement) -> None:
@@ -212,11 +212,11 @@ def expire(disbursement_id: int, *, now: datetime | None = None) -> Expired:
     _move([row.pk for row in found], EntitlementStatus.WAITING, EntitlementStatus.EXPIRED, ended_at=at)
     lines = [row.payment for row in found]
     _free(disbursement, lines, at=at, actor="engine", note="Nobody claimed it in time.")
-    amount_sat = sum(line.amount_sat for line in lines)
+    amount = sum(line.amount for line in lines)
     if found:
-        reason = f"{len(found)} lines of {amount_sat} sat"
+        reason = f"{len(found)} lines of {amount} {disbursement.program.currency}"
         audit.record("entitlement.expire", disbursement, scope=disbursement.program.scope, reason=reason)
-    return Expired(len(found), amount_sat)
+    return Expired(len(found), amount)
 
 
 def _is_paid_in(cycle: Cycle) -> Exists:
@@ -282,7 +282,7 @@ def _draft(by: User, original: Disbursement, cycle: Cycle, rows: Sequence[Entitl
         cycle=cycle,
         intake=intake,
         payment_count=len(rows),
-        total_sat=sum(row.payment.amount_sat for row in rows),
+        **original.program.amounts("total", sum(row.payment.amount for row in rows)),
         is_urgent=original.is_urgent,
         made_by=by,
     )
@@ -292,7 +292,7 @@ def _draft(by: User, original: Disbursement, cycle: Cycle, rows: Sequence[Entitl
             cycle=cycle,
             line=line,
             beneficiary_id=row.payment.beneficiary_id,
-            amount_sat=row.payment.amount_sat,
+            **original.program.amounts("amount", row.payment.amount),
         )
         for line, row in enumerate(rows, start=1)
     )

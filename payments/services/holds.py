@@ -119,7 +119,8 @@ def withdraw(*, by: User, payment_id: int, note: str) -> Payment:
     if payment.disbursement.status in (DisbursementStatus.APPROVED, DisbursementStatus.RELEASED):
         encumbrances.free(
             payment.disbursement,
-            amount_sat=payment.amount_sat,
+            amount=payment.amount,
+            converted=encumbrances.converted(payment),
             key=f"decommitment:payment:{payment.pk}",
             source_ref=f"payment:{payment.pk}",
             at=timezone.now(),

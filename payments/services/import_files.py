@@ -89,11 +89,16 @@ class Stored:
         return bytes(found)
 
 
+def columns(job: ImportJob) -> tuple[str, ...]:
+    """Return what a job's file must have: of a list the amounts in its program's own unit."""
+    return lists.columns(job.program) if job.kind == IntakeKind.LINES else COLUMNS[job.kind]
+
+
 def source(job: ImportJob, faults: intake.Faults) -> tuple[intake.CsvSource, Stored]:
     """Return the job's rows, and the file that they are read from."""
     file = Stored(job.pk)
     reader: Any = file
-    return intake.CsvSource(reader, COLUMNS[job.kind], faults, optional=OPTIONAL[job.kind]), file
+    return intake.CsvSource(reader, columns(job), faults, optional=OPTIONAL[job.kind]), file
 
 
 def errors(job: ImportJob) -> Iterator[str]:
@@ -102,14 +107,14 @@ def errors(job: ImportJob) -> Iterator[str]:
     rows = iter(reader)
     # With the first row the header was read.
     first = list(islice(rows, 1))
-    columns = list(compress(COLUMNS[job.kind] + OPTIONAL[job.kind], reader.there))
-    yield spreadsheet.line((*columns, "code", "message"))
-    nothing = ("",) * len(columns)
+    there = list(compress(columns(job) + OPTIONAL[job.kind], reader.there))
+    yield spreadsheet.line((*there, "code", "message"))
+    nothing = ("",) * len(there)
     refused = _refused(job.pk)
     bad = next(refused, None)
     for row, values in chain(first, rows):
         while bad is not None and bad[0] <= row:
-            fitted = list(compress(values, reader.there)) or _fitted(reader.misfit, len(columns))
+            fitted = list(compress(values, reader.there)) or _fitted(reader.misfit, len(there))
             own = fitted if bad[0] == row else nothing
             yield _line(own, *bad)
             bad = next(refused, None)
@@ -121,7 +126,7 @@ def errors(job: ImportJob) -> Iterator[str]:
 
 
 def template(kind: str) -> str:
-    """Return a file to fill in: the header and a row that shows what belongs where."""
+    """Return a file to fill in, of lists one in satoshis: the header and a row that shows what belongs where."""
     return spreadsheet.line(COLUMNS[kind] + OPTIONAL[kind]) + spreadsheet.line(_EXAMPLES[kind])
 
 

@@ -120,7 +120,8 @@ def _check_part(job: ImportJob, rows: Rows, structure: _Structure) -> None:
 def _staged(job: ImportJob, rows: Rows, faults: intake.Faults) -> tuple[str, Iterator[str]]:
     if job.kind == IntakeKind.PEOPLE:
         return registry.STAGE_COLUMNS, person_rows.lines(job.program_id, rows, faults)
-    return lines.STAGE_COLUMNS, lines.stage_lines(rows, amount.parse_sat, faults)
+    column = lists.columns(job.program)[1]
+    return lines.STAGE_COLUMNS, lines.stage_lines(rows, amount.parse_sat, faults, column=column)
 
 
 def _judge(job: ImportJob, row_count: int, structure: _Structure) -> None:
@@ -131,11 +132,11 @@ def _judge(job: ImportJob, row_count: int, structure: _Structure) -> None:
         faults.is_whole_file = structure.is_whole_file
         seen = intake.Seen(row_count, bytes(job.sha256))
         _fill(job)
-        total_sat = _check_whole(job, seen, faults)
+        total = _check_whole(job, seen, faults)
         bad = _mark_bad(job)
         _keep(job, [*structure.of_file, *faults.kept])
         _row(job).update(
-            rows_total=row_count, rows_done=row_count, errors_count=bad, total_sat=total_sat, checked_at=Now()
+            rows_total=row_count, rows_done=row_count, errors_count=bad, total=total, checked_at=Now()
         )
         job.refresh_from_db()
         failpoint.hit("K3")
@@ -149,13 +150,13 @@ def _judge(job: ImportJob, row_count: int, structure: _Structure) -> None:
 
 
 def _check_whole(job: ImportJob, seen: intake.Seen, faults: intake.Faults) -> int | None:
-    """Note what breaks a rule of the whole file; return a list's total in satoshis."""
+    """Note what breaks a rule of the whole file; return a list's total in the program's own unit."""
     if job.kind == IntakeKind.LINES:
         cycle = Cycle(program_id=job.program_id, period=job.period, purpose=job.purpose)
         found = Cycle.objects.filter(
             program_id=job.program_id, period=job.period, purpose=job.purpose
         ).first()
-        return lists.check_staged(job.program_id, found or cycle, seen, _control(job), faults)
+        return lists.check_staged(job.program, found or cycle, seen, _control(job), faults)
     people.check_staged(job.program_id, seen, faults)
     if job.expected_count is not None and seen.row_count != job.expected_count and not faults.is_whole_file:
         message = f"The file has {seen.row_count:,} rows; the control total says {job.expected_count:,}."
@@ -185,7 +186,7 @@ def _load(job: ImportJob) -> None:
         else:
             made = lists.load_staged(
                 by=by,
-                program_id=job.program_id,
+                program=job.program,
                 cycle=(job.period, job.purpose),
                 stage=lambda: _fill(job),
                 source=seen,
@@ -303,7 +304,7 @@ def _copy_faults(job: ImportJob, made: Intake) -> None:
 
 
 def _control(job: ImportJob) -> tuple[int, int]:
-    return job.expected_count or 0, job.expected_total_sat or 0
+    return job.expected_count or 0, job.expected_total or 0
 
 
 def _row(job: ImportJob) -> Any:

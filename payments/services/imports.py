@@ -19,7 +19,7 @@ from payments.models import ImportFault, ImportJob, ImportPart, ImportRow, Role
 from payments.models.history import move
 from payments.models.intake import IntakeKind
 from payments.selectors import imports as selector
-from payments.services import authority, import_files, intake, lists
+from payments.services import authority, import_files, intake, lists, units
 from payments.states import ImportStatus
 
 # Of one person that neither count nor ended.
@@ -76,11 +76,12 @@ def ask_list(
     file: BinaryIO,
     filename: str,
     expected_count: int,
-    expected_total_sat: int,
+    expected_total_sat: int | None = None,
+    expected_total_minor: int | None = None,
     is_urgent: bool = False,
 ) -> ImportJob:
     """Store a list with its control totals to be checked; raise as ``ask_people``, and InvalidInput for the cycle."""
-    authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
+    program = lists.require_maker(by, program_id)
     lists.require_cycle(period, purpose)
     return _ask(
         by=by,
@@ -91,7 +92,9 @@ def ask_list(
         period=period,
         purpose=purpose,
         expected_count=expected_count,
-        expected_total_sat=expected_total_sat,
+        expected_total=units.own(
+            program, "expected_total", sat=expected_total_sat, minor=expected_total_minor
+        ),
         is_urgent=is_urgent,
     )
 

@@ -5,15 +5,15 @@ from typing import Any
 
 from django.db import connection
 
-from payments.models import Cycle, Disbursement
+from payments.models import Cycle, Disbursement, Program
 from payments.onchain import amount, fee
 from payments.services import intake, person_rows
 from payments.states import PaymentStatus
 
 STAGE = "staged_line"
-STAGE_COLUMNS = "row, reference, amount_sat, is_bad"
+STAGE_COLUMNS = "row, reference, amount, is_bad"
 # One script of each length there is; the length alone says what is dust.
-_DUST = " ".join(
+DUST = " ".join(
     f"WHEN {len(s)} THEN {fee.dust_sat(s)}"
     for s in (
         b"\x00\x14" + bytes(20),
@@ -55,7 +55,7 @@ _CHECKS = [
         SELECT s.row, NULL::int FROM staged_line s JOIN payments_enrollment e
             ON e.program_id = %(program)s AND e.reference = s.reference
         JOIN payments_destination d ON d.beneficiary_id = e.beneficiary_id AND d.is_current
-        WHERE s.amount_sat < CASE length(d.script_pubkey) {_DUST} END
+        WHERE s.amount < CASE length(d.script_pubkey) {DUST} END
         """,  # noqa: S608 - numbers of our own
     ),
     (
@@ -77,10 +77,12 @@ def stage(
     read_amount: Callable[[Any], int],
     faults: intake.Faults,
     progress: intake.Progress | None,
+    *,
+    column: str,
 ) -> None:
-    """COPY the list into a staging table, noting what is wrong with single values."""
+    """COPY the list into a staging table, noting what is wrong with single values; ``column`` has the amounts."""
     open_stage()
-    intake.stage(STAGE, STAGE_COLUMNS, stage_lines(source, read_amount, faults), progress)
+    intake.stage(STAGE, STAGE_COLUMNS, stage_lines(source, read_amount, faults, column=column), progress)
     close_stage()
 
 
@@ -89,7 +91,7 @@ def open_stage() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS pg_temp.staged_line")
         cursor.execute(
-            "CREATE TEMP TABLE staged_line (row int NOT NULL, reference text, amount_sat bigint,"
+            "CREATE TEMP TABLE staged_line (row int NOT NULL, reference text, amount bigint,"
             " is_bad boolean NOT NULL) ON COMMIT DROP"
         )
 
@@ -102,48 +104,57 @@ def close_stage() -> None:
 
 
 def stage_lines(
-    source: Iterable[tuple[int, Sequence[Any]]], read_amount: Callable[[Any], int], faults: intake.Faults
+    source: Iterable[tuple[int, Sequence[Any]]],
+    read_amount: Callable[[Any], int],
+    faults: intake.Faults,
+    *,
+    column: str,
 ) -> Iterator[str]:
     """Yield rows as COPY reads them into STAGE_COLUMNS, noting what is wrong with single values."""
     for row, values in source:
         if not values:
             yield f"{row}\t\\N\t\\N\tt\n"
             continue
-        reference, sat = person_rows.read_reference(row, values[0], faults), None
+        reference, found = person_rows.read_reference(row, values[0], faults), None
         try:
-            sat = read_amount(values[1])
+            found = read_amount(values[1])
         except amount.InvalidAmount as error:
-            faults.add(row, "amount_sat", error.details["rule"], error.message)
-        if sat == 0:
-            faults.add(row, "amount_sat", "amount_zero", "The amount is zero.")
-        if reference and sat:
-            yield f"{row}\t{reference}\t{sat}\tf\n"
+            faults.add(row, column, error.details["rule"], error.message)
+        if found == 0:
+            faults.add(row, column, "amount_zero", "The amount is zero.")
+        if reference and found:
+            yield f"{row}\t{reference}\t{found}\tf\n"
         else:
-            yield f"{row}\t{reference or _NULL}\t{sat or _NULL}\tt\n"
+            yield f"{row}\t{reference or _NULL}\t{found or _NULL}\tt\n"
 
 
 _NULL = "\\N"
 
 
-def check(program_id: int, cycle: Cycle, faults: intake.Faults) -> None:
-    """Note every line that clashes with another, with the registry, or with a list of the same cycle."""
-    intake.check(STAGE, _CHECKS, {"program": program_id, "cycle": cycle.pk}, faults)
+def check(program: Program, cycle: Cycle, faults: intake.Faults) -> None:
+    """Note every line that clashes with another, with the registry, or with a list of the same cycle.
+
+    What is dust is known of satoshis only: of money it shows when a release converts it.
+    """
+    rules = [rule for rule in _CHECKS if program.pays_sat or rule[0] != "amount_dust"]
+    intake.check(STAGE, rules, {"program": program.pk, "cycle": cycle.pk}, faults)
 
 
 def total() -> tuple[int, int]:
-    """Return the sum of the amounts that could be read, in satoshis, and how many they are."""
+    """Return the sum of the amounts that could be read, in the program's unit, and how many they are."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT coalesce(sum(amount_sat), 0), count(amount_sat) FROM staged_line")
-        total_sat, count = cursor.fetchone()
-    return int(total_sat), int(count)
+        cursor.execute("SELECT coalesce(sum(amount), 0), count(amount) FROM staged_line")
+        found, count = cursor.fetchone()
+    return int(found), int(count)
 
 
 def insert_payments(disbursement: Disbursement, faults: intake.Faults) -> None:
     """Write the lines; the unique constraint has the last word on who is in the cycle already."""
     with connection.cursor() as cursor:
+        own = f"amount_{disbursement.program.unit}"
         cursor.execute(
-            "INSERT INTO payments_payment (disbursement_id, cycle_id, line, beneficiary_id, amount_sat, status)"
-            " SELECT %s, %s, s.row, e.beneficiary_id, s.amount_sat, %s FROM staged_line s"
+            f"INSERT INTO payments_payment (disbursement_id, cycle_id, line, beneficiary_id, {own}, status)"  # noqa: S608
+            " SELECT %s, %s, s.row, e.beneficiary_id, s.amount, %s FROM staged_line s"
             " JOIN payments_enrollment e ON e.program_id = %s AND e.reference = s.reference"
             " ORDER BY s.row ON CONFLICT DO NOTHING",
             [disbursement.pk, disbursement.cycle_id, PaymentStatus.PENDING, disbursement.program_id],

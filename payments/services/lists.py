@@ -11,11 +11,11 @@ from django.db import transaction
 
 from govpay.errors import InvalidInput
 from ledger import audit
-from payments.models import Cycle, Disbursement, Intake, Role
+from payments.models import Cycle, Disbursement, Intake, Program, Role
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import amount
 from payments.payout import failpoint
-from payments.services import authority, intake, lines
+from payments.services import authority, intake, lines, units
 from payments.states import DisbursementStatus
 
 COLUMNS = ("reference", "amount_sat")
@@ -40,25 +40,31 @@ def create_from_csv(
     file: BinaryIO,
     filename: str,
     expected_count: int,
-    expected_total_sat: int,
+    expected_total_sat: int | None = None,
+    expected_total_minor: int | None = None,
     is_urgent: bool = False,
     progress: intake.Progress | None = None,
 ) -> Intake:
-    """Make a draft disbursement of a UTF-8 CSV file with the columns COLUMNS; return what became of the file.
+    """Make a draft disbursement of a UTF-8 CSV file with the columns ``columns``; return what became of the file.
 
+    The control total is in satoshis, or in minor units where the program has a currency: exactly one is given.
     An urgent list is paid in a fee spike, up to the program's ceiling; that never changes once it is made.
     ``intake.disbursement`` exists when its status is loaded. Any bad row, and control totals that disagree,
-    refuse the whole. Raises NotFound, RoleMissing, and InvalidInput for the period and the purpose.
+    refuse the whole. Raises NotFound, RoleMissing, and InvalidInput for the period, the purpose and a total in another unit.
     """
     faults = intake.Faults()
+    program = require_maker(by, program_id)
     return _create(
         by=by,
-        program_id=program_id,
+        program=program,
         cycle=(period, purpose),
-        source=intake.CsvSource(file, COLUMNS, faults),
+        source=intake.CsvSource(file, columns(program), faults),
         read_amount=amount.parse_sat,
         filename=filename,
-        control=(expected_count, expected_total_sat),
+        control=(
+            expected_count,
+            units.own(program, "expected_total", sat=expected_total_sat, minor=expected_total_minor),
+        ),
         is_urgent=is_urgent,
         faults=faults,
         progress=progress,
@@ -73,19 +79,24 @@ def create_from_rows(
     purpose: str,
     rows: Iterable[Mapping[str, Any]],
     expected_count: int,
-    expected_total_sat: int,
+    expected_total_sat: int | None = None,
+    expected_total_minor: int | None = None,
     is_urgent: bool = False,
 ) -> Intake:
-    """Make a draft disbursement of JSON objects with the keys COLUMNS, by the rules of a file."""
+    """Make a draft disbursement of JSON objects with the keys ``columns``, by the rules of a file."""
     faults = intake.Faults()
+    program = require_maker(by, program_id)
     return _create(
         by=by,
-        program_id=program_id,
+        program=program,
         cycle=(period, purpose),
-        source=_JsonSource(rows, faults),
+        source=_JsonSource(rows, columns(program), faults),
         read_amount=amount.sat_from_json,
         filename="",
-        control=(expected_count, expected_total_sat),
+        control=(
+            expected_count,
+            units.own(program, "expected_total", sat=expected_total_sat, minor=expected_total_minor),
+        ),
         is_urgent=is_urgent,
         faults=faults,
     )
@@ -94,8 +105,11 @@ def create_from_rows(
 class _JsonSource:
     """Rows that came as JSON objects; their hash is that of one compact line a row."""
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]], faults: intake.Faults) -> None:
+    def __init__(
+        self, rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...], faults: intake.Faults
+    ) -> None:
         self.row_count = 0
+        self._columns = columns
         self._rows = rows
         self._faults = faults
         self._sha256 = hashlib.sha256()
@@ -105,10 +119,12 @@ class _JsonSource:
             self.row_count = row
             line = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
             self._sha256.update(line.encode() + b"\n")
-            if isinstance(value, Mapping) and set(value) <= set(COLUMNS):
-                yield row, (value.get("reference"), value.get("amount_sat"))
+            if isinstance(value, Mapping) and set(value) <= set(self._columns):
+                yield row, [value.get(name) for name in self._columns]
             else:
-                self._faults.add(row, "", "row_width", f"A row has the keys {' and '.join(COLUMNS)} only.")
+                self._faults.add(
+                    row, "", "row_width", f"A row has the keys {' and '.join(self._columns)} only."
+                )
                 yield row, ()
         if self.row_count == 0:
             self._faults.add_file("", "file_empty", "There are no rows.")
@@ -117,10 +133,21 @@ class _JsonSource:
         return self._sha256.digest()
 
 
+def require_maker(by: User, program_id: int) -> Program:
+    """Return the program of somebody who may make lists in it; raise NotFound, RoleMissing."""
+    authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
+    return Program.objects.get(pk=program_id)
+
+
+def columns(program: Program) -> tuple[str, str]:
+    """Return the columns of a program's lists: COLUMNS, or those of money: the reference, and ``amount_minor``."""
+    return COLUMNS[0], f"amount_{program.unit}"
+
+
 def _create(
     *,
     by: User,
-    program_id: int,
+    program: Program,
     cycle: tuple[str, str],
     source: intake.Source,
     read_amount: Callable[[Any], int],
@@ -130,17 +157,16 @@ def _create(
     faults: intake.Faults,
     progress: intake.Progress | None = None,
 ) -> Intake:
-    authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
     require_cycle(*cycle)
     failpoint.hit("K1")
 
     def stage() -> None:
-        lines.stage(source, read_amount, faults, progress)
+        lines.stage(source, read_amount, faults, progress, column=columns(program)[1])
         failpoint.hit("K2")
 
     return load_staged(
         by=by,
-        program_id=program_id,
+        program=program,
         cycle=cycle,
         stage=stage,
         source=source,
@@ -154,7 +180,7 @@ def _create(
 def load_staged(
     *,
     by: User,
-    program_id: int,
+    program: Program,
     cycle: tuple[str, str],
     stage: Callable[[], None],
     source: intake.Source,
@@ -168,25 +194,25 @@ def load_staged(
         try:
             with transaction.atomic():
                 stage()
-                locked = _lock_cycle(program_id, *cycle)
-                total_sat = check_staged(program_id, locked, source, control, faults)
+                locked = _lock_cycle(program.pk, *cycle)
+                total = check_staged(program, locked, source, control, faults)
                 _refuse_if(faults)
-                record = _record(by, program_id, filename, source, faults)
+                record = _record(by, program.pk, filename, source, faults)
                 disbursement = Disbursement.objects.create(
-                    program_id=program_id,
+                    program=program,
                     cycle=locked,
                     intake=record,
                     payment_count=source.row_count,
-                    total_sat=total_sat,
+                    **program.amounts("total", total),
                     is_urgent=is_urgent,
                     made_by=by,
                 )
                 lines.insert_payments(disbursement, faults)
                 _refuse_if(faults)
-                audit.record("list.create", disbursement, by=by, scope=record.program.scope)
+                audit.record("list.create", disbursement, by=by, scope=program.scope)
                 return record
         except _Refused as refusal:
-            return _record(by, program_id, filename, source, faults, refused=refusal.refused)
+            return _record(by, program.pk, filename, source, faults, refused=refusal.refused)
 
 
 def require_cycle(period: str, purpose: str) -> None:
@@ -211,30 +237,31 @@ def _lock_cycle(program_id: int, period: str, purpose: str) -> Cycle:
 
 
 def check_staged(
-    program_id: int, cycle: Cycle, source: intake.Source, control: tuple[int, int], faults: intake.Faults
+    program: Program, cycle: Cycle, source: intake.Source, control: tuple[int, int], faults: intake.Faults
 ) -> int:
-    """Note everything that is wrong with the staged list; return its total in satoshis.
+    """Note everything that is wrong with the staged list; return its total in the program's own unit.
 
     A cycle without a number is one that no list was made for yet.
     """
-    total_sat, amounts = lines.total()
+    total, amounts = lines.total()
     if faults.is_whole_file:
-        return total_sat
+        return total
     if cycle.pk is not None and _is_seen(cycle, source.digest()):
         faults.add_file("", "file_seen_before", "This very list was loaded for the cycle before.")
-        return total_sat
-    lines.check(program_id, cycle, faults)
-    expected_count, expected_total_sat = control
+        return total
+    lines.check(program, cycle, faults)
+    expected_count, expected_total = control
+    column, unit = columns(program)[1], program.unit_words
     if source.row_count != expected_count:
         message = f"The list has {source.row_count} rows; the control total says {expected_count}."
         faults.add_file("", "control_count", message)
     # A sum without the amounts that could not be read would differ for that reason only.
-    if amounts == source.row_count and total_sat != expected_total_sat:
-        message = f"The list sums to {total_sat} sat; the control total says {expected_total_sat} sat."
-        faults.add_file("amount_sat", "control_total", message)
-    if total_sat > amount.MAX_SAT:
-        faults.add_file("amount_sat", "total_too_large", "The list is more than all the money there is.")
-    return total_sat
+    if amounts == source.row_count and total != expected_total:
+        message = f"The list sums to {total} {unit}; the control total says {expected_total} {unit}."
+        faults.add_file(column, "control_total", message)
+    if total > amount.MAX_SAT:
+        faults.add_file(column, "total_too_large", "The list is more than all the money there is.")
+    return total
 
 
 def _is_seen(cycle: Cycle, sha256: bytes) -> bool:

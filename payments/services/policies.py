@@ -24,8 +24,10 @@ from payments.models import (
     RollingCap,
     TierNeed,
 )
+from payments.models.program import SAT
 from payments.onchain import amount
 from payments.payout import agreed
+from payments.services import units
 
 RIGHT = "payments.add_approvalpolicy"
 # The group that every approver of a program is in.
@@ -56,7 +58,7 @@ class PolicyForged(Conflict):
 
 @dataclass(frozen=True)
 class Cap:
-    """The most satoshis of one maker, person or address, or the program, in any so many days."""
+    """The most of one maker, person or address, or the program, in any so many days; ``most_sat`` in its own unit."""
 
     kind: str
     window_days: int
@@ -77,14 +79,12 @@ class Terms:
         """Return the groups that an approver approves for."""
         return {EVERYBODY, *(name for name, members in self.groups.items() if user_id in members)}
 
-    def tier_for(self, total_sat: int) -> dict[str, Any]:
-        """Return the tier of a list of so many satoshis, as it is frozen onto it."""
-        tier = next(
-            tier for tier in self.tiers if tier["up_to_sat"] is None or total_sat <= tier["up_to_sat"]
-        )
+    def tier_for(self, total: int, *, unit: str = SAT) -> dict[str, Any]:
+        """Return the tier of a list of that total, as it is frozen onto it; both are in the program's ``unit``."""
+        tier = next(tier for tier in self.tiers if tier["up_to_sat"] is None or total <= tier["up_to_sat"])
         return {
             "policy": self.policy_id,
-            "up_to_sat": tier["up_to_sat"],
+            f"up_to_{unit}": tier["up_to_sat"],
             "needs": dict(tier["needs"]),
             "days": self.days,
         }
@@ -127,13 +127,17 @@ def propose(
     """Propose all the rules of approval of a program; nothing changes before somebody else confirms them.
 
     ``groups`` are user names by group; ``tiers`` have ``up_to_sat`` (None once, in the last) and ``needs``, counts by
-    group; none of them means one approver. ``caps`` have ``kind``, ``window_days`` and ``most_sat``. Raises Forbidden,
+    group; none of them means one approver. ``caps`` have ``kind``, ``window_days`` and ``most_sat``. In a program of money
+    they have ``up_to_minor`` and ``most_minor`` instead. Raises Forbidden,
     PolicyOpen, and InvalidInput with one error a rule.
     """
     _require_right(by)
     # Locked, so that of two proposals the second sees the first.
-    if Program.objects.select_for_update(no_key=True).filter(pk=program_id).first() is None:
+    program = Program.objects.select_for_update(no_key=True).filter(pk=program_id).first()
+    if program is None:
         raise NotFound("There is no such program.")
+    tiers = [units.own_of(program, "up_to", tier, row) for row, tier in enumerate(tiers, start=1)]
+    caps = [units.own_of(program, "most", cap, row) for row, cap in enumerate(caps, start=1)]
     if ApprovalPolicy.objects.filter(program_id=program_id, confirmed_at=None, dropped_at=None).exists():
         raise PolicyOpen("Another proposal for this program waits; it is confirmed or dropped first.")
     users = _members(program_id, groups)

@@ -11,9 +11,11 @@ from ledger.models import Elements
 from ledger.models.account import ELEMENT
 from payments import doorbell
 from payments.models import Program, Signer, Wallet
+from payments.models.program import SAT
 from payments.onchain import descriptor as descriptors
 from payments.onchain import network
 from payments.payout import guard
+from payments.prices import currency as currencies
 from payments.services import rules as rule_book
 
 DESCRIPTOR_LOCK = 0x676F7680
@@ -26,6 +28,7 @@ def create(
     code: str,
     name: str,
     descriptor: str = "",
+    currency: str = SAT,
     entity: str = "",
     function: str = "",
     fund: str = "",
@@ -34,6 +37,7 @@ def create(
 ) -> Program:
     """Create a program with its accounts and a wallet that the engine will make in the node.
 
+    Its people are entitled to satoshis, or to money of ``currency`` (ISO 4217), which is converted when lists are released.
     With a ``descriptor`` (descriptors.parse) the wallet only watches, and signers elsewhere sign; without one the node's
     wallet holds the keys, which is for regtest alone. Every line of the program's accounts is classified by ``entity``,
     ``function``, ``fund`` and ``project`` (the program's code unless it says), fixed from then on. ``rules`` are the columns
@@ -43,7 +47,10 @@ def create(
     if not by.has_perm("payments.add_program"):
         raise Forbidden("Creating a program needs the permission payments.add_program.")
     watched = _watched(descriptor)
-    program = Program(code=code, name=name, network=network.current(), created_by=by, **rules)
+    money = None if currency == SAT else chart.Money(currency, currencies.scale(currency))
+    program = Program(
+        code=code, name=name, currency=currency, network=network.current(), created_by=by, **rules
+    )
     rule_book.check(program)
     elements = Elements(entity=entity, function=function, fund=fund, project=project or code)
     _check_elements(elements)
@@ -54,7 +61,7 @@ def create(
         signer=Signer.PSBT if watched else Signer.NODE,
         descriptor=str(watched or ""),
     )
-    chart.open_program(program.pk, elements)
+    chart.open_program(program.pk, elements, money)
     audit.record("program.create", program, by=by, scope=program.scope)
     doorbell.ring("provision", wallet_id=wallet.pk)
     return program

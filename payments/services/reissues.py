@@ -1,5 +1,7 @@
 """Makes a new list of payments that were voided: the same people and amounts in the same cycle, linked line by line.
 
+Of a program in a currency the same money is owed, and quoted anew when the new list is released.
+
 It is a draft like any other: its officer submits it, with the addresses of that day, and two others approve and release.
 """
 
@@ -22,8 +24,8 @@ FROM payments_payment p WHERE p.status = 'voided' AND {source} AND NOT EXISTS (
     SELECT FROM payments_payment r WHERE r.reissue_of_id = p.id AND r.status <> 'cancelled')
 """
 INSERT = """
-INSERT INTO payments_payment (disbursement_id, cycle_id, line, beneficiary_id, amount_sat, status, reissue_of_id)
-SELECT %s, p.cycle_id, row_number() OVER (ORDER BY p.disbursement_id, p.line), p.beneficiary_id, p.amount_sat, %s, p.id
+INSERT INTO payments_payment (disbursement_id, cycle_id, line, beneficiary_id, amount_{unit}, status, reissue_of_id)
+SELECT %s, p.cycle_id, row_number() OVER (ORDER BY p.disbursement_id, p.line), p.beneficiary_id, p.amount, %s, p.id
 """
 
 
@@ -53,7 +55,7 @@ def of_payout(*, by: User, payout_id: int) -> Disbursement:
     """
     payout = (
         Payout.objects.filter(pk=payout_id, wallet__program__memberships__user_id=by.pk)
-        .select_related("wallet", "disbursement")
+        .select_related("wallet", "disbursement__program")
         .distinct()
         .first()
     )
@@ -107,10 +109,10 @@ def _create(by: User, original: Disbursement, column: str, source_id: int) -> Di
     candidates = CANDIDATES.format(source=f"p.{column} = %s")
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT count(*), coalesce(sum(p.amount_sat), 0), string_agg(p.id::text, ',' ORDER BY p.id) {candidates}",
+            f"SELECT count(*), coalesce(sum(p.amount), 0), string_agg(p.id::text, ',' ORDER BY p.id) {candidates}",
             [source_id],
         )
-        count, total_sat, ids = cursor.fetchone()
+        count, total, ids = cursor.fetchone()
         if not count:
             _refuse(sources)
         intake = Intake.objects.create(
@@ -128,11 +130,14 @@ def _create(by: User, original: Disbursement, column: str, source_id: int) -> Di
             cycle=cycle,
             intake=intake,
             payment_count=count,
-            total_sat=total_sat,
+            **original.program.amounts("total", int(total)),
             is_urgent=original.is_urgent,
             made_by=by,
         )
-        cursor.execute(INSERT + candidates, [made.pk, PaymentStatus.PENDING, source_id])
+        cursor.execute(
+            INSERT.format(unit=original.program.unit) + candidates,
+            [made.pk, PaymentStatus.PENDING, source_id],
+        )
         # The cycle is locked, so that only a bug could make the counts differ.
         assert cursor.rowcount == count, (cursor.rowcount, count)
     audit.record("list.reissue", made, by=by, scope=original.program.scope)

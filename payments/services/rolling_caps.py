@@ -24,25 +24,25 @@ COUNTED = [
     DisbursementStatus.COMPLETED,
 ]
 GONE = [PaymentStatus.CANCELLED, PaymentStatus.VOIDED]
-# Whose satoshis of a line a cap counts, and what a person reads about it.
+# Whose part of a line a cap counts, and what a person reads about it.
 OF_LINES = {
     CapKind.BENEFICIARY: ("beneficiary_id", "This person"),
     CapKind.DESTINATION: ("script_pubkey", "This address"),
 }
 OVER = """
 WITH own AS (
-    SELECT {who} AS who, min(line) AS line, sum(amount_sat)::bigint AS sat
+    SELECT {who} AS who, min(line) AS line, sum(amount)::bigint AS total
     FROM payments_payment WHERE disbursement_id = %(list)s GROUP BY {who}
 ), earlier AS (
-    SELECT p.{who} AS who, sum(p.amount_sat)::bigint AS sat
+    SELECT p.{who} AS who, sum(p.amount)::bigint AS total
     FROM payments_payment p JOIN payments_disbursement d ON d.id = p.disbursement_id
     WHERE d.program_id = %(program)s AND d.id <> %(list)s AND d.status = ANY(%(counted)s)
         AND d.submitted_at > %(since)s AND p.status <> ALL(%(gone)s) AND p.script_pubkey IS NOT NULL
         AND p.{who} IN (SELECT who FROM own)
     GROUP BY p.{who}
 )
-SELECT own.line, own.sat, coalesce(earlier.sat, 0) FROM own LEFT JOIN earlier USING (who)
-WHERE own.sat + coalesce(earlier.sat, 0) > %(most)s ORDER BY own.line LIMIT %(rows)s
+SELECT own.line, own.total, coalesce(earlier.total, 0) FROM own LEFT JOIN earlier USING (who)
+WHERE own.total + coalesce(earlier.total, 0) > %(most)s ORDER BY own.line LIMIT %(rows)s
 """
 
 
@@ -81,7 +81,7 @@ def check_release(disbursement: Disbursement, caps: Sequence[Cap], *, at: dateti
 
 
 def _require(disbursement: Disbursement, caps: Sequence[Cap], at: datetime, column: str) -> None:
-    own_sat = _sum([disbursement.pk])
+    own, program = _sum([disbursement.pk]), disbursement.program
     for cap in caps:
         if cap.kind in OF_LINES:
             continue
@@ -92,29 +92,30 @@ def _require(disbursement: Disbursement, caps: Sequence[Cap], at: datetime, colu
         ).exclude(pk=disbursement.pk)
         if cap.kind == CapKind.MAKER:
             others = others.filter(made_by_id=disbursement.made_by_id)
-        earlier_sat = _sum(list(others.values_list("pk", flat=True)))
-        if earlier_sat + own_sat > cap.most_sat:
+        earlier, unit = _sum(list(others.values_list("pk", flat=True))), program.unit_words
+        if earlier + own > cap.most_sat:
             raise OverCap(
-                f"The {cap.kind}'s cap is {cap.most_sat} sat in {cap.window_days} days: {earlier_sat} sat are "
-                f"{column.removesuffix('_at')} already, and this list is {own_sat} sat.",
+                f"The {cap.kind}'s cap is {cap.most_sat} {unit} in {cap.window_days} days: {earlier} {unit} are "
+                f"{column.removesuffix('_at')} already, and this list is {own} {unit}.",
                 kind=str(cap.kind),
                 window_days=cap.window_days,
-                most_sat=cap.most_sat,
-                earlier_sat=earlier_sat,
-                list_sat=own_sat,
+                **program.amounts("most", cap.most_sat),
+                **program.amounts("earlier", earlier),
+                **program.amounts("list", own),
             )
 
 
 def _sum(list_ids: list[int]) -> int:
     """Return what lists pay, without the lines that were withdrawn or voided, and those that wait for an address."""
-    whole = Disbursement.objects.filter(pk__in=list_ids).aggregate(sat=Sum("total_sat"))["sat"] or 0
+    whole = Disbursement.objects.filter(pk__in=list_ids).aggregate(total=Sum("total"))["total"] or 0
     is_gone = Q(status__in=GONE) | Q(script_pubkey=None)
-    gone = Payment.objects.filter(is_gone, disbursement__in=list_ids).aggregate(sat=Sum("amount_sat"))
-    return whole - (gone["sat"] or 0)
+    gone = Payment.objects.filter(is_gone, disbursement__in=list_ids).aggregate(total=Sum("amount"))
+    return whole - (gone["total"] or 0)
 
 
 def _lines_over(disbursement: Disbursement, cap: Cap, at: datetime) -> list[dict[str, Any]]:
     column, who = OF_LINES[CapKind(cap.kind)]
+    unit = disbursement.program.unit_words
     with connection.cursor() as cursor:
         cursor.execute(
             OVER.format(who=column),
@@ -132,10 +133,10 @@ def _lines_over(disbursement: Disbursement, cap: Cap, at: datetime) -> list[dict
     return [
         {
             "row": line,
-            "column": "amount_sat",
+            "column": f"amount_{disbursement.program.unit}",
             "code": "over_cap",
-            "message": f"{who} may have {cap.most_sat} sat in {cap.window_days} days: {earlier_sat} sat of other lists and "
-            f"{own_sat} sat of this one are more.",
+            "message": f"{who} may have {cap.most_sat} {unit} in {cap.window_days} days: {earlier} {unit} of other "
+            f"lists and {own} {unit} of this one are more.",
         }
-        for line, own_sat, earlier_sat in rows
+        for line, own, earlier in rows
     ]

@@ -3,7 +3,10 @@
 JSON in ASCII, with exactly these keys: ``format`` (``govpay-signing-1``), ``network``, ``wallet`` (its name),
 ``descriptor`` (with checksum), ``payout_id``, ``txid``, ``kind``, ``psbt`` (base64), ``payment_ids`` (for each output
 the payment that it pays, or null), ``manifests`` (``text`` and ``signatures`` of ``public_key`` and ``signature``, hex)
-and ``deadline_at`` (UTC). A tx that pays people carries the manifest of their one disbursement; any other carries none.
+and ``deadline_at`` (UTC). Where the manifest is of money, ``format`` is ``govpay-signing-2``, and there is ``quote``
+besides: ``id``, ``currency``, ``price`` (of a bitcoin in major units, with eight decimals), ``taken_at``, ``expires_at``,
+and ``sources``, each a name, and the value that it said or null. A tx that pays people carries the manifest of their one
+disbursement; any other carries none.
 """
 
 import base64
@@ -17,6 +20,8 @@ from typing import Any
 from payments.signer.refusal import Unreadable
 
 FORMAT = "govpay-signing-1"
+FORMAT_OF_MONEY = "govpay-signing-2"
+MAX_SOURCES = 50
 # Kinds that pay people, and kinds that pay nobody but ourselves.
 ORIGINAL = "original"
 PAYING = (ORIGINAL, "bump")
@@ -39,6 +44,10 @@ _KEYS = {
     "manifests",
     "deadline_at",
 }
+_QUOTE_KEYS = {"id", "currency", "price", "taken_at", "expires_at", "sources"}
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_PRICE = re.compile(r"(0|[1-9][0-9]{0,11})\.[0-9]{8}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DESCRIPTOR = re.compile(r"[ -~]{1,3989}#[a-z0-9]{8}")
@@ -62,6 +71,26 @@ class SignedManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Somebody who was asked for a price, and what they said, if anything."""
+
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """At what price a list of money was converted; ``price`` has eight decimals."""
+
+    id: int
+    currency: str
+    price: str
+    taken_at: datetime
+    expires_at: datetime
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Bundle:
     """What a bundle file says; nothing of it is believed before the rules looked at it."""
 
@@ -75,14 +104,15 @@ class Bundle:
     payment_ids: tuple[int | None, ...]
     manifests: tuple[SignedManifest, ...]
     deadline_at: datetime
+    quote: Quote | None = None
 
 
 def dump(bundle: Bundle) -> str:
     """Return the file's text, one line with a newline; raise Unreadable for what ``load`` would not take."""
     if bundle.deadline_at.tzinfo is None:
         raise _wrong("deadline_at", "has no time zone")
-    content = {
-        "format": FORMAT,
+    content: dict[str, Any] = {
+        "format": FORMAT if bundle.quote is None else FORMAT_OF_MONEY,
         "network": bundle.network,
         "wallet": bundle.wallet,
         "descriptor": bundle.descriptor,
@@ -103,6 +133,8 @@ def dump(bundle: Bundle) -> str:
         ],
         "deadline_at": bundle.deadline_at.astimezone(UTC).strftime(_MOMENT),
     }
+    if bundle.quote is not None:
+        content["quote"] = _quote_content(bundle.quote)
     text = json.dumps(content, ensure_ascii=True, separators=(",", ":")) + "\n"
     load(text)
     return text
@@ -110,9 +142,11 @@ def dump(bundle: Bundle) -> str:
 
 def load(text: str | bytes) -> Bundle:
     """Return what the file says; raise Unreadable with the field that is missing, unknown, doubled, or wrong."""
-    content = _object(_parse(text), "the bundle", _KEYS)
-    if content["format"] != FORMAT:
-        raise Unreadable("bundle_format", f"This is not a {FORMAT} file.")
+    content = _parse(text)
+    is_of_money = isinstance(content, dict) and content.get("format") == FORMAT_OF_MONEY
+    content = _object(content, "the bundle", _KEYS | ({"quote"} if is_of_money else set()))
+    if not is_of_money and content["format"] != FORMAT:
+        raise Unreadable("bundle_format", f"This is not a {FORMAT} or {FORMAT_OF_MONEY} file.")
     kind = content["kind"]
     if not isinstance(kind, str) or kind not in KINDS:
         raise _wrong("kind", f"is not one of {', '.join(KINDS)}")
@@ -126,7 +160,8 @@ def load(text: str | bytes) -> Bundle:
         psbt=_psbt(content["psbt"]),
         payment_ids=_payment_ids(content["payment_ids"]),
         manifests=tuple(_manifest(item) for item in _list(content["manifests"], "manifests", 1)),
-        deadline_at=_moment(content["deadline_at"]),
+        deadline_at=_moment(content["deadline_at"], "deadline_at"),
+        quote=_quote(content["quote"]) if is_of_money else None,
     )
     _suit_the_kind(bundle)
     return bundle
@@ -138,6 +173,8 @@ def _suit_the_kind(bundle: Bundle) -> None:
         raise _wrong("manifests", f"are one, and payments at least one, where the kind is {bundle.kind}")
     if bundle.kind not in PAYING and (paid or bundle.manifests):
         raise _wrong("payment_ids", f"are all null, and manifests none, where the kind is {bundle.kind}")
+    if bundle.kind not in PAYING and bundle.quote is not None:
+        raise _wrong("quote", f"is of nothing where the kind is {bundle.kind}")
 
 
 def _parse(text: str | bytes) -> Any:
@@ -233,13 +270,48 @@ def _manifest(value: Any) -> SignedManifest:
     return SignedManifest(content["text"], tuple(signatures))
 
 
-def _moment(value: Any) -> datetime:
+def _quote_content(quote: Quote) -> dict[str, Any]:
+    return {
+        "id": quote.id,
+        "currency": quote.currency,
+        "price": quote.price,
+        "taken_at": quote.taken_at.astimezone(UTC).strftime(_MOMENT),
+        "expires_at": quote.expires_at.astimezone(UTC).strftime(_MOMENT),
+        "sources": [[source.name, source.value] for source in quote.sources],
+    }
+
+
+def _quote(value: Any) -> Quote:
+    content = _object(value, "the quote", _QUOTE_KEYS)
+    return Quote(
+        id=_number(content["id"], "id"),
+        currency=_matching(content, "currency", _CURRENCY),
+        price=_matching(content, "price", _PRICE),
+        taken_at=_moment(content["taken_at"], "taken_at"),
+        expires_at=_moment(content["expires_at"], "expires_at"),
+        sources=tuple(_source(item) for item in _list(content["sources"], "sources", MAX_SOURCES)),
+    )
+
+
+def _source(value: Any) -> Source:
+    if not isinstance(value, list) or len(value) != 2:
+        raise _wrong("sources", "are not pairs of a name and a value")
+    name, said = value
+    for text in (name, said):
+        if text is not None and (not isinstance(text, str) or not _TEXT.fullmatch(text)):
+            raise _wrong("sources", "has a text that is not written as it must be")
+    if name is None:
+        raise _wrong("sources", "has a source without a name")
+    return Source(name, said)
+
+
+def _moment(value: Any, name: str) -> datetime:
     try:
         found = datetime.strptime(value, _MOMENT).replace(tzinfo=UTC)
     except (TypeError, ValueError):
         found = None
     if found is None or found.strftime(_MOMENT) != value:
-        raise _wrong("deadline_at", "is not a moment like 2026-11-25T12:00:00Z")
+        raise _wrong(name, "is not a moment like 2026-11-25T12:00:00Z")
     return found
 
 

@@ -3,11 +3,11 @@
 import re
 import stat
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from payments.signer import bundle, descriptor, manifest
+from payments.signer import bundle, conversion, descriptor, manifest
 from payments.signer.descriptor import Descriptor, Key
 from payments.signer.refusal import Refusal, Unreadable
 
@@ -47,10 +47,23 @@ class Caps:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """Between which prices of a bitcoin money is converted, in hundred-millionths of major units of a currency.
+
+    ``scale`` is how many digits its minor units have.
+    """
+
+    lowest: int
+    highest: int
+    scale: int
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """What this signer is: the wallet, its own key there, whom it trusts as approvers, and its caps.
 
-    ``key_file`` is empty where the key is in a hardware device.
+    ``prices`` has the currencies of programs of money; in any other nothing is signed. ``key_file`` is empty where the key
+    is in a hardware device.
     """
 
     network: str
@@ -62,6 +75,7 @@ class Config:
     approvers: dict[bytes, str]
     approvals_needed: int
     caps: Caps
+    prices: dict[str, Bounds] = field(default_factory=dict)
 
 
 def read(home: Path) -> Config:
@@ -84,7 +98,7 @@ def read(home: Path) -> Config:
 
 def parse(content: dict[str, Any], home: Path) -> Config:
     """Return the configuration that the TOML says; raise Unreadable."""
-    top = _table(content, "the file", _KEYS)
+    top = _table(content, "the file", _KEYS, {"prices": dict})
     network = require_test_network(top["network"])
     found = descriptor.parse(top["descriptor"])
     require_overlap(found)
@@ -100,6 +114,7 @@ def parse(content: dict[str, Any], home: Path) -> Config:
         approvers=approvers,
         approvals_needed=needed,
         caps=_caps(top["caps"]),
+        prices=_prices(top.get("prices", {})),
     )
 
 
@@ -159,6 +174,27 @@ def _caps(value: dict[str, Any]) -> Caps:
         if unknown := set(_texts(table[name], f"caps.{name}")) - set(allowed):
             raise Unreadable("config_value", f"caps.{name} knows no {min(unknown)}.")
     return Caps(**{**table, "kinds": tuple(table["kinds"]), "may_accept": tuple(table["may_accept"])})
+
+
+def _prices(value: dict[str, Any]) -> dict[str, Bounds]:
+    found: dict[str, Bounds] = {}
+    for currency, item in value.items():
+        name = f"prices.{currency}"
+        if not re.fullmatch(r"[A-Z]{3}", currency) or type(item) is not dict:
+            raise Unreadable(
+                "config_value", f"{name} is no currency of ISO 4217 with lowest, highest and scale."
+            )
+        table = _table(item, name, {"lowest": str, "highest": str, "scale": int})
+        prices = [conversion.price_of(f"{table[end]}.00000000") for end in ("lowest", "highest")]
+        if None in prices:
+            raise Unreadable("config_value", f"{name} needs whole prices above zero, as texts of digits.")
+        lowest, highest = (price or 0 for price in prices)
+        if lowest >= highest or not 0 <= table["scale"] <= 4:
+            raise Unreadable(
+                "config_value", f"{name} needs a lowest price below the highest, and a scale of 0 to 4."
+            )
+        found[currency] = Bounds(lowest, highest, table["scale"])
+    return found
 
 
 def _texts(value: list[Any], name: str) -> tuple[str, ...]:

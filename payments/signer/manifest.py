@@ -12,10 +12,11 @@ ASCII, each line ended by LF::
     count|2
     total|110000
     fee ceiling|4000
-    payment id|beneficiary id|script_pubkey in hex|amount in satoshis|id of the payment that it reissues, or nothing
+    payment id|beneficiary id|script_pubkey in hex|amount|id of the payment that it reissues, or nothing
 
-with a line for each payment, by ascending payment id. It has one right form only, and is read and written line by line,
-so that memory does not grow with the list.
+with a line for each payment, by ascending payment id. Amounts and total are whole minor units of the currency (ISO 4217),
+or satoshis where that is ``sat``; the fee ceiling is in satoshis. It has one right form only, and is read and written line
+by line, so that memory does not grow with the list.
 """
 
 import hashlib
@@ -37,7 +38,8 @@ POSSESSION_CONTEXT = b"govpay approver key 1\n"
 _EMPTY_SIGNATURE = b"\x01" + bytes(63)
 MAX_LINE_BYTES = 200
 MAX_LINES = 1_000_000
-MAX_SAT = 21_000_000 * 100_000_000
+MAX_AMOUNT = 21_000_000 * 100_000_000
+SAT = "sat"
 
 _NUMBER = r"(0|[1-9][0-9]{0,18})"
 _HEADER = (
@@ -46,7 +48,7 @@ _HEADER = (
     ("disbursement", _NUMBER),
     ("period", r"([A-Za-z0-9-]{1,20})"),
     ("purpose", r"([a-z0-9-]{1,40})"),
-    ("currency", r"(sat)"),
+    ("currency", r"(sat|[A-Z]{3})"),
     ("count", _NUMBER),
     ("total", _NUMBER),
     ("fee ceiling", _NUMBER),
@@ -55,7 +57,7 @@ _LINE = re.compile(rf"{_NUMBER}\|{_NUMBER}\|((?:[0-9a-f]{{2}}){{0,42}})\|{_NUMBE
 
 
 class Header(NamedTuple):
-    """What a list says of itself; amounts in satoshis."""
+    """What a list says of itself; the total in minor units of the currency, or in satoshis where that is ``sat``."""
 
     network: str
     program: str
@@ -63,17 +65,18 @@ class Header(NamedTuple):
     period: str
     purpose: str
     payment_count: int
-    total_sat: int
+    total: int
     fee_ceiling_sat: int
+    currency: str = SAT
 
 
 class Line(NamedTuple):
-    """A payment: who is paid, by which script, how many satoshis, and which voided payment it stands in for."""
+    """A payment: who is paid, by which script, how much by the header's currency, and what voided payment it reissues."""
 
     payment_id: int
     beneficiary_id: int
     script_pubkey: bytes
-    amount_sat: int
+    amount: int
     reissue_of: int | None = None
 
 
@@ -94,9 +97,9 @@ def header_text(header: Header) -> str:
         header.disbursement_id,
         header.period,
         header.purpose,
-        "sat",
+        header.currency,
         header.payment_count,
-        header.total_sat,
+        header.total,
         header.fee_ceiling_sat,
     )
     facts = "".join(f"{name}|{value}\n" for (name, _), value in zip(_HEADER, values, strict=True))
@@ -107,7 +110,7 @@ def line_text(line: Line) -> str:
     """Return the line of a payment."""
     reissued = "" if line.reissue_of is None else line.reissue_of
     script = line.script_pubkey.hex()
-    return f"{line.payment_id}|{line.beneficiary_id}|{script}|{line.amount_sat}|{reissued}\n"
+    return f"{line.payment_id}|{line.beneficiary_id}|{script}|{line.amount}|{reissued}\n"
 
 
 def lines_of_file(file: BinaryIO) -> Iterator[bytes]:
@@ -134,30 +137,30 @@ def read(
 ) -> Manifest:
     """Read a whole manifest and keep the wanted payments; ``visit`` sees every line.
 
-    Raises Unreadable unless the text is in its one right form, with ascending payment ids, amounts of at least one
-    satoshi, and the count and total that it announces.
+    Raises Unreadable unless the text is in its one right form, with ascending payment ids, amounts of at least one,
+    and the count and total that it announces.
     """
     digest = hashlib.sha256()
     numbered = enumerate(_hashed(lines, digest), start=1)
     header = _read_header(numbered)
     kept: dict[int, Line] = {}
-    count = total_sat = last_id = 0
+    count = total = last_id = 0
     for number, text in numbered:
         line = _read_line(number, text)
         if line.payment_id <= last_id:
             _refuse(number, "does not have a higher payment id than the line before it")
-        last_id, count, total_sat = line.payment_id, count + 1, total_sat + line.amount_sat
+        last_id, count, total = line.payment_id, count + 1, total + line.amount
         if count > MAX_LINES:
             _refuse(number, f"is more than the {MAX_LINES} that a list may have")
         if line.payment_id in wanted:
             kept[line.payment_id] = line
         if visit is not None:
             visit(line)
-    if (count, total_sat) != (header.payment_count, header.total_sat):
+    if (count, total) != (header.payment_count, header.total):
         raise Unreadable(
             "manifest_totals",
-            f"The manifest announces {header.payment_count} payments of {header.total_sat} sat, and has {count} of "
-            f"{total_sat} sat.",
+            f"The manifest announces {header.payment_count} payments of {header.total} {header.currency}, and has "
+            f"{count} of {total}.",
         )
     return Manifest(header, kept, digest.digest())
 
@@ -212,9 +215,17 @@ def _read_header(numbered: Iterator[tuple[int, str]]) -> Header:
         if match is None:
             _refuse(number, f"does not say the {name}")
         values.append(match.group(1))
-    network, program, disbursement_id, period, purpose, _, count, total, fee_ceiling = values
+    network, program, disbursement_id, period, purpose, currency, count, total, fee_ceiling = values
     return Header(
-        network, program, int(disbursement_id), period, purpose, int(count), int(total), int(fee_ceiling)
+        network,
+        program,
+        int(disbursement_id),
+        period,
+        purpose,
+        int(count),
+        int(total),
+        int(fee_ceiling),
+        currency,
     )
 
 
@@ -223,7 +234,7 @@ def _read_line(number: int, text: str) -> Line:
     if match is None:
         _refuse(number, "is not a payment")
     payment_id, beneficiary_id, script, amount, reissued = match.group(1, 2, 3, 4, 5)
-    if not 0 < int(amount) <= MAX_SAT:
+    if not 0 < int(amount) <= MAX_AMOUNT:
         _refuse(number, "has an amount that does not exist")
     return Line(
         int(payment_id),

@@ -86,14 +86,14 @@ def _record(examined: Examined, past: Past, accepted: Sequence[str]) -> Signed:
     known = {payment_id for earlier in past.earlier for payment_id, _, _ in earlier.payments}
     fees = [earlier.fee_sat for earlier in past.earlier if earlier.payout_id == given.payout_id]
     # A payment counts once, and of a payout's fees the highest: one of its txs at most confirms.
-    fresh_sat = sum(p.line.amount_sat for p in examined.payments if p.line.payment_id not in known)
+    fresh_sat = sum(p.amount_sat for p in examined.payments if p.line.payment_id not in known)
     return Signed(
         txid=examined.facts.txid,
         payout_id=given.payout_id,
         kind=given.kind,
         inputs=examined.inputs,
         payments=tuple(
-            (p.line.payment_id, p.line.script_pubkey.hex(), p.line.amount_sat) for p in examined.payments
+            (p.line.payment_id, p.line.script_pubkey.hex(), p.amount_sat) for p in examined.payments
         ),
         fee_sat=examined.fee_sat,
         spent_sat=fresh_sat + max(0, examined.fee_sat - max(fees, default=0)),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from payments.signer import bundle, descriptor, manifest
+from payments.signer import bundle, conversion, descriptor, manifest
 from payments.signer.bundle import Bundle, SignedManifest
 from payments.signer.config import Config
 from payments.signer.descriptor import Key
@@ -18,10 +18,11 @@ _SIGHASH_UNSET = 0
 
 @dataclass(frozen=True, slots=True)
 class Paid:
-    """An output that pays a line of the manifest."""
+    """An output that pays a line of the manifest, and how many satoshis the line is."""
 
     vout: int
     line: Line
+    amount_sat: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Examined:
     @property
     def payments_sat(self) -> int:
         """What people are paid."""
-        return sum(paid.line.amount_sat for paid in self.payments)
+        return sum(paid.amount_sat for paid in self.payments)
 
     @property
     def change_sat(self) -> int:
@@ -75,7 +76,8 @@ def examine(given: Bundle, facts: Facts, config: Config, *, now: datetime) -> Ex
     if given.kind in bundle.PAYING:
         agreed, approvers, unknown = _check_manifest(given, config)
         notes += unknown
-    payments, change = _check_outputs(given, facts, config, agreed)
+    rate = _rate(given, config, agreed)
+    payments, change = _check_outputs(given, facts, config, agreed, rate)
     if given.kind == bundle.ANCHOR:
         notes += _check_commitment(facts)
     examined = Examined(
@@ -211,8 +213,35 @@ def _approvers(
     return tuple(names), tuple(notes)
 
 
+def _rate(given: Bundle, config: Config, agreed: Manifest | None) -> tuple[int, int] | None:
+    """Return price and scale by which approved money is paid, held to the configured bounds; None of satoshis."""
+    quote = given.quote
+    if agreed is None or agreed.header.currency == manifest.SAT:
+        if quote is not None:
+            raise Refusal("quote_unneeded", "The bundle has a price, and what was approved are satoshis.")
+        return None
+    currency = agreed.header.currency
+    if quote is None or quote.currency != currency:
+        raise Refusal(
+            "quote_currency", f"What was approved is {currency}, and the bundle has no price in it."
+        )
+    bounds = config.prices.get(currency)
+    if bounds is None:
+        raise Refusal(
+            "price_unbounded", f"This signer's configuration has no bounds for a price in {currency}."
+        )
+    price = conversion.price_of(quote.price)
+    if price is None or not bounds.lowest <= price <= bounds.highest:
+        raise Refusal(
+            "price_bounds", f"A price of {quote.price} {currency} is outside of the configured bounds."
+        )
+    if not quote.taken_at < quote.expires_at:
+        raise Refusal("quote_times", "The quote expires before it was taken.")
+    return price, bounds.scale
+
+
 def _check_outputs(
-    given: Bundle, facts: Facts, config: Config, agreed: Manifest | None
+    given: Bundle, facts: Facts, config: Config, agreed: Manifest | None, rate: tuple[int, int] | None
 ) -> tuple[tuple[Paid, ...], tuple[Change, ...]]:
     payments: list[Paid] = []
     change: list[Change] = []
@@ -232,12 +261,14 @@ def _check_outputs(
         # A line without a script waits for its person; an output without one pays whoever comes first.
         if not line.script_pubkey or output.script_pubkey != line.script_pubkey:
             raise Refusal("payment_script", f"Output {vout} does not pay whom payment {payment_id} pays.")
-        if output.amount_sat != line.amount_sat:
+        # Nobody is believed how many satoshis the approved money is: it is converted here.
+        amount_sat = line.amount if rate is None else conversion.to_sat(line.amount, *rate)
+        if output.amount_sat != amount_sat:
             raise Refusal(
                 "payment_amount",
-                f"Output {vout} pays {output.amount_sat} sat; payment {payment_id} is of {line.amount_sat}.",
+                f"Output {vout} pays {output.amount_sat} sat; payment {payment_id} is of {amount_sat}.",
             )
-        payments.append(Paid(vout, line))
+        payments.append(Paid(vout, line, amount_sat))
     return tuple(payments), tuple(change)
 
 

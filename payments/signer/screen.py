@@ -12,7 +12,7 @@ from rich.table import Table
 
 from payments.signer import descriptor
 from payments.signer.config import Config
-from payments.signer.manifest import Header, Line
+from payments.signer.manifest import SAT, Header, Line
 from payments.signer.memory import Judged
 from payments.signer.refusal import NotConfirmed
 from payments.signer.rules import Examined
@@ -35,7 +35,7 @@ class Summary:
         """Count a line in."""
         self.kinds[_kind(line.script_pubkey)] += 1
         self.reissues += line.reissue_of is not None
-        entry = (line.amount_sat, line.payment_id, line.script_pubkey)
+        entry = (line.amount, line.payment_id, line.script_pubkey)
         if len(self.largest) < LARGEST:
             heapq.heappush(self.largest, entry)
         else:
@@ -60,7 +60,7 @@ def show_bundle(console: Console, examined: Examined, judged: Judged, config: Co
                 str(paid.vout),
                 str(line.payment_id),
                 address(line.script_pubkey, given.network),
-                sat(line.amount_sat),
+                sat(paid.amount_sat),
             )
         console.print(table)
     table = _table(("Output", "Our change", "sat"), right=(0, 2))
@@ -90,10 +90,24 @@ def _about(examined: Examined, config: Config) -> list[tuple[str, str]]:
                 f"{header.program}, list {header.disbursement_id}, {header.period} {header.purpose}",
             ),
             ("Manifest", agreed.sha256.hex()),
-            ("List in all", f"{header.payment_count:,} payments, {sat(header.total_sat)} sat"),
+            ("List in all", f"{header.payment_count:,} payments, {money(header.total, header.currency)}"),
+            *_quoted(examined),
             ("Signed by", f"{', '.join(examined.approvers)} ({config.approvals_needed} needed)"),
         ]
     return [*facts, ("Deadline", given.deadline_at.strftime("%Y-%m-%d %H:%M UTC"))]
+
+
+def _quoted(examined: Examined) -> list[tuple[str, str]]:
+    """Say at what price approved money was converted, and what sources said; nothing of satoshis."""
+    quote = examined.bundle.quote
+    if quote is None:
+        return []
+    taken, expires = (at.strftime("%Y-%m-%d %H:%M UTC") for at in (quote.taken_at, quote.expires_at))
+    said = ", ".join(f"{source.name} {source.value or 'nothing'}" for source in quote.sources)
+    return [
+        ("Price", f"{quote.price} {quote.currency} a bitcoin, quote {quote.id} of {taken} until {expires}"),
+        ("Sources", said),
+    ]
 
 
 def _show_totals(console: Console, examined: Examined, judged: Judged, config: Config) -> None:
@@ -122,15 +136,15 @@ def show_manifest(console: Console, header: Header, sha256: bytes, summary: Summ
         ("Program", header.program),
         ("List", f"{header.disbursement_id}, {header.period} {header.purpose}"),
         ("Payments", f"{header.payment_count:,} ({kinds})"),
-        ("Total", f"{sat(header.total_sat)} sat"),
+        ("Total", money(header.total, header.currency)),
         ("Network fees", f"at most {sat(header.fee_ceiling_sat)} sat"),
         ("Reissued", f"{summary.reissues:,} of them stand in for voided payments"),
         ("Manifest", sha256.hex()),
     ]
     _show_facts(console, "Manifest", facts)
-    table = _table(("Largest", "Pays", "sat"), right=(0, 2))
-    for amount_sat, payment_id, script in sorted(summary.largest, reverse=True):
-        table.add_row(str(payment_id), address(script, header.network), sat(amount_sat))
+    table = _table(("Largest", "Pays", header.currency), right=(0, 2))
+    for amount, payment_id, script in sorted(summary.largest, reverse=True):
+        table.add_row(str(payment_id), address(script, header.network), sat(amount))
     console.print(table)
 
 
@@ -170,6 +184,11 @@ def confirm(console: Console, word: str) -> None:
 def sat(amount_sat: int) -> str:
     """Return satoshis with thousands marked."""
     return f"{amount_sat:,}"
+
+
+def money(amount: int, currency: str) -> str:
+    """Return an amount of a manifest with its unit: satoshis, or minor units of a currency."""
+    return f"{sat(amount)} {currency if currency == SAT else f'minor units of {currency}'}"
 
 
 def address(script_pubkey: bytes, network: str) -> str:

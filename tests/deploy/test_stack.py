@@ -31,7 +31,7 @@ from django.db import connections
 from django.utils import timezone
 from ledger import books, chart, events
 chart.open_program(1)
-books.post([events.commitment(program_id=1, disbursement_id=1, amount_sat=5, effective_at=timezone.now(), actor="a",
+books.post([events.commitment(program_id=1, disbursement_id=1, amount=5, effective_at=timezone.now(), actor="a",
     approver="b")])
 with connections["sealer"].cursor() as cursor:
     cursor.execute("SELECT current_user")

@@ -32,7 +32,7 @@ def drafts() -> list[Draft]:
             effective_at=day(10, 2),
             **block,
         ),
-        events.commitment(**program, disbursement_id=1, amount_sat=180_000, effective_at=day(10, 5), **owed),
+        events.commitment(**program, disbursement_id=1, amount=180_000, effective_at=day(10, 5), **owed),
         events.payout_sent(
             **program,
             payout_id=1,
@@ -44,7 +44,7 @@ def drafts() -> list[Draft]:
         events.settlement(
             **program, payout_id=1, amount_sat=180_000, occurrence=1, effective_at=day(10, 7), **block
         ),
-        events.commitment(**program, disbursement_id=2, amount_sat=90_000, effective_at=day(11, 3), **owed),
+        events.commitment(**program, disbursement_id=2, amount=90_000, effective_at=day(11, 3), **owed),
         events.payout_sent(
             **program,
             payout_id=2,

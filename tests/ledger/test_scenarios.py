@@ -53,7 +53,7 @@ class Clerk:
             events.encumbrance(
                 program_id=PROGRAM,
                 disbursement_id=1,
-                amount_sat=amount_sat,
+                amount=amount_sat,
                 occurrence=occurrence,
                 effective_at=self.later(),
                 actor="officer",
@@ -68,7 +68,7 @@ class Clerk:
                 program_id=PROGRAM,
                 disbursement_id=1,
                 encumbrance_id=encumbrance_id,
-                amount_sat=amount_sat,
+                amount=amount_sat,
                 effective_at=self.later(),
                 actor="officer",
             )
@@ -80,7 +80,7 @@ class Clerk:
             events.commitment(
                 program_id=PROGRAM,
                 disbursement_id=disbursement_id,
-                amount_sat=amount_sat,
+                amount=amount_sat,
                 effective_at=self.later(),
                 actor="releaser",
                 approver="approver",
@@ -95,7 +95,7 @@ class Clerk:
                 program_id=PROGRAM,
                 key=key,
                 source_ref=source_ref,
-                amount_sat=amount_sat,
+                amount=amount_sat,
                 effective_at=self.later(),
                 actor="officer",
             )

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from govpay.api.serializers import Hash, StrictSerializer, Text, Whole
-from payments.api.serializers.fields import NOTE_HELP, Satoshi, Username
+from payments.api.serializers.fields import NOTE_HELP, Minor, Satoshi, Username
 from payments.models import CapKind, Step
 
 
@@ -37,18 +37,20 @@ class Need(StrictSerializer):
 
 
 class Tier(StrictSerializer):
-    """Whose approvals a list needs whose total is at most ``up_to_sat``; null: any."""
+    """Whose approvals a list needs whose total is at most that, by the program's own unit; null: any."""
 
-    up_to_sat = Satoshi(allow_null=True)
+    up_to_sat = Satoshi(required=False, allow_null=True)
+    up_to_minor = Satoshi(required=False, allow_null=True)
     needs = Need(many=True, max_length=20)  # type: ignore[call-arg]
 
 
 class CapIn(StrictSerializer):
-    """The most satoshis in any so many days."""
+    """The most in any so many days, by the program's own unit."""
 
     kind = serializers.ChoiceField(choices=CapKind.choices)
     window_days = Whole(min_value=1, max_value=366)
-    most_sat = Satoshi()
+    most_sat = Satoshi(required=False)
+    most_minor = Satoshi(required=False)
 
 
 class NewPolicy(StrictSerializer):
@@ -72,6 +74,7 @@ class NeedsOut(serializers.Serializer[Any]):
     """A tier, smallest first."""
 
     up_to_sat = serializers.IntegerField(allow_null=True)
+    up_to_minor = Minor()
     needs = serializers.DictField(child=serializers.IntegerField())
 
 
@@ -80,7 +83,8 @@ class CapOut(serializers.Serializer[Any]):
 
     kind = serializers.ChoiceField(choices=CapKind.choices)
     window_days = serializers.IntegerField()
-    most_sat = serializers.IntegerField()
+    most_sat = serializers.IntegerField(allow_null=True)
+    most_minor = Minor()
 
 
 class PolicyOut(serializers.Serializer[Any]):
@@ -100,3 +104,12 @@ class PolicyOut(serializers.Serializer[Any]):
     confirmed_at = serializers.DateTimeField(allow_null=True)
     dropped_by = Username(allow_null=True)
     dropped_at = serializers.DateTimeField(allow_null=True)
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Show limits in the program's own unit."""
+        shown: dict[str, Any] = super().to_representation(instance)
+        if not instance.program.pays_sat:
+            for name, rows in (("up_to", shown["tiers"]), ("most", shown["caps"])):
+                for row in rows:
+                    row[f"{name}_minor"], row[f"{name}_sat"] = row[f"{name}_sat"], None
+        return shown

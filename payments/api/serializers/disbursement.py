@@ -7,14 +7,16 @@ from rest_framework import serializers
 
 from govpay.api.serializers import Hash, StrictSerializer, Text, Whole
 from payments.api.serializers.fields import NOTE_HELP, Satoshi, Username
+from payments.api.serializers.price import QuoteOut
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
 
 class Line(StrictSerializer):
-    """One line: whom, by the reference they are enrolled under, and how much."""
+    """One line: whom, by the reference they are enrolled under, and how much, in the program's own unit."""
 
     reference = Text(max_length=40)
-    amount_sat = Satoshi()
+    amount_sat = Satoshi(required=False)
+    amount_minor = Satoshi(required=False)
 
 
 @extend_schema_field(Line(many=True))
@@ -35,7 +37,10 @@ class ListControl(StrictSerializer):
     period = Text(help_text="1 to 20 letters, digits and hyphens, such as 2026-11.")
     purpose = Text(help_text="1 to 40 small letters, digits and hyphens, such as pension.")
     expected_count = Whole(min_value=0, max_value=2**31 - 1)
-    expected_total_sat = Satoshi()
+    expected_total_sat = Satoshi(required=False, help_text="Of a program that pays satoshis.")
+    expected_total_minor = Satoshi(
+        required=False, help_text="Of a program of money, in minor units of its currency."
+    )
     is_urgent = serializers.BooleanField(
         required=False, help_text="Pay it even while fees are high, up to the program's ceiling."
     )
@@ -48,7 +53,7 @@ class ListFromLines(ListControl):
 
 
 class ListFromFile(ListControl):
-    """A list as a CSV file with the columns reference and amount_sat."""
+    """A list as a CSV file with the columns reference and amount_sat, or amount_minor of money."""
 
     file = serializers.FileField(allow_empty_file=True)
 
@@ -57,6 +62,14 @@ class Agreement(StrictSerializer):
     """The manifest that the person looked at; any other is refused."""
 
     manifest_hash = Hash()
+
+
+class Releasing(Agreement):
+    """The manifest, and of a program of money the quote by which the list is converted."""
+
+    quote_id = Whole(
+        required=False, min_value=1, max_value=2**63 - 1, help_text="What `quote/` answered, while it holds."
+    )
 
 
 class Approving(Agreement):
@@ -75,13 +88,17 @@ class TierOut(serializers.Serializer[Any]):
     """Who must approve a list, frozen when it was submitted: how many of which group, within how many days."""
 
     policy_id = serializers.IntegerField(source="policy", allow_null=True)
-    up_to_sat = serializers.IntegerField(allow_null=True)
+    up_to_sat = serializers.IntegerField(allow_null=True, default=None)
+    up_to_minor = serializers.IntegerField(allow_null=True, default=None)
     needs = serializers.DictField(child=serializers.IntegerField())
     approval_days = serializers.IntegerField(source="days")
 
 
 class DisbursementOut(serializers.Serializer[Any]):
-    """A list: its control totals, its manifest, and who did what when."""
+    """A list: its control totals, its manifest, and who did what when.
+
+    ``total_minor`` and ``quote_id`` are of a program of money, where ``total_sat`` is null until the release converts.
+    """
 
     id = serializers.IntegerField()
     program_id = serializers.IntegerField()
@@ -91,7 +108,10 @@ class DisbursementOut(serializers.Serializer[Any]):
     intake_id = serializers.IntegerField()
     status = serializers.ChoiceField(choices=DisbursementStatus.choices)
     payment_count = serializers.IntegerField()
-    total_sat = serializers.IntegerField()
+    currency = serializers.CharField(source="program.currency")
+    total_minor = serializers.IntegerField(allow_null=True)
+    total_sat = serializers.IntegerField(allow_null=True)
+    quote_id = serializers.IntegerField(allow_null=True)
     manifest_hash = Hash(allow_null=True)
     fee_reserved_sat = serializers.IntegerField(allow_null=True)
     approval_tier = TierOut(allow_null=True)
@@ -113,7 +133,8 @@ class PaymentTally(serializers.Serializer[Any]):
 
     status = serializers.ChoiceField(choices=PaymentStatus.choices)
     count = serializers.IntegerField()
-    amount_sat = serializers.IntegerField()
+    amount_minor = serializers.IntegerField(allow_null=True)
+    amount_sat = serializers.IntegerField(allow_null=True)
 
 
 class PayoutTally(serializers.Serializer[Any]):
@@ -121,7 +142,8 @@ class PayoutTally(serializers.Serializer[Any]):
 
     status = serializers.ChoiceField(choices=PayoutStatus.choices)
     count = serializers.IntegerField()
-    amount_sat = serializers.IntegerField()
+    amount_minor = serializers.IntegerField(allow_null=True)
+    amount_sat = serializers.IntegerField(allow_null=True)
 
 
 class ProgressOut(serializers.Serializer[Any]):
@@ -148,3 +170,19 @@ class HistoryOut(serializers.Serializer[Any]):
     note = serializers.CharField()
     actor = Username(allow_null=True)
     at = serializers.DateTimeField()
+
+
+class QuotedOut(serializers.Serializer[Any]):
+    """A quote that was taken for a list, and what the list would be by it; nothing is converted before the release.
+
+    ``remainder_minor`` is what the satoshis of all lines are worth less than the entitlements. While ``dust_count`` lines
+    would be too small to be relayed, the release is refused.
+    """
+
+    quote = QuoteOut()
+    count = serializers.IntegerField(source="figures.count")
+    amount_minor = serializers.IntegerField(source="figures.amount_minor")
+    amount_sat = serializers.IntegerField(source="figures.amount_sat")
+    remainder_minor = serializers.IntegerField(source="figures.remainder_minor")
+    dust_count = serializers.IntegerField(source="figures.dust_count")
+    available_sat = serializers.IntegerField(help_text="What is free in the wallet.")

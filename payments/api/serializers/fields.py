@@ -7,6 +7,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from payments.models import Program
 from payments.onchain import address, amount, network
 
 NOTE_HELP = "Why; it is kept in the history."
@@ -24,6 +25,34 @@ class Satoshi(serializers.Field[Any, Any, Any, Any]):
 
     def to_representation(self, value: int) -> int:
         return value
+
+
+class Minor(serializers.IntegerField):
+    """An amount of a program of money, in minor units of its currency; null where the program pays satoshis."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_null=True, read_only=True)
+
+    def get_attribute(self, instance: Any) -> int | None:
+        return None
+
+
+class OwnUnit(serializers.Serializer[Any]):
+    """Shows columns that are in their program's own unit, ``{name}_sat``, as ``{name}_minor`` where that is money."""
+
+    OWN: tuple[str, ...] = ()
+
+    def program_of(self, row: Any) -> Program:
+        """Return whose row it is."""
+        found: Program = row.program
+        return found
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        shown: dict[str, Any] = super().to_representation(instance)
+        if not self.program_of(instance).pays_sat:
+            for name in self.OWN:
+                shown[f"{name}_minor"], shown[f"{name}_sat"] = shown[f"{name}_sat"], None
+        return shown
 
 
 @extend_schema_field(OpenApiTypes.STR)

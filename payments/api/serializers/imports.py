@@ -6,7 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from govpay.api.serializers import Hash, StrictSerializer, Text, Whole
-from payments.api.serializers.fields import Satoshi, Username
+from payments.api.serializers.fields import Minor, OwnUnit, Satoshi, Username
 from payments.models.intake import IntakeKind
 from payments.states import ImportStatus
 
@@ -23,10 +23,11 @@ class NewImport(StrictSerializer):
     purpose = Text(required=False, help_text="Of a list: 1 to 40 small letters, digits and hyphens.")
     expected_count = Whole(required=False, min_value=0, max_value=2**31 - 1)
     expected_total_sat = Satoshi(required=False)
+    expected_total_minor = Satoshi(required=False, help_text="Of a list of money.")
     is_urgent = serializers.BooleanField(required=False)
 
-    OF_LISTS = ("period", "purpose", "expected_count", "expected_total_sat")
-    NOT_OF_PEOPLE = ("period", "purpose", "expected_total_sat", "is_urgent")
+    OF_LISTS = ("period", "purpose", "expected_count")
+    NOT_OF_PEOPLE = ("period", "purpose", "expected_total_sat", "expected_total_minor", "is_urgent")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Refuse what is missing for the kind of file, and what belongs to the other kind."""
@@ -45,8 +46,10 @@ class NewImport(StrictSerializer):
         return attrs
 
 
-class ImportOut(serializers.Serializer[Any]):
+class ImportOut(OwnUnit):
     """A file that is imported in the background, and how far it is."""
+
+    OWN = ("expected_total", "total")
 
     id = serializers.IntegerField()
     program_id = serializers.IntegerField()
@@ -57,14 +60,18 @@ class ImportOut(serializers.Serializer[Any]):
     purpose = serializers.CharField(allow_blank=True)
     is_urgent = serializers.BooleanField()
     expected_count = serializers.IntegerField(allow_null=True)
-    expected_total_sat = serializers.IntegerField(allow_null=True)
+    expected_total_minor = Minor()
+    expected_total_sat = serializers.IntegerField(source="expected_total", allow_null=True)
     filename = serializers.CharField(allow_blank=True)
     size_bytes = serializers.IntegerField()
     sha256 = Hash()
     rows_total = serializers.IntegerField(help_text="By its line ends until the file is read.")
     rows_done = serializers.IntegerField(help_text="Rows that are checked.")
     errors_count = serializers.IntegerField(help_text="Rows that are wrong, once all are checked.")
-    total_sat = serializers.IntegerField(allow_null=True, help_text="Of a list, once all is checked.")
+    total_minor = Minor()
+    total_sat = serializers.IntegerField(
+        source="total", allow_null=True, help_text="Of a list, once all is checked."
+    )
     code = serializers.CharField(allow_blank=True, help_text="Why it was refused or given up.")
     message = serializers.CharField(allow_blank=True)
     intake_id = serializers.IntegerField(allow_null=True, help_text="The record of what became of it.")
@@ -104,6 +111,7 @@ class PreviewRow(serializers.Serializer[Any]):
     address = serializers.CharField(allow_null=True)
     consent_version = serializers.CharField(allow_null=True)
     consent_date = serializers.DateField(allow_null=True)
+    amount_minor = serializers.IntegerField(allow_null=True)
     amount_sat = serializers.IntegerField(allow_null=True)
 
 

@@ -40,6 +40,7 @@ class PayoutOut(serializers.Serializer[Any]):
     parent_id = serializers.IntegerField(allow_null=True)
     status = serializers.ChoiceField(choices=PayoutStatus.choices)
     payment_count = serializers.IntegerField()
+    payments_minor = serializers.IntegerField(allow_null=True)
     payments_sat = serializers.IntegerField()
     txid = serializers.CharField(source="current_txid")
     fee_sat = serializers.IntegerField()
@@ -64,7 +65,15 @@ class PaymentOut(serializers.Serializer[Any]):
     disbursement_id = serializers.IntegerField()
     line = serializers.IntegerField()
     reference = serializers.CharField(allow_null=True)
-    amount_sat = serializers.IntegerField()
+    currency = serializers.CharField()
+    amount_minor = serializers.IntegerField(
+        allow_null=True, help_text="What the person is entitled to, in a program of money."
+    )
+    amount_sat = serializers.IntegerField(allow_null=True, help_text="Null until a release has converted it.")
+    remainder_minor = serializers.IntegerField(
+        allow_null=True,
+        help_text="What the satoshis are worth less than the entitlement, at the price of the list's quote.",
+    )
     status = serializers.ChoiceField(choices=PaymentStatus.choices)
     address = Address(source="script_pubkey", allow_null=True)
     script_pubkey = Hex(allow_null=True)

@@ -122,6 +122,11 @@ class NewProgram(Rules):
 
     code = Text(max_length=20)
     name = Text(max_length=200)
+    currency = Text(
+        required=False,
+        max_length=3,
+        help_text="What people are entitled to: sat, or money by its code of ISO 4217, such as PKR; it never changes.",
+    )
     descriptor = Text(
         required=False,
         allow_blank=True,

@@ -24,8 +24,8 @@ from payments.models.intake import IntakeStatus
 from payments.selectors import disbursements as selector
 from payments.selectors import payments as payment_selector
 from payments.selectors import scope
+from payments.services import conversions, lists
 from payments.services import disbursements as service
-from payments.services import lists
 
 DETAIL = {200: serializers.DisbursementDetail}
 
@@ -140,15 +140,30 @@ class Reject(Idempotent, Scoped):
         return render(request, disbursement_id)
 
 
+class Quoted(Idempotent, Scoped):
+    """What a list of money would be in satoshis now."""
+
+    @extend_schema(
+        operation_id="disbursements_quote",
+        tags=["lists"],
+        request=None,
+        responses={201: serializers.QuotedOut},
+    )
+    def post(self, request: Request, disbursement_id: int) -> Response:
+        """Take a quote for an approved list, and say what it would be by that; it holds until `expires_at`."""
+        found = act(request, conversions.preview, Nothing, disbursement_id=disbursement_id)
+        return Response(serializers.QuotedOut(found).data, status.HTTP_201_CREATED)
+
+
 class Release(Idempotent, Scoped):
     """A third person lets the engine pay."""
 
     @extend_schema(
-        operation_id="disbursements_release", tags=["lists"], request=serializers.Agreement, responses=DETAIL
+        operation_id="disbursements_release", tags=["lists"], request=serializers.Releasing, responses=DETAIL
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
-        """Let the engine pay exactly the manifest that was approved."""
-        act(request, service.release, serializers.Agreement, disbursement_id=disbursement_id)
+        """Let the engine pay exactly the manifest that was approved; a list of money is converted by the quote."""
+        act(request, service.release, serializers.Releasing, disbursement_id=disbursement_id)
         return render(request, disbursement_id)
 
 

@@ -12,15 +12,17 @@ from payments.services import lists
 class Command(BaseCommand):
     """``manage.py import_list --program CODE --by USERNAME ... FILE``: exits 1 when the list is refused."""
 
-    help = f"Make a draft disbursement of a UTF-8 CSV file with the columns {', '.join(lists.COLUMNS)}."
+    help = f"Make a draft disbursement of a UTF-8 CSV file with the columns {', '.join(lists.COLUMNS)} (amount_minor)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         intake_screen.add_arguments(parser)
         parser.add_argument("--period", required=True, help="such as 2026-11")
         parser.add_argument("--purpose", required=True, help="such as pension")
         parser.add_argument("--count", required=True, type=int, help="how many lines there should be")
-        parser.add_argument(
-            "--total-sat", required=True, type=int, help="what they should sum to, in satoshis"
+        total = parser.add_mutually_exclusive_group(required=True)
+        total.add_argument("--total-sat", type=int, help="what they should sum to, in satoshis")
+        total.add_argument(
+            "--total-minor", type=int, help="the same in minor units, where the program has a currency"
         )
 
         parser.add_argument(
@@ -40,6 +42,7 @@ class Command(BaseCommand):
                 filename=arrival.filename,
                 expected_count=options["count"],
                 expected_total_sat=options["total_sat"],
+                expected_total_minor=options["total_minor"],
                 is_urgent=options["urgent"],
                 progress=arrival.progress,
             )

@@ -119,7 +119,7 @@ class TestWarrant:
         assert address in browser(officer).get(page(period)).content.decode()
         assert address not in browser(treasurer).get(page(period)).content.decode()
         assert "500,000 sat" in browser(officer).get(address).content.decode()
-        answer = browser(officer).post(address, {"amount_sat": text, "note": "As voted."})
+        answer = browser(officer).post(address, {"amount": text, "note": "As voted."})
         assert answer["Location"] == page(period)
         made = Warrant.objects.latest("pk")
         assert (made.kind, made.amount_sat, made.proposed_by) == (kind, amount_sat, officer)
@@ -138,9 +138,7 @@ class TestWarrant:
         self, browser: Browser, period: BudgetPeriod, officer: User, text: str
     ) -> None:
         before = Warrant.objects.count()
-        answer = browser(officer).post(
-            f"{PERIODS}{period.pk}/allot/", {"amount_sat": text, "note": "As voted."}
-        )
+        answer = browser(officer).post(f"{PERIODS}{period.pk}/allot/", {"amount": text, "note": "As voted."})
         assert answer.status_code == 422
         assert Warrant.objects.count() == before
 

@@ -132,7 +132,7 @@ class TestList:
             period="2026-11",
             purpose="pension",
             expected_count="1",
-            expected_total_sat="5000",
+            expected_total="5000",
         )
         importing.run(job.pk)
         assert "5,000 sat" in client.get(page(job)).content.decode()

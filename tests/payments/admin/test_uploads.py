@@ -49,7 +49,7 @@ def post_list(client: Client, program: Program, file: SimpleUploadedFile, **chan
         "purpose": "pension",
         "file": file,
         "expected_count": "2",
-        "expected_total_sat": "110000",
+        "expected_total": "110000",
     } | changes
     return client.post(LIST, data)
 
@@ -242,7 +242,7 @@ class TestUploadList:
 
     @pytest.mark.parametrize(
         ("changes", "code"),
-        [({"expected_count": "3"}, "control_count"), ({"expected_total_sat": "110001"}, "control_total")],
+        [({"expected_count": "3"}, "control_count"), ({"expected_total": "110001"}, "control_total")],
     )
     def test_refuses_a_file_that_disagrees_with_its_control_totals(
         self,
@@ -296,7 +296,7 @@ class TestUploadList:
         assert f">{code}<" in answer.content.decode()
         assert Disbursement.objects.count() == 0
 
-    @pytest.mark.parametrize("field", ["expected_count", "expected_total_sat"])
+    @pytest.mark.parametrize("field", ["expected_count", "expected_total"])
     @pytest.mark.parametrize(
         "value", ["-1", "1e3", "1_000", " 2", "\uff11\uff12", "NaN", "", "1.0", "9" * 100]
     )

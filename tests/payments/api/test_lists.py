@@ -40,7 +40,7 @@ class TestCreate:
         assert made["made_by"] == officer.username
         assert made["manifest_hash"] is None
         assert made["progress"] == {
-            "payments": [{"status": "pending", "count": 2, "amount_sat": 110_000}],
+            "payments": [{"status": "pending", "count": 2, "amount_minor": None, "amount_sat": 110_000}],
             "payouts": [],
             "unsealed_count": 2,
         }

@@ -320,7 +320,7 @@ class TestRelease:
                 events.commitment(
                     program_id=program.pk,
                     disbursement_id=approved.pk,
-                    amount_sat=180_000,
+                    amount=180_000,
                     effective_at=timezone.now(),
                     actor="officer",
                     approver="approver",

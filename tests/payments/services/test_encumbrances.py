@@ -103,5 +103,5 @@ class TestAtOnce:
         assert figures(program) == (left_sat, 0)
         held = encumbrances.standing(approved)
         assert held is not None
-        assert held.amount_sat == left_sat
+        assert held.amount == left_sat
         assert Entry.objects.filter(kind="encumbrance").count() == 3

@@ -127,7 +127,9 @@ class TestRelease:
             cursor.execute("UPDATE payments_payment SET script_pubkey = '' WHERE id = %s", [line.pk])
         whole = Disbursement.objects.select_related("program", "cycle").get(pk=released.pk)
         with pytest.raises(agreed.ApprovalForged, match="waits for its person"):
-            agreed.require_lines(whole, [(line.pk, line.beneficiary_id, b"", line.amount_sat, None)])
+            agreed.require_lines(
+                whole, [(line.pk, line.beneficiary_id, b"", line.amount_sat, None, line.amount_sat)]
+            )
 
     def test_seals_only_lines_with_a_script(self, released: Disbursement) -> None:
         with pytest.raises(IntegrityError), transaction.atomic(), connection.cursor() as cursor:

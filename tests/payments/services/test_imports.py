@@ -131,6 +131,7 @@ class TestPeople:
             "address": make_address(1),
             "consent_version": None,
             "consent_date": None,
+            "amount_minor": None,
             "amount_sat": None,
         }
 
@@ -288,7 +289,7 @@ class TestList:
         self, program: Program, officer: User, references: list[str]
     ) -> None:
         job = check(bring_list(officer, program, *((r, "1000") for r in references), is_urgent=True))
-        assert (job.status, job.total_sat, count_payments()) == ("ready", 3_000, (0, 0))
+        assert (job.status, job.total, count_payments()) == ("ready", 3_000, (0, 0))
         assert selector.preview(job)[2]["amount_sat"] == 1_000
         job = confirm(officer, job)
         made = Disbursement.objects.get()

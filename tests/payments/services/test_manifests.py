@@ -121,7 +121,7 @@ class TestText:
             period="2026-11",
             purpose="pension",
             payment_count=3,
-            total_sat=180_000,
+            total=180_000,
             fee_ceiling_sat=submitted.fee_reserved_sat or 0,
         )
         assert list(found.lines.values()) == [

@@ -70,7 +70,7 @@ def lines(count: int = 3, *, start: int = 101) -> list[Line]:
 def manifest_of(paid: Sequence[Line], **changes: Any) -> str:
     """The text of a list of these payments."""
     header = Header(
-        "regtest", "PENSIONS", 12, "2026-11", "pension", len(paid), sum(x.amount_sat for x in paid), 60_000
+        "regtest", "PENSIONS", 12, "2026-11", "pension", len(paid), sum(x.amount for x in paid), 60_000
     )
     return manifest.header_text(header._replace(**changes)) + "".join(map(manifest.line_text, paid))
 
@@ -134,7 +134,7 @@ class Draft:
         for coin in self.coins:
             wallycore.tx_add_raw_input(tx, coin.txid, coin.number, self.sequence, None, None, 0)
         for line in self.paid:
-            wallycore.tx_add_raw_output(tx, line.amount_sat, line.script_pubkey, 0)
+            wallycore.tx_add_raw_output(tx, line.amount, line.script_pubkey, 0)
         for amount_sat, script_pubkey in self.unspendable:
             wallycore.tx_add_raw_output(tx, amount_sat, script_pubkey, 0)
         for index, amount_sat in self.change:

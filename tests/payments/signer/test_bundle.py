@@ -183,7 +183,7 @@ class TestLoad:
 
     def test_refuses_another_format(self) -> None:
         with pytest.raises(Unreadable) as refused:
-            bundle.load(json.dumps(valid() | {"format": "govpay-signing-2"}))
+            bundle.load(json.dumps(valid() | {"format": "govpay-signing-3"}))
         assert refused.value.code == "bundle_format"
 
     def test_refuses_a_file_that_is_too_large(self) -> None:

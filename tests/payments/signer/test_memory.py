@@ -41,7 +41,7 @@ class TestOnePayment:
             payout_id=7,
             kind="original",
             inputs={Coin(1).outpoint: 200_000, Coin(2).outpoint: 200_000},
-            payments=tuple((x.payment_id, x.script_pubkey.hex(), x.amount_sat) for x in scene.lines()),
+            payments=tuple((x.payment_id, x.script_pubkey.hex(), x.amount) for x in scene.lines()),
             fee_sat=3_000,
             spent_sat=183_000,
             manifest_sha256=judged.record.manifest_sha256,
@@ -141,7 +141,7 @@ class TestOnePayout:
         ],
     )
     def test_is_not_said_to_be_another_the_second_time(self, said: dict[str, Any]) -> None:
-        twins = [line._replace(script_pubkey=scene.script(1), amount_sat=60_000) for line in scene.lines()]
+        twins = [line._replace(script_pubkey=scene.script(1), amount=60_000) for line in scene.lines()]
         first = Draft(paid=twins, listed=twins)
         if "paid" in said:
             said = {"paid": [twins[1], twins[0], twins[2]]}

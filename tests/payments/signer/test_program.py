@@ -216,7 +216,7 @@ class TestApprove:
         assert "not_confirmed" in host.run(*command, secrets=(SECRET,), says="no\n", code=7)
         assert "passphrase" in host.run(*command, secrets=("wrong passphrase",), says="approve\n", code=4)
         assert "manifest_other" in host.run(*command, "--sha256", "00" * 32, secrets=(SECRET,), code=1)
-        host.write("list.txt", scene.manifest_of(scene.lines(), total_sat=1))
+        host.write("list.txt", scene.manifest_of(scene.lines(), total=1))
         assert "manifest_totals" in host.run(*command, secrets=(SECRET,), code=3)
         key.chmod(0o644)
         assert "key_permissions" in host.run(*command, secrets=(SECRET,), code=4)
@@ -231,7 +231,7 @@ class TestSign:
         for text in (given.txid, "approver 1 (1 needed)", "PENSIONS, list 12", "17,000", "180,000 sat in 3"):
             assert text in shown
         for line in scene.lines():
-            assert f"{line.amount_sat:,}" in shown
+            assert f"{line.amount:,}" in shown
         assert list(signer.home.glob("*.psbt")) == []
         command = ("sign", str(path), "--out", str(out))
         assert "Type 'sign' to agree" in signer.run(*command, secrets=(SECRET,), says="sign\n")

@@ -162,7 +162,7 @@ class TestTamperedManifest:
 
     @pytest.mark.parametrize(
         ("header", "code"),
-        [({"payment_count": 4}, "manifest_totals"), ({"total_sat": 180_001}, "manifest_totals")],
+        [({"payment_count": 4}, "manifest_totals"), ({"total": 180_001}, "manifest_totals")],
     )
     def test_that_does_not_add_up(self, header: dict[str, int], code: str) -> None:
         assert refusal(Draft(header=header).bundle()) == code
@@ -180,7 +180,7 @@ class TestTamperedManifest:
         ("change", "code"),
         [
             ({"script_pubkey": scene.script(666)}, "payment_script"),
-            ({"amount_sat": 60_001}, "payment_amount"),
+            ({"amount": 60_001}, "payment_amount"),
             ({"payment_id": 104}, "payment_not_listed"),
         ],
     )
@@ -347,7 +347,7 @@ class TestTamperedChange:
 
     def test_that_is_only_said_to_be_ours(self) -> None:
         draft = Draft()
-        thief = scene.lines(1, start=666)[0]._replace(amount_sat=17_000)
+        thief = scene.lines(1, start=666)[0]._replace(amount=17_000)
         stolen = replace(draft, paid=[*draft.paid, thief], change=[])
         text = changed(
             stolen.psbt(), lambda p: wallycore.psbt_set_output_keypaths(p, 3, draft.keypaths(CHANGE, 4))

@@ -1,0 +1,269 @@
+"""Converts a list of money to satoshis by a quote, inside its release: set-based, in exact integers, halves to even.
+
+Which lines are converted are those that bitcoin can pay: with a script, and not withdrawn. What waits for its person stays
+money: another list pays it, by a quote of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+
+from govpay.errors import Conflict, InvalidInput, NotFound
+from ledger import books, conversion
+from ledger.conversion import Converted
+from payments.models import Disbursement, Quote, Role
+from payments.payout import agreed
+from payments.prices import currency as currencies
+from payments.prices import quotes
+from payments.selectors import funds
+from payments.services import authority, encumbrances
+from payments.services.lines import DUST
+from payments.signer.conversion import COIN, PRICE_UNIT
+from payments.states import DisbursementStatus, StatusConflict
+
+MAX_ERRORS = 100
+# Each amount that a list has is converted once: most lists pay many people the same.
+RATES = f"""
+WITH rates AS MATERIALIZED (
+    SELECT a.amount_minor, b.sat, a.amount_minor - (d.worth + CASE WHEN 2 * d.rest > %(unit)s::numeric
+        OR (2 * d.rest = %(unit)s::numeric AND d.worth %% 2 = 1) THEN 1 ELSE 0 END) AS remainder_minor
+    FROM (
+        SELECT DISTINCT amount_minor FROM payments_payment
+        WHERE disbursement_id = %(list)s AND script_pubkey IS NOT NULL AND status IN ('pending', 'held')
+    ) a
+    CROSS JOIN LATERAL (SELECT div(a.amount_minor * %(unit)s::numeric, %(rate)s::numeric) AS sat) q
+    CROSS JOIN LATERAL (SELECT a.amount_minor * %(unit)s::numeric - q.sat * %(rate)s::numeric AS rest) r
+    CROSS JOIN LATERAL (SELECT q.sat + CASE WHEN 2 * r.rest > %(rate)s::numeric
+        OR (2 * r.rest = %(rate)s::numeric AND q.sat %% 2 = 1) THEN 1 ELSE 0 END AS sat) b
+    CROSS JOIN LATERAL (SELECT div(b.sat * %(rate)s::numeric, %(unit)s::numeric) AS worth,
+        b.sat * %(rate)s::numeric %% %(unit)s::numeric AS rest) d
+), lines AS (
+    SELECT p.id, p.line, r.sat, r.remainder_minor, p.amount_minor,
+        r.sat < CASE length(p.script_pubkey) {DUST} END AS is_dust
+    FROM payments_payment p JOIN rates r USING (amount_minor)
+    WHERE p.disbursement_id = %(list)s AND p.script_pubkey IS NOT NULL AND p.status IN ('pending', 'held')
+)
+"""  # noqa: S608 - numbers of our own
+FIGURES = (
+    RATES
+    + """
+SELECT count(*), coalesce(sum(amount_minor), 0), coalesce(sum(sat), 0), coalesce(sum(remainder_minor), 0),
+    count(*) FILTER (WHERE is_dust) FROM lines
+"""
+)
+DUSTY = f"{RATES} SELECT line, sat FROM lines WHERE is_dust ORDER BY line LIMIT %(rows)s"  # noqa: S608 - the same
+CONVERT = f"""{RATES}, converted AS (
+    UPDATE payments_payment p SET amount_sat = r.sat, remainder_minor = r.remainder_minor FROM rates r
+    WHERE p.amount_minor = r.amount_minor AND p.disbursement_id = %(list)s AND p.script_pubkey IS NOT NULL
+        AND p.status IN ('pending', 'held')
+    RETURNING p.amount_minor, p.amount_sat, p.remainder_minor
+)
+SELECT count(*), sum(amount_minor), sum(amount_sat), sum(remainder_minor) FROM converted
+"""  # noqa: S608 - the same
+
+
+class QuoteRequired(InvalidInput):
+    """The list is of money: whoever releases it says by which quote."""
+
+    code = "quote_required"
+
+
+class QuoteUnneeded(InvalidInput):
+    """Nothing of the list is converted, and a quote was given."""
+
+    code = "quote_unneeded"
+
+
+class QuoteExpired(Conflict):
+    """The quote does not hold any more; take another one."""
+
+    code = "quote_expired"
+
+
+class QuoteUsed(Conflict):
+    """Another list was converted by the quote."""
+
+    code = "quote_used"
+
+
+class QuoteOfAnother(Conflict):
+    """The quote is of another currency than the list."""
+
+    code = "quote_of_another_currency"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a list would be by a quote: how many lines, their money, satoshis and remainder, and how many are dust."""
+
+    count: int
+    amount_minor: int
+    amount_sat: int
+    remainder_minor: int
+    dust_count: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A quote that was taken for a list, what the list would be by it, and what is free in its wallet."""
+
+    quote: Quote
+    figures: Figures
+    available_sat: int
+
+
+@transaction.atomic
+def preview(*, by: User, disbursement_id: int, now: datetime | None = None) -> Preview:
+    """Take a quote for an approved list, and say what it would be by that; nothing is converted.
+
+    Raises NotFound, RoleMissing, StatusConflict, QuoteUnneeded, and quotes.NoPrice with the rule that is broken.
+    """
+    found = Disbursement.objects.filter(pk=disbursement_id, program__memberships__user_id=by.pk)
+    disbursement = found.select_related("program").distinct().first()
+    if disbursement is None:
+        raise NotFound("There is no such disbursement in your programs.")
+    authority.require(user=by, program_id=disbursement.program_id, roles=(Role.RELEASER,))
+    if disbursement.status != DisbursementStatus.APPROVED:
+        raise StatusConflict(
+            f"The disbursement is {disbursement.status}, not approved.",
+            subject="disbursement",
+            status=disbursement.status,
+            needed=DisbursementStatus.APPROVED,
+        )
+    if disbursement.program.pays_sat:
+        raise _unneeded("The list is of satoshis.")
+    quote = quotes.take(disbursement.program.currency, at=now, by=by)
+    available_sat = funds.of_program(disbursement.program_id).available_sat
+    return Preview(quote, figures(disbursement, quote), available_sat)
+
+
+def figures(disbursement: Disbursement, quote: Quote) -> Figures:
+    """Return what a list that is not released would be by a quote."""
+    with connection.cursor() as cursor:
+        cursor.execute(FIGURES, _values(disbursement, quote))
+        return Figures(*map(int, cursor.fetchone()))
+
+
+def choose(disbursement: Disbursement, quote_id: int | None, *, at: datetime) -> None:
+    """Put the quote onto a list in memory that is about to be released, after every check of it; None where none is needed.
+
+    Raises QuoteRequired, QuoteUnneeded, NotFound, quotes.QuoteForged, QuoteOfAnother, QuoteUsed, QuoteExpired.
+    """
+    lines = disbursement.payments.filter(script_pubkey__isnull=False, status__in=("pending", "held"))
+    if disbursement.program.pays_sat or not lines.exists():
+        if quote_id is not None:
+            raise _unneeded("Nothing of the list is converted.")
+        return
+    currency = disbursement.program.currency
+    if quote_id is None:
+        message = f"The list is of {currency}: take a quote, and release it with that."
+        raise QuoteRequired.of("quote_id", QuoteRequired.code, message)
+    quote = Quote.objects.filter(pk=quote_id).first()
+    if quote is None:
+        raise NotFound(f"There is no quote {quote_id}.")
+    quotes.verify(quote)
+    if quote.currency != currency:
+        raise QuoteOfAnother(f"Quote {quote.pk} is of {quote.currency}, and the list of {currency}.")
+    other = Disbursement.objects.filter(quote=quote).values_list("pk", flat=True).first()
+    if other is not None:
+        raise QuoteUsed(f"List {other} was converted by quote {quote.pk}.", disbursement_id=other)
+    if quote.is_expired(at) or at < quote.taken_at:
+        raise QuoteExpired(
+            f"Quote {quote.pk} held until {quote.expires_at:%Y-%m-%d %H:%M:%S} UTC; take another one.",
+            expires_at=agreed.moment(quote.expires_at),
+        )
+    disbursement.quote = quote
+
+
+def convert(disbursement: Disbursement) -> Mapping[str, Any]:
+    """Write what each line of a list is in satoshis by its quote; return the columns that its release sets with it.
+
+    The caller holds the list's row. Raises InvalidInput with one error a line that would be dust, and
+    funds.InsufficientFunds with the figures; nothing is converted then.
+    """
+    quote = disbursement.quote
+    if quote is None:
+        return {}
+    planned = figures(disbursement, quote)
+    if planned.dust_count:
+        raise _dusty(disbursement, quote)
+    funds.require(disbursement.program_id, planned.amount_sat, fees_sat=0)
+    with connection.cursor() as cursor:
+        cursor.execute(CONVERT, _values(disbursement, quote))
+        found = tuple(map(int, cursor.fetchone()))
+    # The list is locked, and so are its lines with it: only a bug could make them differ.
+    assert found == (planned.count, planned.amount_minor, planned.amount_sat, planned.remainder_minor), found
+    return {"quote": quote, "total_sat": planned.amount_sat}
+
+
+def book(disbursement: Disbursement, *, at: datetime, actor: str, approver: str) -> None:
+    """Book the two legs of a list that was converted; nothing of any other."""
+    quote = disbursement.quote
+    if quote is None:
+        return
+    found = figures_of_converted(disbursement)
+    books.post(
+        [
+            conversion.conversion(
+                program_id=disbursement.program_id,
+                disbursement_id=disbursement.pk,
+                converted=found,
+                effective_at=at,
+                actor=actor,
+                approver=approver,
+                memo=f"{encumbrances.agreed(disbursement)}, quote {quote.pk}: {quote.price:.8f} {quote.currency}",
+            )
+        ]
+    )
+
+
+def figures_of_converted(disbursement: Disbursement) -> Converted:
+    """Return what the lines of a list were converted to together."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sum(amount_minor), sum(amount_sat), sum(remainder_minor) FROM payments_payment"
+            " WHERE disbursement_id = %s AND amount_sat IS NOT NULL",
+            [disbursement.pk],
+        )
+        return Converted(*map(int, cursor.fetchone()))
+
+
+def _values(disbursement: Disbursement, quote: Quote) -> dict[str, Any]:
+    price, scale = agreed.rate(quote)
+    return {
+        "list": disbursement.pk,
+        "unit": COIN * PRICE_UNIT,
+        "rate": price * 10**scale,
+        "rows": MAX_ERRORS,
+    }
+
+
+def _dusty(disbursement: Disbursement, quote: Quote) -> InvalidInput:
+    with connection.cursor() as cursor:
+        cursor.execute(DUSTY, _values(disbursement, quote))
+        rows = cursor.fetchall()
+    words = currencies.in_words
+    message = "{} are {} sat by the quote, below what the network relays to this kind of address."
+    amounts = dict(
+        disbursement.payments.filter(line__in=[row for row, _ in rows]).values_list("line", "amount_minor")
+    )
+    return InvalidInput(
+        f"{len(rows)} lines or more are dust by the quote; nothing was released.",
+        errors=[
+            {
+                "row": row,
+                "column": "amount_minor",
+                "code": "amount_dust",
+                "message": message.format(words(amounts[row] or 0, quote.currency), sat),
+            }
+            for row, sat in rows
+        ],
+    )
+
+
+def _unneeded(message: str) -> QuoteUnneeded:
+    return QuoteUnneeded.of("quote_id", QuoteUnneeded.code, message)
