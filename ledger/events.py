@@ -23,6 +23,11 @@ KINDS = (
     "reclassification",
     "cash_release",
     "conversion",
+    "trust_capital",
+    "trust_trade",
+    "trust_promise",
+    "trust_owe",
+    "trust_pay",
 )
 ENCUMBERED = Layer.ENCUMBERED.value
 

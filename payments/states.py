@@ -125,6 +125,27 @@ class BankFileStatus(models.TextChoices):
     ANSWERED = "answered", "Answered"  # The bank has paid or rejected every line.
 
 
+class DecisionStatus(models.TextChoices):
+    """Where what a trust's board decides stands."""
+
+    OPEN = "open", "Open"  # Its proposer signed; waits for a second member, until it expires.
+    CARRIED = "carried", "Carried"  # Two members signed, and it was done at once.
+    WITHDRAWN = "withdrawn", "Withdrawn"  # Its proposer took it back.
+    VOID = "void", "Void"  # The board that it was proposed to is another.
+
+
+class LegStatus(models.TextChoices):
+    """Where the bitcoin leg of somebody stands who elected currency."""
+
+    ASKED = "asked", "Asked"  # Its list is submitted, and pays the trust's address.
+    TAKEN = "taken", "Taken"  # Released: the trust has promised the currency, at a price that is fixed.
+    REFUSED = "refused", "Refused"  # The trust did not take it; its line is held, and its person chooses.
+    OWED = "owed", "Owed"  # The trust has the bitcoin, and owes the currency.
+    INSTRUCTED = "instructed", "Instructed"  # A bank is told to pay it.
+    PAID = "paid", "Paid"  # The bank has paid it.
+    FREED = "freed", "Freed"  # Its payment was withdrawn or is void; nothing is owed.
+
+
 @dataclass(frozen=True)
 class Arrow:
     """One allowed change and why it happens."""
@@ -144,6 +165,8 @@ W = WarrantStatus
 G = GrievanceStatus
 E = EntitlementStatus
 BF = BankFileStatus
+DE = DecisionStatus
+L = LegStatus
 
 TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
     "disbursement": (
@@ -247,6 +270,22 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(BF.WAITING, BF.READY, "it is written and holds to the schema"),
         Arrow(BF.READY, BF.FETCHED, "somebody took it to the bank"),
         Arrow(BF.FETCHED, BF.ANSWERED, "the bank has answered every line"),
+    ),
+    "decision": (
+        Arrow(DE.OPEN, DE.CARRIED, "two members signed, and it was done"),
+        Arrow(DE.OPEN, DE.WITHDRAWN, "its proposer took it back"),
+        Arrow(DE.OPEN, DE.VOID, "another board took its place"),
+    ),
+    "leg": (
+        Arrow(L.ASKED, L.TAKEN, "its list was released, and the trust can pay"),
+        Arrow(L.ASKED, L.REFUSED, "its list was released, and the trust cannot pay"),
+        Arrow(L.ASKED, L.FREED, "its line was withdrawn"),
+        Arrow(L.TAKEN, L.OWED, "its payout settled"),
+        Arrow(L.TAKEN, L.FREED, "its line was withdrawn, or its payout is void"),
+        Arrow(L.REFUSED, L.FREED, "its line was withdrawn"),
+        Arrow(L.OWED, L.INSTRUCTED, "it is in a bank file"),
+        Arrow(L.INSTRUCTED, L.OWED, "the bank refused or returned it"),
+        Arrow(L.INSTRUCTED, L.PAID, "the bank paid it"),
     ),
 }
 

@@ -8,6 +8,7 @@ from payments.prices import watch
 from payments.rails import payee
 from payments.reserve import scanning
 from payments.services import bank_writing, entitlements, grievance_clock, importing, imports, messages
+from payments.trust import following
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
 # that does not hear it is killed at the second, and its lease runs out. The sweep starts anew.
@@ -161,6 +162,12 @@ def verify() -> None:
 def scan_reserve() -> None:
     """Look at what is on the addresses of all holdings."""
     scanning.visit()
+
+
+@shared_task(**LIMITS)
+def follow_trust(*, trust_id: int) -> None:
+    """Owe what people elected and a trust has got, and free what is gone."""
+    following.follow(trust_id)
 
 
 @shared_task(**LIMITS)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
+from django.db import transaction
 from django.utils import timezone
 
 from ledger import books, events
@@ -34,6 +35,8 @@ from payments.models import (
     Proposal,
     Quote,
     ScriptPurpose,
+    Trust,
+    TrustDecision,
     Wallet,
     WalletScript,
     Webhook,
@@ -42,7 +45,7 @@ from payments.models import (
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import address, network
 from payments.prices import quotes
-from payments.services import budgets, policies, programs
+from payments.services import budgets, policies, programs, trust_boards, trusts
 
 PASSWORD = "a long enough password"
 # Begins elsewhere in each process, because several may build in one database.
@@ -228,6 +231,58 @@ def make_holding(
         for text in addresses
     )
     return made
+
+
+def make_trust(
+    scope: str = "trust:1", *, cash_minor: int = 0, addresses: Sequence[bytes] = (), **changes: Any
+) -> Trust:
+    """A trust in rupees with a board of three (``amir``, ``bela``, ``chand``), whose capital two of them paid in."""
+    board = [make_user(f"{name}-{scope.replace(':', '-')}") for name in ("amir", "bela", "chand")]
+    asked = {
+        "trust_id": None,
+        "scope": scope,
+        "name": "Convertibility trust",
+        "policy_profile": "sandbox",
+        "jurisdiction": "sandbox",
+        "members": [user.username for user in board],
+        "inventory_cap_sat": 100_000_000,
+        "currency": "PKR",
+        "floor_minor": 0,
+        "limit_minor": 100_000_000,
+    } | changes
+    with transaction.atomic():
+        trusts.KIND.apply(_proposed("trust", None, asked), board[0])
+    made = Trust.objects.get(scope=scope)
+    if cash_minor:
+        decide(made, "capital_in", currency="PKR", amount_minor=cash_minor, reference="Letter 1")
+    holding = Holding.objects.create(
+        scope=scope,
+        name="Takings",
+        kind="addresses",
+        network="regtest",
+        proposal=_proposed("holding", None, {"holding_id": None}),
+    )
+    for script in addresses or (make_script(),):
+        HoldingAddress.objects.create(
+            holding=holding,
+            network="regtest",
+            address=address.address_from_script(script, network.Network.REGTEST),
+            script_pubkey=script,
+        )
+    return Trust.objects.get(pk=made.pk)
+
+
+def decide(trust: Trust, kind: str, **terms: Any) -> TrustDecision:
+    """Have the first member of a trust's board propose something, and the second sign it."""
+    first, second, _ = board_of(trust)
+    made = trust_boards.propose(by=first, trust_id=trust.pk, kind=kind, note="The board met.", **terms)
+    return trust_boards.sign(by=second, decision_id=made.pk)
+
+
+def board_of(trust: Trust) -> list[User]:
+    """The three members."""
+    seats = trust.seats.filter(ended_at=None).select_related("user").order_by("user__username")
+    return [seat.user for seat in seats]
 
 
 def make_price_source(

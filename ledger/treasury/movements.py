@@ -55,16 +55,23 @@ TAKEN = "SELECT reference FROM ledger_lotmovement WHERE scope = %s AND reference
 Error = dict[str, Any]
 
 
-@transaction.atomic
 def record(*, by: User, scope: str, currency: str, scale: int, movements: Sequence[Movement]) -> int:
     """Record movements of an institution in minor units of ``10 ** -scale`` of a currency; return how many.
 
-    At the same moment they count in this order. Raises Forbidden without the permission ``ledger.add_lotmovement``,
-    InvalidInput with row, column and rule of each error, and LotsShort for a disposal of more than there is then: then
-    nothing is recorded.
+    Raises Forbidden without the permission ``ledger.add_lotmovement``, and as `enter`.
     """
     if not by.has_perm(RIGHT):
         raise Forbidden(f"Recording what was acquired and disposed of needs the permission {RIGHT}.")
+    return enter(by=by, scope=scope, currency=currency, scale=scale, movements=movements)
+
+
+@transaction.atomic
+def enter(*, by: User, scope: str, currency: str, scale: int, movements: Sequence[Movement]) -> int:
+    """Record what was done on the word of others, who were asked for it in another way: a board, three officers of a list.
+
+    At the same moment they count in this order. Raises InvalidInput with row, column and rule of each error, and
+    LotsShort for a disposal of more than there is then: then nothing is recorded.
+    """
     with connection.cursor() as cursor:
         cursor.execute(LOCK, [scope])
     errors = [*_of_the_whole(scope, currency, scale, movements), *_of_rows(scope, movements, timezone.now())]

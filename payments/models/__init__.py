@@ -26,6 +26,7 @@ from payments.models.consent import Consent, ConsentText
 from payments.models.control import AddressProof
 from payments.models.destination import ChangeOutcome, DestinationChange
 from payments.models.disbursement import Cycle, Disbursement
+from payments.models.election import Election, ElectionChoice, LegRefusal, TrustLeg
 from payments.models.erasure import Erasure, ErasureOutcome
 from payments.models.event import Event
 from payments.models.exclusion import Appeal, AppealOutcome, Exclusion, ExclusionList
@@ -61,6 +62,14 @@ from payments.models.signing import (
     PartialSignature,
     RequestState,
     SigningRequest,
+)
+from payments.models.trust import (
+    Trust,
+    TrustDecision,
+    TrustDecisionKind,
+    TrustPurse,
+    TrustSeat,
+    TrustVote,
 )
 from payments.models.verification import Standing, Verification
 from payments.models.wallet import ScriptPurpose, Signer, Wallet, WalletScript
@@ -98,6 +107,8 @@ __all__ = [
     "Destination",
     "DestinationChange",
     "Disbursement",
+    "Election",
+    "ElectionChoice",
     "Enrollment",
     "Entitlement",
     "Erasure",
@@ -125,6 +136,7 @@ __all__ = [
     "IntakeError",
     "Intervention",
     "InterventionKind",
+    "LegRefusal",
     "LineOutcome",
     "ManifestSignature",
     "ManualPrice",
@@ -167,6 +179,13 @@ __all__ = [
     "Stop",
     "TierNeed",
     "TitleMatch",
+    "Trust",
+    "TrustDecision",
+    "TrustDecisionKind",
+    "TrustLeg",
+    "TrustPurse",
+    "TrustSeat",
+    "TrustVote",
     "Verification",
     "Wallet",
     "WalletScript",

@@ -23,6 +23,7 @@ class HoldRule(models.TextChoices):
     CONSENT_WITHDRAWN = "consent_withdrawn", "The person has withdrawn their consent"
     PERSON_UNVERIFIED = "person_unverified", "The verifier has not confirmed the person"
     UNCLAIMED = "unclaimed", "The person has brought no address yet"
+    TRUST_REFUSED = "trust_refused", "The trust cannot take the bitcoin for currency"
     DESTINATION_SHARED = "destination_shared", "Somebody else is or was paid at this address"
 
 

@@ -168,6 +168,16 @@ CAUSES: dict[str, Cause] = {
         "Read why the last one was inconclusive under Holdings; start the workers or mend the node. A scan closes the "
         "alarm.",
     ),
+    "trust_below_floor": Cause(
+        "A convertibility trust has less cash than its floor, besides what it owes people: it takes no bitcoin for "
+        "currency. What people are owed is covered.",
+        "Its board pays capital in, sells bitcoin, or lowers the floor; two of its three members sign. The decision closes "
+        "the alarm.",
+    ),
+    "trust_above_cap": Cause(
+        "A convertibility trust has more bitcoin than its cap, with what it took and has not got yet: it takes none.",
+        "Its board sells bitcoin or raises the cap; two of its three members sign. The decision closes the alarm.",
+    ),
     "grievance_overdue": Cause(
         "A grievance is not answered within the time that its program promises.",
         "Take it, or have its owner answer it, under Grievances; the answer closes the alarm.",

@@ -52,6 +52,7 @@ from payments.states import (
     InterventionStatus,
     PaymentStatus,
 )
+from payments.trust import following
 
 # Of each kind of work; what is left comes with a later sweep.
 AT_ONCE = 500
@@ -273,6 +274,15 @@ def reserve_to_scan() -> Iterator[Ring]:
         yield Ring("scan_reserve", {})
 
 
+def trusts_to_follow() -> Iterator[Ring]:
+    """Find trusts with legs whose payouts settled, or of which nothing will be paid."""
+    if not Heartbeat.is_due("trusts", every_s=following.EVERY_S):
+        return
+    Heartbeat.beat("trusts")
+    for pk in following.due():
+        yield Ring("follow_trust", {"trust_id": pk})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -294,4 +304,5 @@ FINDERS = (
     webhooks_to_send,
     prices_to_ask,
     reserve_to_scan,
+    trusts_to_follow,
 )

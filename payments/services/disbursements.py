@@ -28,6 +28,7 @@ from payments.services import (
     rolling_caps,
 )
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
+from payments.trust import legs
 
 MAX_ERRORS = 100
 
@@ -180,9 +181,10 @@ def release(
     """Let the engine pay an approved list, after checking that it still hashes to what was approved, and book it as owed.
 
     A list of money is converted by the quote, which no other list was converted by and which still holds. Lines that a rule
-    speaks against by now are held, and the rest is paid. Where signers elsewhere must sign, the approver's key must have
-    signed the manifest: without it they would refuse. Raises SamePersonTwice, ManifestChanged, ApprovalExpired,
-    ApprovalForged, OverCap with the figures, StatusConflict, what conversions.choose and convert do, and
+    speaks against by now, or whose bitcoin a trust cannot take, are held, and the rest is paid. Where signers elsewhere must
+    sign, the approver's key must have signed the manifest: without it they would refuse. Raises SamePersonTwice,
+    ManifestChanged, ApprovalExpired, ApprovalForged, OverCap with the figures, StatusConflict, what conversions.choose and
+    convert do, and
     policy.PolicyRefused where the law of the program's profile does not let the state pay in bitcoin on this day.
     """
     disbursement = lock(by, disbursement_id, (Role.RELEASER,))
@@ -202,6 +204,7 @@ def release(
     screening.screen(disbursement, now=now)
     was = audit.digest(Disbursement.objects.get(pk=disbursement.pk))
     converted = conversions.convert(disbursement)
+    legs.take(disbursement, by=by, at=now, quote=disbursement.quote)
     move(
         _row(disbursement),
         old=DisbursementStatus.APPROVED,
@@ -326,7 +329,7 @@ def _cancelled(disbursement: Disbursement) -> int:
 
 
 def _copy_destinations(disbursement: Disbursement) -> None:
-    """Copy every person's current destination in one statement; refuse people without one and dust."""
+    """Copy everybody's current destination, or that of the trust they elected; refuse people without one and dust."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE payments_payment p SET destination_id = d.id, script_pubkey = d.script_pubkey"
@@ -334,6 +337,7 @@ def _copy_destinations(disbursement: Disbursement) -> None:
             " WHERE p.disbursement_id = %s AND d.beneficiary_id = p.beneficiary_id AND d.is_current",
             [disbursement.pk],
         )
+    legs.ask(disbursement, at=timezone.now())
     entitlements.set_aside(disbursement)
     with connection.cursor() as cursor:
         cursor.execute(

@@ -16,7 +16,16 @@ from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePerso
 from ledger import audit
 from payments.models import Membership, Proposal, Role, history
 from payments.models.history import move
-from payments.services import authority, holdings, paying_accounts, price_rules, roles, rules, webhooks
+from payments.services import (
+    authority,
+    holdings,
+    paying_accounts,
+    price_rules,
+    roles,
+    rules,
+    trusts,
+    webhooks,
+)
 from payments.services.change import Kind
 from payments.states import ProposalStatus, StatusConflict
 
@@ -31,6 +40,7 @@ KINDS: dict[str, Kind] = {
         price_rules.SOURCE,
         holdings.KIND,
         paying_accounts.KIND,
+        trusts.KIND,
     )
 }
 OF_ROLES = [(kind.name, kind.label) for kind in (roles.GRANT, roles.REVOCATION)]
@@ -194,6 +204,17 @@ def propose_paying_account(
     """
     asked = {"scope": scope if program_id is None else f"program:{program_id}", **account}
     return propose(by=by, program_id=program_id, kind=paying_accounts.KIND.name, asked=asked, note=note)
+
+
+@transaction.atomic
+def propose_trust(*, by: User, note: str, trust_id: int | None = None, **trust: Any) -> Proposal:
+    """Ask for a convertibility trust with its board of three and its first terms, or for other people or law of one.
+
+    ``trust`` are `trusts.OF_TRUST`, ``members`` by their user names and, of a new one, `trusts.OF_BOARD`. What is left out
+    stays. Raises as `propose_price_rule`.
+    """
+    asked = {"trust_id": trust_id} | {name: value for name, value in trust.items() if value is not None}
+    return propose(by=by, program_id=None, kind=trusts.KIND.name, asked=asked, note=note)
 
 
 @transaction.atomic

@@ -20,6 +20,8 @@ CHOICES = {
     "grievance": states.GrievanceStatus,
     "entitlement": states.EntitlementStatus,
     "bankfile": states.BankFileStatus,
+    "decision": states.DecisionStatus,
+    "leg": states.LegStatus,
 }
 TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
@@ -32,6 +34,8 @@ TERMINAL = {
     "grievance": {"closed", "withdrawn"},
     "entitlement": {"listed", "expired", "withdrawn"},
     "bankfile": {"answered"},
+    "decision": {"carried", "withdrawn", "void"},
+    "leg": {"paid", "freed"},
 }
 
 

@@ -1,0 +1,100 @@
+"""What people elect to be paid in: bitcoin, or a currency that a trust pays; and what they choose where it cannot."""
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.utils import timezone
+
+from govpay.errors import InvalidInput, NotFound
+from ledger import audit
+from ledger.law import policy
+from payments.models import (
+    Election,
+    ElectionChoice,
+    Enrollment,
+    HoldRule,
+    LegRefusal,
+    Payment,
+    Role,
+    TrustLeg,
+    TrustPurse,
+)
+from payments.services import authority, holds
+from payments.states import LegStatus, StatusConflict
+from payments.trust import words
+
+OFFICERS = (Role.OFFICER,)
+MAX_NOTE = 300
+
+
+@transaction.atomic
+def elect(
+    *, by: User, enrollment_id: int, choice: str, note: str, trust_id: int | None = None, currency: str = ""
+) -> Election:
+    """Write down what a person wants to be paid in from now on; lists that are submitted already stay as they are.
+
+    The note says how the person told it. Raises NotFound, RoleMissing, InvalidInput for what no trust offers, and
+    PolicyRefused where the law of the trust or the program does not let the state convert.
+    """
+    enrollment = Enrollment.objects.select_related("program").filter(pk=enrollment_id).first()
+    if enrollment is None:
+        raise NotFound("There is no such person in your programs.")
+    authority.require(user=by, program_id=enrollment.program_id, roles=OFFICERS)
+    if not note.strip() or len(note.strip()) > MAX_NOTE:
+        raise InvalidInput.of(
+            "note", "missing", f"Say in up to {MAX_NOTE} characters how the person told it."
+        )
+    purse, now = _purse(choice, trust_id, currency), timezone.now()
+    if purse is not None:
+        for profile in (purse.trust.policy_profile, enrollment.program.policy_profile):
+            policy.require(profile, policy.Rule.STATE_CONVERSION, at=now)
+    made = Election(
+        enrollment=enrollment, choice=choice, purse=purse, note=note.strip(), made_by=by, made_at=now
+    )
+    words.sign_election(made)
+    made.save(force_insert=True)
+    audit.record("election.make", made, by=by, scope=enrollment.program.scope, reason=made.note)
+    return made
+
+
+@transaction.atomic
+def take_bitcoin(*, by: User, payment_id: int, note: str) -> Payment:
+    """Let the person of a line that the trust did not take be paid in bitcoin: at their own address, by another list.
+
+    The line is withdrawn, because people agreed to the trust's address on it, and the person elects bitcoin. Raises
+    NotFound, RoleMissing, StatusConflict for a line that no trust refused, and as `holds.withdraw`.
+    """
+    program_id = (
+        Payment.objects.filter(pk=payment_id).values_list("disbursement__program_id", flat=True).first()
+    )
+    if program_id is None:
+        raise NotFound("There is no such payment in your programs.")
+    authority.require(user=by, program_id=program_id, roles=OFFICERS)
+    payment = holds.hold_still(payment_id)
+    leg = TrustLeg.objects.filter(payment=payment, status=LegStatus.REFUSED).first()
+    if leg is None or not payment.holds.filter(rule=HoldRule.TRUST_REFUSED, ended_at=None).exists():
+        raise StatusConflict(
+            "No trust refused the bitcoin of this line.", subject="payment", status=payment.status
+        )
+    enrollment = Enrollment.objects.get(program_id=program_id, beneficiary_id=payment.beneficiary_id)
+    elect(by=by, enrollment_id=enrollment.pk, choice=ElectionChoice.BITCOIN, note=note)
+    return holds.withdraw(by=by, payment_id=payment_id, note=f"{LegRefusal(leg.refusal).label}: {note}"[:300])
+
+
+def newest(rows: QuerySet[Enrollment]) -> QuerySet[Election]:
+    """Return what counts of each of these people: the last that was written down."""
+    last = Election.objects.filter(enrollment=OuterRef("pk")).order_by("-pk").values("pk")[:1]
+    return Election.objects.filter(pk__in=rows.annotate(last=Subquery(last)).values("last"))
+
+
+def _purse(choice: str, trust_id: int | None, currency: str) -> TrustPurse | None:
+    if choice == ElectionChoice.BITCOIN:
+        if trust_id is not None or currency:
+            raise InvalidInput.of("trust_id", "out_of_place", "No trust pays bitcoin.")
+        return None
+    found = TrustPurse.objects.filter(trust=trust_id, currency=currency).select_related("trust").first()
+    if found is None:
+        raise InvalidInput.of(
+            "trust_id", "trust_without_currency", "There is no trust that pays this currency."
+        )
+    return found
