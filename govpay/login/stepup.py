@@ -43,6 +43,7 @@ ACTS = (
     Act("confirm a warrant", "warrant-confirm", "payments_warrant_confirm"),
     Act("confirm a manual price", "manual-price-confirm", "payments_manualprice_confirm"),
     Act("close a price's breaker", "price-breaker-confirm", "payments_pricebreaker_confirm"),
+    Act("sign a trust's decision", "trust-decision-sign", "payments_trustdecision_sign"),
     Act("make a webhook's secret", "webhook-secrets", "payments_webhook_rotate"),
     Act("give a role", "program-members", "payments_program_add_member"),
     # It opens doors for months without a code.

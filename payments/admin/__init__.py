@@ -43,6 +43,9 @@ from payments.admin import (
     reserve,
     signing,
     stop,
+    trust,
+    trust_decision,
+    trust_leg,
     wallet,
     webhook,
 )
@@ -93,6 +96,9 @@ __all__ = [
     "reserve",
     "signing",
     "stop",
+    "trust",
+    "trust_decision",
+    "trust_leg",
     "wallet",
     "webhook",
 ]

@@ -26,6 +26,7 @@ from payments.models import (
     Destination,
     DestinationChange,
     Disbursement,
+    Election,
     Enrollment,
     Entitlement,
     Erasure,
@@ -53,6 +54,9 @@ from payments.models import (
     SigningRequest,
     StatusChange,
     Stop,
+    Trust,
+    TrustDecision,
+    TrustLeg,
     Wallet,
     Warrant,
     Webhook,
@@ -122,6 +126,15 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
         ],
     ),
     ("Reserve", [(Holding, "Holdings", "lock_clock")]),
+    (
+        "Trusts",
+        [
+            (Trust, "Trusts", "currency_exchange"),
+            (TrustDecision, "Decisions of boards", "how_to_vote"),
+            (TrustLeg, "Bitcoin legs", "swap_horiz"),
+            (Election, "Elections", "ballot"),
+        ],
+    ),
     (
         "Chain",
         [

@@ -30,6 +30,7 @@ from payments.api.views import (
     reserve,
     safety,
     signing,
+    trusts,
     webhooks,
 )
 
@@ -52,6 +53,8 @@ PAYMENT = "payments/<id:payment_id>/"
 GRIEVANCE = "grievances/<id:grievance_id>/"
 INTERVENTION = "interventions/<id:intervention_id>/"
 PRICE_BREAKER = "price-breakers/<id:pk>/"
+TRUST = "trusts/<id:pk>/"
+TRUST_DECISION = "trust-decisions/<id:pk>/"
 MANUAL_PRICE = "manual-prices/<id:pk>/"
 PROPOSAL = "proposals/<id:proposal_id>/"
 PAYOUT = "payouts/<id:payout_id>/"
@@ -173,6 +176,7 @@ urlpatterns = [
     path(f"{PAYMENT}hold/", payments.Hold.as_view(), name="payment-hold"),
     path(f"{PAYMENT}resume/", payments.Resume.as_view(), name="payment-resume"),
     path(f"{PAYMENT}withdraw/", payments.Withdraw.as_view(), name="payment-withdraw"),
+    path(f"{PAYMENT}bitcoin/", payments.TakeBitcoin.as_view(), name="payment-bitcoin"),
     path(f"{PAYMENT}history/", payments.PaymentHistory.as_view(), name="payment-history"),
     path("payouts/", payments.PayoutList.as_view(), name="payouts"),
     path(PAYOUT, payments.PayoutRead.as_view(), name="payout"),
@@ -231,6 +235,15 @@ urlpatterns = [
     path("prices/proposals/sources/", prices.ProposeSource.as_view(), name="propose-price-source"),
     path("quotes/", prices.QuoteList.as_view(), name="quotes"),
     path("quotes/<id:pk>/", prices.QuoteRead.as_view(), name="quote"),
+    path("trusts/", trusts.TrustList.as_view(), name="trusts"),
+    path(TRUST, trusts.TrustRead.as_view(), name="trust"),
+    path("trusts/proposals/", trusts.TrustPropose.as_view(), name="propose-trust"),
+    path(f"{TRUST}decisions/", trusts.DecisionList.as_view(), name="trust-decisions"),
+    path(f"{TRUST}legs/", trusts.LegList.as_view(), name="trust-legs"),
+    path(TRUST_DECISION, trusts.DecisionRead.as_view(), name="trust-decision"),
+    path(f"{TRUST_DECISION}sign/", trusts.DecisionSign.as_view(), name="trust-decision-sign"),
+    path(f"{TRUST_DECISION}withdraw/", trusts.DecisionWithdraw.as_view(), name="trust-decision-withdraw"),
+    path(f"{ENROLLMENT}elections/", trusts.Elections.as_view(), name="enrollment-elections"),
     path("manual-prices/", prices.ManualPriceList.as_view(), name="manual-prices"),
     path(MANUAL_PRICE, prices.ManualPriceRead.as_view(), name="manual-price"),
     path(f"{MANUAL_PRICE}confirm/", prices.ManualPriceConfirm.as_view(), name="manual-price-confirm"),

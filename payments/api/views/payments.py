@@ -15,11 +15,13 @@ from ledger.packs import receipts
 from payments.api import filters, versions
 from payments.api.serializers import payment as serializers
 from payments.api.serializers.disbursement import HistoryOut, Reason
+from payments.api.serializers.trust import BitcoinInstead
 from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Payout, StatusChange
 from payments.selectors import disbursements as history_selector
 from payments.selectors import node, scope
 from payments.selectors import payments as selector
+from payments.services import elections
 from payments.services import holds as service
 
 PAYMENT = {200: serializers.PaymentOut}
@@ -119,6 +121,18 @@ class Withdraw(Idempotent, Scoped):
     def post(self, request: Request, payment_id: int) -> Response:
         """Never pay a held payment in this list; not by the person who held it."""
         act(request, service.withdraw, Reason, payment_id=payment_id)
+        return _render(request, payment_id)
+
+
+class TakeBitcoin(Idempotent, Scoped):
+    """A person takes bitcoin where the trust takes none."""
+
+    @extend_schema(
+        operation_id="payments_take_bitcoin", tags=["payments"], request=BitcoinInstead, responses=PAYMENT
+    )
+    def post(self, request: Request, payment_id: int) -> Response:
+        """Withdraw a line that a trust did not take, and have its person elect bitcoin: another list pays them."""
+        act(request, elections.take_bitcoin, BitcoinInstead, payment_id=payment_id)
         return _render(request, payment_id)
 
 

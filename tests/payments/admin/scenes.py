@@ -50,6 +50,9 @@ from payments.models import (
     SigningRequest,
     StatusChange,
     Stop,
+    Trust,
+    TrustDecision,
+    TrustLeg,
     Wallet,
     Warrant,
     WebhookDelivery,
@@ -57,7 +60,7 @@ from payments.models import (
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import psbt, tx
 from payments.payout import alarms
-from payments.services import disbursements, grievances, importing, imports, people
+from payments.services import disbursements, elections, grievances, importing, imports, people
 from payments.states import PayoutStatus
 from tests import banking, factories, signers
 
@@ -295,6 +298,28 @@ def priced(giver: User, confirmer: User) -> dict[str, Any]:
     }
 
 
+def trusted(payment: Payment, person: Enrollment, officer: User) -> dict[str, Any]:
+    """A trust that was asked for the leg of a payment; it is of no program, so that there is one."""
+    trust = Trust.objects.first() or factories.make_trust(cash_minor=1_000)
+    made = elections.elect(
+        by=officer,
+        enrollment_id=person.pk,
+        choice="currency",
+        trust_id=trust.pk,
+        currency="PKR",
+        note="By letter.",
+    )
+    leg = TrustLeg.objects.create(
+        payment=payment, trust=trust, purse=trust.purses.get(), election=made, asked_at=timezone.now()
+    )
+    return {
+        "trust": trust,
+        "trustdecision": TrustDecision.objects.filter(trust=trust).first(),
+        "election": made,
+        "trustleg": leg,
+    }
+
+
 def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:
     """Fill a program; return one row of every model by its model name."""
     coin = factories.fund(program, 10_000_000)
@@ -416,6 +441,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "warrant": warrant,
         **priced(officer, approver),
         "holding": Holding.objects.first() or factories.make_holding(),
+        **trusted(payments[0], enrollment, officer),
         "webhook": webhook,
         "webhookdelivery": delivery,
         "bankfile": banking.make_file(program, officer),

@@ -26,6 +26,7 @@ MODELS = {"import": "importjob"}
 SHARED = [
     *("block", "nodestatus", "stop"),
     "holding",
+    *("trust", "trustdecision"),
     *("manualprice", "pricebreaker", "pricerule", "pricesource", "quote"),
 ]
 OWNED = sorted(
@@ -59,6 +60,9 @@ WITHOUT_PAGES = {
     "rollingcap",
     "commitment",
     "webhooksecret",
+    "trustpurse",
+    "trustseat",
+    "trustvote",
     "pricereading",
     "pricestatus",
     "holdingaddress",

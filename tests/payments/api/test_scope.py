@@ -130,6 +130,8 @@ class TestMatrix:
             "reports",
             "reserve",
             "tokens",
+            "trust-decisions",
+            "trusts",
         }
 
     @pytest.mark.parametrize(("method", "route"), OF_PAYMENTS)

@@ -1,0 +1,38 @@
+"""What the pages of trusts share: who reads them, and how minor units are written."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpRequest
+
+from payments.admin import cells, scope
+from payments.admin.base import ProgramScopedAdmin
+from payments.models import Role, TrustPurse
+from payments.selectors import trusts as selector
+
+
+class OfTrusts(ProgramScopedAdmin):
+    """Rows that concern all programs: whoever reads one, sets rules of one, or is on a board, reads them."""
+
+    also = (Role.SECURITY,)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the section to members of boards too."""
+        return may_look(request, *self.also)
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Let members of boards read too."""
+        return may_look(request, *self.also)
+
+
+def may_look(request: HttpRequest, *also: str) -> bool:
+    """Say whether there is anything of trusts to show to the user."""
+    is_member = bool(request.user.is_staff and selector.on_a_board(request.user))
+    return scope.may_look(request, *also) or is_member
+
+
+def units(value_minor: int | None, purse: TrustPurse) -> str:
+    """Write minor units in whole ones, grouped, with their currency."""
+    if value_minor is None:
+        return cells.EMPTY
+    return cells.figure(f"{Decimal(value_minor).scaleb(-purse.scale):,f} {purse.currency}")
