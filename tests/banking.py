@@ -37,6 +37,18 @@ def make_paying_account(program: Program, currency: str = "PKR") -> PayingAccoun
     )
 
 
+def make_paying_account_of(scope: str, currency: str = "PKR") -> PayingAccount:
+    """From where an institution pays, as two administrators set it."""
+    return PayingAccount.objects.create(
+        scope=scope,
+        title="Convertibility trust",
+        iban=OWN,
+        bic="",
+        currency=currency,
+        proposal=factories._proposed("paying_account", None, {"scope": scope}),
+    )
+
+
 def make_account(
     person: Beneficiary, by: User, *, number: int | None = None, title_match: str = "", **columns: Any
 ) -> BankAccount:

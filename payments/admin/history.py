@@ -22,10 +22,14 @@ from payments.models import (
     Payout,
     Proposal,
     StatusChange,
+    TrustDecision,
+    TrustLeg,
     Warrant,
 )
 
 SUBJECTS: dict[str, type[Model]] = {
+    "decision": TrustDecision,
+    "leg": TrustLeg,
     "disbursement": Disbursement,
     "payment": Payment,
     "payout": Payout,
@@ -48,7 +52,10 @@ PROGRAM_PATHS = {
     "entitlement": "payment__disbursement__program",
     "grievance": "program",
     "bankfile": "program",
+    "leg": "payment__disbursement__program",
 }
+# What is of no program, and whoever reads one reads it.
+SHARED = ("decision",)
 
 
 class SubjectFilter(DropdownFilter):
@@ -87,6 +94,9 @@ class StatusChangeAdmin(ProgramScopedAdmin):
             return rows
         mine = Q(pk__in=[])
         for subject, model in SUBJECTS.items():
+            if subject in SHARED:
+                mine |= Q(subject=subject)
+                continue
             ids = scope.limit(request, model._default_manager.all(), PROGRAM_PATHS[subject]).values("pk")
             mine |= Q(subject=subject, subject_id__in=ids)
         return rows.filter(mine)

@@ -18,7 +18,7 @@ from payments.admin.prices import is_setter
 from payments.admin.tables import Notice, Table
 from payments.models import Trust, TrustDecision, TrustDecisionKind, TrustLeg
 from payments.selectors import trusts as selector
-from payments.services import proposals, trust_boards
+from payments.services import board, proposals, trust_boards
 
 NEXT = "Another security administrator confirms it."
 LAST = 10
@@ -137,7 +137,7 @@ class TrustAdmin(trusts.OfTrusts):
         """Offer questions to its board, and changes to those who set trusts."""
         row = self.get_object(request, str(object_id))
         user: Any = request.user
-        names = [] if row is None or not trust_boards.is_member(user, row.pk) else ["ask_board"]
+        names = [] if row is None or not board.is_member(user, row.pk) else ["ask_board"]
         names += ["change_trust"] if row is not None and is_setter(request) else []
         return [self.get_unfold_action(name) for name in names]
 

@@ -15,7 +15,7 @@ from payments.admin.forms import AgreeForm, ReasonForm
 from payments.admin.tables import Table, history
 from payments.models import TrustDecision
 from payments.selectors import trusts as selector
-from payments.services import trust_boards
+from payments.services import board, trust_boards
 from payments.states import DecisionStatus
 
 
@@ -149,7 +149,7 @@ class TrustDecisionAdmin(trusts.OfTrusts):
 def _offered(request: HttpRequest, row: TrustDecision) -> list[str]:
     user = _user(request)
     names = ["sign"] if selector.may_sign(user, row) else []
-    if row.made_by_id == user.pk and trust_boards.is_member(user, row.trust_id):
+    if row.made_by_id == user.pk and board.is_member(user, row.trust_id):
         names.append("withdraw")
     return names
 

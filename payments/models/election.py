@@ -67,6 +67,7 @@ class TrustLeg(Tracked):
     """The bitcoin of a payment whose person elected currency: it goes to the trust, which owes ``value_minor`` instead.
 
     ``value_minor`` is what ``amount_sat`` is worth at ``quote``, all fixed when it is taken; ``refusal`` is why it was not.
+    ``attempt`` counts the times that a bank was, or will be, told to pay it.
     """
 
     status_subject = "leg"
@@ -80,6 +81,7 @@ class TrustLeg(Tracked):
     quote = models.ForeignKey(Quote, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     refusal = models.CharField(max_length=8, choices=LegRefusal, blank=True)
     status = models.CharField(max_length=10, choices=LegStatus, default=LegStatus.ASKED, editable=False)
+    attempt = models.PositiveSmallIntegerField(default=1)
     asked_at = models.DateTimeField()
     taken_at = models.DateTimeField(null=True)
     owed_at = models.DateTimeField(null=True)

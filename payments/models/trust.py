@@ -132,6 +132,7 @@ class TrustDecisionKind(models.TextChoices):
     CAPITAL_OUT = "capital_out", "Capital paid out"
     PURCHASE = "purchase", "Purchase of bitcoin"
     SALE = "sale", "Sale of bitcoin"
+    PAY = "pay", "Payment of what people are owed"
     TERMS = "terms", "Floor and limit of a currency"
     CAP = "cap", "Cap of the inventory"
     PAUSE = "pause", "Pause"

@@ -7,7 +7,7 @@ from django.db.models import Prefetch, Q, QuerySet
 from govpay.errors import NotFound
 from payments.models import Election, Trust, TrustDecision, TrustLeg, TrustPurse, TrustSeat
 from payments.selectors import prices, scope
-from payments.services import trust_boards
+from payments.services import board
 from payments.states import DecisionStatus
 
 
@@ -69,6 +69,5 @@ def waiting_for(user: Any) -> list[TrustDecision]:
 def may_sign(user: Any, row: TrustDecision) -> bool:
     """Say whether the user may sign it as a second member."""
     return row.status == DecisionStatus.OPEN and (
-        trust_boards.is_member(user, row.trust_id)
-        and all(vote.user_id != user.pk for vote in row.votes.all())
+        board.is_member(user, row.trust_id) and all(vote.user_id != user.pk for vote in row.votes.all())
     )

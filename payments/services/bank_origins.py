@@ -4,9 +4,10 @@ Whoever adds an origin adds its entry to ORIGINS; a file names it by ``origin``.
 """
 
 from payments.models import BankFile
+from payments.services import trust_payouts
 from payments.services.bank_origin import Origin
 
-ORIGINS: dict[str, Origin] = {}
+ORIGINS: dict[str, Origin] = {origin.name: origin for origin in (trust_payouts.BANK_ORIGIN,)}
 
 
 def of(bank_file: BankFile) -> Origin:

@@ -12,23 +12,18 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound, SamePersonTwice
+from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from ledger import audit
-from payments.models import Trust, TrustDecision, TrustSeat, TrustVote, history
+from payments.models import Trust, TrustDecision, TrustVote, history
 from payments.models.history import move
-from payments.models.trust import QUORUM
+from payments.services import trust_acts as acts
+from payments.services.board import NotOnTheBoard, is_member, require_signed
 from payments.states import DecisionStatus, StatusConflict
-from payments.trust import acts, following, money, words
+from payments.trust import following, money, words
 
 VALID_FOR = timedelta(days=7)
 MAX_NOTE = 300
 D = DecisionStatus
-
-
-class NotOnTheBoard(Forbidden):
-    """Only members of the trust's board propose and sign what it decides."""
-
-    code = "not_on_the_board"
 
 
 class DecisionExpired(Conflict):
@@ -78,10 +73,7 @@ def sign(*, by: User, decision_id: int) -> TrustDecision:
         raise DecisionExpired("No second member signed it in time; propose it again.")
     was = audit.digest(found)
     _vote(found, by)
-    votes = list(found.votes.select_related("decision").order_by("pk"))
-    for vote in votes:
-        words.require_vote(vote)
-    assert len(votes) >= QUORUM, votes
+    require_signed(found)
     now = timezone.now()
     move(TrustDecision.objects.filter(pk=found.pk), old=D.OPEN, new=D.CARRIED, actor_id=by.pk, ended_at=now)
     acts.carry_out(acts.Context(found, trust, by, now))
@@ -115,12 +107,6 @@ def get(decision_id: int) -> TrustDecision:
     """Return a decision with its trust, proposer and signatures."""
     rows = TrustDecision.objects.select_related("trust", "made_by").prefetch_related("votes__user")
     return rows.get(pk=decision_id)
-
-
-def is_member(user: User, trust_id: int) -> bool:
-    """Say whether the user is on the trust's board now."""
-    seats = TrustSeat.objects.filter(trust_id=trust_id, user_id=user.pk, ended_at=None)
-    return user.is_active and seats.exists()
 
 
 def _lock(by: User, trust_id: int) -> Trust:

@@ -16,9 +16,9 @@ from payments.models import Membership, Proposal, Trust, TrustDecision, TrustSea
 from payments.models.history import move
 from payments.models.trust import SEATS
 from payments.services import rules
+from payments.services import trust_acts as acts
 from payments.services.change import Kind
 from payments.states import DecisionStatus
-from payments.trust import acts
 
 # Whoever proposes or confirms a trust waits for whoever does so now.
 LOCK = 0x676F7672 + 2

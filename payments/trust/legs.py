@@ -45,8 +45,8 @@ WHERE p.disbursement_id = %(list)s AND p.status IN ('pending', 'held') AND e.cho
 ORDER BY p.id
 """
 ASK = """
-INSERT INTO payments_trustleg (payment_id, trust_id, purse_id, election_id, refusal, status, asked_at)
-SELECT a.payment, u.trust_id, u.id, e.id, '', 'asked', %(at)s::timestamptz
+INSERT INTO payments_trustleg (payment_id, trust_id, purse_id, election_id, refusal, attempt, status, asked_at)
+SELECT a.payment, u.trust_id, u.id, e.id, '', 1, 'asked', %(at)s::timestamptz
 FROM unnest(%(payments)s::bigint[], %(elections)s::bigint[]) AS a(payment, election)
 JOIN payments_election e ON e.id = a.election JOIN payments_trustpurse u ON u.id = e.purse_id
 ORDER BY a.payment
@@ -66,18 +66,20 @@ UPDATE payments_payment p SET script_pubkey = s.script_pubkey, destination_id = 
 FROM asked a JOIN places s ON s.scope = a.scope AND s.place = (a.turn - 1) %% s.places + 1
 WHERE p.id = a.payment_id
 """
-# Minor units are rounded half to even. The sums are of the lines before and of this one, in the order of the list, of those
+# Minor units, from what 100,000,000 of a number are: half to even.
+HALF_EVEN = """div({n}, 100000000) + CASE
+    WHEN 2 * mod({n}, 100000000) > 100000000
+        OR 2 * mod({n}, 100000000) = 100000000 AND div({n}, 100000000) %% 2 = 1 THEN 1 ELSE 0 END"""
+# The sums are of the lines before and of this one, in the order of the list, of those
 # within the limit: one that does not fit is the last that is looked at.
-JUDGE = """
+JUDGE = f"""
 WITH parts AS (
     SELECT g.id, p.id AS payment_id, p.amount_sat,
         p.amount_sat::numeric * %(price)s::numeric * (10::numeric ^ %(scale)s::int) AS n
     FROM payments_trustleg g JOIN payments_payment p ON p.id = g.payment_id
     WHERE g.purse_id = %(purse)s AND g.status = 'asked' AND p.disbursement_id = %(list)s AND p.status IN ('pending', 'held')
 ), valued AS (
-    SELECT id, payment_id, amount_sat, q + CASE
-        WHEN 2 * r > 100000000 OR 2 * r = 100000000 AND q %% 2 = 1 THEN 1 ELSE 0 END AS value_minor
-    FROM parts, LATERAL (SELECT div(n, 100000000) AS q) d, LATERAL (SELECT n - q * 100000000 AS r) m
+    SELECT id, payment_id, amount_sat, {HALF_EVEN.format(n="n")} AS value_minor FROM parts
 ), limited AS (
     SELECT *, value_minor < 1 OR value_minor > %(limit)s::bigint AS is_over FROM valued
 ), summed AS (
@@ -89,7 +91,7 @@ UPDATE payments_trustleg g SET amount_sat = s.amount_sat, value_minor = s.value_
     refusal = CASE WHEN s.is_over THEN 'limit' WHEN s.sum_minor > %(free)s::bigint THEN 'floor'
         WHEN s.sum_sat > %(room)s::bigint THEN 'cap' ELSE '' END
 FROM summed s WHERE g.id = s.id
-"""
+"""  # noqa: S608
 
 
 def ask(disbursement: Disbursement, *, at: datetime) -> None:

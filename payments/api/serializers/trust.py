@@ -15,11 +15,12 @@ from payments.models import ElectionChoice, LegRefusal, TrustDecisionKind
 from payments.models.trust import SEATS
 from payments.selectors import trusts as selector
 from payments.services import elections, proposals, trust_boards
+from payments.services.trust_acts import MAX_REFERENCE
 from payments.states import DecisionStatus, LegStatus
-from payments.trust.acts import MAX_REFERENCE
 
 MINOR_HELP = "Minor units of the currency: paisa, cents."
 FLOOR_HELP = f"{MINOR_HELP} What must be left besides what people are owed when a leg is taken."
+REFUSALS = [("", "None"), *LegRefusal.choices]
 LIMIT_HELP = f"{MINOR_HELP} The most for one person in a list."
 
 
@@ -30,7 +31,7 @@ class TrustProposal(StrictSerializer):
     scope = Text(required=False, max_length=40, help_text="The institution in the books, such as trust:1.")
     name = Text(required=False, max_length=60)
     policy_profile = serializers.ChoiceField(
-        required=False, choices=[(name, name) for name in sorted(policy.PROFILES)]
+        required=False, choices=[(name, profile.title) for name, profile in policy.PROFILES.items()]
     )
     jurisdiction = serializers.ChoiceField(
         required=False, choices=[(name, name) for name in sorted(tax.TABLES)], help_text="Who taxes it."
@@ -168,7 +169,7 @@ class LegOut(serializers.Serializer[Any]):
     payment_id = serializers.IntegerField()
     currency = serializers.CharField(source="purse.currency")
     status = serializers.ChoiceField(choices=LegStatus.choices)
-    refusal = serializers.ChoiceField(choices=[("", "None"), *LegRefusal.choices])
+    refusal = serializers.ChoiceField(choices=REFUSALS)
     amount_sat = serializers.IntegerField(allow_null=True)
     value_minor = serializers.IntegerField(allow_null=True)
     quote_id = serializers.IntegerField(allow_null=True)

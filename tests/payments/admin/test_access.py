@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 Browser = Callable[[User], Client]
 
 # Of what the history calls otherwise.
-MODELS = {"import": "importjob"}
+MODELS = {"import": "importjob", "decision": "trustdecision", "leg": "trustleg"}
 # They belong to no program.
 SHARED = [
     *("block", "nodestatus", "stop"),

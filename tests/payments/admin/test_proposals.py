@@ -167,6 +167,7 @@ class TestLimitedRoles:
         "security": {
             *("program", "membership", "proposal", "webhook", "webhookdelivery"),
             *("manualprice", "pricebreaker", "pricerule", "pricesource", "quote", "holding"),
+            *("trust", "trustdecision"),
         },
     }
 

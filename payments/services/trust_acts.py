@@ -15,6 +15,7 @@ from ledger.treasury import trust as entries
 from ledger.treasury.lots import Movement
 from payments.models import Trust, TrustDecision, TrustDecisionKind, TrustPurse
 from payments.prices import currency as currencies
+from payments.services import trust_payouts
 from payments.trust import money
 
 K = TrustDecisionKind
@@ -169,6 +170,10 @@ def open_purse(trust: Trust, *, currency: str, floor_minor: int, limit_minor: in
     return purse
 
 
+def _pay(context: Context) -> None:
+    trust_payouts.pay(context.decision, context.trust, at=context.at)
+
+
 def _set_cap(context: Context) -> None:
     context.trust.inventory_cap_sat = context.decision.terms["inventory_cap_sat"]
     context.trust.save(update_fields=["inventory_cap_sat"])
@@ -188,6 +193,7 @@ ACTS: dict[str, Act] = {
     K.PURCHASE: Act(("currency", "amount_sat", "value_minor", "reference"), _buy),
     K.SALE: Act(("currency", "amount_sat", "value_minor", "reference"), _sell),
     K.TERMS: Act(("currency", "floor_minor", "limit_minor"), _set_terms),
+    K.PAY: Act(("currency",), _pay),
     K.CAP: Act(("inventory_cap_sat",), _set_cap),
     K.PAUSE: Act((), _pause(True)),
     K.RESUME: Act((), _pause(False)),
