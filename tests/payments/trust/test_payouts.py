@@ -1,4 +1,4 @@
-"""What a trust owes people, paid by bank file: two members decide, the bank answers line by line, the books follow (R-25)."""
+"""What a trust owes people, paid by bank file: two members decide, the bank answers by line, the books follow (R-25)."""
 
 from datetime import timedelta
 from typing import Any
@@ -66,7 +66,9 @@ def pay(trust: Trust) -> tuple[BankFile, bytes]:
 
 
 def answer(trust: Trust, data: bytes, **codes: tuple[str, str]) -> None:
-    said = {each["id"]: code for each, code in zip(banking.read(data)["transfers"], codes.values(), strict=False)}
+    said = {
+        each["id"]: code for each, code in zip(banking.read(data)["transfers"], codes.values(), strict=False)
+    }
     bank_reports.take(by=factories.board_of(trust)[0], scope=trust.scope, file=banking.answer(data, said))
 
 
