@@ -30,7 +30,7 @@ from payments.states import StatusConflict
 from payments.trust import following, words
 from tests import claiming, factories, racing
 from tests.ledger.reports.asking import columns
-from tests.payments.trust.conftest import Three, give_price, make_list, release
+from tests.payments.trust.conftest import Three, elect_all, give_price, make_list, release
 
 pytestmark = pytest.mark.django_db
 
@@ -409,3 +409,30 @@ class TestDrain:
         assert [(status, why) for _, status, why, _ in legs(theirs)] == [("refused", "floor")] * 2
         assert money(trust) == (GOLDEN_MINOR // 2, 2 * GOLDEN_MINOR, 0)
         assert lines(theirs) == [(1, "held"), (2, "held")]
+
+
+class TestProgramOfMoney:
+    """A list of rupees is converted by its own quote, and the trust takes its legs at that."""
+
+    def test_owes_what_the_satoshis_of_the_golden_payment_are_worth_and_discloses_the_remainder(
+        self, trust: Trust
+    ) -> None:
+        program = factories.make_program("RUPEES", currency="PKR")
+        three = Three(*(factories.make_member(program, role) for role in ("officer", "approver", "releaser")))
+        factories.fund(program, 2_000_000)
+        factories.fund_cash(program, 10_000_000)
+        draft = factories.make_disbursement(program, three.officer, amounts_minor=[1_450_000] * 3)
+        elect_all(draft, trust, three.officer)
+        agreed = claiming.approve(draft, three.officer, three.approver)
+        quote = factories.make_quote("PKR", "28100000")
+        disbursements.release(
+            by=three.releaser, disbursement_id=draft.pk, manifest_hash=agreed, quote_id=quote.pk
+        )
+        assert legs(draft) == [
+            (1, "taken", "", GOLDEN_MINOR),
+            (2, "taken", "", GOLDEN_MINOR),
+            (3, "refused", "floor", GOLDEN_MINOR),
+        ]
+        leg = TrustLeg.objects.filter(payment__disbursement=draft).first()
+        assert leg is not None
+        assert (leg.amount_sat, leg.quote_id, leg.payment.remainder_minor) == (GOLDEN_SAT, quote.pk, 12)

@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0059_cancelled_payments_are_found'),
+        ('payments', '0061_money_is_converted_once'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -133,5 +133,5 @@ DROP FUNCTION payments_refuse_board_and_role()
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0060_trusts"), ("ledger", "0002_books_never_change")]
+    dependencies = [("payments", "0062_trusts"), ("ledger", "0002_books_never_change")]
     operations = [migrations.RunSQL(FORWARD, BACKWARD)]
