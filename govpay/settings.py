@@ -123,6 +123,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
     "rest_framework",
@@ -260,6 +261,9 @@ GOVPAY_PRICE_FOLDER = env.text("GOVPAY_PRICE_FOLDER", "")
 
 # How often the node looks through its unspent outputs for all holdings of the public sector.
 GOVPAY_RESERVE_S = env.whole("GOVPAY_RESERVE_S", 86_400, least=60, most=31_536_000)
+
+# How often the figures of the public page are taken; 0: never, and there is no page.
+GOVPAY_TRANSPARENCY_S = env.whole("GOVPAY_TRANSPARENCY_S", 86_400, least=0, most=31_536_000)
 
 LEDGER_EVIDENCE = "payments.selectors.evidence.backend"
 LEDGER_PACK_EVIDENCE = "payments.selectors.packs.backend"

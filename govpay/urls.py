@@ -15,6 +15,7 @@ urlpatterns = [
     path("verify/", page.check, name="verify"),
     path("verify/verify.py", page.program, name="verify-program"),
     path("person/", include("payments.person.urls")),
+    path("transparency/", include("payments.public.urls")),
     # In place of the admin's own page, which signs in by the password alone.
     path("admin/login/", pages.sign_in),
     path("admin/login/code/", pages.code, name="login-code"),

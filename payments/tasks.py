@@ -8,6 +8,7 @@ from payments.prices import watch
 from payments.rails import payee
 from payments.reserve import scanning
 from payments.services import bank_writing, entitlements, grievance_clock, importing, imports, messages
+from payments.transparency import publishing
 from payments.trust import following
 
 # Longer than any honest visit. At the first limit the visit ends with an exception and gives its lease back; a process
@@ -162,6 +163,13 @@ def verify() -> None:
 def scan_reserve() -> None:
     """Look at what is on the addresses of all holdings."""
     scanning.visit()
+
+
+# Adding up a million payments takes seconds, on a busy database minutes.
+@shared_task(soft_time_limit=scanning.LIMIT_S - 40, time_limit=scanning.LIMIT_S - 20)
+def publish_figures() -> None:
+    """Take the public figures of all programs."""
+    publishing.publish_when_due()
 
 
 @shared_task(**LIMITS)

@@ -1,4 +1,4 @@
-"""Signs a report: the SHA-256 of its PDF in a note (C2SP) by the key that signs checkpoints, both in one archive.
+"""Signs a report: the SHA-256 of its file in a note (C2SP) by the key that signs checkpoints, both in one archive.
 
 The text of the note has four lines: the log's name with /report behind it, the report's name, what was asked as JSON, and
 the hash in hex. No checkpoint looks like this: its second line is a number.
@@ -8,6 +8,8 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Mapping
+from typing import Any
 
 from govpay.errors import Conflict
 from ledger.reports import files, pdf, words
@@ -30,11 +32,11 @@ class TimeNotOver(Conflict):
     code = "time_not_over"
 
 
-def sign(table: Table, document: bytes) -> str:
-    """Return the note over a report's PDF; raise checkpoints.NoSealKey."""
+def sign(name: str, asked: Mapping[str, Any], document: bytes) -> str:
+    """Return the note over a file, which says what it tells and what was asked; raise checkpoints.NoSealKey."""
     key = checkpoints.signer()
-    asked = json.dumps(files.describe(table), ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-    text = f"{key.name}/report\n{table.report.name}\n{asked}\n{hashlib.sha256(document).hexdigest()}\n"
+    question = json.dumps(asked, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    text = f"{key.name}/report\n{name}\n{question}\n{hashlib.sha256(document).hexdigest()}\n"
     return str(note.Note(text, (key.sign(text),)))
 
 
@@ -60,8 +62,9 @@ def write(table: Table) -> bytes:
     checkpoints.signer()
     document = pdf.write(table)
     name = f"{table.report.name}.pdf"
+    signed = sign(table.report.name, files.describe(table), document)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, content in ((name, document), (f"{name}.note", sign(table, document).encode())):
+        for path, content in ((name, document), (f"{name}.note", signed.encode())):
             archive.writestr(zipfile.ZipInfo(path, STAMP), content, zipfile.ZIP_DEFLATED)
     return out.getvalue()

@@ -52,6 +52,7 @@ from payments.models.program import Membership, Program, ProofNeeded, Role
 from payments.models.projection import CostBaseline
 from payments.models.proof import InclusionProof
 from payments.models.proposal import Proposal
+from payments.models.publication import Publication
 from payments.models.quote import Quote
 from payments.models.reserve import Holding, HoldingAddress, HoldingKind, ReserveStatus
 from payments.models.roles import PastMembership
@@ -163,6 +164,7 @@ __all__ = [
     "Program",
     "ProofNeeded",
     "Proposal",
+    "Publication",
     "Quote",
     "RequestState",
     "Reservation",

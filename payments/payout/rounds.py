@@ -52,6 +52,7 @@ from payments.states import (
     InterventionStatus,
     PaymentStatus,
 )
+from payments.transparency import publishing
 from payments.trust import following
 
 # Of each kind of work; what is left comes with a later sweep.
@@ -283,6 +284,12 @@ def trusts_to_follow() -> Iterator[Ring]:
         yield Ring("follow_trust", {"trust_id": pk})
 
 
+def figures_to_publish() -> Iterator[Ring]:
+    """Find out whether the public figures are to be taken anew."""
+    if publishing.is_due():
+        yield Ring("publish_figures", {})
+
+
 # Whoever adds a kind of work that waits in a row adds its finder here.
 FINDERS = (
     wallets_not_ready,
@@ -305,4 +312,5 @@ FINDERS = (
     prices_to_ask,
     reserve_to_scan,
     trusts_to_follow,
+    figures_to_publish,
 )

@@ -38,6 +38,7 @@ COMMANDS = {
     "price": "It reads; with --ask it writes down what sources say, which the watch does every half minute.",
     "problem_codes": "It reads.",
     "project_cost": "It reads.",
+    "publish_figures": "figures.publish",
     "receipt": "It reads.",
     "record_lots": "lots.record",
     "reencrypt": "What it writes anew means the same as before.",

@@ -66,6 +66,7 @@ WITHOUT_PAGES = {
     "pricereading",
     "pricestatus",
     "holdingaddress",
+    "publication",
     "reservestatus",
     "bankaccount",
     "bankfileline",

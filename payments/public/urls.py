@@ -1,0 +1,13 @@
+"""Addresses of the public page and its files."""
+
+from django.urls import path
+
+from payments.public import page
+
+urlpatterns = [
+    path("", page.show, name="transparency"),
+    path("figures.json", page.figures, name="transparency-figures"),
+    path("figures.json.note", page.note, name="transparency-note"),
+    path("programs.csv", page.programs, name="transparency-programs"),
+    path("reserve.csv", page.reserve, name="transparency-reserve"),
+]
