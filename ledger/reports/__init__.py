@@ -12,6 +12,7 @@ from ledger.reports import (
     statement,
     suspense,
     trial_balance,
+    trust,
 )
 from ledger.reports.asked import Asked, ask
 from ledger.reports.report import Column, Report, Unit, UnknownReport
@@ -32,6 +33,7 @@ REPORTS = {
         gains.STATEMENT,
         gains.LOTS,
         reserve.REPORT,
+        trust.REPORT,
     )
 }
 

@@ -27,7 +27,7 @@ from payments.trust import money
 AT_ONCE = 5_000
 EVERY_S = 30
 BELOW_FLOOR, ABOVE_CAP = "trust_below_floor", "trust_above_cap"
-SUBJECT = "trust"
+SUBJECT, WITHIN = "trust", "It is within its terms again."
 SETTLED = Q(status=LegStatus.TAKEN, payment__payout__status=PayoutStatus.SETTLED) & ~Q(
     payment__status=PaymentStatus.VOIDED
 )
@@ -144,22 +144,18 @@ def _move(legs: list[TrustLeg], old: str, new: str, **changes: Any) -> None:
 
 def look(trust: Trust) -> None:
     """Sound an alarm while a trust is below a floor or above its cap, and close it when it is not."""
+    about: dict[str, Any] = {"subject": SUBJECT, "subject_id": trust.pk}
     below = [purse for purse in TrustPurse.objects.filter(trust=trust).order_by("pk") if purse.free_minor < 0]
-    words = [
-        f"{purse.currency}: {-purse.free_minor:,} minor units below the floor of {purse.floor_minor:,}."
-        for purse in below
-    ]
-    _tell(BELOW_FLOOR, trust, " ".join(words))
-    over_sat = -trust.room_sat
-    _tell(
-        ABOVE_CAP,
-        trust,
-        f"{over_sat:,} sat above the cap of {trust.inventory_cap_sat:,}." if over_sat > 0 else "",
-    )
-
-
-def _tell(code: str, trust: Trust, message: str) -> None:
-    if message:
-        alarms.sound(code, subject=SUBJECT, subject_id=trust.pk, message=f"{trust}: {message}")
+    if below:
+        words = [
+            f"{purse.currency}: {-purse.free_minor:,} minor units below the floor of {purse.floor_minor:,}."
+            for purse in below
+        ]
+        alarms.sound(BELOW_FLOOR, message=f"{trust}: {' '.join(words)}", **about)
     else:
-        alarms.clear(code, subject=SUBJECT, subject_id=trust.pk, note="It is within its terms again.")
+        alarms.clear(BELOW_FLOOR, note=WITHIN, **about)
+    if trust.room_sat < 0:
+        over = f"{-trust.room_sat:,} sat above the cap of {trust.inventory_cap_sat:,}."
+        alarms.sound(ABOVE_CAP, message=f"{trust}: {over}", **about)
+    else:
+        alarms.clear(ABOVE_CAP, note=WITHIN, **about)
