@@ -88,6 +88,7 @@ SECRETS: dict[str, list[str]] = {
     "govpay_idempotencyrecord": ["body"],
     "payments_beneficiary": ["personal"],
     "payments_bankaccount": ["account"],
+    "payments_voucher": ["code_hash"],
     "payments_bankfileline": ["account"],
     "payments_claimlink": ["contact", "secret_hash", "code_hash"],
     "payments_message": ["content"],

@@ -305,6 +305,7 @@ GOVPAY_RATES = {
     "exports": env.whole("GOVPAY_RATE_EXPORTS", 60, least=0, most=1_000_000),
     "address": env.whole("GOVPAY_RATE_ADDRESS", 12_000, least=0, most=1_000_000),
     "login": 20,
+    "vouchers": 30,
     "step_up": 20,
 }
 KNOX_TOKEN_MODEL = "knox.AuthToken"  # noqa: S105 - a table.

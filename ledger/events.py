@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from ledger import rails
 from ledger.books import Draft, Line
 from ledger.chart import money_accounts, program_accounts, program_scope, scope_accounts, suspense_account
 from ledger.conversion import Converted, cleared, legs
@@ -28,6 +29,7 @@ KINDS = (
     "trust_promise",
     "trust_owe",
     "trust_pay",
+    *rails.KINDS,
 )
 ENCUMBERED = Layer.ENCUMBERED.value
 

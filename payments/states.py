@@ -146,6 +146,16 @@ class LegStatus(models.TextChoices):
     FREED = "freed", "Freed"  # Its payment was withdrawn or is void; nothing is owed.
 
 
+class VoucherStatus(models.TextChoices):
+    """Where a voucher stands."""
+
+    WAITING = "waiting", "Not printed"  # Its code is not made yet; nobody can redeem it.
+    ISSUED = "issued", "Issued"  # Its code was shown once; an agent redeems it until its term is over.
+    REDEEMED = "redeemed", "Redeemed"  # An agent paid it.
+    EXPIRED = "expired", "Expired"  # Nobody redeemed it in time; its money went back.
+    CANCELLED = "cancelled", "Cancelled"  # Two people took it back; another may stand in for it.
+
+
 @dataclass(frozen=True)
 class Arrow:
     """One allowed change and why it happens."""
@@ -167,6 +177,7 @@ E = EntitlementStatus
 BF = BankFileStatus
 DE = DecisionStatus
 L = LegStatus
+V = VoucherStatus
 
 TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
     "disbursement": (
@@ -287,6 +298,14 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(L.INSTRUCTED, L.OWED, "the bank refused or returned it"),
         Arrow(L.INSTRUCTED, L.PAID, "the bank paid it"),
     ),
+    "voucher": (
+        Arrow(V.WAITING, V.ISSUED, "its code was made and shown once"),
+        Arrow(V.WAITING, V.EXPIRED, "nobody printed it in time"),
+        Arrow(V.WAITING, V.CANCELLED, "two people took it back"),
+        Arrow(V.ISSUED, V.REDEEMED, "an agent paid it"),
+        Arrow(V.ISSUED, V.EXPIRED, "nobody redeemed it in time"),
+        Arrow(V.ISSUED, V.CANCELLED, "two people took it back"),
+    ),
 }
 
 # What the feed of events tells of: each status of these is a type of event. A trigger writes the events.
@@ -304,6 +323,8 @@ PAYOUT_ACTIVE = (PO.SEALED, PO.COMMITTED, PO.SIGNED, PO.SENT, PO.VOIDING)
 PAYOUT_OPEN = (PO.COMMITTED, PO.SIGNED, PO.SENT, PO.MINED, PO.FROZEN, PO.VOIDING)
 # Entitlements that hold money of their own list.
 ENTITLEMENT_OPEN = (E.WAITING, E.CLAIMED)
+# Vouchers that may still be paid.
+VOUCHER_LIVE = (V.WAITING, V.ISSUED)
 # Grievances whose clock runs.
 GRIEVANCE_OPEN = (G.LODGED, G.WORKING)
 # Payouts of which nothing more can come: their list does not wait for them.

@@ -7,7 +7,16 @@ from payments.payout import dispatch, hooks, reconciling, rounds, screening, ver
 from payments.prices import watch
 from payments.rails import payee
 from payments.reserve import scanning
-from payments.services import bank_writing, entitlements, grievance_clock, importing, imports, messages
+from payments.services import (
+    bank_writing,
+    entitlements,
+    grievance_clock,
+    importing,
+    imports,
+    messages,
+    rails,
+    vouchers,
+)
 from payments.transparency import publishing
 from payments.trust import following
 
@@ -24,8 +33,8 @@ def provision(*, wallet_id: int) -> None:
 
 @shared_task(**LIMITS)
 def seal(*, disbursement_id: int) -> None:
-    """Seal what a released disbursement still has to pay."""
-    dispatch.seal(disbursement_id=disbursement_id)
+    """Pay what a released disbursement still has to pay, on its rail."""
+    rails.pay(disbursement_id)
 
 
 @shared_task(**LIMITS)
@@ -90,6 +99,12 @@ def expire_entitlements(*, disbursement_id: int) -> None:
 def write_bank_file(*, bank_file_id: int) -> None:
     """Write a file for a bank."""
     bank_writing.write(bank_file_id)
+
+
+@shared_task(**LIMITS)
+def expire_vouchers(*, disbursement_id: int) -> None:
+    """Take back what nobody has redeemed of a list in time."""
+    vouchers.expire(disbursement_id)
 
 
 @shared_task(**LIMITS)

@@ -2,14 +2,16 @@
 
 import io
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from lxml import etree
 
-from payments.models import BankAccount, BankFile, Beneficiary, PayingAccount, Program
+from payments.models import BankAccount, BankFile, Beneficiary, Disbursement, PayingAccount, Program, Voucher
 from payments.services import bank_accounts
 from tests import factories
 
@@ -97,6 +99,25 @@ def make_file(program: Program, fetched_by: User) -> BankFile:
         fetched_at=now,
     )
     return BankFile.objects.get(pk=made.pk)
+
+
+def make_voucher(program: Program, disbursement: Disbursement) -> Voucher:
+    """A voucher of a list, as if that were paid by voucher: what the database refuses, for pages that only show it."""
+    now = timezone.now()
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE payments_voucher DISABLE TRIGGER voucher_stays")
+        made = Voucher.objects.create(
+            program=program,
+            payment=disbursement.payments.order_by("line")[0],
+            amount_minor=1_450_000,
+            currency="PKR",
+            made_at=now,
+            expires_at=now + timedelta(days=90),
+        )
+        cursor.execute("ALTER TABLE payments_voucher ENABLE ALWAYS TRIGGER voucher_stays")
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+    return made
 
 
 def read(data: bytes) -> dict[str, Any]:

@@ -46,6 +46,7 @@ from payments.admin import (
     trust,
     trust_decision,
     trust_leg,
+    voucher,
     wallet,
     webhook,
 )
@@ -99,6 +100,7 @@ __all__ = [
     "trust",
     "trust_decision",
     "trust_leg",
+    "voucher",
     "wallet",
     "webhook",
 ]

@@ -24,6 +24,7 @@ from payments.models import (
     StatusChange,
     TrustDecision,
     TrustLeg,
+    Voucher,
     Warrant,
 )
 
@@ -40,6 +41,7 @@ SUBJECTS: dict[str, type[Model]] = {
     "entitlement": Entitlement,
     "grievance": Grievance,
     "bankfile": BankFile,
+    "voucher": Voucher,
 }
 PROGRAM_PATHS = {
     "import": "program",
@@ -53,6 +55,7 @@ PROGRAM_PATHS = {
     "grievance": "program",
     "bankfile": "program",
     "leg": "payment__disbursement__program",
+    "voucher": "program",
 }
 # What is of no program, and whoever reads one reads it.
 SHARED = ("decision",)

@@ -13,6 +13,7 @@ from payments.models import (
     Alarm,
     Appeal,
     AppealOutcome,
+    BankFile,
     ChangeOutcome,
     DestinationChange,
     Disbursement,
@@ -37,6 +38,7 @@ from payments.models import (
     Proposal,
     Quote,
     SigningRequest,
+    Voucher,
     Warrant,
     WarrantKind,
     WebhookDelivery,
@@ -45,6 +47,7 @@ from payments.models.intake import IntakeKind, IntakeStatus
 from payments.models.signing import RequestState
 from payments.services import proposals
 from payments.states import (
+    BankFileStatus,
     DisbursementStatus,
     EntitlementStatus,
     GrievanceStatus,
@@ -53,8 +56,30 @@ from payments.states import (
     PaymentStatus,
     PayoutStatus,
     ProposalStatus,
+    VoucherStatus,
     WarrantStatus,
 )
+
+
+class BankFiles(filters.FilterSet):  # type: ignore[misc]
+    """By where a file stands."""
+
+    status = filters.ChoiceFilter(choices=BankFileStatus.choices)
+
+    class Meta:
+        model = BankFile
+        fields: list[str] = []
+
+
+class Vouchers(filters.FilterSet):  # type: ignore[misc]
+    """By where a voucher stands, and by the list that it pays."""
+
+    status = filters.ChoiceFilter(choices=VoucherStatus.choices)
+    disbursement_id = filters.NumberFilter(field_name="payment__disbursement_id")
+
+    class Meta:
+        model = Voucher
+        fields: list[str] = []
 
 
 class Enrollments(filters.FilterSet):  # type: ignore[misc]

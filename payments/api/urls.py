@@ -27,10 +27,12 @@ from payments.api.views import (
     programs,
     projections,
     proposals,
+    rails,
     reserve,
     safety,
     signing,
     trusts,
+    vouchers,
     webhooks,
 )
 
@@ -59,6 +61,9 @@ MANUAL_PRICE = "manual-prices/<id:pk>/"
 PROPOSAL = "proposals/<id:proposal_id>/"
 PAYOUT = "payouts/<id:payout_id>/"
 SIGNING = "signing-requests/<id:signing_request_id>/"
+BANK_ACCOUNT = "bank-accounts/<id:bank_account_id>/"
+BANK_FILE = "bank-files/<id:bank_file_id>/"
+VOUCHER = "vouchers/<id:voucher_id>/"
 WARRANT = "warrants/<id:warrant_id>/"
 WEBHOOK = "webhooks/<id:webhook_id>/"
 
@@ -258,5 +263,24 @@ urlpatterns = [
     path("reserve/proposals/holdings/", reserve.HoldingPropose.as_view(), name="propose-holding"),
     path("reserve/scans/", reserve.ScanList.as_view(), name="reserve-scans"),
     path("reserve/scans/<id:pk>/balances/", reserve.BalanceList.as_view(), name="reserve-balances"),
+    path(f"{LIST}rail/", rails.ChooseRail.as_view(), name="disbursement-rail"),
+    path(f"{LIST}vouchers/", vouchers.VoucherIssue.as_view(), name="disbursement-vouchers"),
+    path(f"{PROGRAM}bank-accounts/", rails.BankAccountIntake.as_view(), name="bank-accounts"),
+    path(f"{ENROLLMENT}bank-accounts/", rails.BankAccountPropose.as_view(), name="propose-bank-account"),
+    path(f"{BANK_ACCOUNT}confirm/", rails.BankAccountConfirm.as_view(), name="bank-account-confirm"),
+    path(f"{BANK_ACCOUNT}refuse/", rails.BankAccountRefuse.as_view(), name="bank-account-refuse"),
+    path(
+        f"{PROGRAM}proposals/paying-accounts/",
+        rails.ProposePayingAccount.as_view(),
+        name="propose-paying-account",
+    ),
+    path(f"{PROGRAM}bank-files/", rails.BankFileList.as_view(), name="bank-files"),
+    path(BANK_FILE, rails.BankFileRead.as_view(), name="bank-file"),
+    path(f"{BANK_FILE}fetch/", rails.BankFileFetch.as_view(), name="bank-file-fetch"),
+    path(f"{PROGRAM}bank-reports/", rails.BankReportTake.as_view(), name="bank-reports"),
+    path(f"{PROGRAM}vouchers/", vouchers.VoucherList.as_view(), name="vouchers"),
+    path(f"{PROGRAM}vouchers/redeem/", vouchers.VoucherRedeem.as_view(), name="voucher-redeem"),
+    path(f"{VOUCHER}cancellation/", vouchers.VoucherCancelAsk.as_view(), name="voucher-cancellation"),
+    path(f"{VOUCHER}cancel/", vouchers.VoucherCancel.as_view(), name="voucher-cancel"),
     path("node/", payments.NodeRead.as_view(), name="node"),
 ]

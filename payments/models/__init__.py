@@ -54,6 +54,7 @@ from payments.models.proof import InclusionProof
 from payments.models.proposal import Proposal
 from payments.models.publication import Publication
 from payments.models.quote import Quote
+from payments.models.rail import Rail
 from payments.models.reserve import Holding, HoldingAddress, HoldingKind, ReserveStatus
 from payments.models.roles import PastMembership
 from payments.models.safety import Alarm, AlarmDelivery, AlarmEvent, Heartbeat, Installation, Stop
@@ -73,6 +74,7 @@ from payments.models.trust import (
     TrustVote,
 )
 from payments.models.verification import Standing, Verification
+from payments.models.voucher import Voucher, VoucherDesk
 from payments.models.wallet import ScriptPurpose, Signer, Wallet, WalletScript
 from payments.models.webhook import PauseReason, Webhook, WebhookDelivery, WebhookSecret
 
@@ -166,6 +168,7 @@ __all__ = [
     "Proposal",
     "Publication",
     "Quote",
+    "Rail",
     "RequestState",
     "Reservation",
     "ReserveStatus",
@@ -189,6 +192,8 @@ __all__ = [
     "TrustSeat",
     "TrustVote",
     "Verification",
+    "Voucher",
+    "VoucherDesk",
     "Wallet",
     "WalletScript",
     "Warrant",

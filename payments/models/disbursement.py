@@ -11,6 +11,7 @@ from payments.models.history import Tracked
 from payments.models.intake import Intake
 from payments.models.program import Program
 from payments.models.quote import Quote
+from payments.models.rail import Rail
 from payments.states import DisbursementStatus
 
 USER = settings.AUTH_USER_MODEL
@@ -51,6 +52,8 @@ class Disbursement(Tracked):
     status = models.CharField(
         max_length=10, choices=DisbursementStatus, default=DisbursementStatus.DRAFT, editable=False
     )
+    # How its money goes to people; every line has the same.
+    rail = models.CharField(max_length=10, choices=Rail, default=Rail.BITCOIN, db_default=Rail.BITCOIN)
     payment_count = models.PositiveIntegerField()
     total_minor = models.BigIntegerField(null=True)
     total_sat = models.BigIntegerField(null=True)

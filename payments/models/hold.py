@@ -25,10 +25,12 @@ class HoldRule(models.TextChoices):
     UNCLAIMED = "unclaimed", "The person has brought no address yet"
     TRUST_REFUSED = "trust_refused", "The trust cannot take the bitcoin for currency"
     DESTINATION_SHARED = "destination_shared", "Somebody else is or was paid at this address"
+    TITLE_MISMATCH = "title_mismatch", "The bank does not confirm the account's title"
+    TITLE_UNCONFIRMED = "title_unconfirmed", "The bank has not answered about the account's title"
 
 
 # A person may judge these and let the payment go on; the others end when what they say is no longer so.
-JUDGED = (HoldRule.OFFICER, HoldRule.NODE_REFUSED, HoldRule.DESTINATION_SHARED)
+JUDGED = (HoldRule.OFFICER, HoldRule.NODE_REFUSED, HoldRule.DESTINATION_SHARED, HoldRule.TITLE_MISMATCH)
 
 
 class Hold(models.Model):

@@ -6,10 +6,12 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
+from payments.models.bank import BankAccount
 from payments.models.beneficiary import Beneficiary, Destination
 from payments.models.disbursement import Cycle, Disbursement
 from payments.models.history import Tracked
 from payments.models.payout import Payout
+from payments.models.rail import Rail
 from payments.states import PaymentStatus
 
 
@@ -48,6 +50,13 @@ class Payment(Tracked):
         Destination, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
     )
     script_pubkey = models.BinaryField(max_length=34, null=True)
+    # On other rails: the account in the place of a script, when a file or a voucher took it, and when it had arrived.
+    rail = models.CharField(max_length=10, choices=Rail, default=Rail.BITCOIN, db_default=Rail.BITCOIN)
+    bank_account = models.ForeignKey(
+        BankAccount, null=True, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    sent_at = models.DateTimeField(null=True)
+    settled_at = models.DateTimeField(null=True)
     payout = models.ForeignKey(
         Payout, null=True, on_delete=models.PROTECT, related_name="payments", db_index=False
     )
@@ -63,7 +72,7 @@ class Payment(Tracked):
                 fields=["cycle", "beneficiary"],
                 # A line without an address waits for its person, and another list pays what they claim.
                 condition=~Q(status__in=[PaymentStatus.CANCELLED, PaymentStatus.VOIDED])
-                & ~Q(status=PaymentStatus.HELD, script_pubkey=None),
+                & ~Q(rail=Rail.BITCOIN, status=PaymentStatus.HELD, script_pubkey=None),
                 name="payment_person_once_a_cycle",
             ),
             models.UniqueConstraint(
@@ -91,6 +100,13 @@ class Payment(Tracked):
                 condition=Q(script_pubkey=None) | ~Q(script_pubkey=b""), name="payment_script_or_none"
             ),
             models.CheckConstraint(
+                condition=Q(rail=Rail.BITCOIN, bank_account=None, sent_at=None, settled_at=None)
+                | ~Q(rail=Rail.BITCOIN)
+                & Q(payout=None, script_pubkey=None, destination=None, amount_sat=None)
+                & (Q(settled_at=None) | Q(sent_at__isnull=False, status=PaymentStatus.PENDING)),
+                name="payment_goes_one_way",
+            ),
+            models.CheckConstraint(
                 condition=Q(payout__isnull=True, vout__isnull=True)
                 | Q(
                     payout__isnull=False,
@@ -105,7 +121,7 @@ class Payment(Tracked):
         indexes = [
             models.Index(
                 fields=["disbursement", "id"],
-                condition=Q(payout__isnull=True, status="pending"),
+                condition=Q(payout__isnull=True, sent_at__isnull=True, status="pending"),
                 name="payment_unsealed",
             ),
             models.Index(fields=["payout"], condition=Q(status=PaymentStatus.VOIDED), name="payment_voided"),

@@ -22,6 +22,7 @@ class Role(models.TextChoices):
     SIGNER = "signer", "Signer operator"  # Carries PSBTs to the signers and their signatures back.
     AUDITOR = "auditor", "Auditor"  # Reads everything; may stop the engine, changes nothing else of it.
     HELPDESK = "helpdesk", "Help desk"  # Reads people and payments, with personal data masked.
+    AGENT = "agent", "Paying agent"  # Takes vouchers for money; reads nothing else.
     SECURITY = (
         "security",
         "Security administrator",
@@ -221,7 +222,7 @@ class Program(models.Model):
 
 
 # Who reads only what their work needs, unlike all others, who read everything of their program.
-LIMITED = (Role.HELPDESK, Role.SECURITY)
+LIMITED = (Role.HELPDESK, Role.SECURITY, Role.AGENT)
 
 
 class MembershipQuerySet(models.QuerySet["Membership"]):

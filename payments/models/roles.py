@@ -25,6 +25,11 @@ _WHY: dict[tuple[str, str], str] = {
         if role not in (Role.AUDITOR, Role.HELPDESK)
     },
     **{
+        (role, Role.AGENT): "Who pays people out at a counter has no other part."
+        for role in Role
+        if role not in (Role.AUDITOR, Role.HELPDESK, Role.AGENT)
+    },
+    **{
         (role, Role.SECURITY): "Who gives roles holds none of them."
         for role in Role
         if role not in (Role.AUDITOR, Role.HELPDESK, Role.SECURITY)

@@ -126,7 +126,7 @@ def _require_coins_for_lists(paying: Wallet, offered: list[FreeCoin], found: sel
     if len(found.coins) < len(offered):
         return
     unsealed = Payment.objects.filter(
-        disbursement=OuterRef("pk"), payout__isnull=True, status=PaymentStatus.PENDING
+        disbursement=OuterRef("pk"), payout__isnull=True, sent_at=None, status=PaymentStatus.PENDING
     )
     waiting = Disbursement.objects.filter(
         Exists(unsealed), program=paying.program_id, status=DisbursementStatus.RELEASED

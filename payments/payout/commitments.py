@@ -32,7 +32,10 @@ WITH needed AS (
             FROM payments_payout o WHERE o.disbursement_id = d.id
         ) + (
             SELECT coalesce(sum(child.booked_fee_sat) FILTER (WHERE d.total_minor IS NULL), 0)
-            FROM payments_payout o JOIN payments_payout child ON child.parent_id = o.id WHERE o.disbursement_id = d.id)
+            FROM payments_payout o JOIN payments_payout child ON child.parent_id = o.id WHERE o.disbursement_id = d.id
+        ) + (
+            SELECT coalesce(sum(p.amount), 0) FROM payments_payment p
+            WHERE d.rail <> 'bitcoin' AND p.disbursement_id = d.id AND p.settled_at IS NOT NULL)
         WHEN 'released' THEN d.total + fees.sat - withdrawn.amount - (
             SELECT coalesce(sum(coalesce(o.payments_minor, o.payments_sat)), 0) FROM payments_payout o
             WHERE o.disbursement_id = d.id AND o.status = 'voided')
@@ -42,7 +45,8 @@ WITH needed AS (
     FROM payments_commitment c JOIN payments_disbursement d ON d.id = c.disbursement_id
     CROSS JOIN LATERAL (
         SELECT coalesce(sum(p.amount), 0) AS amount FROM payments_payment p
-        WHERE p.disbursement_id = d.id AND p.status = 'cancelled' AND d.status IN ('approved', 'released')
+        WHERE p.disbursement_id = d.id AND d.status IN ('approved', 'released')
+            AND (p.status = 'cancelled' OR p.status = 'voided' AND p.rail <> 'bitcoin')
     ) withdrawn
     CROSS JOIN LATERAL (SELECT CASE WHEN d.total_minor IS NULL THEN d.fee_reserved_sat ELSE 0 END AS sat) fees
     WHERE c.disbursement_id = ANY(%s)

@@ -228,7 +228,9 @@ def _level(moved: set[int]) -> None:
 def _derive_lists() -> None:
     """Complete released lists that have nothing left to pay or settle, and reopen those that have again."""
     unpaid = Payment.objects.filter(
-        Q(payout__isnull=True) & ~Q(status=PaymentStatus.CANCELLED), disbursement=OuterRef("pk")
+        Q(payout__isnull=True, settled_at__isnull=True)
+        & (~Q(status=PaymentStatus.CANCELLED) & ~Q(status=PaymentStatus.VOIDED)),
+        disbursement=OuterRef("pk"),
     )
     unsettled = Payout.objects.filter(disbursement=OuterRef("pk")).exclude(status__in=PAYOUT_CLOSED)
     released = Disbursement.objects.filter(status=DisbursementStatus.RELEASED)

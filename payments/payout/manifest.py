@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.models import F, QuerySet
 
-from payments.models import Disbursement, Payment
+from payments.models import Disbursement, Payment, Rail
 from payments.signer import manifest as form
 
 CHUNK = 5_000
@@ -44,10 +44,14 @@ def text_of(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -> Iter
 
 def lines(disbursement: Disbursement, **where: Any) -> QuerySet[Any, Any]:
     """Return the payments of the list, or some of them, in order: COLUMNS of each."""
+    # By bank, the account's keyed hash is agreed to in the place of a script.
+    columns: tuple[str, ...] = COLUMNS
+    if disbursement.rail == Rail.BANK:
+        columns = tuple("bank_account__iban_hash" if name == "script_pubkey" else name for name in COLUMNS)
     # By an expression, so that they are found by their list and sorted: in the order of an index, a cursor would begin
     # with the oldest payment of all lists.
     return (
-        Payment.objects.filter(disbursement=disbursement, **where).order_by(F("pk") + 0).values_list(*COLUMNS)
+        Payment.objects.filter(disbursement=disbursement, **where).order_by(F("pk") + 0).values_list(*columns)
     )
 
 
@@ -59,7 +63,9 @@ def text_of_lines(rows: Iterable[tuple[Any, ...]]) -> bytes:
 def header(disbursement: Disbursement) -> bytes:
     """Return the beginning of the manifest, which says what the list is and its totals."""
     program, cycle = disbursement.program, disbursement.cycle
-    return form.header_text(
+    # A list on another rail says so where signers of txs expect its first payment: they take none of it for their own.
+    rail = "" if disbursement.rail == Rail.BITCOIN else f"rail|{disbursement.rail}\n"
+    text = form.header_text(
         form.Header(
             network=program.network,
             program=program.code,
@@ -71,7 +77,8 @@ def header(disbursement: Disbursement) -> bytes:
             fee_ceiling_sat=disbursement.fee_reserved_sat or 0,
             currency=program.currency,
         )
-    ).encode()
+    )
+    return (text + rail).encode()
 
 
 def _line(row: tuple[Any, ...]) -> str:

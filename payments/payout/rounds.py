@@ -23,6 +23,7 @@ from payments.models import (
     Message,
     Payment,
     Payout,
+    Voucher,
     Wallet,
 )
 from payments.models.payout import IS_ORPHAN
@@ -47,6 +48,7 @@ from payments.rails import payee
 from payments.reserve import scanning
 from payments.states import (
     PAYOUT_ACTIVE,
+    VOUCHER_LIVE,
     BankFileStatus,
     DisbursementStatus,
     InterventionStatus,
@@ -143,7 +145,10 @@ def lists_not_sealed() -> Iterator[Ring]:
     if guard.is_stopped():
         return
     unsealed = Payment.objects.filter(
-        disbursement=OuterRef("pk"), payout__isnull=True, status=PaymentStatus.PENDING
+        disbursement=OuterRef("pk"),
+        payout__isnull=True,
+        sent_at__isnull=True,
+        status=PaymentStatus.PENDING,
     )
     released = Disbursement.objects.filter(
         Exists(unsealed), status=DisbursementStatus.RELEASED, program__wallet__halted_at=None
@@ -257,6 +262,14 @@ def bank_files_to_write() -> Iterator[Ring]:
         yield Ring("write_bank_file", {"bank_file_id": pk})
 
 
+def vouchers_to_expire() -> Iterator[Ring]:
+    """Find lists with vouchers that nobody has redeemed in time."""
+    over = Voucher.objects.filter(status__in=VOUCHER_LIVE, expires_at__lte=Now())
+    ids = over.values_list("payment__disbursement_id", flat=True).order_by("payment__disbursement_id")
+    for pk in ids.distinct()[:AT_ONCE]:
+        yield Ring("expire_vouchers", {"disbursement_id": pk})
+
+
 def webhooks_to_send() -> Iterator[Ring]:
     """Find webhooks of programs that have something to be told."""
     for pk in hooks.due().order_by("due_at", "pk").values_list("pk", flat=True)[:AT_ONCE]:
@@ -308,6 +321,7 @@ FINDERS = (
     lists_to_review,
     grievances_to_watch,
     bank_files_to_write,
+    vouchers_to_expire,
     webhooks_to_send,
     prices_to_ask,
     reserve_to_scan,

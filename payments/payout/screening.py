@@ -95,13 +95,51 @@ WITHDRAWN = Rule(
         WHERE n.beneficiary_id = c.beneficiary_id AND n.program_id = c.program_id AND n.id > c.id)
     """,
 )
-RULES: list[Rule] = [COOLING, SHARED, EXCLUDED, UNVERIFIED, UNPROVED, WITHDRAWN]
+ACCOUNT_COOLING = Rule(
+    HoldRule.DESTINATION_COOLING,
+    """
+    SELECT l.id, a.id, 'The bank account was changed at ' || to_char(a.changed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI')
+        || ' UTC and cools.'
+    FROM lines l JOIN payments_bankaccount a ON a.id = l.bank_account_id JOIN payments_program r ON r.id = l.program_id
+    WHERE a.changed_at + make_interval(secs => r.destination_cooling_s) > %(now)s
+    """,
+)
+ACCOUNT_SHARED = Rule(
+    HoldRule.DESTINATION_SHARED,
+    """
+    SELECT l.id, min(o.beneficiary_id), 'Person ' || min(o.beneficiary_id) || ' is or was paid at this bank account.'
+    FROM lines l JOIN payments_bankaccount a ON a.id = l.bank_account_id
+    JOIN payments_bankaccount o ON o.iban_hash = a.iban_hash AND o.beneficiary_id <> l.beneficiary_id
+    GROUP BY l.id
+    """,
+)
+TITLE_OTHER = Rule(
+    HoldRule.TITLE_MISMATCH,
+    """
+    SELECT l.id, a.id, 'The bank says of the title: ' || CASE a.title_match WHEN 'CMTC' THEN 'nearly the same.'
+        WHEN 'NOAP' THEN 'it cannot say.' ELSE 'another one.' END
+    FROM lines l JOIN payments_bankaccount a ON a.id = l.bank_account_id
+    WHERE %(payees)s AND a.title_match IN ('CMTC', 'NMTC', 'NOAP')
+    """,
+)
+TITLE_UNKNOWN = Rule(
+    HoldRule.TITLE_UNCONFIRMED,
+    """
+    SELECT l.id, a.id, 'The bank has not confirmed the title of the account yet.'
+    FROM lines l JOIN payments_bankaccount a ON a.id = l.bank_account_id WHERE %(payees)s AND a.title_match = ''
+    """,
+)
+RULES: list[Rule] = [
+    *(COOLING, SHARED, EXCLUDED, UNVERIFIED, UNPROVED, WITHDRAWN),
+    *(ACCOUNT_COOLING, ACCOUNT_SHARED, TITLE_OTHER, TITLE_UNKNOWN),
+]
 
 _LINES = """
 WITH lines AS (
-    SELECT p.id, p.beneficiary_id, p.destination_id, p.script_pubkey, p.status, p.disbursement_id, b.program_id
+    SELECT p.id, p.beneficiary_id, p.destination_id, p.script_pubkey, p.bank_account_id, p.status, p.disbursement_id,
+        b.program_id
     FROM payments_payment p JOIN payments_disbursement b ON b.id = p.disbursement_id
-    WHERE p.status IN ('pending', 'held') AND p.payout_id IS NULL AND {scope}
+    WHERE p.status IN ('pending', 'held') AND p.payout_id IS NULL AND p.sent_at IS NULL AND {scope}
 ), found (rule, payment_id, subject_id, note) AS ({found})
 """
 _OF_LIST = "p.disbursement_id = %(disbursement)s"
@@ -173,13 +211,16 @@ def _values(now: datetime, program: Program | None = None) -> dict[str, Any]:
         "rules": [str(rule.code) for rule in RULES],
         "now": now,
         "verifies": bool(settings.GOVPAY_VERIFIER_URL),
+        "payees": bool(settings.GOVPAY_PAYEE_CHECK_URL),
         "proves": program is None or program.destination_proof > 0,
     }
 
 
 def _lines(disbursement: Disbursement, status: str, **holds: Any) -> list[int]:
     """Return the lines in a status, locked, that no payout has claimed meanwhile."""
-    rows = Payment.objects.filter(disbursement=disbursement, status=status, payout=None, **holds)
+    rows = Payment.objects.filter(
+        disbursement=disbursement, status=status, payout=None, sent_at=None, **holds
+    )
     return list(rows.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
 
 

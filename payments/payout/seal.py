@@ -44,7 +44,7 @@ CLAIM = """
 SELECT p.id, p.beneficiary_id, p.script_pubkey, p.amount, p.reissue_of_id, p.amount_sat FROM payments_payment p
 WHERE p.disbursement_id = (SELECT id FROM payments_disbursement WHERE id = %s AND status = 'released')
 AND (p.reissue_of_id IS NULL OR 'voided' = (
-    SELECT v.status FROM payments_payment o JOIN payments_payout v ON v.id = o.payout_id
+    SELECT coalesce(v.status, o.status) FROM payments_payment o LEFT JOIN payments_payout v ON v.id = o.payout_id
     WHERE o.id = p.reissue_of_id))
 AND p.payout_id IS NULL AND p.status = 'pending'
 ORDER BY p.id LIMIT %s FOR UPDATE SKIP LOCKED

@@ -10,6 +10,8 @@ from payments.models import (
     AddressProof,
     Appeal,
     ApprovalPolicy,
+    BankAccount,
+    BankFile,
     BudgetPeriod,
     DestinationChange,
     Disbursement,
@@ -27,6 +29,7 @@ from payments.models import (
     Proposal,
     Role,
     SigningRequest,
+    Voucher,
     Warrant,
     Webhook,
 )
@@ -63,6 +66,9 @@ _PATHS: dict[str, tuple[Callable[[], QuerySet[Any]], str]] = {
     "proposal_id": (Proposal.objects.all, "program"),
     "grievance_id": (Grievance.objects.all, "program"),
     "webhook_id": (Webhook.objects.all, "program"),
+    "bank_account_id": (BankAccount.objects.all, "beneficiary__enrollments__program"),
+    "bank_file_id": (BankFile.objects.all, "program"),
+    "voucher_id": (Voucher.objects.all, "program"),
 }
 
 
@@ -108,6 +114,11 @@ def require_program(*, user: Any, program_id: int) -> None:
 def require_person(*, user: Any, **ids: int) -> None:
     """Raise NotFound unless each id is in a program that the user reads, or where they are the help desk."""
     require(user=user, also=(Role.HELPDESK,), **ids)
+
+
+def require_agent(*, user: Any, **ids: int) -> None:
+    """Raise NotFound unless each id is in a program that the user reads, or whose paying agent they are."""
+    require(user=user, also=(Role.AGENT,), **ids)
 
 
 def require_authority(*, user: Any, **ids: int) -> None:

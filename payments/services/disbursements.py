@@ -11,7 +11,7 @@ from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
 from ledger import audit
 from ledger.law import policy
 from payments import doorbell, states
-from payments.models import Disbursement, ManifestSignature, Payment, Role, Signer
+from payments.models import Disbursement, ManifestSignature, Payment, Rail, Role, Signer
 from payments.models.history import move
 from payments.payout import coins, failpoint, manifest, plan, screening
 from payments.selectors import funds
@@ -23,6 +23,7 @@ from payments.services import (
     encumbrances,
     entitlements,
     policies,
+    rail_lists,
     registry,
     reissues,
     rolling_caps,
@@ -81,10 +82,11 @@ def submit(*, by: User, disbursement_id: int, now: datetime | None = None) -> Di
         terms = policies.current(disbursement.program_id)
         rolling_caps.lock(disbursement, terms.caps)
         registry.lock_known()
-        _copy_destinations(disbursement)
+        is_bitcoin = disbursement.rail == Rail.BITCOIN
+        _copy_destinations(disbursement) if is_bitcoin else rail_lists.prepare(disbursement)
         rolling_caps.check_submission(disbursement, terms.caps, at=now)
         screening.screen(disbursement, now=now)
-        disbursement.fee_reserved_sat = _fee_ceiling(disbursement)
+        disbursement.fee_reserved_sat = _fee_ceiling(disbursement) if is_bitcoin else 0
         disbursement.approval_tier = terms.tier_for(disbursement.total, unit=disbursement.program.unit)
         disbursement.manifest_hash = manifest.compute(disbursement)
     move(
@@ -192,7 +194,9 @@ def release(
         raise SamePersonTwice("Maker, approver and releaser must be three different people.")
     _require_status(disbursement, DisbursementStatus.APPROVED)
     now = now or timezone.now()
-    policy.require(disbursement.program.policy_profile, policy.Rule.PAY_IN_BTC, at=now)
+    if disbursement.rail == Rail.BITCOIN:
+        policy.require(disbursement.program.policy_profile, policy.Rule.PAY_IN_BTC, at=now)
+    rail_lists.require_payable(disbursement)
     require_manifest(disbursement, manifest_hash)
     conversions.choose(disbursement, quote_id, at=now)
     approvals.release(disbursement, by=by, at=now)
@@ -297,7 +301,8 @@ def _require_signature(disbursement: Disbursement, releaser: User) -> None:
     )
     if signed.filter(key__user=releaser).exists():
         raise SamePersonTwice("Who signed the manifest as an approver cannot release the list.")
-    if disbursement.program.wallet.signer != Signer.PSBT:
+    # Signers elsewhere sign txs alone.
+    if disbursement.rail != Rail.BITCOIN or disbursement.program.wallet.signer != Signer.PSBT:
         return
     assert disbursement.approved_by_id is not None
     if not signed.filter(key__user_id=disbursement.approved_by_id, key__retired_at=None).exists():

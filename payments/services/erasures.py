@@ -173,7 +173,7 @@ def _hold(beneficiary_id: int) -> None:
 
 
 def _require_nothing_open(beneficiary_id: int) -> None:
-    paid = Q(payout__status=PayoutStatus.SETTLED)
+    paid = Q(payout__status=PayoutStatus.SETTLED) | Q(settled_at__isnull=False)
     reissued = Payment.objects.filter(reissue_of=OuterRef("pk")).exclude(status=PaymentStatus.CANCELLED)
     owed = Payment.objects.filter(beneficiary_id=beneficiary_id).filter(
         Q(status__in=[PaymentStatus.PENDING, PaymentStatus.HELD]) & ~paid

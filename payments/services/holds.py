@@ -35,6 +35,8 @@ class HoldStands(Conflict):
 def hold(*, by: User, payment_id: int, note: str) -> Payment:
     """Stop one payment for a stated reason; raise PaymentSealed once it is in a payout."""
     payment = _lock(by, payment_id)
+    if payment.sent_at is not None:
+        raise PaymentSealed(f"Payment {payment.pk} is on its way by {payment.rail} already.")
     if payment.payout_id is not None:
         raise PaymentSealed(f"Payment {payment.pk} is in payout {payment.payout_id} already.")
     _move(payment, by, PaymentStatus.PENDING, PaymentStatus.HELD, note, act="payment.hold")
@@ -86,6 +88,8 @@ def _obstacles(payment: Payment | None, *, is_repeated: bool) -> Iterator[tuple[
         yield "payment_unknown", "The list has no such payment."
     elif is_repeated:
         yield "payment_repeated", "The payment is named twice."
+    elif payment.sent_at is not None:
+        yield PaymentSealed.code, f"The payment is on its way by {payment.rail} already."
     elif payment.payout_id is not None:
         yield PaymentSealed.code, f"The payment is in payout {payment.payout_id} already."
     elif payment.status != PaymentStatus.PENDING:
@@ -167,7 +171,10 @@ def _require_judged(payment: Payment, by: User) -> None:
         raise HoldStands(
             f"What holds the payment is not for an officer to judge: {', '.join(standing)}.", rules=standing
         )
-    if HoldRule.DESTINATION_SHARED in rules and payment.disbursement.made_by_id == by.pk:
+    if (
+        rules.intersection((HoldRule.DESTINATION_SHARED, HoldRule.TITLE_MISMATCH))
+        and payment.disbursement.made_by_id == by.pk
+    ):
         raise SamePersonTwice(
             "Somebody else than the person who made the list must judge what a rule has held."
         )

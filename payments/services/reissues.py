@@ -9,7 +9,7 @@ import hashlib
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from govpay.errors import Conflict, NotFound
 from ledger import audit
@@ -93,7 +93,11 @@ def has_candidates(payout: Payout) -> bool:
 
 def require_final(lines: QuerySet[Payment]) -> None:
     """Raise VoidNotFinal when a payout that these lines reissue may confirm again, after a deep reorganization."""
-    undone = lines.filter(reissue_of__isnull=False).exclude(reissue_of__payout__status=PayoutStatus.VOIDED)
+    undone = lines.filter(reissue_of__isnull=False).exclude(
+        # On other rails what is void stays void: the database sees to it.
+        Q(reissue_of__payout__status=PayoutStatus.VOIDED)
+        | Q(reissue_of__payout=None, reissue_of__status=PaymentStatus.VOIDED)
+    )
     # In an order that no index of all payments has: few lines reissue any, and the planner must begin with those.
     first = undone.order_by("reissue_of__payout_id").values_list("reissue_of__payout_id", flat=True).first()
     if first is not None:

@@ -22,6 +22,7 @@ CHOICES = {
     "bankfile": states.BankFileStatus,
     "decision": states.DecisionStatus,
     "leg": states.LegStatus,
+    "voucher": states.VoucherStatus,
 }
 TERMINAL = {
     "disbursement": {"rejected", "cancelled"},
@@ -36,6 +37,7 @@ TERMINAL = {
     "bankfile": {"answered"},
     "decision": {"carried", "withdrawn", "void"},
     "leg": {"paid", "freed"},
+    "voucher": {"redeemed", "expired", "cancelled"},
 }
 
 

@@ -445,6 +445,8 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "webhook": webhook,
         "webhookdelivery": delivery,
         "bankfile": banking.make_file(program, officer),
+        "voucher": banking.make_voucher(program, disbursement),
+        "bankaccount": banking.make_account(enrollment.beneficiary, officer),
         "stop": Stop.objects.create(
             thrown_by=officer,
             reason="A drill.",

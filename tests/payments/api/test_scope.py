@@ -46,6 +46,8 @@ def fill(route: str, furnished: dict[str, Any]) -> str:
     ids["budget_period_id"] = ids["budgetperiod_id"]
     ids["exclusion_list_id"] = ids["exclusionlist_id"]
     ids["address_proof_id"] = ids["addressproof_id"]
+    ids["bank_file_id"] = ids["bankfile_id"]
+    ids["bank_account_id"] = ids["bankaccount_id"]
     ids["change_id"] = ids["destinationchange_id"]
     return route.format(**ids)
 

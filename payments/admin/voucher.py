@@ -1,0 +1,173 @@
+"""Vouchers in the admin: where each stands, and the slips that are printed once."""
+
+from typing import Any, NamedTuple
+
+import segno
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Exists, OuterRef, Q
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.safestring import SafeString, mark_safe
+from unfold import widgets
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action, display
+
+from payments.admin import cells, pages, scope
+from payments.admin.base import ProgramScopedAdmin
+from payments.admin.filters import ProgramFilter
+from payments.admin.tables import Table, history
+from payments.models import Disbursement, Role, Voucher
+from payments.prices import currency
+from payments.rails import transfer
+from payments.services import vouchers
+from payments.states import VoucherStatus
+
+
+class PrintForm(forms.Form):
+    """Of which list."""
+
+    disbursement = forms.ModelChoiceField(
+        queryset=Disbursement.objects.none(), label="List", widget=widgets.UnfoldAdminSelectWidget()
+    )
+
+    def __init__(self, *args: Any, lists: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["disbursement"]
+        field.queryset = lists
+
+
+class Drawn(NamedTuple):
+    """A slip as it is printed; the picture is the code itself."""
+
+    reference: str
+    code: str
+    amount: str
+    expires: str
+    picture: SafeString
+
+
+@admin.register(Voucher)
+class VoucherAdmin(ProgramScopedAdmin):
+    """Vouchers of released lists; agents redeem them, and two people take one back, over the API."""
+
+    noun = "Voucher"
+    list_display = ("number", "program", "state", "amount", "payment_link", "expires")
+    list_filter = (ProgramFilter, ("status", ChoicesDropdownFilter))
+    list_select_related = ("program", "payment__disbursement", "issued_by", "redeemed_by")
+    search_fields = ("pk",)
+    search_help_text = "Search by number"
+    fields = (
+        *("program", "state", "amount", "payment_link", "made", "printed", "expires", "redeemed"),
+        "cancellation",
+    )
+    actions_list = ("print_slips",)
+    when_empty = "No list was released that is paid by voucher."
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by the row's number alone: nobody looks for a code here."""
+        return super().find(request, term)
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        """Offer slips to officers."""
+        offered = super().get_actions_list(request)
+        return offered if scope.programs_as(request, Role.OFFICER).exists() else []
+
+    @action(description="Print slips", url_path="print-slips", icon="qr_code_2")
+    def print_slips(self, request: HttpRequest) -> HttpResponse:
+        """Show slips with a code each, to be printed now: they are nowhere else."""
+        waits = Voucher.objects.filter(payment__disbursement=OuterRef("pk"), status=VoucherStatus.WAITING)
+        programs = scope.programs_as(request, Role.OFFICER)
+        lists = Disbursement.objects.filter(Exists(waits), program__in=programs).order_by("-pk")
+        if not lists.exists():
+            messages.info(request, "No list of yours has vouchers that are not printed.")
+            return HttpResponseRedirect(cells.list_of(Voucher))
+
+        def call(cleaned: dict[str, Any]) -> HttpResponse:
+            by: Any = request.user
+            made = vouchers.issue(by=by, disbursement_id=cleaned["disbursement"].pk)
+            context = {"slips": [_draw(slip) for slip in made], "disbursement": cleaned["disbursement"]}
+            response = render(request, "payments/admin/voucher_slips.html", context)
+            response["Cache-Control"] = "no-store"
+            return response
+
+        return pages.answer(
+            self,
+            request,
+            pages.Page(
+                title="Print slips",
+                form_class=PrintForm,
+                form_options={"lists": lists},
+                call=call,
+                submit="Print slips",
+                back=cells.list_of(Voucher),
+                help_text="The slips are shown once, on the next page: print them there, up to 500 at a time.",
+            ),
+        )
+
+    def tables(self, request: HttpRequest, obj: Voucher) -> list[Table]:
+        """Show the history."""
+        return [history("voucher", obj.pk)]
+
+    @display(description="voucher")
+    def number(self, row: Voucher) -> str:
+        """Its number."""
+        return f"Voucher {row.pk}"
+
+    @display(description="status")
+    def state(self, row: Voucher) -> str:
+        """Where it stands."""
+        return cells.status_of(row)
+
+    @display(description="amount")
+    def amount(self, row: Voucher) -> str:
+        """How much it pays."""
+        return _money(row.amount_minor, row.currency)
+
+    @display(description="payment")
+    def payment_link(self, row: Voucher) -> str:
+        """What it pays."""
+        return cells.link(row.payment)
+
+    @display(description="made")
+    def made(self, row: Voucher) -> str:
+        """With the release of its list."""
+        return cells.moment(row.made_at)
+
+    @display(description="printed")
+    def printed(self, row: Voucher) -> str:
+        """When and by whom its code was shown."""
+        who = cells.person(row.issued_by) if row.issued_by else ""
+        return cells.join(cells.moment(row.issued_at), who) if row.issued_at else cells.EMPTY
+
+    @display(description="expires")
+    def expires(self, row: Voucher) -> str:
+        """Until when it counts."""
+        return cells.moment(row.expires_at)
+
+    @display(description="redeemed by")
+    def redeemed(self, row: Voucher) -> str:
+        """The agent."""
+        return cells.person(row.redeemed_by) if row.redeemed_by else cells.EMPTY
+
+    @display(description="cancellation")
+    def cancellation(self, row: Voucher) -> str:
+        """What somebody asked for, and why."""
+        return cells.long(row.cancel_note) if row.cancel_asked_by_id else cells.EMPTY
+
+
+def _draw(slip: vouchers.Slip) -> Drawn:
+    picture = segno.make(slip.code, error="m").svg_inline(
+        scale=4, border=2, svgclass="qr", lineclass=None, omitsize=False
+    )
+    return Drawn(
+        slip.reference,
+        slip.code,
+        _money(slip.amount_minor, slip.currency),
+        f"{slip.expires_at:%Y-%m-%d}",
+        mark_safe(picture),  # noqa: S308 - made of paths by segno.
+    )
+
+
+def _money(minor: int, code: str) -> str:
+    return f"{transfer.decimal_text(minor, currency.SCALES[code])} {code}"
