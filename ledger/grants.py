@@ -24,7 +24,10 @@ PACKS = ("ledger_packjob", "ledger_packpart")
 # What people work on, or can be made anew; what they did is added elsewhere.
 CHANGING = ("ledger_case", *STANDING, *PACKS)
 # What was found at blocks, for ever.
-RESERVE = ("ledger_reservescan", "ledger_reservebalance", "ledger_reservecoin", "ledger_reservescanloss")
+RESERVE = (
+    *("ledger_reservescan", "ledger_reservebalance", "ledger_reservecoin", "ledger_reservescanloss"),
+    *("ledger_inflow", "ledger_inflowclass", "ledger_reservevaluation"),
+)
 SEALS = (
     "ledger_leaf",
     "ledger_leafpayload",

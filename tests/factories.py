@@ -13,6 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from ledger import books, events
+from ledger.models import ReserveScan
+from ledger.treasury import reserve
 from payments.models import (
     ApprovalPolicy,
     Beneficiary,
@@ -25,6 +27,7 @@ from payments.models import (
     Enrollment,
     Holding,
     HoldingAddress,
+    Institution,
     Intake,
     Membership,
     Payment,
@@ -283,6 +286,45 @@ def board_of(trust: Trust) -> list[User]:
     """The three members."""
     seats = trust.seats.filter(ended_at=None).select_related("user").order_by("user__username")
     return [seat.user for seat in seats]
+
+
+def make_institution(scope: str = "reserve:1", **changes: Any) -> Institution:
+    """An institution that two people set up, under no law and without limits."""
+    terms: dict[str, Any] = {"name": "Reserve Office", "policy_profile": "sandbox", "currency": "USD"}
+    terms |= {"var_window_days": 365, "var_quantile_bps": 9_500} | changes
+    proposal = _proposed("institution", None, {"institution_id": None})
+    return Institution.objects.create(scope=scope, proposal=proposal, **terms)
+
+
+def make_scan(
+    held: Holding,
+    outputs: Sequence[tuple[int, str, int]],
+    *,
+    height: int = 100,
+    at: datetime | None = None,
+) -> ReserveScan:
+    """A scan of a holding that found outputs: a number (its txid), the address, satoshis."""
+    lines = [
+        reserve.Line(
+            held.scope,
+            held.name,
+            held.pk,
+            held.network,
+            row.address,
+            held.badge,
+            held.cap_sat,
+            row.declared_sat or 0,
+        )
+        for row in held.addresses.order_by("pk")
+    ]
+    return reserve.record(
+        network="regtest",
+        block_hash=f"{height:064x}",
+        height=height,
+        block_at=at or timezone.now(),
+        lines=lines,
+        unspents=[reserve.Unspent(where, f"{n:064x}", 0, sat, height) for n, where, sat in outputs],
+    )
 
 
 def make_price_source(

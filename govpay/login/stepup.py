@@ -45,6 +45,8 @@ ACTS = (
     Act("lift an exclusion", "appeal-lift", "payments_appeal_lift"),
     Act("confirm a warrant", "warrant-confirm", "payments_warrant_confirm"),
     Act("confirm a manual price", "manual-price-confirm", "payments_manualprice_confirm"),
+    Act("confirm what bitcoin came for", "classing-confirm", "payments_inflowclassing_confirm"),
+    Act("approve a purchase plan", "purchase-plan-approve", "payments_purchaseplan_approve"),
     Act("close a price's breaker", "price-breaker-confirm", "payments_pricebreaker_confirm"),
     Act("sign a trust's decision", "trust-decision-sign", "payments_trustdecision_sign"),
     Act("make a webhook's secret", "webhook-secrets", "payments_webhook_rotate"),

@@ -4,6 +4,7 @@ from ledger.models.account import Account, AccountKind, Elements
 from ledger.models.audit import AuditEvent, Door
 from ledger.models.case import Case, CaseEvent, CaseStatus, Resolution
 from ledger.models.entry import Entry, Layer, Posting
+from ledger.models.inflow import Inflow, InflowClass, InflowKind, ReserveValuation
 from ledger.models.lot import LotMovement, MovementKind
 from ledger.models.pack import PackJob, PackKind, PackPart, PackStatus
 from ledger.models.period import Period, PeriodChange, PeriodStatus
@@ -28,6 +29,9 @@ __all__ = [
     "Door",
     "Elements",
     "Entry",
+    "Inflow",
+    "InflowClass",
+    "InflowKind",
     "Layer",
     "Leaf",
     "LeafPayload",
@@ -54,6 +58,7 @@ __all__ = [
     "ReserveCoin",
     "ReserveScan",
     "ReserveScanLoss",
+    "ReserveValuation",
     "Resolution",
     "RunStatus",
     "RunUnderWay",

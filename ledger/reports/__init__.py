@@ -1,13 +1,16 @@
 """Reports from live data: each is one statement over the books, streamed, as of a time and as known at one."""
 
 from ledger.reports import (
+    accumulation,
     audit,
     budget,
     fees,
     gains,
     general_ledger,
+    inflows,
     monthly_account,
     pefa,
+    positions,
     reserve,
     statement,
     suspense,
@@ -34,6 +37,9 @@ REPORTS = {
         gains.LOTS,
         reserve.REPORT,
         trust.REPORT,
+        positions.REPORT,
+        accumulation.REPORT,
+        inflows.REPORT,
     )
 }
 

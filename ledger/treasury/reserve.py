@@ -13,6 +13,18 @@ from ledger.models import Badge, ReserveBalance, ReserveCoin, ReserveScan, Reser
 # One recorder at a time, so that each scan is compared with the one before.
 LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('reserve', 0))"
 BATCH = 5_000
+# Each output of a scan that no scan which stands has seen before: of this one statement, however many there are.
+INFLOWS = """
+INSERT INTO ledger_inflow (scan_id, scope, holding_number, address, txid, vout, amount_sat, height)
+SELECT c.scan_id, b.scope, b.holding_number, c.address, c.txid, c.vout, c.amount_sat, c.height
+FROM ledger_reservecoin c
+JOIN ledger_reservebalance b ON b.scan_id = c.scan_id AND b.address = c.address AND b.badge = 'verified'
+WHERE c.scan_id = %s AND NOT EXISTS (
+    SELECT FROM ledger_inflow i WHERE i.txid = c.txid AND i.vout = c.vout
+        AND NOT EXISTS (SELECT FROM ledger_reservescanloss l WHERE l.scan_id = i.scan_id)
+)
+ORDER BY c.id
+"""
 
 
 class Line(NamedTuple):
@@ -50,6 +62,12 @@ def standing() -> QuerySet[ReserveScan]:
     return ReserveScan.objects.filter(loss=None).order_by("-pk")
 
 
+def addresses_of(scan_id: int, scope: str) -> QuerySet[ReserveBalance, str]:
+    """Return the verified addresses of an institution at a scan."""
+    rows = ReserveBalance.objects.filter(scan=scan_id, scope=scope, badge=Badge.VERIFIED)
+    return rows.values_list("address", flat=True)
+
+
 @transaction.atomic
 def lose(scans: Iterable[ReserveScan]) -> None:
     """Mark scans whose block is not in the active chain; those that are marked stay as they are."""
@@ -71,6 +89,8 @@ def record(
 ) -> ReserveScan:
     """Write a scan of one block: a balance for each address, and each unspent output of the verified ones.
 
+    What no scan that stands has seen is an inflow, which people class.
+
     An address is reused when an output of it was spent since the last scan that stands, or before, and it holds one that
     that scan did not see: between two scans nobody knows which of both came first, and either way its key is known.
     """
@@ -88,6 +108,8 @@ def record(
     ReserveBalance.objects.bulk_create(balances, batch_size=BATCH)
     coins = (ReserveCoin(scan=scan, **unspent._asdict()) for unspent in unspents)
     ReserveCoin.objects.bulk_create(coins, batch_size=BATCH)
+    with connection.cursor() as cursor:
+        cursor.execute(INFLOWS, [scan.pk])
     audit.record("reserve.scan", scan)
     return scan
 

@@ -21,6 +21,7 @@ from payments.models import (
     AlarmDelivery,
     Disbursement,
     Holding,
+    Institution,
     Payment,
     Payout,
     PriceRule,
@@ -39,6 +40,7 @@ SUBJECTS: dict[str, tuple[type[Any], str]] = {
     "endpoint": (Webhook, "Webhook"),
     "price": (PriceRule, "Price"),
     "holding": (Holding, "Holding"),
+    "institution": (Institution, "Institution"),
 }
 
 

@@ -35,6 +35,8 @@ from payments.models import (
     Hold,
     Holding,
     ImportJob,
+    InflowClassing,
+    Institution,
     Intake,
     Intervention,
     ManualPrice,
@@ -49,8 +51,10 @@ from payments.models import (
     PriceSource,
     Program,
     Proposal,
+    PurchasePlan,
     Quote,
     Reservation,
+    ReserveProof,
     SigningRequest,
     StatusChange,
     Stop,
@@ -127,7 +131,16 @@ GROUPS: list[tuple[str, list[tuple[type[Model], str, str]]]] = [
             (Quote, "Quotes", "request_quote"),
         ],
     ),
-    ("Reserve", [(Holding, "Holdings", "lock_clock")]),
+    (
+        "Reserve",
+        [
+            (Institution, "Institutions", "assured_workload"),
+            (Holding, "Holdings", "lock_clock"),
+            (InflowClassing, "Classings", "label"),
+            (PurchasePlan, "Purchase plans", "shopping_cart"),
+            (ReserveProof, "Proofs of reserves", "draw"),
+        ],
+    ),
     (
         "Trusts",
         [

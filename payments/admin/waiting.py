@@ -1,7 +1,10 @@
 """What waits for somebody besides lists: how many of each kind the user may decide or work on, with the way to them."""
 
+from typing import Any
+
 from django.db.models import Model, Q
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 
 from payments.admin import cells, scope
@@ -16,10 +19,14 @@ from payments.models import (
     ErasureOutcome,
     Grievance,
     ImportJob,
+    InflowClassing,
+    Institution,
+    PurchasePlan,
     Role,
     Warrant,
 )
-from payments.services import budgets, destinations, erasures, grievances
+from payments.reserve import tasks
+from payments.services import budgets, destinations, erasures, grievances, prices
 from payments.states import EntitlementStatus, GrievanceStatus, ImportStatus, PaymentStatus, WarrantStatus
 
 
@@ -78,7 +85,13 @@ def table(request: HttpRequest) -> list[Table]:
     if request.user.has_perm(erasures.PERMISSION):
         mine = Q(program__in=scope.reads(request), outcome=ErasureOutcome.OPEN) & ~Q(asked_by=me)
         kinds.append(("Erasures to decide", Erasure, mine, {"outcome__exact": ErasureOutcome.OPEN}))
-    rows = [
+    user: Any = request.user
+    if prices.may_keep(user):
+        classings = Q(confirmed_at=None, withdrawn_at=None) & ~Q(given_by=me)
+        kinds.append(("What outputs came for, to confirm", InflowClassing, classings, {}))
+        plans = Q(approved_at=None, ended_at=None, ends_at__gt=timezone.now()) & ~Q(proposed_by=me)
+        kinds.append(("Purchase plans to approve", PurchasePlan, plans, {}))
+    rows: list[tuple[Any, Any]] = [
         (
             format_html('<a class="gp-link" href="{}">{}</a>', cells.list_of(model, **shown), what),
             cells.number(count),
@@ -86,7 +99,26 @@ def table(request: HttpRequest) -> list[Table]:
         for what, model, wanted, shown in kinds
         if (count := model._default_manager.filter(wanted).count())
     ]
+    if prices.may_keep(user):
+        rows += _unclassed()
     return [Table("Also waits", ("What", "How many"), list(rows))] if rows else []
+
+
+def _unclassed() -> list[tuple[Any, Any]]:
+    """Return how many outputs of each institution nobody has classed, and since when the oldest waits."""
+    now = timezone.now()
+    return [
+        (
+            format_html(
+                '<a class="gp-link" href="{}">Outputs of {} to class, the oldest for {} days</a>',
+                cells.list_of(Institution),
+                each.scope,
+                (now - each.oldest_at).days,
+            ),
+            cells.number(each.output_count),
+        )
+        for each in tasks.waiting()
+    ]
 
 
 def _in(request: HttpRequest, path: str, *roles: str) -> Q:

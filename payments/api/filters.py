@@ -6,7 +6,7 @@ from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
 
 from govpay.api.filters import AfterFilter, IdFilter
-from ledger.models import ReserveBalance
+from ledger.models import Inflow, InflowKind, ReserveBalance
 from payments.api.serializers.event import SUBJECTS
 from payments.models import (
     AddressProof,
@@ -27,6 +27,8 @@ from payments.models import (
     Hold,
     Holding,
     ImportJob,
+    InflowClassing,
+    Institution,
     Intake,
     Intervention,
     InterventionKind,
@@ -36,7 +38,9 @@ from payments.models import (
     PriceBreaker,
     PriceRule,
     Proposal,
+    PurchasePlan,
     Quote,
+    ReserveProof,
     SigningRequest,
     Voucher,
     Warrant,
@@ -381,6 +385,80 @@ class Holdings(filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = Holding
+        fields: list[str] = []
+
+
+class Institutions(filters.FilterSet):  # type: ignore[misc]
+    """By scope, and the law."""
+
+    scope = filters.CharFilter(max_length=40)
+    policy_profile = filters.CharFilter(max_length=40)
+
+    class Meta:
+        model = Institution
+        fields: list[str] = []
+
+
+class Inflows(filters.FilterSet):  # type: ignore[misc]
+    """By institution, holding, address, and what they came for."""
+
+    scope = filters.CharFilter(max_length=40)
+    holding = IdFilter(field_name="holding_number")
+    address = filters.CharFilter(max_length=100)
+    kind = filters.ChoiceFilter(choices=InflowKind.choices)
+    is_classed = filters.BooleanFilter(method="classed")
+
+    class Meta:
+        model = Inflow
+        fields: list[str] = []
+
+    def classed(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+        """Return those that two people have classed, or the others."""
+        return rows.filter(kind__isnull=not value)
+
+
+class Classings(filters.FilterSet):  # type: ignore[misc]
+    """By institution, kind, plan, and whether it waits to be confirmed."""
+
+    scope = filters.CharFilter(field_name="institution__scope", max_length=40)
+    kind = filters.ChoiceFilter(choices=InflowKind.choices)
+    plan = IdFilter(field_name="plan_id")
+    is_waiting = filters.BooleanFilter(method="waiting")
+
+    class Meta:
+        model = InflowClassing
+        fields: list[str] = []
+
+    def waiting(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+        """Return those that nobody has confirmed or withdrawn, or the others."""
+        waits = {"confirmed_at": None, "withdrawn_at": None}
+        return rows.filter(**waits) if value else rows.exclude(**waits)
+
+
+class Plans(filters.FilterSet):  # type: ignore[misc]
+    """By institution, and whether it waits to be approved."""
+
+    scope = filters.CharFilter(field_name="institution__scope", max_length=40)
+    is_waiting = filters.BooleanFilter(method="waiting")
+
+    class Meta:
+        model = PurchasePlan
+        fields: list[str] = []
+
+    def waiting(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+        """Return those that nobody has approved or ended, or the others."""
+        waits = {"approved_at": None, "ended_at": None}
+        return rows.filter(**waits) if value else rows.exclude(**waits)
+
+
+class Proofs(filters.FilterSet):  # type: ignore[misc]
+    """By institution, and whether it was given."""
+
+    scope = filters.CharFilter(max_length=40)
+    is_open = filters.BooleanFilter(field_name="proved_at", lookup_expr="isnull")
+
+    class Meta:
+        model = ReserveProof
         fields: list[str] = []
 
 

@@ -16,6 +16,8 @@ from payments.api.views import (
     grievances,
     holds,
     imports,
+    inflows,
+    institutions,
     intakes,
     interventions,
     manifests,
@@ -29,6 +31,7 @@ from payments.api.views import (
     proposals,
     rails,
     reserve,
+    reserve_proofs,
     safety,
     signing,
     trusts,
@@ -58,6 +61,9 @@ PRICE_BREAKER = "price-breakers/<id:pk>/"
 TRUST = "trusts/<id:pk>/"
 TRUST_DECISION = "trust-decisions/<id:pk>/"
 MANUAL_PRICE = "manual-prices/<id:pk>/"
+CLASSING = "reserve/classings/<id:pk>/"
+PLAN = "reserve/plans/<id:pk>/"
+PROOF = "reserve/proofs/<id:pk>/"
 PROPOSAL = "proposals/<id:proposal_id>/"
 PAYOUT = "payouts/<id:payout_id>/"
 SIGNING = "signing-requests/<id:signing_request_id>/"
@@ -260,6 +266,28 @@ urlpatterns = [
     path("reserve/", reserve.ReserveRead.as_view(), name="reserve"),
     path("reserve/holdings/", reserve.HoldingList.as_view(), name="holdings"),
     path("reserve/holdings/<id:pk>/", reserve.HoldingRead.as_view(), name="holding"),
+    path("reserve/holdings/<id:pk>/split/", institutions.HoldingSplit.as_view(), name="holding-split"),
+    path("reserve/institutions/", institutions.InstitutionList.as_view(), name="institutions"),
+    path("reserve/institutions/<id:pk>/", institutions.InstitutionRead.as_view(), name="institution"),
+    path("reserve/floats/", institutions.FloatsRead.as_view(), name="reserve-floats"),
+    path("reserve/inflows/", inflows.InflowList.as_view(), name="inflows"),
+    path("reserve/classings/", inflows.ClassingList.as_view(), name="classings"),
+    path(CLASSING, inflows.ClassingRead.as_view(), name="classing"),
+    path(f"{CLASSING}confirm/", inflows.ClassingConfirm.as_view(), name="classing-confirm"),
+    path(f"{CLASSING}withdraw/", inflows.ClassingWithdraw.as_view(), name="classing-withdraw"),
+    path("reserve/plans/", inflows.PlanList.as_view(), name="purchase-plans"),
+    path(PLAN, inflows.PlanRead.as_view(), name="purchase-plan"),
+    path(f"{PLAN}approve/", inflows.PlanApprove.as_view(), name="purchase-plan-approve"),
+    path(f"{PLAN}end/", inflows.PlanEnd.as_view(), name="purchase-plan-end"),
+    path("reserve/proofs/", reserve_proofs.ProofList.as_view(), name="reserve-proofs"),
+    path(PROOF, reserve_proofs.ProofRead.as_view(), name="reserve-proof"),
+    path(f"{PROOF}file/", reserve_proofs.ProofFile.as_view(), name="reserve-proof-file"),
+    path(f"{PROOF}answer/", reserve_proofs.ProofAnswer.as_view(), name="reserve-proof-answer"),
+    path(
+        "reserve/proposals/institutions/",
+        institutions.InstitutionPropose.as_view(),
+        name="propose-institution",
+    ),
     path("reserve/proposals/holdings/", reserve.HoldingPropose.as_view(), name="propose-holding"),
     path("reserve/scans/", reserve.ScanList.as_view(), name="reserve-scans"),
     path("reserve/scans/<id:pk>/balances/", reserve.BalanceList.as_view(), name="reserve-balances"),

@@ -34,6 +34,8 @@ from payments.models.grievance import Finding, Grievance, GrievanceCategory
 from payments.models.history import StatusChange
 from payments.models.hold import Hold, HoldRule
 from payments.models.import_job import ImportFault, ImportJob, ImportPart, ImportRow
+from payments.models.inflow import ClassedInflow, InflowClassing, PurchasePlan
+from payments.models.institution import Institution
 from payments.models.intake import Intake, IntakeError
 from payments.models.intervention import Intervention, InterventionKind
 from payments.models.outcome import OutcomeBaseline, OutcomeFigure
@@ -56,6 +58,7 @@ from payments.models.publication import Publication
 from payments.models.quote import Quote
 from payments.models.rail import Rail
 from payments.models.reserve import Holding, HoldingAddress, HoldingKind, ReserveStatus
+from payments.models.reserve_proof import ReserveProof
 from payments.models.roles import PastMembership
 from payments.models.safety import Alarm, AlarmDelivery, AlarmEvent, Heartbeat, Installation, Stop
 from payments.models.signing import (
@@ -101,6 +104,7 @@ __all__ = [
     "ChangeOutput",
     "Channel",
     "ClaimLink",
+    "ClassedInflow",
     "Coin",
     "Commitment",
     "Consent",
@@ -134,7 +138,9 @@ __all__ = [
     "ImportPart",
     "ImportRow",
     "InclusionProof",
+    "InflowClassing",
     "Installation",
+    "Institution",
     "Intake",
     "IntakeError",
     "Intervention",
@@ -167,10 +173,12 @@ __all__ = [
     "ProofNeeded",
     "Proposal",
     "Publication",
+    "PurchasePlan",
     "Quote",
     "Rail",
     "RequestState",
     "Reservation",
+    "ReserveProof",
     "ReserveStatus",
     "Role",
     "RollingCap",

@@ -75,7 +75,7 @@ def read(data: bytes, sent: Sent) -> dict[str, Signatures]:
 
 def txid_of(data: bytes) -> str:
     """Return the txid of the tx inside a PSBT or raw tx, to find what it belongs to; raise SignatureRefused."""
-    opened = _open(data)
+    opened = open_any(data)
     try:
         unsigned = tx.unsigned_form(opened if isinstance(opened, bytes) else psbt.tx_inside(opened))
     except tx.MalformedTx as error:
@@ -101,12 +101,12 @@ def finalize(sent: Sent, by_signer: Mapping[str, Signatures]) -> bytes:
 
 def _signatures_of(data: bytes, sent: Sent) -> tuple[bytes, list[dict[str, bytes]]]:
     """Return the tx that was signed, and the signatures of each input by fingerprint."""
-    opened = _open(data)
+    opened = open_any(data)
     return _of_raw_tx(opened, sent) if isinstance(opened, bytes) else _of_psbt(opened, sent)
 
 
-def _open(data: bytes) -> Any:
-    """Return the library's PSBT, or the bytes of what can only be a raw tx."""
+def open_any(data: bytes) -> Any:
+    """Return the library's PSBT, or the bytes of what can only be a raw tx; raise SignatureRefused."""
     if len(data) > MAX_BYTES:
         raise SignatureRefused(f"It has more than {MAX_BYTES:,} bytes.", rule="too_large")
     if not data.startswith(_MAGIC):

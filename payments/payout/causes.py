@@ -178,6 +178,42 @@ CAUSES: dict[str, Cause] = {
         "A convertibility trust has more bitcoin than its cap, with what it took and has not got yet: it takes none.",
         "Its board sells bitcoin or raises the cap; two of its three members sign. The decision closes the alarm.",
     ),
+    "inflow_unclassed": Cause(
+        "Outputs came to an institution's addresses, and for a day nobody has said what for: they are in no count "
+        "of what was added.",
+        "Class them under Inflows, and have another treasurer confirm it; once all are, the alarm closes.",
+    ),
+    "institution_unknown": Cause(
+        "Outputs came to addresses of an institution of which nobody has said under which law it is: they cannot "
+        "be classed.",
+        "Two security administrators set it up under Institutions; the alarm closes then.",
+    ),
+    "institution_over_cap": Cause(
+        "An institution holds more on verified addresses than two people said that it may.",
+        "Decide on a conversion, or have two security administrators set another cap. The next scan closes the "
+        "alarm; nothing is converted by itself.",
+    ),
+    "accumulation_over_ceiling": Cause(
+        "By what two people classed, institutions added more bitcoin on net than the ceiling of their law.",
+        "Compare the report accumulation with the law that the message names, and decide on a conversion. The "
+        "next scan closes the alarm.",
+    ),
+    "exposure_float": Cause(
+        "A program's wallet holds more than the largest of its last three cycles: the rest is exposed to the "
+        "price for nothing.",
+        "Convert what is above, or have it paid out. The next scan closes the alarm; nothing is converted by "
+        "itself.",
+    ),
+    "exposure_share": Cause(
+        "Bitcoin is a larger share of an institution's reserves than its limit, by the quote of the newest scan.",
+        "Decide on a conversion, or have two security administrators set the limit or the other reserves anew. "
+        "The next scan closes the alarm.",
+    ),
+    "exposure_var": Cause(
+        "By the price of the last days, an institution may lose more of its bitcoin within a day than its limit.",
+        "Decide on a conversion, or have two security administrators set another limit. The next scan closes the "
+        "alarm.",
+    ),
     "grievance_overdue": Cause(
         "A grievance is not answered within the time that its program promises.",
         "Take it, or have its owner answer it, under Grievances; the answer closes the alarm.",

@@ -13,6 +13,7 @@ from payments.models import Alarm, AlarmDelivery, Block, Heartbeat, NodeStatus, 
 from payments.onchain.network import MainnetRefused, WrongChain
 from payments.payout import agreed, alarms, follow, guard, reconciling
 from payments.prices import watch as prices
+from payments.reserve import exposure, tasks
 from payments.reserve import scanning as reserve
 from payments.states import PayoutStatus
 
@@ -31,6 +32,10 @@ WITH_THEIR_CAUSE = (
     reserve.REUSED,
     reserve.OVER_CAP,
     reserve.UNSCANNED,
+    tasks.UNCLASSED,
+    tasks.UNKNOWN,
+    exposure.FLOAT,
+    *exposure.ALL,
 )
 
 # A node that restarts is back within a minute.

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Count, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -13,6 +14,7 @@ from payments.models import Block, Holding, HoldingAddress, ReserveStatus
 from payments.onchain import network, node, rpc
 from payments.onchain.chain import UtxoScan
 from payments.payout import alarms, alone, guard
+from payments.reserve import exposure, tasks, valuing
 
 REUSED, OVER_CAP, UNSCANNED = "reserve_reused", "reserve_over_cap", "reserve_unscanned"
 SUBJECT = "holding"
@@ -50,12 +52,13 @@ def visit() -> None:
     else:
         # A holding that was set meanwhile may not be in it.
         began_at = ReserveStatus.objects.values("began_at")
+        exposure.tell(timezone.now())
         is_old = Holding.objects.filter(proposal__decided_at__gte=began_at).exists()
         _end(0 if is_old else settings.GOVPAY_RESERVE_S, fault="", message="", scan=scan)
 
 
 def look() -> ReserveScan:
-    """Ask the node, outside every database transaction, and record what it says as a scan.
+    """Ask the node, outside every database transaction, and record what it says as a scan, valued by quotes.
 
     Raises NodeError (ScanInconclusive among them), WrongChain, MainnetRefused: then nothing was recorded.
     """
@@ -65,26 +68,29 @@ def look() -> ReserveScan:
     client = node.Node(settings.GOVPAY_NODE_URL, timeout_s=timeout_s)
     try:
         guard.require_chain(client)
-        found = _ask(client, sorted(by_script))
+        found = ask(client, sorted(by_script))
         block_at = datetime.fromtimestamp(client.block_header(found.block_hash).time, UTC)
         _lose_old(client)
         if client.block_hash(found.height) != found.block_hash:
             raise ScanInconclusive("The node moved to another branch during the scan.")
     finally:
         client.close()
-    return reserve.record(
-        network=network.current().value,
-        block_hash=found.block_hash,
-        height=found.height,
-        block_at=block_at,
-        lines=[_line(row) for row in rows],
-        unspents=[
-            reserve.Unspent(
-                by_script[output.script_pubkey], outpoint.txid, outpoint.vout, output.amount_sat, height
-            )
-            for outpoint, output, height in found.unspents
-        ],
-    )
+    with transaction.atomic():
+        scan = reserve.record(
+            network=network.current().value,
+            block_hash=found.block_hash,
+            height=found.height,
+            block_at=block_at,
+            lines=[_line(row) for row in rows],
+            unspents=[
+                reserve.Unspent(
+                    by_script[output.script_pubkey], outpoint.txid, outpoint.vout, output.amount_sat, height
+                )
+                for outpoint, output, height in found.unspents
+            ],
+        )
+        valuing.value(scan)
+    return scan
 
 
 def watch() -> None:
@@ -116,6 +122,7 @@ def tell(now: datetime) -> None:
         alarms.sound(OVER_CAP, subject=SUBJECT, subject_id=pk, message=message)
     alarms.clear_others(OVER_CAP, subject=SUBJECT, subject_ids=over, note=GONE)
     _tell_late(now, newest, live)
+    tasks.tell(now)
 
 
 def _count(rows: QuerySet[ReserveBalance]) -> dict[int, int]:
@@ -136,7 +143,7 @@ def _tell_late(now: datetime, newest: ReserveScan | None, live: dict[int, Holdin
         alarms.clear(UNSCANNED, subject="reserve", note="A scan stands, or nothing is held.")
 
 
-def _ask(client: node.Node, scripts: list[bytes]) -> UtxoScan:
+def ask(client: node.Node, scripts: list[bytes]) -> UtxoScan:
     """Return what is unspent, unless the node looks for somebody of ours now; of no scripts that is nothing at its tip."""
     if not scripts:
         info = client.chain_info()

@@ -19,6 +19,7 @@ from payments.models.history import move
 from payments.services import (
     authority,
     holdings,
+    institutions,
     paying_accounts,
     price_rules,
     roles,
@@ -41,6 +42,7 @@ KINDS: dict[str, Kind] = {
         holdings.KIND,
         paying_accounts.KIND,
         trusts.KIND,
+        institutions.KIND,
     )
 }
 OF_ROLES = [(kind.name, kind.label) for kind in (roles.GRANT, roles.REVOCATION)]
@@ -215,6 +217,19 @@ def propose_trust(*, by: User, note: str, trust_id: int | None = None, **trust: 
     """
     asked = {"trust_id": trust_id} | {name: value for name, value in trust.items() if value is not None}
     return propose(by=by, program_id=None, kind=trusts.KIND.name, asked=asked, note=note)
+
+
+@transaction.atomic
+def propose_institution(
+    *, by: User, note: str, institution_id: int | None = None, **institution: Any
+) -> Proposal:
+    """Ask for an institution that holds bitcoin, or for changes of one; what is left out stays.
+
+    ``institution`` are columns of Institution. Raises as `propose_price_rule`.
+    """
+    asked = {"institution_id": institution_id}
+    asked |= {name: value for name, value in institution.items() if value is not None}
+    return propose(by=by, program_id=None, kind=institutions.KIND.name, asked=asked, note=note)
 
 
 @transaction.atomic

@@ -52,6 +52,7 @@ COMMANDS = {
     "stop_engine": "stop.throw",
     "trial_balance": "It reads.",
     "unlock": "login.unlock",
+    "verify_reserves": "It reads.",
     "verify_seals": "It reads.",
 }
 

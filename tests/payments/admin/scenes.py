@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.utils import timezone
 
+from ledger.models import ReserveScan
 from payments.models import (
     AddressProof,
     Alarm,
@@ -30,6 +31,8 @@ from payments.models import (
     Hold,
     Holding,
     ImportJob,
+    InflowClassing,
+    Institution,
     Intake,
     IntakeError,
     Intervention,
@@ -45,7 +48,9 @@ from payments.models import (
     PriceSource,
     Program,
     Proposal,
+    PurchasePlan,
     Reservation,
+    ReserveProof,
     Signer,
     SigningRequest,
     StatusChange,
@@ -320,6 +325,55 @@ def trusted(payment: Payment, person: Enrollment, officer: User) -> dict[str, An
     }
 
 
+def reserved(first: User, second: User) -> dict[str, Any]:
+    """A reserve with one row of each kind; it is of no program, so that there is one of each."""
+    held = Holding.objects.first() or factories.make_holding()
+    office = Institution.objects.first() or factories.make_institution()
+    where, now = held.addresses.first(), timezone.now()
+    assert where is not None
+    serial = ReserveScan.objects.count() + 1
+    scan = factories.make_scan(held, [(serial, where.address, 5_000)], height=100 + serial)
+    plan = PurchasePlan.objects.create(
+        institution=office,
+        amount_sat=9_000,
+        currency="USD",
+        limit_price=100_000,
+        funding_source="Budget",
+        ends_at=now + timedelta(days=9),
+        note="A drill.",
+        proposed_by=first,
+        proposed_at=now,
+    )
+    classing = InflowClassing.objects.create(
+        institution=office,
+        kind="internal_transfer",
+        funding_source="Vault 2",
+        output_count=1,
+        amount_sat=5_000,
+        note="A drill.",
+        given_by=first,
+        given_at=now,
+    )
+    classing.outputs.create(inflow=scan.inflows.get())
+    proof = ReserveProof.objects.create(
+        scope=held.scope,
+        message=f"Drill {serial}",
+        scan=scan,
+        output_count=1,
+        amount_sat=5_000,
+        unsigned_tx=b"\x02",
+        asked_by=second,
+        asked_at=now,
+    )
+    return {
+        "holding": held,
+        "institution": office,
+        "purchaseplan": plan,
+        "inflowclassing": classing,
+        "reserveproof": proof,
+    }
+
+
 def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:
     """Fill a program; return one row of every model by its model name."""
     coin = factories.fund(program, 10_000_000)
@@ -440,8 +494,8 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         "budgetperiod": warrant.period,
         "warrant": warrant,
         **priced(officer, approver),
-        "holding": Holding.objects.first() or factories.make_holding(),
         **trusted(payments[0], enrollment, officer),
+        **reserved(officer, approver),
         "webhook": webhook,
         "webhookdelivery": delivery,
         "bankfile": banking.make_file(program, officer),

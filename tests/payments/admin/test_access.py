@@ -25,8 +25,8 @@ MODELS = {"import": "importjob", "decision": "trustdecision", "leg": "trustleg"}
 # They belong to no program.
 SHARED = [
     *("block", "nodestatus", "stop"),
-    "holding",
     *("trust", "trustdecision"),
+    *("holding", "institution", "inflowclassing", "purchaseplan", "reserveproof"),
     *("manualprice", "pricebreaker", "pricerule", "pricesource", "quote"),
 ]
 OWNED = sorted(
@@ -67,6 +67,7 @@ WITHOUT_PAGES = {
     "pricestatus",
     "holdingaddress",
     "publication",
+    "classedinflow",
     "reservestatus",
     "bankaccount",
     "bankfileline",

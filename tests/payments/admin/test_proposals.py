@@ -168,6 +168,7 @@ class TestLimitedRoles:
             *("program", "membership", "proposal", "webhook", "webhookdelivery"),
             *("manualprice", "pricebreaker", "pricerule", "pricesource", "quote", "holding"),
             *("trust", "trustdecision"),
+            *("institution", "inflowclassing", "purchaseplan", "reserveproof"),
         },
     }
 
