@@ -44,7 +44,7 @@ BACKWARD = [f"DROP TRIGGER {table}_said_once ON payments_{table}" for table in S
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0065_reserve_acts")]
+    dependencies = [("payments", "0067_reserve_acts")]
     operations = [
         migrations.RunSQL(FUNCTION, "DROP FUNCTION payments_said_once()"),
         *(

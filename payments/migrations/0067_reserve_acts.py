@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('ledger', '0041_inflows_never_change'),
-        ('payments', '0064_publications'),
+        ('payments', '0066_dead_before_replaced'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
