@@ -304,6 +304,7 @@ GOVPAY_RATES = {
     "writes": env.whole("GOVPAY_RATE_WRITES", 300, least=0, most=1_000_000),
     "exports": env.whole("GOVPAY_RATE_EXPORTS", 60, least=0, most=1_000_000),
     "address": env.whole("GOVPAY_RATE_ADDRESS", 12_000, least=0, most=1_000_000),
+    "public": env.whole("GOVPAY_RATE_PUBLIC", 120, least=0, most=1_000_000),
     "login": 20,
     "vouchers": 30,
     "step_up": 20,

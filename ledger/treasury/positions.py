@@ -96,7 +96,7 @@ class Position:
     @property
     def share_percent(self) -> Decimal:
         """What that is of all the bitcoin that there will ever be, in percent, to eight digits."""
-        return (Decimal(self.held_sat) * 100 / ALL_SAT).quantize(Decimal("1e-8"))
+        return share_percent(self.held_sat)
 
     @property
     def average_minor(self) -> int | None:
@@ -116,6 +116,11 @@ class Position:
 
     def _worth(self, amount_sat: int) -> int | None:
         return None if self.price is None else worth_minor(amount_sat, self.price, self.scale)
+
+
+def share_percent(amount_sat: int) -> Decimal:
+    """Return what satoshis are of 21 million bitcoin in percent, to eight digits."""
+    return (Decimal(amount_sat) * 100 / ALL_SAT).quantize(Decimal("1e-8"))
 
 
 def worth_minor(amount_sat: int, price: Decimal, scale: int) -> int:

@@ -19,6 +19,7 @@ from ledger.models.reconciliation import RunStatus
 from ledger.models.reserve import Badge
 from ledger.seals import checkpoints
 from payments.models import Publication
+from payments.public import door
 from payments.transparency import publishing
 
 # Figures are taken once a day at most times; whoever asks within a minute is told the same by any cache on the way.
@@ -42,6 +43,7 @@ def _etag(request: HttpRequest) -> str | None:
 def public(view: View) -> Callable[[HttpRequest], HttpResponse]:
     """Show anybody what was published last, and let caches keep it; there is nothing here where figures are never taken."""
 
+    @door.limited
     @require_safe
     @cache_control(public=True, max_age=FRESH_S)
     @condition(etag_func=_etag)

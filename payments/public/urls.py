@@ -2,7 +2,10 @@
 
 from django.urls import path
 
-from payments.public import page
+from govpay.api import converters
+from payments.public import page, reserve
+
+__all__ = ["converters", "urlpatterns"]
 
 urlpatterns = [
     path("", page.show, name="transparency"),
@@ -10,4 +13,6 @@ urlpatterns = [
     path("figures.json.note", page.note, name="transparency-note"),
     path("programs.csv", page.programs, name="transparency-programs"),
     path("reserve.csv", page.reserve, name="transparency-reserve"),
+    path("reserve.json", reserve.addresses, name="transparency-addresses"),
+    path("proofs/<id:pk>.json", reserve.proof, name="transparency-proof"),
 ]
