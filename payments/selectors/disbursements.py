@@ -61,7 +61,11 @@ def progress(disbursement_id: int) -> Progress:
     lines = Payment.objects.filter(disbursement_id=disbursement_id).values("status").order_by("status")
     counted = list(
         lines.annotate(
-            count=Count("id"), minor=Sum("amount_minor"), sat=Sum("amount_sat"), sealed=Count("payout_id")
+            count=Count("id"),
+            minor=Sum("amount_minor"),
+            sat=Sum("amount_sat"),
+            sealed=Count("payout_id"),
+            sent=Count("sent_at"),
         )
     )
     groups = Payout.objects.filter(disbursement_id=disbursement_id).values("status").order_by("status")
@@ -69,7 +73,9 @@ def progress(disbursement_id: int) -> Progress:
     return Progress(
         payments=[Tally(row["status"], row["count"], row["minor"], row["sat"]) for row in counted],
         payouts=[Tally(row["status"], row["count"], row["minor"], row["sat"]) for row in sealed],
-        unsealed_count=sum(row["count"] - row["sealed"] for row in counted if row["status"] == "pending"),
+        unsealed_count=sum(
+            row["count"] - row["sealed"] - row["sent"] for row in counted if row["status"] == "pending"
+        ),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery, TextField, Value
 from django.db.models.functions import Cast, Coalesce, Concat
 
-from govpay.errors import NotFound
+from govpay.errors import Conflict, NotFound
 from ledger.models import Checkpoint, Entry
 from ledger.packs import record
 from ledger.packs.beside import Beside
@@ -22,6 +22,7 @@ from payments.models import (
     Payment,
     Payout,
     PayoutTx,
+    Rail,
 )
 from payments.onchain import address, network
 from payments.payout import manifest, proofs
@@ -39,6 +40,12 @@ RECEIPT_HEADERS = 12
 def backend() -> "PackEvidence":
     """Return the witness that ``settings.LEDGER_PACK_EVIDENCE`` names."""
     return PackEvidence()
+
+
+class PackNotCovered(Conflict):
+    """A list of what is asked for is not paid in bitcoin: a pack would prove less than it seems to."""
+
+    code = "pack_not_covered"
 
 
 class PackEvidence:
@@ -66,6 +73,7 @@ class PackEvidence:
         """
         if not Disbursement.objects.filter(pk=disbursement_id).exists():
             raise NotFound(f"There is no list {disbursement_id}.")
+        _require_bitcoin(Disbursement.objects.filter(pk=disbursement_id))
         of_list = Q(disbursement=disbursement_id) | Q(parent__disbursement=disbursement_id)
         payouts = Payout.objects.filter(of_list).order_by("pk").values_list("pk", flat=True)
         booked = Entry.objects.filter(source_ref=Concat(Value("payment:"), Cast(OuterRef("pk"), TextField())))
@@ -94,6 +102,7 @@ class PackEvidence:
             | Q(pk__in=payments.values("disbursement")),
             approved_by__isnull=False,
         )
+        _require_bitcoin(lists)
         yield from _lists(lists)
         yield File("payments.jsonl", _payments(Payment.objects.filter(disbursement__in=lists.values("pk"))))
         shown = Payout.objects.filter(Q(disbursement__in=lists.values("pk")) | Q(pk__in=numbers("payout")))
@@ -166,6 +175,18 @@ def _headers(lowest: int, highest: int) -> Iterator[bytes]:
     rows = rows.annotate(known=Coalesce("header", Subquery(kept))).filter(known__isnull=False)
     for height, header in rows.order_by("height").values_list("height", "known").iterator(chunk_size=FETCH):
         yield record.line({"header": bytes(header).hex(), "height": height})
+
+
+def _require_bitcoin(lists: QuerySet[Disbursement]) -> None:
+    """Raise PackNotCovered where a list is paid on another rail: its lines are settled by words of a bank, not by a tx."""
+    other = lists.exclude(rail=Rail.BITCOIN).order_by("pk").first()
+    if other is not None:
+        raise PackNotCovered(
+            f"List {other.pk} is paid by {other.rail}. An evidence pack proves what blocks hold; of other rails the bank's "
+            "files and reports, their hashes in the books and the audit events are the evidence.",
+            disbursement_id=other.pk,
+            rail=other.rail,
+        )
 
 
 def _lists(lists: QuerySet[Disbursement]) -> Iterator[File]:

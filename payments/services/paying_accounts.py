@@ -45,7 +45,7 @@ def _change(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInput.of("bic", "bic_malformed", "A BIC (ISO 9362) has 8 or 11 letters and digits.")
     if after == before:
         raise InvalidInput.of("", "nothing_changes", "The institution pays from this account already.")
-    rules.check(PayingAccount(**after, proposal=proposal), exclude=("proposal",))
+    rules.check(PayingAccount(**after, proposal=proposal), exclude=("proposal", "ended_at"))
     return after
 
 

@@ -8,6 +8,7 @@ from rest_framework import serializers
 from govpay.api.serializers import Hash, StrictSerializer, Text, Whole
 from payments.api.serializers.fields import NOTE_HELP, Satoshi, Username
 from payments.api.serializers.price import QuoteOut
+from payments.models import Rail
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
 
@@ -107,6 +108,7 @@ class DisbursementOut(serializers.Serializer[Any]):
     purpose = serializers.CharField(source="cycle.purpose")
     intake_id = serializers.IntegerField()
     status = serializers.ChoiceField(choices=DisbursementStatus.choices)
+    rail = serializers.ChoiceField(choices=Rail.choices)
     payment_count = serializers.IntegerField()
     currency = serializers.CharField(source="program.currency")
     total_minor = serializers.IntegerField(allow_null=True)
@@ -147,7 +149,7 @@ class PayoutTally(serializers.Serializer[Any]):
 
 
 class ProgressOut(serializers.Serializer[Any]):
-    """How far a list is; ``unsealed_count`` payments are not in a payout yet."""
+    """How far a list is; ``unsealed_count`` payments are in no payout, bank file or voucher yet."""
 
     payments = PaymentTally(many=True)
     payouts = PayoutTally(many=True)

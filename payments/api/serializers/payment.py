@@ -7,7 +7,7 @@ from rest_framework import serializers
 from govpay.api.serializers import Hex, StrictSerializer, Text, Whole
 from payments.api.serializers.fields import NOTE_HELP, Address
 from payments.api.serializers.people import MOST_AT_ONCE
-from payments.models import PayoutKind, PayoutTxKind
+from payments.models import PayoutKind, PayoutTxKind, Rail
 from payments.onchain.network import Network
 from payments.states import PaymentStatus, PayoutStatus
 
@@ -75,6 +75,9 @@ class PaymentOut(serializers.Serializer[Any]):
         help_text="What the satoshis are worth less than the entitlement, at the price of the list's quote.",
     )
     status = serializers.ChoiceField(choices=PaymentStatus.choices)
+    rail = serializers.ChoiceField(choices=Rail.choices)
+    sent_at = serializers.DateTimeField(allow_null=True)
+    settled_at = serializers.DateTimeField(allow_null=True)
     address = Address(source="script_pubkey", allow_null=True)
     script_pubkey = Hex(allow_null=True)
     payout_id = serializers.IntegerField(allow_null=True)

@@ -24,6 +24,7 @@ from payments.models import (
     Voucher,
 )
 from payments.payout import derive, screening
+from payments.selectors import packs
 from payments.services import (
     bank_files,
     bank_reports,
@@ -228,6 +229,17 @@ class TestBank:
         release(made, cast)
         found = Hold.objects.order_by("payment__line").values_list("payment__line", "rule")
         assert list(found) == [(1, "destination_shared"), (2, "destination_cooling")]
+
+    def test_no_evidence_pack_pretends_to_prove_it(
+        self, banked: tuple[Disbursement, BankFile, bytes]
+    ) -> None:
+        def numbers(kind: str) -> Any:
+            return Disbursement.objects.filter(pk=banked[0].pk if kind == "disbursement" else 0).values("pk")
+
+        with pytest.raises(packs.PackNotCovered):
+            packs.PackEvidence().sources(banked[0].pk)
+        with pytest.raises(packs.PackNotCovered):
+            list(packs.PackEvidence().files(numbers))
 
 
 class TestMove:
