@@ -133,7 +133,9 @@ class TestVerbs:
     def test_rejects_with_a_reason(self, api: Api, submitted: Disbursement, approver: User) -> None:
         shown = expect.ok(api(approver).post(url(submitted, "reject"), {"note": "Two people moved."}))
         assert shown["status"] == "rejected"
-        assert shown["progress"]["payments"] == [{"status": "cancelled", "count": 3, "amount_sat": 180_000}]
+        assert shown["progress"]["payments"] == [
+            {"status": "cancelled", "count": 3, "amount_minor": None, "amount_sat": 180_000}
+        ]
         history = expect.ok(api(approver).get(url(submitted, "history")))["results"]
         assert history[-1]["note"] == "Two people moved."
 
@@ -159,8 +161,8 @@ class TestRead:
         shown = expect.ok(api(auditor).get(url(disbursement)))
         assert shown["manifest_hash"] == hash_of(disbursement)
         assert shown["progress"] == {
-            "payments": [{"status": "pending", "count": 3, "amount_sat": 180_000}],
-            "payouts": [{"status": "sent", "count": 1, "amount_sat": 110_000}],
+            "payments": [{"status": "pending", "count": 3, "amount_minor": None, "amount_sat": 180_000}],
+            "payouts": [{"status": "sent", "count": 1, "amount_minor": None, "amount_sat": 110_000}],
             "unsealed_count": 1,
         }
         payments = expect.ok(api(auditor).get(url(disbursement, "payments")))["results"]
