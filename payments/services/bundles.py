@@ -48,7 +48,27 @@ def make(*, by: User, request_id: int) -> str:
             payment_ids=(*paid, *(None for _ in range(version.change.count() + (kind == bundle.ANCHOR)))),
             manifests=_manifests(request) if is_paying else (),
             deadline_at=request.deadline_at,
+            quote=_quote(request) if is_paying else None,
         )
+    )
+
+
+def _quote(request: SigningRequest) -> bundle.Quote | None:
+    """Return at what price the list was converted, with what each source had said; nothing of satoshis."""
+    disbursement = request.version.payout.disbursement
+    quote = None if disbursement is None else disbursement.quote
+    if quote is None:
+        return None
+    return bundle.Quote(
+        id=quote.pk,
+        currency=quote.currency,
+        price=f"{quote.price:.8f}",
+        taken_at=quote.taken_at,
+        expires_at=quote.expires_at,
+        sources=tuple(
+            bundle.Source(value["name"], value["value"] if value["is_used"] else None)
+            for value in quote.values
+        ),
     )
 
 

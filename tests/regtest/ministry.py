@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -29,7 +30,7 @@ class Ministry:
     releaser: User
 
     @classmethod
-    def open(cls, *, deposits_sat: list[int], code: str = "PENSIONS", **rules: int) -> "Ministry":
+    def open(cls, *, deposits_sat: list[int], code: str = "PENSIONS", **rules: Any) -> "Ministry":
         """Make a program with a wallet in the node, and confirm these deposits."""
         miner = Miner(settings.GOVPAY_NODE_URL)
         program = factories.make_program(code, is_ready=False, **rules)
