@@ -100,6 +100,8 @@ class Stack:
             "GOVPAY_NETWORK": "regtest",
             # Its accounts and passwords are public anyway; whoever enrolls is asked for codes.
             "GOVPAY_SECOND_FACTOR": "optional",
+            # Whoever tries it out wants to see what was paid just now.
+            "GOVPAY_TRANSPARENCY_S": "60",
             "GOVPAY_SECRET_KEY": self._file.keep("secret_key", lambda: secrets.token_urlsafe(48)),
             "GOVPAY_IDENTITY_KEY": self._file.keep("identity_key", lambda: secrets.token_hex(32)),
             "GOVPAY_FIELD_KEYS": self._file.keep("field_keys", lambda: "k1:" + secrets.token_hex(32)),
