@@ -1,6 +1,5 @@
 """The pages of people in a real browser, which refuses and sends what no test client does."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,36 +7,33 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.test import Client
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from payments.models import Destination, Grievance, Program
 from payments.onchain import address as addresses
 from payments.onchain import network
 from payments.services import claim_links
 from tests import claiming, factories
+from tests.browser import PHONE, launched, needs_chromium, require_accessible, require_fitting
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not CHROMIUM, reason="There is no Chromium on PATH."),
+    needs_chromium,
 ]
 
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     """A telephone's page of a new browser."""
-    # The browser is driven by a loop in this thread, in which Django would not ask the database.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
     cache.clear()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser.new_page(viewport={"width": 390, "height": 800})
-        browser.close()
+    with launched(monkeypatch) as browser:
+        yield browser.new_page(viewport=PHONE)
 
 
-def require_fitting(page: Page) -> None:
-    """Nothing is wider than the screen."""
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+def require_good(page: Page) -> None:
+    """It fits the screen, and nobody stumbles over it."""
+    require_fitting(page)
+    require_accessible(page)
 
 
 def test_a_person_claims_by_the_link_of_a_message(
@@ -53,7 +49,7 @@ def test_a_person_claims_by_the_link_of_a_message(
     page.get_by_label("Your identity number").fill("no such number")
     page.get_by_role("button", name="Go on").click()
     page.get_by_text("do not fit together").wait_for()
-    require_fitting(page)
+    require_good(page)
 
     assert page.get_by_label("The code on your slip").input_value() == slip.secret
     page.goto(f"{live_server.url}/person/claim/#{'0' * 26}")
@@ -62,7 +58,7 @@ def test_a_person_claims_by_the_link_of_a_message(
     page.get_by_label("Your identity number").fill(claiming.NATIONAL_ID.format(1))
     page.get_by_role("button", name="Go on").click()
     page.get_by_text("1 payment of 60000 satoshis waits for you.").wait_for()
-    require_fitting(page)
+    require_good(page)
 
     person = slip.link.enrollment
     page.get_by_label("The six digits").fill(claim_links.hand_code(by=officer, enrollment_id=person.pk))
@@ -71,7 +67,7 @@ def test_a_person_claims_by_the_link_of_a_message(
     )
     page.get_by_role("button", name="Send it").click()
     page.get_by_role("heading", name="We have your address").wait_for()
-    require_fitting(page)
+    require_good(page)
     assert Destination.objects.filter(beneficiary=person.beneficiary, is_current=True).count() == 1
 
 
@@ -80,7 +76,7 @@ def test_a_person_lodges_a_grievance_and_follows_it(live_server: Any, program: P
     page.get_by_label("What happened?").fill("Nothing came.")
     page.get_by_role("button", name="Send it").click()
     page.get_by_text("The code is shown only now.").wait_for()
-    require_fitting(page)
+    require_good(page)
     secret = page.locator("code").inner_text()
 
     page.get_by_role("link", name="Read the answer").click()
@@ -88,7 +84,7 @@ def test_a_person_lodges_a_grievance_and_follows_it(live_server: Any, program: P
     page.get_by_label("Code").fill(secret)
     page.get_by_role("button", name="Show it").click()
     page.get_by_text("Nobody works on it yet").wait_for()
-    require_fitting(page)
+    require_good(page)
     page.get_by_role("button", name="I take it back").click()
     page.get_by_text("You took it back").wait_for()
 

@@ -1,0 +1,115 @@
+"""The public page in a real browser, wide and narrow, light and dark, with script and without."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser
+
+from payments.models import Publication
+from payments.transparency import publishing
+from tests import browser as browsing
+from tests import factories
+
+pytestmark = [pytest.mark.django_db(transaction=True), browsing.needs_chromium]
+PAID = {"payments": 1_200_000, "people": 1_100_000, "amount_sat": "123456789012"}
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    """A browser of its own."""
+    with browsing.launched(monkeypatch) as found:
+        yield found
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> Publication:
+    """Figures of a program with a long name and much paid, of one that tells nothing, and of a reserve."""
+    factories.make_program("LONG")
+    factories.make_program("FEW")
+    take = publishing.figures.take
+
+    def filled(**asked: Any) -> dict[str, Any]:
+        found = take(**asked)
+        few, much = found["programs"]
+        few |= {"paid": None, "pending": None, "months": [{"month": "2026-11", "paid": None}]}
+        much |= {
+            "name": "Cash assistance for households in districts that the flood reached " * 2,
+            "paid": PAID,
+            "pending": PAID,
+            "fees": {"fees_sat": "8712345", "of_sat": PAID["amount_sat"], "share_bps": "0.71"},
+            "time_to_settle": {"payments": 1_200_000, "p50_s": 4_321, "p95_s": 90_000},
+            "months": [{"month": f"2026-{month:02}", "paid": PAID} for month in range(1, 12)],
+            "reconciliation": {
+                "status": "clean",
+                "finished_at": "2026-11-30T04:00:00Z",
+                "block_height": 900_000,
+                "open_breaks": 2,
+            },
+        }
+        found["reserve"] = {
+            "block_height": 900_000,
+            "block_hash": "00" * 32,
+            "block_at": "2026-11-30T04:00:00Z",
+            "addresses": [
+                {
+                    "institution": "reserve:1",
+                    "address": "tb1q" + "q" * 58,
+                    "amount_sat": "50000000000",
+                    "badge": badge,
+                }
+                for badge in ("verified", "declared")
+            ],
+        }
+        return found
+
+    monkeypatch.setattr(publishing.figures, "take", filled)
+    return publishing.publish()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("screen", [browsing.PHONE, browsing.DESK], ids=["phone", "desk"])
+def test_is_drawn_and_read(
+    live_server: Any, published: Publication, browser: Browser, screen: Any, scheme: Literal["light", "dark"]
+) -> None:
+    page = browser.new_context(viewport=screen, color_scheme=scheme).new_page()
+    wrong = browsing.complaints(page)
+    page.goto(f"{live_server.url}/transparency/")
+    page.locator("figure canvas").wait_for()
+    page.get_by_text("1,100,000").wait_for()
+    page.get_by_text("fewer than 5 people").first.wait_for()
+    page.get_by_text("50,000,000,000 sat verified on chain at block 900,000").wait_for()
+    browsing.require_fitting(page)
+    browsing.require_accessible(page)
+    assert wrong == []
+
+
+def test_says_the_same_without_script(live_server: Any, published: Publication, browser: Browser) -> None:
+    page = browser.new_context(java_script_enabled=False).new_page()
+    page.goto(f"{live_server.url}/transparency/")
+    assert page.get_by_text("123,456,789,012").count() == 2
+    assert page.locator("figure").is_hidden()
+
+
+def test_hands_out_the_file(live_server: Any, published: Publication, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(f"{live_server.url}/transparency/")
+    with page.expect_download() as started:
+        page.get_by_role("link", name="All figures (JSON)").click()
+    assert started.value.path().read_text() == published.document
+    assert json.loads(published.document)["network"] == "regtest"
+
+
+def test_says_that_there_is_nothing_yet(live_server: Any, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto(f"{live_server.url}/transparency/")
+    page.get_by_text("No figures have been published yet").wait_for()
+    browsing.require_accessible(page)
+
+
+def test_the_look_for_what_people_stumble_over_finds_something(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content('<html lang="en"><title>t</title><main><h1>h</h1><img src="data:,"></main></html>')
+    with pytest.raises(AssertionError, match="image-alt"):
+        browsing.require_accessible(page)
