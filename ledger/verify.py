@@ -65,6 +65,7 @@ MAX_RECORD = 64 * 1024 * 1024
 MAX_RECEIPT = 1024 * 1024
 MAX_SIGNATURES = 16
 MAX_SAT = 21_000_000 * 100_000_000
+COIN = PRICE_UNIT = 100_000_000
 INT64 = 2**63
 # So many breaks of a reconciliation run are stored; of more the counts alone are kept.
 MOST_BREAKS = 10_000
@@ -664,7 +665,9 @@ def check_receipt(raw: bytes, network: str | None = None, keys: Collection[str] 
     if not isinstance(record, dict) or record.get("format") != RECEIPT:
         raise Unreadable("not_a_receipt", f"This is no {RECEIPT}.")
     record = parse(text[:-1] if text.endswith("\n") else text)
-    fields(record, "amount_sat checkpoint entry format network output payment script_pubkey")
+    is_of_money = "entitlement" in record
+    names = "amount_sat checkpoint entry format network output payment script_pubkey"
+    fields(record, names + (" entitlement" if is_of_money else ""))
     found = Receipt()
     found.network, found.payment = record["network"], record["payment"]
     _at("network", _receipt_network, found.network, network)
@@ -675,6 +678,8 @@ def check_receipt(raw: bytes, network: str | None = None, keys: Collection[str] 
     root, heading, vout = _at("entry", _receipt_entry, record["entry"], found)
     _at("checkpoint", _receipt_checkpoint, record["checkpoint"], record["entry"], root, keys, found)
     _at("output", _receipt_output, record["output"], heading, vout, found)
+    if is_of_money:
+        _at("entitlement", _receipt_entitlement, record["entitlement"], found)
     return found
 
 
@@ -689,6 +694,21 @@ def _at(record: str, check: Callable[..., Any], *values: Any) -> Any:
         raise Wrong(
             "bad_record", f"A value is not of the kind that it must be: {error}.", record=record
         ) from None
+
+
+def _receipt_entitlement(said: Record, found: Receipt) -> None:
+    """Make the satoshis of a receipt of money anew, and what is left over."""
+    fields(said, "amount_minor quote remainder_minor")
+    quote = read_quote(said["quote"], said["quote"].get("currency"))
+    minor = whole(said["amount_minor"], 1, MAX_SAT)
+    if (quote.to_sat(minor), quote.rest(minor)) != (found.amount_sat, whole(said["remainder_minor"])):
+        raise Wrong(
+            "conversion_differs", f"{minor} minor units are not {found.amount_sat} sat at {quote.text}."
+        )
+    found.remarks.append(
+        f"It stands for {minor} minor units of {quote.currency} at {quote.text} a bitcoin; {said['remainder_minor']} are"
+        " left over. How much was owed, and the price, are the ministry's word here; a pack proves what was approved."
+    )
 
 
 def _receipt_network(said: str, wanted: str | None) -> None:
@@ -800,14 +820,15 @@ CREATE TABLE entry (id INTEGER PRIMARY KEY, effective_at TEXT, lines BLOB, held 
 CREATE TABLE act (id INTEGER PRIMARY KEY, source TEXT, action TEXT, actor TEXT);
 CREATE TABLE undoing (id INTEGER PRIMARY KEY, undoes INTEGER UNIQUE, is_whole INTEGER, mirror BLOB);
 CREATE TABLE period (name TEXT, ends_at TEXT, through INTEGER);
-CREATE TABLE held (id INTEGER PRIMARY KEY, source TEXT, kind TEXT, is_approved INTEGER, sat INTEGER);
+CREATE TABLE held (id INTEGER PRIMARY KEY, source TEXT, kind TEXT, is_approved INTEGER, sat INTEGER, money TEXT);
 CREATE INDEX held_source ON held (source);
 CREATE TABLE voided (id INTEGER PRIMARY KEY, payout TEXT, payments TEXT);
 CREATE INDEX voided_payout ON voided (payout);
 CREATE TABLE sent (payout TEXT, vout INTEGER, payment INTEGER, sat INTEGER, PRIMARY KEY (payout, vout)) WITHOUT ROWID;
 CREATE TABLE shown (payout TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE fee (payout TEXT PRIMARY KEY, sat INTEGER) WITHOUT ROWID;
-CREATE TABLE line (payment INTEGER PRIMARY KEY, list TEXT, script BLOB, sat INTEGER, status TEXT);
+CREATE TABLE line (payment INTEGER PRIMARY KEY, list TEXT, script BLOB, amount INTEGER, sat INTEGER, status TEXT);
+CREATE TABLE converted (source TEXT PRIMARY KEY, money TEXT, minor INTEGER, sat INTEGER, rest INTEGER) WITHOUT ROWID;
 CREATE TABLE mined (txid TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE own (txid TEXT, vout INTEGER, script BLOB, sat INTEGER, PRIMARY KEY (txid, vout)) WITHOUT ROWID;
 CREATE TABLE run (id TEXT PRIMARY KEY, facts TEXT, break_count INTEGER, finished_at TEXT, is_seen INTEGER DEFAULT 0)
@@ -824,6 +845,45 @@ SELECT list, sum(sat) FROM (
     SELECT l.list, h.sat FROM line l JOIN held h ON h.source = 'payment:' || l.payment WHERE h.kind = 'decommitment'
 ) GROUP BY list
 """
+
+
+def half_even(numerator: int, denominator: int) -> int:
+    """Return a quotient rounded half to even; the denominator is positive."""
+    quotient, rest = divmod(numerator, denominator)
+    return quotient + (2 * rest > denominator or (2 * rest == denominator and quotient % 2 == 1))
+
+
+class Quote(NamedTuple):
+    """At what price a list of money was converted: of a bitcoin in hundred-millionths of major units of the currency."""
+
+    number: int
+    currency: str
+    scale: int
+    price: int
+    text: str
+
+    def to_sat(self, minor: int) -> int:
+        """Return the satoshis that an amount in minor units is."""
+        return half_even(minor * COIN * PRICE_UNIT, self.price * 10**self.scale)
+
+    def rest(self, minor: int) -> int:
+        """Return what an amount is worth more than its satoshis, in minor units."""
+        return minor - half_even(self.to_sat(minor) * self.price * 10**self.scale, COIN * PRICE_UNIT)
+
+
+def read_quote(record: object, currency: str) -> Quote:
+    """Return the quote that a record says; raise Wrong where it is none of the currency."""
+    fields(record, "currency expires_at id price scale sources taken_at")
+    assert isinstance(record, dict)
+    price = re.fullmatch(r"(0|[1-9][0-9]{0,11})\.([0-9]{8})", str(record["price"]))
+    if price is None or int(price[1] + price[2]) == 0:
+        raise Wrong("quote_differs", f"{record['price']!r} is no price with eight decimals.")
+    if record["currency"] != currency or not record["taken_at"] < record["expires_at"]:
+        raise Wrong("quote_differs", "The quote is of another currency, or expires before it was taken.")
+    scale = record["scale"]
+    if type(scale) is not int or not 0 <= scale <= 4:
+        raise Wrong("bad_number", f"No currency has minor units of {scale!r} digits.")
+    return Quote(whole(record["id"], 1), currency, scale, int(price[1] + price[2]), record["price"])
 
 
 class Plain(NamedTuple):
@@ -956,6 +1016,8 @@ class Pack:
         self.unpinned: dict[str, set[str]] = {"officers": set(), "witnesses": set()}
         self.witnessed: dict[str, int] = {}
         self.unsigned_lists = 0
+        # By what each list of money was converted; None before its release.
+        self.quotes: dict[str, Quote | None] = {}
         self.network = ""
         self.names: list[str] = []
         self.facts: Record = {}
@@ -1403,8 +1465,12 @@ class Pack:
         self._written(heading, lines)
         self._owed(heading, lines)
         # What is encumbered anew when a line is withdrawn has no approver.
-        if kind in ("commitment", "payout_sent") or (kind == "encumbrance" and heading["approver"]):
+        if kind in ("commitment", "conversion", "payout_sent") or (
+            kind == "encumbrance" and heading["approver"]
+        ):
             self._name(heading)
+        if kind == "conversion":
+            self._converted(source, lines)
         if kind == "payout_sent":
             paid = [(units, reference) for _, _, _, _, _, units, reference in lines]
             rows = [(source, n, ref, units) for n, (units, ref) in enumerate(paid) if ref is not None]
@@ -1421,6 +1487,22 @@ class Pack:
                     "INSERT INTO fee VALUES (?, ?) ON CONFLICT (payout) DO UPDATE SET sat = sat + excluded.sat",
                     (source, fee),
                 )
+
+    def _converted(self, source: str, lines: list[Line]) -> None:
+        """Remember what an entry converts: money on its clearing, bitcoin on the other, and what is left over."""
+        sums: dict[str, int] = {}
+        money = ""
+        for account, _, currency, scale, _, units, _ in lines:
+            name = account.split(":")[1]
+            sums[name] = sums.get(name, 0) + units
+            if name == "ConversionClearing":
+                money = f"{currency}/{scale}"
+        found = (
+            sums.get("ConversionClearing", 0),
+            -sums.get("ConversionClearingBitcoin", 0),
+            -sums.get("Rounding", 0),
+        )
+        self.table.execute("INSERT INTO converted VALUES (?, ?, ?, ?, ?)", (source, money, *found))
 
     def _written(self, heading: Record, lines: list[Line]) -> None:
         """Remember when an entry counts and what its lines are, and of one that undoes another what that must have been."""
@@ -1454,9 +1536,15 @@ class Pack:
         if kind not in ("encumbrance", "commitment", "decommitment"):
             return
         layer = "encumbered" if kind == "encumbrance" else "settled"
-        sat = sum(line[5] for line in lines if line[4] == layer and line[5] > 0)
-        values = (whole(heading["id"]), heading["source_ref"], kind, bool(heading["approver"]), sat)
-        self.table.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?)", values)
+        # What is owed no more may be converted back in the same entry.
+        account = "Liabilities:" if kind == "decommitment" else ""
+        owed = [line for line in lines if line[4] == layer and line[5] > 0 and line[0].startswith(account)]
+        sat, money = (
+            sum(line[5] for line in owed),
+            "/".join(sorted({f"{line[2]}/{line[3]}" for line in owed})),
+        )
+        values = (whole(heading["id"]), heading["source_ref"], kind, bool(heading["approver"]), sat, money)
+        self.table.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?, ?)", values)
 
     # The chain.
 
@@ -1509,8 +1597,11 @@ class Pack:
         fields(
             record,
             "approved_at approved_by fee_ceiling_sat list made_at made_by manifest_sha256 network period program purpose"
-            " released_at released_by scope signatures status",
+            " released_at released_by scope signatures status"
+            + (" currency quote" if "currency" in record else ""),
         )
+        if "currency" in record:
+            self.quotes[number] = self._quote(record)
         people = [
             record[name] for name in ("made_by", "approved_by", "released_by") if record[name] is not None
         ]
@@ -1538,6 +1629,17 @@ class Pack:
                 raise Wrong("same_person", "Who made or released the list also signed its manifest.")
             self._officer(signature["by"], hex_of(signature["public_key"]))
         self._agreed(record, f"disbursement:{number}")
+
+    def _quote(self, record: Record) -> Quote | None:
+        """Return by what a list of money was converted; the release must lie within the quote's time."""
+        if record["quote"] is None:
+            return None
+        found = read_quote(record["quote"], record["currency"])
+        if record["released_at"] is None or not (
+            record["quote"]["taken_at"] <= record["released_at"] < record["quote"]["expires_at"]
+        ):
+            raise Wrong("quote_differs", "The list was not released while its quote held.")
+        return found
 
     def _officer(self, name: str, public_key: bytes) -> None:
         """Raise Wrong for another key than was given for an officer, or one that was given for somebody else."""
@@ -1604,7 +1706,7 @@ class Pack:
             *(f"{key}|{record[key]}" for key in ("network", "program")),
             f"disbursement|{record['list']}",
             *(f"{key}|{record[key]}" for key in ("period", "purpose")),
-            "currency|sat",
+            f"currency|{record.get('currency', 'sat')}",
         ]
         count = total = last = 0
         announced = []
@@ -1619,12 +1721,12 @@ class Pack:
                     raise Wrong("bad_manifest_text", "The line is not a total.", name, place)
                 announced.append(self.at(name, place, whole, value, 0))
             else:
-                payment, sat = self.at(name, place, self._payment_line, line, record["list"])
+                payment, amount = self.at(name, place, self._payment_line, line, record["list"])
                 if payment <= last:
                     raise Wrong(
                         "bad_manifest_text", "Payments are in the order of their numbers.", name, place
                     )
-                last, count, total = payment, count + 1, total + sat
+                last, count, total = payment, count + 1, total + amount
         if announced != [count, total, whole(record["fee_ceiling_sat"], 0)]:
             raise Wrong("manifest_totals", "The manifest announces other totals than it has.", name)
         if record["network"] != self.network:
@@ -1632,13 +1734,18 @@ class Pack:
 
     def _payment_line(self, line: str, number: str) -> tuple[int, int]:
         payment, person, script, amount, reissued = line.split("|")
-        sat = whole(amount, 1, MAX_SAT)
+        owed = whole(amount, 1, MAX_SAT)
         whole(person, 1)
         if reissued:
             whole(reissued, 1)
-        values = (whole(payment, 1), number, hex_of(script), sat)
-        self.table.execute("INSERT INTO line (payment, list, script, sat) VALUES (?, ?, ?, ?)", values)
-        return values[0], sat
+        quote = self.quotes.get(number)
+        # Of money that nothing has converted yet there are no satoshis.
+        sat = owed if number not in self.quotes else None if quote is None else quote.to_sat(owed)
+        values = (whole(payment, 1), number, hex_of(script), owed, sat)
+        self.table.execute(
+            "INSERT INTO line (payment, list, script, amount, sat) VALUES (?, ?, ?, ?, ?)", values
+        )
+        return values[0], owed
 
     # Payouts.
 
@@ -1734,7 +1841,10 @@ class Pack:
             yield (place, *found)
 
     def _payment(self, record: Record) -> tuple[Any, ...]:
-        fields(record, "list payment payout status vout")
+        is_of_money = record.get("list") in self.quotes
+        fields(
+            record, "list payment payout status vout" + (" amount_sat remainder_minor" if is_of_money else "")
+        )
         payment = whole(record["payment"], 1)
         if record["status"] not in ("pending", "held", "cancelled", "voided"):
             raise Wrong("bad_record", f"There is no status {record['status']!r} of a payment.")
@@ -1744,13 +1854,28 @@ class Pack:
                 "payment_unknown",
                 f"Payment {payment} is in no manifest of list {record['list']}, or here twice.",
             )
-        sat, script = self.table.execute(
-            "SELECT sat, script FROM line WHERE payment = ?", (payment,)
+        amount, sat, script = self.table.execute(
+            "SELECT amount, sat, script FROM line WHERE payment = ?", (payment,)
         ).fetchone()
+        if is_of_money:
+            self._disclosed(record, amount)
         payout, vout = record["payout"], record["vout"]
         if (payout is None) != (vout is None) or not (vout is None or (type(vout) is int and vout >= 0)):
             raise Wrong("bad_record", "A payment has both a payout and an output, or neither.")
         return None if payout is None else whole(payout, 1), vout, payment, sat, script, record["status"]
+
+    def _disclosed(self, record: Record, amount: int) -> None:
+        """Compare what a payment of money was converted to, and what was left over, with what its quote makes of it."""
+        said = (record["amount_sat"], record["remainder_minor"])
+        if said == (None, None):
+            if record["payout"] is not None:
+                raise Wrong("conversion_differs", "The payment is in a payout, and was never converted.")
+            return
+        quote = self.quotes[record["list"]]
+        if quote is None or said != (str(quote.to_sat(amount)), str(quote.rest(amount))):
+            raise Wrong(
+                "conversion_differs", f"{amount} minor units are not {said[0]} sat by the list's quote."
+            )
 
     def _payout(self, record: Record) -> None:
         self.counts["payouts"] += 1
@@ -1926,7 +2051,7 @@ class Pack:
         """Comparing what the books hold and owe for each list with its manifest."""
         freed = dict(self.table.execute(FREED).fetchall())
         lists = self.table.execute(
-            "SELECT list, sum(sat), sum(CASE WHEN status = 'cancelled' THEN 0 ELSE sat END) FROM line GROUP BY list"
+            "SELECT list, sum(amount), sum(CASE WHEN status = 'cancelled' THEN 0 ELSE amount END) FROM line GROUP BY list"
         )
         for number, total, left in lists.fetchall():
             self.at(
@@ -1936,11 +2061,18 @@ class Pack:
     def _owed_for(self, number: str, total: int, left: int, freed: int) -> None:
         """Compare a list's total, and what is left of it without its cancelled lines, with what is booked for it."""
         source, most = f"disbursement:{number}", total
+        self._converted_for(number, source)
         query = (
             "SELECT kind, is_approved, sat FROM held"
             " WHERE source = ? AND kind IN ('encumbrance', 'commitment') ORDER BY id"
         )
         booked = self.table.execute(query, (source,)).fetchall()
+        money = "SELECT DISTINCT money FROM held WHERE source = ? AND kind IN ('encumbrance', 'commitment')"
+        for (unit,) in self.table.execute(money, (source,)).fetchall():
+            if (unit == "BTC/8") == (number in self.quotes):
+                raise Wrong(
+                    "booked_total_differs", f"The books are in {unit}, and the list in another currency."
+                )
         for kind, is_approved, sat in booked:
             if sat > most or (is_approved and sat < left):
                 message = f"Its {kind} in the books has {sat} sat, and must have {left} to {most} sat."
@@ -1959,6 +2091,41 @@ class Pack:
         if booked and stands != left:
             message = f"The books hold or owe {stands} sat for list {number}; its lines come to {left} sat."
             self.lacking("booked_total_differs", message)
+
+    def _converted_for(self, number: str, source: str) -> None:
+        """Compare the two legs of a list of money, and the quote that their entry names, with what its lines come to."""
+        quote = self.quotes.get(number)
+        entry = self.table.execute(
+            "SELECT money, minor, sat, rest FROM converted WHERE source = ?", (source,)
+        ).fetchone()
+        if quote is None:
+            if entry is not None:
+                raise Wrong("conversion_differs", "The books convert a list that has no quote.")
+            return
+        if entry is None:
+            self.lacking("conversion_not_booked", f"The books do not say that list {number} was converted.")
+            return
+        memo = self.named(source, "conversion")[2]
+        if not memo.endswith(f", quote {quote.number}: {quote.text} {quote.currency}"):
+            raise Wrong("quote_differs", "The books name another quote than the list.")
+        if entry[0] != f"{quote.currency}/{quote.scale}":
+            raise Wrong(
+                "conversion_differs",
+                f"The books convert {entry[0]}, the quote {quote.currency}/{quote.scale}.",
+            )
+        query = "SELECT amount, status <> 'cancelled', count(*) FROM line WHERE list = ? AND script <> x'' GROUP BY 1, 2"
+        least, most = [0, 0, 0], [0, 0, 0]
+        for amount, is_left, count in self.table.execute(query, (number,)).fetchall():
+            figures = (amount, quote.to_sat(amount), quote.rest(amount))
+            most = [old + count * new for old, new in zip(most, figures, strict=True)]
+            if is_left:
+                least = [old + count * new for old, new in zip(least, figures, strict=True)]
+        # What was withdrawn before the release was never converted; of the remainders some are negative.
+        if not all(
+            low <= booked <= high for low, booked, high in zip(least[:2], entry[1:3], most[:2], strict=True)
+        ) or (least == most and list(entry[1:]) != most):
+            message = f"The books convert {entry[1]} to {entry[2]} sat and leave {entry[3]}; the lines come to {most}."
+            raise Wrong("conversion_differs", message)
 
     # Reconciliation.
 

@@ -22,7 +22,8 @@ class Output(NamedTuple):
     """Where a payment lies in the chain.
 
     ``tx`` are the bytes without witnesses, ``branch`` the Merkle branch (33 bytes a step, whether it is left, and its hash),
-    ``headers`` the block's and those that follow it, 80 bytes each.
+    ``headers`` the block's and those that follow it, 80 bytes each. ``entitlement`` is what a payment of money stands for,
+    as JSON: the amount, the quote, and what was left over.
     """
 
     payout_id: int
@@ -33,6 +34,7 @@ class Output(NamedTuple):
     branch: bytes
     headers: list[bytes]
     block_height: int
+    entitlement: dict[str, Any] | None = None
 
 
 class File(NamedTuple):

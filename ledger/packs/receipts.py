@@ -58,6 +58,7 @@ def make(payment_id: int) -> bytes:
                     "key": checkpoint.verifier,
                     "note": checkpoint.note,
                 },
+                **({} if output.entitlement is None else {"entitlement": output.entitlement}),
                 "entry": _entry(sealed, payment_id, checkpoint.seal.size),
                 "format": FORMAT,
                 "network": backend.network(),

@@ -22,10 +22,12 @@ from payments.models import (
     Payment,
     Payout,
     PayoutTx,
+    Quote,
     Rail,
 )
 from payments.onchain import address, network
 from payments.payout import manifest, proofs
+from payments.prices import currency
 from payments.services import anchors
 from payments.states import PayoutStatus
 
@@ -117,7 +119,9 @@ class PackEvidence:
 
     def output(self, payment_id: int) -> Output | None:
         """Return where a final block pays a payment, or None until one does; raise NotFound."""
-        payment = Payment.objects.filter(pk=payment_id).select_related("payout").first()
+        payment = (
+            Payment.objects.filter(pk=payment_id).select_related("payout", "disbursement__quote").first()
+        )
         if payment is None:
             raise NotFound(f"There is no payment {payment_id}.")
         payout = payment.payout
@@ -142,6 +146,7 @@ class PackEvidence:
             branch=bytes(proof.branch),
             headers=headers,
             block_height=proof.block_height,
+            entitlement=_entitlement(payment),
         )
 
     def _payouts(self, payouts: QuerySet[Payout]) -> Iterator[bytes]:
@@ -199,7 +204,7 @@ def _lists(lists: QuerySet[Disbursement]) -> Iterator[File]:
     paid = Payment.objects.filter(disbursement__in=ids).order_by("disbursement", "pk")
     columns = paid.values_list("disbursement_id", *manifest.COLUMNS)
     payments = Beside(columns.iterator(chunk_size=FETCH), itemgetter(0))
-    people = lists.select_related("program", "cycle").annotate(
+    people = lists.select_related("program", "cycle", "quote").annotate(
         maker=Coalesce(_booked("encumbrance", "actor"), "made_by__username"),
         approver=Coalesce(_booked("encumbrance", "approver"), "approved_by__username"),
         releaser=Coalesce(_booked("commitment", "actor"), "released_by__username"),
@@ -247,14 +252,55 @@ def _list(row: Any, signatures: Iterable[ManifestSignature]) -> bytes:
                 for signature in signatures
             ],
             "status": row.status,
+            **_money(row),
         }
     )
 
 
+def _money(row: Disbursement) -> dict[str, Any]:
+    """Return what a list of money says besides: its currency, and by what it was converted; nothing of satoshis."""
+    if row.program.pays_sat:
+        return {}
+    return {"currency": row.program.currency, "quote": None if row.quote is None else _quote(row.quote)}
+
+
+def _quote(quote: Quote) -> dict[str, Any]:
+    return {
+        "currency": quote.currency,
+        "expires_at": _moment(quote.expires_at),
+        "id": str(quote.pk),
+        "price": f"{quote.price:.8f}",
+        "scale": currency.scale(quote.currency),
+        "sources": [[value["name"], value["value"], value["is_used"]] for value in quote.values],
+        "taken_at": _moment(quote.taken_at),
+    }
+
+
+def _entitlement(payment: Payment) -> dict[str, Any] | None:
+    quote = payment.disbursement.quote
+    if quote is None:
+        return None
+    return {
+        "amount_minor": str(payment.amount_minor),
+        "quote": _quote(quote),
+        "remainder_minor": str(payment.remainder_minor),
+    }
+
+
 def _payments(payments: QuerySet[Payment]) -> Iterator[bytes]:
     rows = payments.order_by(F("payout").asc(nulls_last=True), "vout", "pk")
-    columns = ("disbursement_id", "pk", "payout_id", "vout", "status")
-    for list_id, pk, payout_id, vout, status in rows.values_list(*columns).iterator(chunk_size=FETCH):
+    columns = (
+        "disbursement_id",
+        "pk",
+        "payout_id",
+        "vout",
+        "status",
+        "amount_minor",
+        "amount_sat",
+        "remainder_minor",
+    )
+    for list_id, pk, payout_id, vout, status, *money in rows.values_list(*columns).iterator(chunk_size=FETCH):
+        minor, sat, rest = (None if amount is None else str(amount) for amount in money)
         yield record.line(
             {
                 "list": str(list_id),
@@ -262,6 +308,7 @@ def _payments(payments: QuerySet[Payment]) -> Iterator[bytes]:
                 "payout": None if payout_id is None else str(payout_id),
                 "status": status,
                 "vout": vout,
+                **({} if minor is None else {"amount_sat": sat, "remainder_minor": rest}),
             }
         )
 

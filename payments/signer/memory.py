@@ -101,6 +101,7 @@ def _record(examined: Examined, past: Past, accepted: Sequence[str]) -> Signed:
         signed_at=store.stamp(past.now),
         accepted=tuple(accepted),
         listed_in=_list_name(examined) if examined.manifest else "",
+        price="" if given.quote is None else f"{given.quote.price} {given.quote.currency}",
     )
 
 
@@ -161,7 +162,7 @@ def _check_payout(record: Signed, past: Past) -> None:
 
 
 def _check_list(examined: Examined, record: Signed, past: store.ListPast) -> None:
-    """Hold a list to one manifest for ever, and its payouts to the fees that its approvers agreed to.
+    """Hold a list to one manifest and one price for ever, and its payouts to the fees that its approvers agreed to.
 
     Approvers who are asked to sign "the same list again" would else agree to its people a second time, by other ids.
     """
@@ -171,6 +172,11 @@ def _check_list(examined: Examined, record: Signed, past: store.ListPast) -> Non
         raise Refusal(
             "list_differs",
             f"List {record.listed_in} was signed before by another manifest, {min(past.manifests)}.",
+        )
+    if past.prices - {record.price}:
+        raise Refusal(
+            "list_price",
+            f"List {record.listed_in} was signed before at {min(past.prices)}, and now at {record.price}.",
         )
     others_sat = sum(fee_sat for payout_id, fee_sat in past.fees.items() if payout_id != record.payout_id)
     spent_sat = others_sat + max(record.fee_sat, past.fees.get(record.payout_id, 0))

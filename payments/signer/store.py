@@ -38,7 +38,8 @@ class Signed:
 
     ``payments`` has payment id, script_pubkey in hex and satoshis, in the order of the outputs. ``spent_sat`` is what
     it counts against the daily cap. ``accepted`` names the refusals that a person overruled. ``listed_in`` is the list that
-    is paid, as ``program/number``; nothing where nobody is paid.
+    is paid, as ``program/number``, and ``price`` that of its quote, such as ``28100000.00000000 PKR``; nothing where nobody
+    is paid, and where satoshis were approved.
     """
 
     txid: str
@@ -52,14 +53,16 @@ class Signed:
     signed_at: str
     accepted: tuple[str, ...] = ()
     listed_in: str = ""
+    price: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ListPast:
-    """What was signed for one list: the manifests that it had, and the highest fee of each of its payouts."""
+    """What was signed for one list: the manifests and prices that it had, and the highest fee of each of its payouts."""
 
     manifests: frozenset[str] = frozenset()
     fees: dict[int, int] = field(default_factory=dict)
+    prices: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +128,15 @@ class Store:
     def of_list(self, name: str) -> ListPast:
         """Return what was signed for a list."""
         rows = self._connection.execute(
-            "SELECT content ->> 'manifest_sha256', content ->> 'payout_id', max(content ->> 'fee_sat') FROM record"
-            " WHERE seq > 0 AND content ->> 'listed_in' = ? GROUP BY 1, 2",
+            "SELECT content ->> 'manifest_sha256', content ->> 'payout_id', max(content ->> 'fee_sat'),"
+            " coalesce(content ->> 'price', '') FROM record"
+            " WHERE seq > 0 AND content ->> 'listed_in' = ? GROUP BY 1, 2, 4",
             (name,),
         ).fetchall()
         return ListPast(
-            manifests=frozenset(sha256 for sha256, _, _ in rows),
-            fees={payout_id: fee_sat for _, payout_id, fee_sat in rows},
+            manifests=frozenset(sha256 for sha256, _, _, _ in rows),
+            fees={payout_id: fee_sat for _, payout_id, fee_sat, _ in rows},
+            prices=frozenset(price for _, _, _, price in rows),
         )
 
     def all(self) -> Iterator[Signed]:

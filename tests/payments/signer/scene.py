@@ -252,8 +252,11 @@ def of_list(earlier: Sequence[Signed], examined: Examined) -> store.ListPast:
     number = examined.manifest.header.disbursement_id if examined.manifest else 0
     listed = [one for one in earlier if one.listed_in == f"PENSIONS/{number}"]
     return store.ListPast(
-        frozenset(one.manifest_sha256 for one in listed),
-        {one.payout_id: max(o.fee_sat for o in listed if o.payout_id == one.payout_id) for one in listed},
+        manifests=frozenset(one.manifest_sha256 for one in listed),
+        prices=frozenset(one.price for one in listed),
+        fees={
+            one.payout_id: max(o.fee_sat for o in listed if o.payout_id == one.payout_id) for one in listed
+        },
     )
 
 

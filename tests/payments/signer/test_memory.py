@@ -278,7 +278,7 @@ class TestOneList:
             for one in (*records, other):
                 opened.append(one)
         assert opened.of_list("PENSIONS/12") == store.ListPast(
-            frozenset({records[0].manifest_sha256}), {7: 4_500, 8: 3_000}
+            frozenset({records[0].manifest_sha256}), {7: 4_500, 8: 3_000}, frozenset({""})
         )
         assert opened.of_list("PENSIONS/1") == store.ListPast()
 
