@@ -116,6 +116,11 @@ def scope_accounts(scope: str) -> ProgramAccounts:
     return program_accounts(int(found[1]))
 
 
+def scope_money_accounts(scope: str) -> MoneyAccounts:
+    """Return the codes of those accounts behind a program's scope; raise NotFound for any other text."""
+    return money_accounts(int(scope_accounts(scope).hot_wallet.rpartition("P")[2]))
+
+
 def open_program(program_id: int, elements: Elements = UNCLASSIFIED, money: Money | None = None) -> None:
     """Open a program's accounts, each with the program's elements and an object of its own; harmless to repeat.
 

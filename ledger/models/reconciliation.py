@@ -14,7 +14,7 @@ class RunStatus(models.TextChoices):
 
 
 class BreakKind(models.TextChoices):
-    """What can differ between claims, books and blocks. ``rate`` has no rule until the books carry rates."""
+    """What can differ between claims, books and blocks."""
 
     AMOUNT = "amount", "Another amount"
     PAYEE = "payee", "Another script on chain"

@@ -55,6 +55,29 @@ class Claim(NamedTuple):
     obligation: int
 
 
+class Conversion(NamedTuple):
+    """What we say such a payment is of, where people are entitled to money: so many minor units at a price.
+
+    ``price`` is that of a bitcoin in hundred-millionths of major units, ``scale`` how many digits the minor units have.
+    """
+
+    payment_id: int
+    payout_id: int
+    amount_minor: int
+    amount_sat: int
+    price: int
+    scale: int
+
+
+class ConvertedList(NamedTuple):
+    """What the lines of a list of money were converted to together, and what was left over."""
+
+    list_id: int
+    amount_minor: int
+    amount_sat: int
+    remainder_minor: int
+
+
 class PayoutClaim(NamedTuple):
     """A tx that we say is ours: its fee and the sum of its payments, and how far our records say it came.
 
@@ -196,6 +219,14 @@ class Backend(Protocol):
 
     def claims(self, scope: str, only: Sequence[int] | None) -> Iterator[Claim]:
         """Yield the claims from the database, in memory that does not grow with their number."""
+        ...
+
+    def conversions(self, scope: str, only: Sequence[int] | None) -> Iterator[Conversion]:
+        """Yield of those claims what each was converted from; nothing where people are entitled to satoshis."""
+        ...
+
+    def converted(self, scope: str, list_ids: Sequence[int]) -> Iterator[ConvertedList]:
+        """Yield what these lists were converted to."""
         ...
 
     def payouts(self, scope: str, only: Sequence[int] | None) -> Iterator[PayoutClaim]:

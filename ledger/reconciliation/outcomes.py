@@ -11,9 +11,10 @@ SELECT 'payout:' || payout_id, w.outcome, count(*), sum(claimed_sat)::bigint, w.
 FROM recon_payment CROSS JOIN LATERAL (VALUES ('claims', false), (outcome, outcome <> 'matched')) w(outcome, is_open)
 WHERE payout_id IS NOT NULL GROUP BY payout_id, w.outcome, w.is_open
 """
+# A payment that is of another rate has an outcome besides.
 OTHER_UNITS = """
 INSERT INTO recon_unit SELECT b.unit, b.kind, count(*), 0, true FROM recon_break b
-WHERE NOT (b.payment_id IS NOT NULL AND b.payout_id IS NOT NULL) GROUP BY b.unit, b.kind
+WHERE b.kind = 'rate' OR NOT (b.payment_id IS NOT NULL AND b.payout_id IS NOT NULL) GROUP BY b.unit, b.kind
 """
 UNTOUCH = """
 DELETE FROM ledger_outcome o USING (

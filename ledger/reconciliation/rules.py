@@ -236,7 +236,7 @@ SELECT 'payout:' || w.payout_id, 'balance', NULL, w.payout_id, '', NULL, w.booke
         w.chain_sat), w.chain_sat - w.booked_sat
 FROM recon_wallet w WHERE w.chain_sat <> w.booked_sat AND NOT EXISTS (
     SELECT FROM recon_break b WHERE b.unit = 'payout:' || w.payout_id AND b.kind NOT IN (
-        'in_flight', 'not_broadcast', 'evicted', 'replaced', 'reorged_out', 'settlement', 'cut_off'))
+        'in_flight', 'not_broadcast', 'evicted', 'replaced', 'reorged_out', 'settlement', 'cut_off', 'rate'))
 """
 # A fact that an entry names a block for is dated in the period of its block, or somebody wants to know; time is
 # tolerated, as long as it is short.
@@ -264,7 +264,36 @@ CUT_OFF_SOON = (
     + CUT_OFF
     + " AND NOT w.is_long GROUP BY e.source_ref"
 )
+# Nobody is believed what money is in satoshis: it is converted here anew, halves to the even neighbour.
+RATES = """
+INSERT INTO recon_break
+SELECT 'payout:' || c.payout_id, 'rate', c.payment_id, c.payout_id, '', NULL, s.sat::text, c.amount_sat::text,
+    format('Payment %%s of %%s minor units is of %%s sat; at the price of its list it is %%s.', c.payment_id, c.amount_minor,
+        c.amount_sat, s.sat)
+FROM recon_conversion c
+CROSS JOIN LATERAL (SELECT c.amount_minor * 10000000000000000::numeric AS n, c.price * 10::numeric ^ c.scale AS d) f
+CROSS JOIN LATERAL (SELECT div(f.n, f.d) AS q, f.n %% f.d AS r) h
+CROSS JOIN LATERAL (SELECT (h.q + CASE WHEN 2 * h.r > f.d OR (2 * h.r = f.d AND h.q %% 2 = 1) THEN 1 ELSE 0 END)::bigint
+    AS sat) s
+WHERE s.sat <> c.amount_sat
+"""
+# What was booked when a list was released is what its lines were converted to; later entries undo lines one by one.
+LEGS = """
+INSERT INTO recon_break
+SELECT 'disbursement:' || l.list_id, 'rate', NULL, NULL, '', NULL,
+    format('%%s/%%s/%%s', l.amount_minor, l.amount_sat, l.remainder_minor), format('%%s/%%s/%%s', b.minor, b.sat, b.rest),
+    format('List %%s was converted from %%s minor units to %%s sat with %%s left over; %%s, %%s and %%s are booked.',
+        l.list_id, l.amount_minor, l.amount_sat, l.remainder_minor, b.minor, b.sat, b.rest)
+FROM recon_list l CROSS JOIN LATERAL (
+    SELECT coalesce(sum(p.amount) FILTER (WHERE a.code = %(money_clearing)s), 0)::bigint AS minor,
+        -coalesce(sum(p.amount) FILTER (WHERE a.code = %(money_clearing_sat)s), 0)::bigint AS sat,
+        -coalesce(sum(p.amount) FILTER (WHERE a.code = %(money_rounding)s), 0)::bigint AS rest
+    FROM ledger_entry e JOIN ledger_posting p ON p.entry_id = e.id JOIN ledger_account a ON a.id = p.account_id
+    WHERE e.source_ref = 'disbursement:' || l.list_id AND e.scope = %(scope)s
+) b
+WHERE (b.minor, b.sat, b.rest) <> (l.amount_minor, l.amount_sat, l.remainder_minor)
+"""
 COMPARE = (
-    PAYMENTS, PAYMENT_BREAKS, UNAUTHORIZED, MOVEMENTS, MOVEMENT_BREAKS, FEES, SETTLEMENTS, ORPHANS, CUT_OFF_BREAKS,
-    CUT_OFF_SOON, WALLET, WALLET_UNITS, PAYOUT_BALANCES,
+    PAYMENTS, PAYMENT_BREAKS, RATES, LEGS, UNAUTHORIZED, MOVEMENTS, MOVEMENT_BREAKS, FEES, SETTLEMENTS, ORPHANS,
+    CUT_OFF_BREAKS, CUT_OFF_SOON, WALLET, WALLET_UNITS, PAYOUT_BALANCES,
 )  # fmt: skip

@@ -15,6 +15,10 @@ BATCH = 5_000
 CREATE = """
 CREATE TEMP TABLE recon_claim (payment_id bigint, payout_id bigint, txid text, vout bigint, script_pubkey bytea,
     amount_sat bigint, is_mined boolean, obligation bigint) ON COMMIT DROP;
+CREATE TEMP TABLE recon_conversion (payment_id bigint, payout_id bigint, amount_minor bigint, amount_sat bigint,
+    price numeric, scale int) ON COMMIT DROP;
+CREATE TEMP TABLE recon_list (list_id bigint, amount_minor bigint, amount_sat bigint, remainder_minor bigint)
+    ON COMMIT DROP;
 CREATE TEMP TABLE recon_payout (payout_id bigint, txid text, fee_sat bigint, payments_sat bigint, is_mined boolean,
     is_settled boolean, was_sent boolean, was_mined boolean, since timestamptz) ON COMMIT DROP;
 CREATE TEMP TABLE recon_version (payout_id bigint, txid text) ON COMMIT DROP;
@@ -38,9 +42,9 @@ CREATE TEMP TABLE recon_break (unit text, kind text, payment_id bigint, payout_i
 CREATE TEMP TABLE recon_unit (unit text, outcome text, count bigint, amount_sat bigint, is_open boolean) ON COMMIT DROP;
 """
 ALL = (
-    "recon_claim", "recon_payout", "recon_version", "recon_change", "recon_waiting", "recon_txid", "recon_source",
-    "recon_reference", "recon_entry", "recon_booked_payment", "recon_booked_source", "recon_payment", "recon_movement",
-    "recon_wallet", "recon_break", "recon_unit",
+    "recon_claim", "recon_conversion", "recon_list", "recon_payout", "recon_version", "recon_change", "recon_waiting",
+    "recon_txid", "recon_source", "recon_reference", "recon_entry", "recon_booked_payment", "recon_booked_source",
+    "recon_payment", "recon_movement", "recon_wallet", "recon_break", "recon_unit",
 )  # fmt: skip
 DROP = "DROP TABLE IF EXISTS " + ", ".join(f"pg_temp.{table}" for table in ALL)
 
@@ -70,6 +74,8 @@ def load(backend: Backend, scope: Scope, waiting: Iterable[str]) -> None:
         # What is booked for a payment may stand under a source that is not its payout's.
         owners = set(backend.owners(scope.name, touched.references_of_others(scope))) - found
         _claims(backend, scope.name, sorted(owners))
+    if lists := touched.lists(scope):
+        _copy("recon_list", backend.converted(scope.name, lists))
     with connection.cursor() as cursor:
         # The planner knows nothing of a table that was just filled.
         cursor.execute("ANALYZE recon_claim, recon_payout, recon_version, recon_change, recon_waiting")
@@ -79,6 +85,7 @@ def load(backend: Backend, scope: Scope, waiting: Iterable[str]) -> None:
 def _claims(backend: Backend, scope: str, only: list[int] | None) -> None:
     if only is None or only:
         _copy("recon_claim", backend.claims(scope, only))
+        _copy("recon_conversion", backend.conversions(scope, only))
         _copy("recon_payout", backend.payouts(scope, only))
         _copy("recon_version", backend.versions(scope, only))
         _copy("recon_change", backend.change(scope, only))

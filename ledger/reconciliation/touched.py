@@ -20,11 +20,15 @@ class Scope(NamedTuple):
     def values(self) -> dict[str, Any]:
         """The values that the statements take."""
         accounts = chart.scope_accounts(self.name)._asdict()
+        accounts |= {
+            f"money_{name}": code for name, code in chart.scope_money_accounts(self.name)._asdict().items()
+        }
         mine = {
             "scope": self.name,
             "standing": self.standing_id,
             "mark": self.books_mark,
             "height": self.height,
+            "is_full": self.is_full,
         }
         return {**accounts, **mine}
 
@@ -89,6 +93,15 @@ JOIN ledger_entry e ON e.id = p.entry_id WHERE {BY_SOURCE} ON CONFLICT DO NOTHIN
 """  # noqa: S608 - both parts are constants.
 PAYOUTS_OF_SOURCES = """
 SELECT DISTINCT substr(source_ref, 8)::bigint FROM recon_source WHERE source_ref ~ '^payout:[0-9]{1,18}$'
+"""
+# Those whose conversion is booked: all of them, or what was booked since and what was left open.
+LISTS = """
+SELECT DISTINCT substr(e.source_ref, 14)::bigint AS list_id FROM ledger_account a
+JOIN ledger_posting p ON p.account_id = a.id JOIN ledger_entry e ON e.id = p.entry_id
+WHERE a.code = %(money_clearing)s AND e.source_ref ~ '^disbursement:[0-9]{1,18}$'
+    AND (%(is_full)s OR e.source_ref IN (SELECT source_ref FROM recon_entry)
+        OR e.source_ref IN (SELECT source_ref FROM recon_source))
+ORDER BY 1
 """
 TXIDS = """
 SELECT txid FROM recon_txid
@@ -238,6 +251,11 @@ def entries(scope: Scope) -> None:
 def payouts() -> list[int]:
     """Return the payouts that the noted entries and open units are about."""
     return [pk for (pk,) in _rows(PAYOUTS_OF_SOURCES)]
+
+
+def lists(scope: Scope) -> list[int]:
+    """Return the lists of money whose conversions are to be compared; after the entries were noted."""
+    return [pk for (pk,) in _rows(LISTS, scope.values)]
 
 
 def txids(scope: Scope) -> list[str]:

@@ -13,6 +13,8 @@ from ledger.reconciliation.evidence import (
     ChainFacts,
     ChangeClaim,
     Claim,
+    Conversion,
+    ConvertedList,
     PayoutClaim,
     SourceStale,
     SourceTooOld,
@@ -23,6 +25,7 @@ from ledger.reconciliation.evidence import (
 from payments.models import Block, Program, Wallet
 from payments.onchain import network, node
 from payments.payout import alone, failpoint, follow, guard
+from payments.prices import currency
 from payments.selectors import walk as walks
 
 # So long may other runs wait for their turn.
@@ -76,6 +79,18 @@ SELECT s.txid, 0, '\\x6a20'::bytea || sha256(convert_to(c.note, 'UTF8')), 0
 FROM speaking s JOIN payments_payout p ON p.id = s.id JOIN ledger_checkpoint c ON c.id = p.checkpoint_id
 WHERE s.kind <> 'void'
 ORDER BY 1, 2
+"""
+CONVERSIONS = """
+SELECT m.id, s.id, m.amount_minor, m.amount_sat, q.price * 100000000
+FROM speaking s JOIN payments_payment m ON m.payout_id = s.id JOIN payments_disbursement d ON d.id = m.disbursement_id
+JOIN payments_quote q ON q.id = d.quote_id WHERE s.kind <> 'void' ORDER BY m.id
+"""
+CONVERTED = """
+SELECT d.id, coalesce(sum(p.amount_minor), 0)::bigint, coalesce(sum(p.amount_sat), 0)::bigint,
+    coalesce(sum(p.remainder_minor), 0)::bigint
+FROM payments_disbursement d JOIN payments_wallet w ON w.program_id = d.program_id AND w.id = %(wallet)s
+LEFT JOIN payments_payment p ON p.disbursement_id = d.id AND p.amount_sat IS NOT NULL
+WHERE d.id = ANY(%(lists)s) GROUP BY d.id ORDER BY d.id
 """
 # A row's xmin has 32 bits of the transaction that wrote it last, perhaps of a subtransaction, whose number is higher than
 # its transaction's. Whatever is not older than all that ran at the snapshot may have come after it. With a payout its
@@ -233,6 +248,22 @@ class ChainEvidence:
         for payment_id, payout_id, txid, vout, script, *rest in _rows(SPEAKING + CLAIMS, scope, only=only):
             yield Claim(payment_id, payout_id, txid, vout, bytes(script), *rest)
 
+    def conversions(self, scope: str, only: Sequence[int] | None) -> Iterator[Conversion]:
+        """Yield what each of those payments was converted from, where people are entitled to money."""
+        program = _wallet(scope).program
+        if program.pays_sat:
+            return
+        scale = currency.scale(program.currency)
+        for payment_id, payout_id, amount_minor, amount_sat, price in _rows(
+            SPEAKING + CONVERSIONS, scope, only=only
+        ):
+            yield Conversion(payment_id, payout_id, amount_minor, amount_sat, int(price), scale)
+
+    def converted(self, scope: str, list_ids: Sequence[int]) -> Iterator[ConvertedList]:
+        """Yield what these lists were converted to."""
+        for row in _rows(CONVERTED, scope, lists=list(list_ids)):
+            yield ConvertedList(*row)
+
     def payouts(self, scope: str, only: Sequence[int] | None) -> Iterator[PayoutClaim]:
         """Yield every signed payout, ordered by txid."""
         for row in _rows(SPEAKING + PAYOUTS, scope, only=only):
@@ -250,7 +281,7 @@ class ChainEvidence:
 
 
 def _wallet(scope: str) -> Wallet:
-    return Wallet.objects.get(program_id=int(scope.removeprefix("program:")))
+    return Wallet.objects.select_related("program").get(program_id=int(scope.removeprefix("program:")))
 
 
 def _rows(

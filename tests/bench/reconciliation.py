@@ -20,6 +20,8 @@ from ledger.reconciliation.evidence import (
     ChainTx,
     ChangeClaim,
     Claim,
+    Conversion,
+    ConvertedList,
     PayoutClaim,
     Start,
     UtxoFact,
@@ -82,6 +84,12 @@ class Evidence:
             for vout in range(GROUP):
                 pk = number * GROUP + vout
                 yield Claim(pk, number, txid, vout, _script(pk), AMOUNT_SAT, True, pk)
+
+    def conversions(self, scope: str, only: Sequence[int] | None) -> Iterator[Conversion]:
+        return iter(())
+
+    def converted(self, scope: str, list_ids: Sequence[int]) -> Iterator[ConvertedList]:
+        return iter(())
 
     def payouts(self, scope: str, only: Sequence[int] | None) -> Iterator[PayoutClaim]:
         for number in self._numbers(only):

@@ -20,6 +20,8 @@ from ledger.reconciliation.evidence import (
     ChainTx,
     ChangeClaim,
     Claim,
+    Conversion,
+    ConvertedList,
     PayoutClaim,
     SourceStale,
     Start,
@@ -51,6 +53,8 @@ class World:
 
     claims: list[Claim] = field(default_factory=list)
     payouts: list[PayoutClaim] = field(default_factory=list)
+    conversions: list[Conversion] = field(default_factory=list)
+    lists: list[ConvertedList] = field(default_factory=list)
     versions: list[Version] = field(default_factory=list)
     change: list[ChangeClaim] = field(default_factory=list)
     blocks: list[ChainBlock] = field(default_factory=list)
@@ -311,6 +315,12 @@ class Witness:
         for claim in _of(self.world.claims, only):
             self.world.loaded.append(claim.payment_id)
             yield claim
+
+    def conversions(self, scope: str, only: Sequence[int] | None) -> Iterator[Conversion]:
+        yield from (c for c in self.world.conversions if only is None or c.payout_id in only)
+
+    def converted(self, scope: str, list_ids: Sequence[int]) -> Iterator[ConvertedList]:
+        yield from (found for found in self.world.lists if found.list_id in list_ids)
 
     def payouts(self, scope: str, only: Sequence[int] | None) -> Iterator[PayoutClaim]:
         yield from _of(self.world.payouts, only)
