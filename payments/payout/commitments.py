@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import F, Q, Sum
+from django.db.models import BigIntegerField, F, Q, Sum, Value
+from django.db.models.expressions import Combinable
 
 from govpay.errors import Conflict
 from payments.models import BudgetPeriod, Commitment, Disbursement, Payment, Program
@@ -108,6 +109,14 @@ def figures(period: BudgetPeriod) -> dict[str, Any]:
     }
 
 
+def more(column: str, amount: int) -> Combinable:
+    """Return a period's total with so much added.
+
+    Beside a column an integer is taken to be of 32 bits, and loses those that are too many without a word.
+    """
+    return F(column) + Value(amount, output_field=BigIntegerField())
+
+
 def lock(period_id: int) -> BudgetPeriod:
     """Return a period whose totals nobody else moves until the database transaction ends."""
     return BudgetPeriod.objects.select_for_update(no_key=True).get(pk=period_id)
@@ -147,7 +156,7 @@ def spend(disbursement: Disbursement, *, at: datetime) -> None:
             available_sat=period.cash_left_sat,
             **figures(period),
         )
-    BudgetPeriod.objects.filter(pk=period.pk).update(spent_sat=F("spent_sat") + need_sat)
+    BudgetPeriod.objects.filter(pk=period.pk).update(spent_sat=more("spent_sat", need_sat))
     Commitment.objects.filter(disbursement=disbursement).update(spent_sat=need_sat)
 
 
@@ -207,7 +216,7 @@ def _commit(disbursement: Disbursement, period: BudgetPeriod) -> tuple[BudgetPer
             available_sat=period.available_sat,
             **figures(period),
         )
-    BudgetPeriod.objects.filter(pk=period.pk).update(committed_sat=F("committed_sat") + need_sat)
+    BudgetPeriod.objects.filter(pk=period.pk).update(committed_sat=more("committed_sat", need_sat))
     Commitment.objects.create(period=period, disbursement=disbursement, committed_sat=need_sat)
     return period, need_sat
 

@@ -9,7 +9,6 @@ from datetime import date, timedelta
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import F
 from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, NotFound, SamePersonTwice
@@ -145,7 +144,7 @@ def confirm(*, by: User, warrant_id: int, note: str = "") -> Warrant:
     _require_not_closed(period)
     _require_holds(period, found)
     column = _TOTALS[WarrantKind(found.kind)]
-    BudgetPeriod.objects.filter(pk=period.pk).update(**{column: F(column) + found.amount_sat})
+    BudgetPeriod.objects.filter(pk=period.pk).update(**{column: commitments.more(column, found.amount_sat)})
     _decide(found, by, WarrantStatus.CONFIRMED, note, act="warrant.confirm")
     if found.kind == WarrantKind.CASH_RELEASE and not found.period.program.pays_sat:
         books.post([_cash(found, by)])

@@ -253,6 +253,21 @@ class TestRules:
         entry = Entry.objects.get(kind="cash_release")
         assert entry.actor != entry.approver
 
+    def test_counts_what_is_longer_than_32_bits(
+        self, program: Program, officer: User, approver: User, releaser: User
+    ) -> None:
+        # Half a million rupees each for ten thousand people would be 5 * 10^11 paisa.
+        much = 500_000_000_000
+        period = factories.fund_cash(program, much)
+        assert (period.allotted_sat, period.cash_released_sat) == (much, much)
+        factories.fund(program, 10**11)
+        made = agree(factories.make_disbursement(program, officer, amounts_minor=[much]), officer, approver)
+        period.refresh_from_db()
+        assert (period.committed_sat, period.spent_sat) == (much, 0)
+        release(releaser, made, factories.make_quote().pk)
+        period.refresh_from_db()
+        assert (period.committed_sat, period.spent_sat) == (much, much)
+
     def test_cash_goes_back_by_a_warrant(self, program: Program, period: BudgetPeriod) -> None:
         officer = User.objects.get(username__startswith="budget-officer")
         treasurer = User.objects.get(username__startswith="treasurer")
