@@ -37,7 +37,9 @@ WITH stands AS (
     SELECT scope, 'disposed', amount_sat FROM ledger_lotmovement
     WHERE kind = 'disposal' AND recorded_at <= %(known_at)s AND effective_at < %(before)s
         AND (%(since)s::timestamptz IS NULL OR effective_at >= %(since)s)
-        AND scope IN (SELECT scope FROM ledger_reservebalance)
+        AND (scope IN (SELECT scope FROM came) OR scope IN (
+            SELECT scope FROM ledger_reservebalance WHERE scan_id = (SELECT max(id) FROM stands)
+        ))
     UNION ALL
     SELECT b.scope, 'opening', b.amount_sat FROM ledger_reservebalance b
     WHERE b.badge = 'verified' AND b.scan_id = (SELECT max(id) FROM stands WHERE block_at < %(since)s)

@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Min, QuerySet, Sum
+from django.db.models import Count, Exists, Min, OuterRef, QuerySet, Sum
 
-from ledger.models import Inflow
+from ledger.models import Inflow, InflowClass
 from payments.models import ClassedInflow, Institution
 from payments.payout import alarms
 
@@ -26,8 +26,9 @@ class Waiting(NamedTuple):
 
 def unclassed() -> QuerySet[Any]:
     """Return the outputs that nobody has classed, whether or not somebody has proposed it, oldest first."""
-    rows: QuerySet[Any] = Inflow.objects.standing().classed()
-    return rows.filter(kind=None).order_by("pk")
+    classes = InflowClass.objects.filter(txid=OuterRef("txid"), vout=OuterRef("vout"))
+    rows: QuerySet[Any] = Inflow.objects.standing()
+    return rows.filter(~Exists(classes)).order_by("pk")
 
 
 def waiting() -> list[Waiting]:

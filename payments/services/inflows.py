@@ -88,9 +88,9 @@ def give(
     """
     treasurers.require(by)
     treasurers.require_note(note)
+    _lock_institution(inflow_ids)
     outputs = _outputs(inflow_ids, kind)
     institution = _institution(outputs)
-    ceiling.lock(institution)
     plan = _plan(plan_id, institution, kind)
     source = plan.funding_source if plan is not None else funding_source.strip()
     _require_whole(kind, source, funding_source, plan, cost_minor, acquired_at)
@@ -169,6 +169,15 @@ def withdraw(*, by: User, classing_id: int, note: str) -> InflowClassing:
     row.outputs.update(is_open=False)
     audit.record("inflow.withdraw_class", row, by=by, scope=row.institution.scope, reason=note, before=was)
     return row
+
+
+def _lock_institution(ids: Sequence[int]) -> None:
+    """Lock the institution of the first output before any is looked at: all are of one, or it is refused."""
+    found = Institution.objects.filter(
+        scope__in=Inflow.objects.filter(pk__in=ids[:1]).values("scope")
+    ).first()
+    if found is not None:
+        ceiling.lock(found)
 
 
 def _outputs(ids: Sequence[int], kind: str) -> list[Inflow]:
@@ -265,20 +274,21 @@ def _require_whole(
 def _require_lawful(row: InflowClassing, *, at: datetime) -> None:
     """Raise PolicyRefused where the law blocks it, PlanExceeded where the plan does not allow it."""
     if row.plan is not None:
-        _require_plan(row, row.plan, at)
-        # What was planned is counted in the plan.
-        ceiling.require(row.institution, 0, at=at)
+        _require_plan(row, row.plan)
+        # While the plan stands, what it leaves is counted as planned.
+        is_planned = row.plan.ends_at > at
+        ceiling.require(row.institution, 0 if is_planned else row.amount_sat, at=at)
     elif row.kind in VOLUNTARY:
         ceiling.require(row.institution, row.amount_sat, at=at)
 
 
-def _require_plan(row: InflowClassing, plan: PurchasePlan, at: datetime) -> None:
+def _require_plan(row: InflowClassing, plan: PurchasePlan) -> None:
     if plan.state != "approved":
         raise _exceeded(plan, "plan_not_approved", f"{plan} is {plan.state}, not approved.".capitalize())
     assert row.acquired_at is not None
     assert row.cost_minor is not None
     assert plan.approved_at is not None
-    if not plan.approved_at <= row.acquired_at < plan.ends_at or at >= plan.ends_at:
+    if not plan.approved_at <= row.acquired_at < plan.ends_at:
         text = (
             f"It was not bought between the plan's approval, {plan.approved_at}, and its end, {plan.ends_at}."
         )

@@ -76,6 +76,10 @@ class TestScan:
         assert [row for row in rows if row[1]] == [(each, 70_000, 1) for each in paid]
         assert {row[1:] for row in rows if row[0] not in paid} == {(0, 0)}
         assert ReserveCoin.objects.filter(scan=scan).count() == len(paid)
+        came = scan.inflows.order_by("address").values_list("scope", "address", "amount_sat")
+        assert list(came) == [("reserve:1", each, 70_000) for each in sorted(paid)]
+        # Another look finds nothing new.
+        assert scanning.look().inflows.count() == 0
 
     def test_takes_what_is_declared_as_it_was_stated(self, miner: Miner, hold: Hold) -> None:
         elsewhere = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -13,13 +14,13 @@ from ledger.law import policy
 from ledger.law.policy import PolicyRefused
 from ledger.law.tables import Span
 from ledger.models import Inflow, InflowClass, LotMovement
-from payments.models import Holding, InflowClassing, Institution, PurchasePlan
+from payments.models import Holding, InflowClassing, Institution, Program, PurchasePlan
 from payments.reserve import ceiling
 from payments.reserve.ceiling import InstitutionFull
 from payments.services import inflows, purchase_plans
 from payments.services.inflows import PlanExceeded
 from payments.services.purchase_plans import PlanChanged, PlanDecided
-from tests import factories
+from tests import factories, racing
 from tests.payments.reserve.conftest import A, B
 
 pytestmark = pytest.mark.django_db
@@ -219,6 +220,24 @@ class TestPurchase:
         assert refused.value.details["rule"] == "plan_not_approved"
         assert LotMovement.objects.count() == InflowClass.objects.count() == 1
 
+    def test_may_be_classed_once_the_plan_is_over_if_it_was_bought_before(
+        self, held: Holding, office: Institution, tara: User, tom: User, ceiling_of: Any
+    ) -> None:
+        ceiling_of(40)
+        found = approved(tara, tom, office, amount_sat=30, ends_at=timezone.now() + timedelta(minutes=5))
+        factories.make_scan(held, [(1, A, 30)])
+        bought_at = timezone.now()
+        with time_machine.travel(timezone.now() + timedelta(minutes=6)):
+            with pytest.raises(PlanExceeded) as refused:
+                buy(tara, found, 1, 0)
+            assert refused.value.details["rule"] == "plan_over"
+            made = buy(tara, found, 1, 0, acquired_at=bought_at)
+            # Nothing is set aside for a plan that is over: what others plan meanwhile comes first.
+            approved(tara, tom, office, amount_sat=11)
+            with pytest.raises(PolicyRefused):
+                inflows.confirm(by=tom, classing_id=made.pk, amount_sat=30)
+        assert LotMovement.objects.count() == 0
+
     def test_keeps_the_source_of_its_plan(
         self, held: Holding, office: Institution, tara: User, tom: User
     ) -> None:
@@ -226,3 +245,35 @@ class TestPurchase:
         factories.make_scan(held, [(1, A, 30)])
         with pytest.raises(InvalidInput, match="funded by Budget line 7"):
             buy(tara, found, 1, 0, funding_source="Somebody else")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestRace:
+    def test_of_two_plans_one_fits_under_the_ceiling(self, program: Program, ceiling_of: Any) -> None:
+        ceiling_of(100)
+        tara, tom = (factories.make_member(program, "treasurer", name) for name in ("tara", "tom"))
+        # Of two institutions under one law.
+        one, other = (plan(tara, factories.make_institution(f"reserve:{n}"), amount_sat=60) for n in (1, 2))
+        _, racer = racing.race(
+            lambda: purchase_plans.approve(by=tom, plan_id=one.pk, amount_sat=60),
+            lambda: purchase_plans.approve(by=tom, plan_id=other.pk, amount_sat=60),
+        )
+        assert isinstance(racer.error, PolicyRefused)
+        assert racer.error.details["total_sat"] == 120
+        assert PurchasePlan.objects.get(approved_at__isnull=False) == one
+
+    def test_an_output_waits_in_one_classing(self, program: Program) -> None:
+        tara, tom = (factories.make_member(program, "treasurer", name) for name in ("tara", "tom"))
+        factories.make_institution()
+        factories.make_scan(factories.make_holding([A]), [(1, A, 30)])
+        (pk,) = Inflow.objects.values_list("pk", flat=True)
+        asked: dict[str, Any] = {
+            "inflow_ids": [pk],
+            "kind": "client_deposit",
+            "funding_source": "Ana",
+            "note": "x",
+        }
+        _, racer = racing.race(lambda: inflows.give(by=tara, **asked), lambda: inflows.give(by=tom, **asked))
+        assert isinstance(racer.error, InvalidInput)
+        assert racer.error.details["errors"][0]["code"] == "inflow_waits"
+        assert InflowClassing.objects.count() == 1
