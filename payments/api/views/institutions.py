@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -84,7 +84,15 @@ class HoldingSplit(OfPrices):
         operation_id="holdings_split",
         tags=TAGS,
         parameters=[inflow_serializers.SplitAsked],
-        responses={200: inflow_serializers.SplitOut},
+        responses={
+            200: inflow_serializers.SplitOut,
+            (409, "application/problem+json"): OpenApiResponse(
+                {"$ref": "#/components/schemas/Problem"}, "It has too few addresses that were never used."
+            ),
+            (422, "application/problem+json"): OpenApiResponse(
+                {"$ref": "#/components/schemas/Problem"}, "It is not scanned, or the amount is dust."
+            ),
+        },
     )
     def get(self, request: Request, pk: int) -> Response:
         """Propose how an amount is spread over addresses of a holding that were never used, each under its cap."""

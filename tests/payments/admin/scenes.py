@@ -63,7 +63,7 @@ from payments.models import (
     WebhookDelivery,
 )
 from payments.models.intake import IntakeKind, IntakeStatus
-from payments.onchain import psbt, tx
+from payments.onchain import psbt, reserves, tx
 from payments.payout import alarms
 from payments.services import disbursements, elections, grievances, importing, imports, people
 from payments.states import PayoutStatus
@@ -333,6 +333,8 @@ def reserved(first: User, second: User) -> dict[str, Any]:
     assert where is not None
     serial = ReserveScan.objects.count() + 1
     scan = factories.make_scan(held, [(serial, where.address, 5_000)], height=100 + serial)
+    outpoint = tx.OutPoint(f"{serial:064x}", 0)
+    coins = {outpoint: tx.Output(5_000, bytes(where.script_pubkey or b""))}
     plan = PurchasePlan.objects.create(
         institution=office,
         amount_sat=9_000,
@@ -361,7 +363,7 @@ def reserved(first: User, second: User) -> dict[str, Any]:
         scan=scan,
         output_count=1,
         amount_sat=5_000,
-        unsigned_tx=b"\x02",
+        unsigned_tx=reserves.build(f"Drill {serial}", coins),
         asked_by=second,
         asked_at=now,
     )
