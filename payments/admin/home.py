@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest
 
-from payments.admin import cells, scope, waiting
+from payments.admin import cells, scope, trusts, waiting
 from payments.admin.tables import Notice, Table
 from payments.models import (
     Alarm,
@@ -32,8 +32,9 @@ SHOWN = 20
 
 def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add what the first page shows to somebody who works in a program."""
+    to_decide = trusts.to_decide(request)
     if not scope.may_look(request, *LIMITED):
-        return context
+        return context | ({"tables": to_decide} if to_decide else {})
     context["notices"] = _alarm_notices(request) + node_notices() + _wallet_notices(request)
     works_on_lists = _may_open(request, Disbursement)
     context["tables"] = [
@@ -41,6 +42,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         *_asked(request),
         *_proposed(request),
         *_priced(request),
+        *to_decide,
         *_to_sign(request),
         *waiting.table(request),
         *([_stuck(request)] if works_on_lists else []),

@@ -7,6 +7,7 @@ from django.http import HttpRequest
 
 from payments.admin import cells, scope
 from payments.admin.base import ProgramScopedAdmin
+from payments.admin.tables import Table
 from payments.models import Role, TrustPurse
 from payments.selectors import trusts as selector
 
@@ -29,6 +30,22 @@ def may_look(request: HttpRequest, *also: str) -> bool:
     """Say whether there is anything of trusts to show to the user."""
     is_member = bool(request.user.is_staff and selector.on_a_board(request.user))
     return scope.may_look(request, *also) or is_member
+
+
+def to_decide(request: HttpRequest) -> list[Table]:
+    """Return what waits for a member of a board to sign, or nothing where nothing does."""
+    rows = [
+        (
+            cells.link(row),
+            cells.link(row.trust),
+            row.get_kind_display(),
+            cells.person(row.made_by),
+            cells.moment(row.expires_at),
+        )
+        for row in selector.waiting_for(request.user)
+    ]
+    headers = ("Decision", "Trust", "What", "Proposed by", "To be signed until")
+    return [Table("Decisions to sign", headers, rows)] if rows else []
 
 
 def units(value_minor: int | None, purse: TrustPurse) -> str:

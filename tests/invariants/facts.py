@@ -57,6 +57,20 @@ GROUP BY a.code
 """
 
 
+# What each trust says of its money in a currency, and what the books do: cash, owed, promised.
+PURSES = """
+SELECT u.id, u.currency, u.cash_minor AS cash, u.owed_minor AS owed, u.promised_minor AS promised,
+    coalesce(sum(p.amount) FILTER (WHERE a.code LIKE 'Assets:TrustCash:%'), 0) AS booked_cash,
+    -coalesce(sum(p.amount) FILTER (WHERE a.code LIKE 'Liabilities:TrustPayable:%' AND p.layer = 'settled'), 0)
+        AS booked_owed,
+    -coalesce(sum(p.amount) FILTER (WHERE a.code LIKE 'Liabilities:TrustPayable:%' AND p.layer = 'encumbered'), 0)
+        AS booked_promised
+FROM payments_trustpurse u JOIN payments_trust t ON t.id = u.trust_id
+LEFT JOIN ledger_account a ON a.scope = t.scope AND a.currency = u.currency
+LEFT JOIN ledger_posting p ON p.account_id = a.id GROUP BY u.id
+"""
+
+
 @dataclass(frozen=True)
 class Version:
     """A version of a payout; ``tx`` is what its signed bytes say, None while it is not signed."""
@@ -84,6 +98,7 @@ class Facts:
     books: dict[tuple[str, int], int]
     unbalanced: list[int]
     same_people: list[int]
+    purses: list[Any] = field(default_factory=list)
     arrows: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: read_arrows(ARCHITECTURE))
 
     @property
@@ -150,6 +165,7 @@ def read(database_url: str) -> Facts:
             books={(row.account, row.program_id): row.sat for row in ask(BOOKS)},
             unbalanced=[row.id for row in ask(UNBALANCED)],
             same_people=[row.id for row in ask(SAME_PEOPLE)],
+            purses=ask(PURSES),
         )
 
 

@@ -38,7 +38,7 @@ def judge(
     is_healed: bool = False,
     strangers: Collection[str] = (),
 ) -> None:
-    """Check I1a, I1b, I2, I3, I4, I7, I8, I9, I10 and I13.
+    """Check I1a, I1b, I2, I3, I4, I7, I8, I9, I10, I13 and R-26.
 
     With ``exactly``, also that everybody released is paid; with ``is_healed``, that whoever is not is under an open
     alarm, and that nothing waits without one (I5). ``strangers`` are txids that a test stole our coins with.
@@ -232,6 +232,19 @@ def check_people(facts: Facts, world: World) -> None:
         raise Violation(f"I8: list {pk} was made, approved or released by the same person")
 
 
+def check_purses(facts: Facts, world: World) -> None:
+    """R-26: what a trust owes and promises people in a currency is covered by its cash there, and booked so."""
+    for row in facts.purses:
+        if row.booked_owed + row.booked_promised > row.booked_cash:
+            raise Violation(
+                f"R-26: purse {row.id} owes {row.booked_owed + row.booked_promised} {row.currency} and has "
+                f"{row.booked_cash}"
+            )
+        said = (row.cash, row.owed, row.promised)
+        if said != (row.booked_cash, row.booked_owed, row.booked_promised):
+            raise Violation(f"R-26: purse {row.id} says {said}, which is not what is booked")
+
+
 def check_nothing_stuck(facts: Facts) -> None:
     """I5: after healing, every released payment is settled or void, or a person was called to it."""
     for row in facts.payments:
@@ -258,5 +271,6 @@ CHECKS: tuple[Callable[[Facts, World], None], ...] = (
     check_fees,
     check_entries,
     check_people,
+    check_purses,
     check_histories,
 )

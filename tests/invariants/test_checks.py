@@ -169,6 +169,16 @@ def anchor(tx: SignedTx, *, times: int = 1) -> Callable[[Scene], None]:
     return apply
 
 
+PURSE: dict[str, Any] = {
+    "id": 1,
+    "currency": "PKR",
+    "cash": 10,
+    "owed": 5,
+    "promised": 5,
+    "booked_cash": 10,
+    "booked_owed": 5,
+    "booked_promised": 5,
+}
 NOTE = "a checkpoint"
 COMMITMENT = (checks.commitment(NOTE), 0)
 ANCHORED = make_tx("anchored", {OTHER_COIN}, COMMITMENT, (OWN, 4_900))
@@ -206,6 +216,8 @@ WRONG: list[tuple[str, str, Callable[[Scene], None]]] = [
     ("I7", "which nobody approved", sign(ORIGINAL, Version(1, "bump", "held", 200, HELD))),
     ("I7", "anchored by two payouts", anchor(ANCHORED, times=2)),
     ("I8", "by the same person", say("same_people", [7])),
+    ("R-26", "owes 11 PKR and has 10", say("purses", [Row(**PURSE | {"booked_owed": 6})])),
+    ("R-26", "which is not what is booked", say("purses", [Row(**PURSE | {"cash": 11})])),
     (
         "I9",
         "is reserved 2 times",

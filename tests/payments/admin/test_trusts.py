@@ -85,6 +85,8 @@ class TestBoard:
         assert client.get(reverse("admin:index")).status_code == 200
         assert client.post(url("trust_ask_board", trust.pk), asked).status_code == 302
         made = TrustDecision.objects.get(status="open")
+        home = browser(second).get(reverse("admin:index")).content.decode()
+        assert "Decisions to sign" in home
         page = browser(second).get(url("trustdecision_sign", made.pk)).content.decode()
         assert "Letter 2" in page
         assert browser(second).post(url("trustdecision_sign", made.pk), {}).status_code == 302
