@@ -20,6 +20,7 @@ from payments.models import (
     TrustPurse,
 )
 from payments.services import authority, holds
+from payments.services.rails import RailNeedsMoney
 from payments.states import LegStatus, StatusConflict
 from payments.trust import words
 
@@ -64,6 +65,28 @@ def take_bitcoin(*, by: User, payment_id: int, note: str) -> Payment:
     The line is withdrawn, because people agreed to the trust's address on it, and the person elects bitcoin. Raises
     NotFound, RoleMissing, StatusConflict for a line that no trust refused, and as `holds.withdraw`.
     """
+    payment, leg = _refused(by, payment_id)
+    program_id = payment.disbursement.program_id
+    enrollment = Enrollment.objects.get(program_id=program_id, beneficiary_id=payment.beneficiary_id)
+    elect(by=by, enrollment_id=enrollment.pk, choice=ElectionChoice.BITCOIN, note=note)
+    return _withdraw(by, payment_id, leg, note)
+
+
+@transaction.atomic
+def take_voucher(*, by: User, payment_id: int, note: str) -> Payment:
+    """Let the person of a line that the trust did not take be paid by voucher, on another list that is paid so.
+
+    The line is withdrawn, which is proof that nothing of it is paid; what the person elected stays for later lists. Raises
+    as `take_bitcoin`, and RailNeedsMoney in a program that owes satoshis.
+    """
+    payment, leg = _refused(by, payment_id)
+    if payment.disbursement.program.pays_sat:
+        raise RailNeedsMoney("The program owes satoshis, which no agent pays; the person takes bitcoin.")
+    return _withdraw(by, payment_id, leg, note)
+
+
+def _refused(by: User, payment_id: int) -> tuple[Payment, TrustLeg]:
+    """Lock a line and return it with the leg that a trust refused; raise as `take_bitcoin`."""
     program_id = (
         Payment.objects.filter(pk=payment_id).values_list("disbursement__program_id", flat=True).first()
     )
@@ -76,8 +99,10 @@ def take_bitcoin(*, by: User, payment_id: int, note: str) -> Payment:
         raise StatusConflict(
             "No trust refused the bitcoin of this line.", subject="payment", status=payment.status
         )
-    enrollment = Enrollment.objects.get(program_id=program_id, beneficiary_id=payment.beneficiary_id)
-    elect(by=by, enrollment_id=enrollment.pk, choice=ElectionChoice.BITCOIN, note=note)
+    return payment, leg
+
+
+def _withdraw(by: User, payment_id: int, leg: TrustLeg, note: str) -> Payment:
     return holds.withdraw(by=by, payment_id=payment_id, note=f"{LegRefusal(leg.refusal).label}: {note}"[:300])
 
 

@@ -87,8 +87,8 @@ class ElectionMade(StrictSerializer):
     note = Text(max_length=elections.MAX_NOTE, help_text="How the person told it: a letter, a call.")
 
 
-class BitcoinInstead(StrictSerializer):
-    """How the person told that they take bitcoin."""
+class TakenInstead(StrictSerializer):
+    """How the person told what they take instead of currency."""
 
     note = Text(max_length=elections.MAX_NOTE)
 

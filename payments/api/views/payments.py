@@ -15,7 +15,7 @@ from ledger.packs import receipts
 from payments.api import filters, versions
 from payments.api.serializers import payment as serializers
 from payments.api.serializers.disbursement import HistoryOut, Reason
-from payments.api.serializers.trust import BitcoinInstead
+from payments.api.serializers.trust import TakenInstead
 from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Payout, StatusChange
 from payments.selectors import disbursements as history_selector
@@ -128,11 +128,23 @@ class TakeBitcoin(Idempotent, Scoped):
     """A person takes bitcoin where the trust takes none."""
 
     @extend_schema(
-        operation_id="payments_take_bitcoin", tags=["payments"], request=BitcoinInstead, responses=PAYMENT
+        operation_id="payments_take_bitcoin", tags=["payments"], request=TakenInstead, responses=PAYMENT
     )
     def post(self, request: Request, payment_id: int) -> Response:
         """Withdraw a line that a trust did not take, and have its person elect bitcoin: another list pays them."""
-        act(request, elections.take_bitcoin, BitcoinInstead, payment_id=payment_id)
+        act(request, elections.take_bitcoin, TakenInstead, payment_id=payment_id)
+        return _render(request, payment_id)
+
+
+class TakeVoucher(Idempotent, Scoped):
+    """A person takes a voucher where the trust takes no bitcoin."""
+
+    @extend_schema(
+        operation_id="payments_take_voucher", tags=["payments"], request=TakenInstead, responses=PAYMENT
+    )
+    def post(self, request: Request, payment_id: int) -> Response:
+        """Withdraw a line that a trust did not take, so that another list pays its person by voucher."""
+        act(request, elections.take_voucher, TakenInstead, payment_id=payment_id)
         return _render(request, payment_id)
 
 

@@ -6,10 +6,13 @@ import pytest
 from django.contrib.auth.models import User
 
 from payments.models import Election, Payment, Program, Trust, TrustDecision, TrustPurse
-from tests import claiming, factories
+from payments.services import bank_writing
+from payments.trust import following
+from tests import banking, claiming, factories
 from tests.payments.api import expect
 from tests.payments.api.conftest import Api
 from tests.payments.trust.conftest import Three, give_price, make_list, release
+from tests.payments.trust.test_legs import settle
 
 pytestmark = pytest.mark.django_db
 
@@ -171,3 +174,42 @@ class TestElection:
         response = api(three.officer).post(f"/api/v1/enrollments/{person.pk}/elections/", asked | changes)
         expect.problem(response, status, code)
         assert not Election.objects.exists()
+
+
+class TestBank:
+    """The file of a decision goes to the bank with one of the board, and the bank's answer comes back the same way."""
+
+    def test_is_paid_and_answered(self, api: Api, three: Three, program: Program) -> None:
+        give_price("28100000")
+        trust = factories.make_trust(cash_minor=2_000_000)
+        sana, sam = (api(factories.make_member(program, "security", name)) for name in ("sana", "sam"))
+        account = {"title": "Trust", "iban": banking.OWN, "currency": "PKR", "note": "The bank's letter."}
+        route = f"/api/v1/trusts/{trust.pk}/proposals/paying-account/"
+        made = expect.ok(sana.post(route, account), 201)
+        expect.ok(sam.post(f"/api/v1/proposals/{made['id']}/confirm/", {}))
+        draft = make_list(program, three, trust, [51_601])
+        release(draft, three)
+        settle(draft)
+        following.follow(trust.pk)
+        banking.make_account(Payment.objects.get(disbursement=draft).beneficiary, three.officer)
+        first, second, third = (api(user) for user in factories.board_of(trust))
+        asked = {"kind": "pay", "currency": "PKR", "note": "The month."}
+        decision = expect.ok(first.post(f"/api/v1/trusts/{trust.pk}/decisions/", asked), 201)
+        expect.problem(first.get(f"/api/v1/trust-decisions/{decision['id']}/bank-file/"), 404, "not_found")
+        expect.ok(second.post(f"/api/v1/trust-decisions/{decision['id']}/sign/", {}))
+        file = f"/api/v1/trust-decisions/{decision['id']}/bank-file/"
+        shown = expect.ok(third.get(file))
+        assert (shown["status"], shown["total_minor"]) == ("waiting", 1_449_988)
+        bank_writing.write(shown["id"])
+        auditor = api(factories.make_member(program, "auditor"))
+        expect.problem(auditor.post(f"{file}fetch/", {}), 403, "not_on_the_board")
+        data = b"".join(third.post(f"{file}fetch/", {}).streaming_content)
+        (line,) = banking.read(data)["transfers"]
+        report = banking.answer(data, {line["id"]: ("ACSC", "")})
+        report.name = "report.xml"
+        route = f"/api/v1/trusts/{trust.pk}/bank-reports/"
+        expect.problem(auditor.post(route, {"file": report}, format="multipart"), 403, "not_on_the_board")
+        report.seek(0)
+        taken = expect.ok(first.post(route, {"file": report}, format="multipart"), 201)
+        assert taken["settled_count"] == 1
+        assert TrustPurse.objects.get(trust=trust).cash_minor == 2_000_000 - 1_449_988

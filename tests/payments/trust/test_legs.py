@@ -23,9 +23,10 @@ from payments.models import (
     Trust,
     TrustLeg,
     TrustPurse,
+    Voucher,
 )
 from payments.payout import rounds
-from payments.services import disbursements, elections, holds
+from payments.services import disbursements, elections, holds, rails
 from payments.states import StatusConflict
 from payments.trust import following, words
 from tests import claiming, factories, racing
@@ -436,3 +437,36 @@ class TestProgramOfMoney:
         leg = TrustLeg.objects.filter(payment__disbursement=draft).first()
         assert leg is not None
         assert (leg.amount_sat, leg.quote_id, leg.payment.remainder_minor) == (GOLDEN_SAT, quote.pk, 12)
+
+    def test_offers_a_voucher_for_the_line_beyond_the_floor(self, trust: Trust) -> None:
+        """The line is withdrawn, which is proof that it is dead, and a list that is paid by voucher has its person."""
+        program = factories.make_program("RUPEES", currency="PKR")
+        three = Three(*(factories.make_member(program, role) for role in ("officer", "approver", "releaser")))
+        factories.fund(program, 2_000_000)
+        factories.fund_cash(program, 20_000_000)
+        draft = factories.make_disbursement(program, three.officer, amounts_minor=[1_450_000] * 3)
+        elect_all(draft, trust, three.officer)
+        agreed = claiming.approve(draft, three.officer, three.approver)
+        quote = factories.make_quote("PKR", "28100000")
+        disbursements.release(
+            by=three.releaser, disbursement_id=draft.pk, manifest_hash=agreed, quote_id=quote.pk
+        )
+        held = Payment.objects.get(disbursement=draft, line=3)
+        elections.take_voucher(by=three.officer, payment_id=held.pk, note="By call.")
+        assert lines(draft)[2] == (3, "cancelled")
+        again = factories.make_disbursement(program, three.officer, amounts_minor=[1_450_000])
+        Payment.objects.filter(disbursement=again).update(beneficiary=held.beneficiary_id)
+        rails.choose(by=three.officer, disbursement_id=again.pk, rail="voucher")
+        claiming.release(again, *three)
+        rails.pay(again.pk)
+        voucher = Voucher.objects.get(payment__disbursement=again)
+        assert (voucher.amount_minor, voucher.payment.beneficiary_id) == (1_450_000, held.beneficiary_id)
+        assert not TrustLeg.objects.filter(payment__disbursement=again).exists()
+
+    def test_owing_satoshis_offers_no_voucher(self, trust: Trust, three: Three, program: Program) -> None:
+        draft = make_list(program, three, trust, [GOLDEN_SAT] * 3)
+        release(draft, three)
+        held = Payment.objects.get(disbursement=draft, line=3)
+        with pytest.raises(rails.RailNeedsMoney):
+            elections.take_voucher(by=three.officer, payment_id=held.pk, note="By call.")
+        assert lines(draft)[2] == (3, "held")
