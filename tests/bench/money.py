@@ -97,9 +97,9 @@ def one(program: Program, who: tuple[User, User, User], path: Path, n: int, step
 
 
 def ask_for_prices(folder: Path) -> None:
-    """Let the watch read two files that agree."""
+    """Let the watch read three files that agree."""
     factories.make_price_rule("PKR", floor="1000000", ceiling="100000000")
-    for number in range(2):
+    for number in range(3):
         said = {"base": "BTC", "currency": "PKR", "price": "28100000.00", "time": timezone.now().isoformat()}
         (folder / f"pkr{number}.json").write_text(json.dumps(said))
         factories.make_price_source("PKR", "file", f"pkr{number}.json", fresh_s=3_600, name=f"File {number}")
