@@ -6,6 +6,7 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.utils import timezone
 
@@ -374,6 +375,11 @@ def reserved(first: User, second: User) -> dict[str, Any]:
         "inflowclassing": classing,
         "reserveproof": proof,
     }
+
+
+def with_pages(furnished: dict[str, Any]) -> dict[str, Any]:
+    """Return the rows that have a page of their own."""
+    return {name: row for name, row in furnished.items() if admin.site.is_registered(type(row))}
 
 
 def furnish(program: Program, officer: User, approver: User, releaser: User) -> dict[str, Any]:

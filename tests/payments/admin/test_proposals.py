@@ -11,6 +11,7 @@ from django.urls import reverse
 from payments.models import Beneficiary, Membership, Program, Proposal
 from payments.models.program import RULES
 from tests import factories
+from tests.payments.admin import scenes
 
 pytestmark = pytest.mark.django_db
 
@@ -178,7 +179,7 @@ class TestLimitedRoles:
     ) -> None:
         client = browser(factories.make_member(program, role))
         assert client.get(reverse("admin:index")).status_code == 200
-        for name, row in furnished.items():
+        for name, row in scenes.with_pages(furnished).items():
             listed = client.get(reverse(f"admin:payments_{name}_changelist"))
             shown = client.get(reverse(f"admin:payments_{name}_change", args=[row.pk]))
             is_shown = name in self.SHOWN[role]

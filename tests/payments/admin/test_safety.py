@@ -18,6 +18,7 @@ from payments.payout import alarms
 from payments.payout.causes import CAUSES
 from payments.services import stops
 from tests import factories
+from tests.payments.admin import scenes
 
 pytestmark = pytest.mark.django_db
 
@@ -98,8 +99,8 @@ class TestBanner:
             reverse("admin:app_list", args=["payments"]),
             reverse("admin:ledger_entry_changelist"),
             reverse("admin:ledger_reconciliationrun_changelist"),
-            *(page(row) for name, row in furnished.items() if name != "stop"),
-            *(reverse(f"admin:payments_{name}_changelist") for name in furnished),
+            *(page(row) for name, row in scenes.with_pages(furnished).items() if name != "stop"),
+            *(reverse(f"admin:payments_{name}_changelist") for name in scenes.with_pages(furnished)),
         ]
         client = browser(user)
         for url in pages:

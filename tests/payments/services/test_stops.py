@@ -1,5 +1,7 @@
 """The global stop: who may throw and lift it, and what moves meanwhile."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
@@ -33,9 +35,10 @@ def reading(released: Disbursement) -> list[tuple[str, dict[str, int]]]:
 
 
 @pytest.fixture(autouse=True)
-def _clocks_were_looked_at(db: None) -> None:
+def _clocks_were_looked_at(db: None, settings: Any) -> None:
     """The sweep rings for that once a while, whatever stands still."""
     Heartbeat.beat("grievances")
+    settings.GOVPAY_TRANSPARENCY_S = 0
 
 
 @pytest.fixture
