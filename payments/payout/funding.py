@@ -91,7 +91,11 @@ def _count(found: Sequence[FreeCoin], least_sat: int) -> int:
 def _next_sat(disbursement: Disbursement, after_id: int) -> int:
     """Return what the group after this payment will pay, 0 when it was the last."""
     waiting = Payment.objects.filter(
-        disbursement=disbursement, pk__gt=after_id, payout__isnull=True, status=PaymentStatus.PENDING
+        disbursement=disbursement,
+        pk__gt=after_id,
+        payout__isnull=True,
+        sent_at__isnull=True,
+        status=PaymentStatus.PENDING,
     )
     rows: Any = waiting.order_by("pk").values_list("amount_sat", flat=True)
     return sum(rows[: disbursement.program.group_max_payments])

@@ -46,7 +46,7 @@ WHERE p.disbursement_id = (SELECT id FROM payments_disbursement WHERE id = %s AN
 AND (p.reissue_of_id IS NULL OR 'voided' = (
     SELECT coalesce(v.status, o.status) FROM payments_payment o LEFT JOIN payments_payout v ON v.id = o.payout_id
     WHERE o.id = p.reissue_of_id))
-AND p.payout_id IS NULL AND p.status = 'pending'
+AND p.payout_id IS NULL AND p.sent_at IS NULL AND p.status = 'pending'
 ORDER BY p.id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 # The range keeps the planner from walking through all that the list has still to pay, whatever it believes of it.
@@ -196,6 +196,7 @@ def _require_part(disbursement: Disbursement, planned: plan.Plan, terms: selecti
     rest = Payment.objects.filter(
         disbursement=disbursement,
         payout__isnull=True,
+        sent_at__isnull=True,
         status=PaymentStatus.PENDING,
         pk__gt=planned.lines[-1].payment_id,
     ).aggregate(count=Count("pk"), output_vb=Sum(Length("script_pubkey") + OUTPUT_OVERHEAD_VB))

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple, cast
 
+import structlog
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
@@ -14,9 +15,12 @@ from govpay.errors import Conflict, GovPayError, NotFound
 from ledger import audit
 from payments.models import BankFile
 from payments.models.history import move
+from payments.payout import agreed
 from payments.rails import schema, transfer
 from payments.services import bank_files, bank_origins
 from payments.states import BankFileStatus
+
+log = structlog.get_logger(__name__)
 
 # Above this a file is on disk while it is written, where nothing names it.
 IN_MEMORY_BYTES = 4 * 1024 * 1024
@@ -47,8 +51,19 @@ class Written(NamedTuple):
 def write(bank_file_id: int) -> None:
     """Write a file that was made, check it, and book its lines as in transit; harmless to repeat.
 
-    Raises BadMessage where a line cannot stand in a message of this kind, and what its origin refuses: the file waits then.
+    What does not let it be written stands on the file, and is tried again with a later sweep.
     """
+    try:
+        _write(bank_file_id)
+    except GovPayError as error:
+        log.error("bank_file_not_written", bank_file=bank_file_id, code=error.code)
+        BankFile.objects.filter(pk=bank_file_id).update(problem=error.message[:300])
+        if isinstance(error, agreed.ApprovalForged):
+            agreed.alarm(error)
+
+
+def _write(bank_file_id: int) -> None:
+    """Write it; raise BadMessage where a line cannot stand in a message of this kind, and what its origin refuses."""
     found = BankFile.objects.get(pk=bank_file_id)
     if found.status != BankFileStatus.WAITING:
         return
@@ -74,6 +89,7 @@ def write(bank_file_id: int) -> None:
             sha256=written.sha256,
             size_bytes=written.size_bytes,
             written_at=now,
+            problem="",
         )
         locked.refresh_from_db()
         origin.written(locked, now)

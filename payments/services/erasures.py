@@ -146,10 +146,8 @@ def _destroy(beneficiary_id: int, at: datetime | None) -> None:
     Appeal.objects.filter(beneficiary_id=beneficiary_id).update(words={"lodged_by": "", "text": ""})
     Consent.objects.filter(beneficiary_id=beneficiary_id).exclude(note="").update(note="")
     Destination.objects.filter(beneficiary_id=beneficiary_id, is_current=True).update(is_current=False)
-    # What a bank was told stays in the files that it has; of the account nothing else is known.
-    BankAccount.objects.filter(beneficiary_id=beneficiary_id).update(
-        account={}, iban_hash=b"", is_current=False, note=""
-    )
+    # What a bank was told stays in the files that it has. The number's keyed hash stays too: lists were agreed to by it.
+    BankAccount.objects.filter(beneficiary_id=beneficiary_id).update(account={}, is_current=False, note="")
     grievances = _grievances(beneficiary_id)
     grievances.exclude(answer=None).update(answer={"text": ""})
     grievances.update(said={"text": "", "contact": ""}, enrollment=None)

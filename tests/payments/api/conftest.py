@@ -47,7 +47,7 @@ def everybody(program: Program) -> User:
         # Until the test's database transaction is rolled back. What is pending has to be done before a table changes.
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("ALTER TABLE payments_membership DISABLE TRIGGER membership_compatible_roles")
-    for role in ("officer", "approver", "releaser", "signer", "auditor", "security", "treasurer"):
+    for role in ("officer", "approver", "releaser", "signer", "auditor", "security", "treasurer", "agent"):
         program.memberships.create(user=user, role=role, granted_by=user)
     return user
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from govpay.errors import InvalidInput, SamePersonTwice
 from ledger.models import Entry
 from payments.models import (
+    Alarm,
     BankAccount,
     BankFile,
     BankFileLine,
@@ -19,11 +20,12 @@ from payments.models import (
     Hold,
     PayingAccount,
     Payment,
+    Payout,
     Program,
     Rail,
     Voucher,
 )
-from payments.payout import derive, screening
+from payments.payout import derive, screening, seal
 from payments.selectors import packs
 from payments.services import (
     bank_files,
@@ -36,6 +38,7 @@ from payments.services import (
     vouchers,
 )
 from tests import banking, factories, railing
+from tests.payments.admin import scenes
 from tests.railing import AMOUNTS, Cast, balances, draft, release, statuses
 
 pytestmark = pytest.mark.django_db
@@ -61,6 +64,16 @@ def banked(money: Program, cast: Cast) -> tuple[Disbursement, BankFile, bytes]:
     bank_writing.write(file.pk)
     found, data = bank_writing.fetch(by=cast[3], bank_file_id=file.pk)
     return made, found, data.read()
+
+
+def release_in_bitcoin(made: Disbursement, cast: Cast) -> Disbursement:
+    """Submit, approve and release a list by a quote, in a wallet that carries it."""
+    factories.fund(made.program, 10_000_000)
+    submitted = disbursements.submit(by=cast[0], disbursement_id=made.pk)
+    agreed = bytes(submitted.manifest_hash or b"")
+    disbursements.approve(by=cast[1], disbursement_id=made.pk, manifest_hash=agreed)
+    quote_id = factories.make_quote().pk
+    return disbursements.release(by=cast[2], disbursement_id=made.pk, manifest_hash=agreed, quote_id=quote_id)
 
 
 def take(money: Program, cast: Cast, data: bytes, *codes: str) -> None:
@@ -178,6 +191,21 @@ class TestBank:
         assert "not what people agreed to" in made.problem
         assert not BankFile.objects.exists()
 
+    def test_a_line_that_was_changed_before_the_file_was_written_stops_it(
+        self, money: Program, cast: Cast
+    ) -> None:
+        made = release(draft(money, cast, Rail.BANK), cast)
+        file = BankFile.objects.get()
+        other = banking.make_account(factories.make_enrollment(money).beneficiary, cast[0])
+        Payment.objects.filter(disbursement=made, line=1).update(bank_account=other)
+        bank_writing.write(file.pk)
+        file.refresh_from_db()
+        assert (file.status, "not what people agreed to" in file.problem) == ("waiting", True)
+        assert Alarm.objects.filter(code="approval_forged", closed_at=None).exists()
+        with pytest.raises(bank_writing.BankFileNotReady, match="agreed to"):
+            bank_writing.fetch(by=cast[3], bank_file_id=file.pk)
+        assert not Entry.objects.filter(kind="rail_sent").exists()
+
     def test_what_is_on_its_way_cannot_be_stopped(
         self, cast: Cast, banked: tuple[Disbursement, BankFile, bytes]
     ) -> None:
@@ -244,6 +272,37 @@ class TestBank:
 
 class TestMove:
     """Moving a payment to another rail needs the proof that its first leg is dead."""
+
+    def test_what_was_void_in_bitcoin_is_paid_by_bank(self, money: Program, cast: Cast) -> None:
+        first = factories.make_disbursement(money, cast[0], amounts_minor=AMOUNTS)
+        release_in_bitcoin(first, cast)
+        payout = scenes.make_payout(first, list(first.payments.order_by("line")[:2]), status="sent")
+        with pytest.raises(reissues.VoidNotFinal):
+            reissues.of_payout(by=cast[0], payout_id=payout.pk)
+        Payout.objects.filter(pk=payout.pk).update(status="voided")
+        Payment.objects.filter(payout=payout).update(status="voided")
+        again = reissues.of_payout(by=cast[0], payout_id=payout.pk)
+        for payment in again.payments.all():
+            banking.make_account(payment.beneficiary, cast[0])
+        rails.choose(by=cast[0], disbursement_id=again.pk, rail=Rail.BANK)
+        release(again, cast)
+        assert (
+            list(BankFileLine.objects.order_by("number").values_list("amount_minor", flat=True))
+            == AMOUNTS[:2]
+        )
+
+    def test_what_the_bank_rejected_is_claimed_for_bitcoin_again(
+        self, money: Program, cast: Cast, banked: tuple[Disbursement, BankFile, bytes]
+    ) -> None:
+        made, _, data = banked
+        take(money, cast, data, "ACSC", "RJCT")
+        again = reissues.of_list(by=cast[0], disbursement_id=made.pk)
+        assert again.rail == Rail.BITCOIN
+        release_in_bitcoin(again, cast)
+        with connection.cursor() as cursor:
+            cursor.execute(seal.CLAIM, [again.pk, 10])
+            claimed = cursor.fetchall()
+        assert [row[0] for row in claimed] == [again.payments.get().pk]
 
     def test_a_rejected_line_is_paid_by_voucher(
         self, money: Program, cast: Cast, banked: tuple[Disbursement, BankFile, bytes]
