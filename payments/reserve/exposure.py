@@ -83,8 +83,9 @@ def floats() -> list[Float]:
     held = {row.code: row.balance for row in books.trial_balance().accounts}
     cycles: dict[int, list[tuple[int, int]]] = defaultdict(list)
     counted = (DisbursementStatus.APPROVED, DisbursementStatus.RELEASED, DisbursementStatus.COMPLETED)
+    # Lists of money have satoshis once they are released.
     owed = (
-        Disbursement.objects.filter(status__in=counted)
+        Disbursement.objects.filter(status__in=counted, total_sat__isnull=False)
         .values("program_id", "cycle_id")
         .annotate(newest=Max("pk"), sat=Sum(F("total_sat") + Coalesce("fee_reserved_sat", 0)))
     )

@@ -1,10 +1,13 @@
 """Proofs of reserves on a real node: made by its wallet over all outputs, refused for each thing that is wrong (R-32)."""
 
 import json
+import re
+import secrets
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings as live
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
@@ -230,3 +233,49 @@ class TestCommand:
         spend(miner, vault, addresses_of(held)[0])
         with pytest.raises(CommandError, match="NOT PROVED, spent_output"):
             check(proof)
+
+
+class TestMultisig:
+    def test_is_signed_by_two_wallets_in_turn_and_by_one_alone_it_proves_nothing(
+        self, miner: Miner, hold: Hold, security: User, treasurer: User
+    ) -> None:
+        first, second = two_of_two(miner)
+        where = first.call("getnewaddress", "", "bech32")
+        assert where.startswith("bcrt1q")
+        assert len(where) == 64
+        hold(kind="addresses", addresses=[where])
+        miner.fund([where], 90_000)
+        miner.mine(1)
+        scanning.look()
+        made = reserve_proofs.ask(by=security, scope="reserve:1", message="Two of two")
+        one, other = signed(first, made), signed(second, made)
+        assert refusal(treasurer, made, one) == "signature"
+        whole = miner.node.call("combinepsbt", [one, other])
+        assert answer(treasurer, made, str(whole)).state == "proved"
+
+
+def two_of_two(miner: Miner) -> tuple[Rpc, Rpc]:
+    """Two wallets that share addresses of which each has one key."""
+    keys = []
+    for _ in range(2):
+        text = wallet(miner).call("listdescriptors", True)["descriptors"][0]["desc"]
+        private = re.search(r"([tx]prv[1-9A-HJ-NP-Za-km-z]+)", text)
+        assert private is not None
+        plain = f"wpkh({private[1]}/0/*)"
+        public = miner.node.call("getdescriptorinfo", plain)["descriptor"]
+        keys.append((f"{private[1]}/0/*", public[len("wpkh(") : public.index(")")]))
+    made = []
+    for (mine, _), (_, theirs) in ((keys[0], keys[1]), (keys[1], keys[0])):
+        name = f"proof-{secrets.token_hex(4)}"
+        miner.node.call("createwallet", wallet_name=name, descriptors=True, blank=True)
+        found = Rpc(live.GOVPAY_NODE_URL, wallet=name)
+        # Sorted, so that both wallets have the same addresses.
+        text = f"wsh(sortedmulti(2,{mine},{theirs}))"
+        checksum = miner.node.call("getdescriptorinfo", text)["checksum"]
+        (done,) = found.call(
+            "importdescriptors",
+            [{"desc": f"{text}#{checksum}", "active": True, "timestamp": "now", "range": [0, 9]}],
+        )
+        assert done["success"], done
+        made.append(found)
+    return made[0], made[1]

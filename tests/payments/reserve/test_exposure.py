@@ -10,6 +10,7 @@ from django.utils import timezone
 from ledger.models import Posting
 from payments.models import Alarm, Disbursement, Holding, Program, Quote
 from payments.reserve import exposure, valuing
+from payments.services import disbursements
 from tests import factories
 from tests.payments.admin import scenes
 from tests.payments.reserve.conftest import A
@@ -72,6 +73,23 @@ class TestFloat:
         Disbursement.objects.filter(cycle__period="2026-12").update(fee_reserved_sat=350_001)
         exposure.tell(timezone.now())
         assert codes() == []
+
+    def test_counts_no_list_of_money_that_was_not_converted_yet(
+        self, officer: User, approver: User, releaser: User
+    ) -> None:
+        program = factories.make_program("STIPENDS", currency="PKR")
+        for user, role in ((officer, "officer"), (approver, "approver")):
+            program.memberships.create(user=user, role=role, granted_by=user)
+        factories.fund_cash(program, 10_000_000)
+        made = factories.make_disbursement(program, officer, amounts_minor=[500_000])
+        disbursements.submit(by=officer, disbursement_id=made.pk)
+        made.refresh_from_db()
+        factories.fund(program, 1_250_000)
+        disbursements.approve(
+            by=approver, disbursement_id=made.pk, manifest_hash=bytes(made.manifest_hash or b"")
+        )
+        (found,) = [each for each in exposure.floats() if each.program == program]
+        assert (found.float_sat, found.cycle_sat, found.over_sat) == (1_250_000, None, 0)
 
 
 class TestShare:
