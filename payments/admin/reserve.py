@@ -11,6 +11,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.errors import GovPayError
 from ledger.models.lot import MOST_SAT
 from payments.admin import cells, pages
 from payments.admin.forms import ReasonForm
@@ -18,6 +19,7 @@ from payments.admin.prices import OfPrices, is_setter
 from payments.admin.tables import Notice, Table
 from payments.models import Holding, HoldingKind
 from payments.models.reserve import MOST_ADDRESSES, USUAL_CAP_SAT
+from payments.reserve import splitting
 from payments.reserve.addresses import MAX_INDEX
 from payments.selectors import reserve as selector
 from payments.services import holdings, proposals
@@ -27,6 +29,7 @@ TEXT: dict[str, Any] = {"attrs": {"autocomplete": "off", "spellcheck": "false"}}
 LABELS = {
     "holding_id": "Holding",
     "scope": "Institution in the books",
+    "amount_sat": "Satoshis",
     "cap_sat": "An address should hold at most (sat)",
     "first_index": "First index",
     "last_index": "Last index",
@@ -99,6 +102,12 @@ class OldForm(ReasonForm):
     field_order = ("cap_sat", "is_ended", "note")
 
 
+class SpreadForm(forms.Form):
+    """How much is to be spread."""
+
+    amount_sat = _whole("amount_sat", 1, MOST_SAT, required=True)
+
+
 @admin.register(Holding)
 class HoldingAdmin(OfPrices):
     """Whose addresses there are, and what was found on them."""
@@ -107,7 +116,7 @@ class HoldingAdmin(OfPrices):
     list_filter = ("scope", ("kind", ChoicesDropdownFilter))
     when_empty = "Nobody holds anything yet. Security administrators propose holdings."
     actions_list = ("propose",)
-    actions_detail = ("change_holding",)
+    actions_detail = ("spread", "change_holding")
     fieldsets = (
         (None, {"fields": ("scope", "kind", "badge_label", "network", "count", "cap", "state", "set_by")}),
         ("Descriptor", {"fields": ("text", "first_index", "last_index")}),
@@ -123,10 +132,12 @@ class HoldingAdmin(OfPrices):
         return [self.get_unfold_action("propose")] if is_setter(request) else []
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Offer changes of what goes on to those who set holdings."""
+        """Offer spreading to all who read it, and changes of what goes on to those who set holdings."""
         row = self.get_object(request, str(object_id))
-        is_offered = row is not None and row.ended_at is None and is_setter(request)
-        return [self.get_unfold_action("change_holding")] if is_offered else []
+        if row is None or row.ended_at is not None:
+            return []
+        names = (["spread"] if row.is_verified else []) + (["change_holding"] if is_setter(request) else [])
+        return [self.get_unfold_action(name) for name in names]
 
     @action(description="Propose a holding", url_path="propose", icon="add", variant=ActionVariant.PRIMARY)
     def propose(self, request: HttpRequest) -> HttpResponse:
@@ -167,6 +178,39 @@ class HoldingAdmin(OfPrices):
             back=cells.page_of(row),
             initial={"cap_sat": row.cap_sat},
             help_text=NEXT,
+        )
+        return pages.answer(self, request, page)
+
+    @action(description="Spread an amount", url_path="spread", icon="call_split")
+    def spread(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Propose over which fresh addresses an amount is spread; nothing is sent or set aside."""
+        row = self.get_row(request, object_id)
+        asked = SpreadForm(request.GET if request.method == "GET" and request.GET else None)
+        parts: list[splitting.Part] = []
+        notices = []
+        if asked.is_valid():
+            try:
+                parts = splitting.split(row, asked.cleaned_data["amount_sat"])
+            except GovPayError as error:
+                notices = [Notice(error.message, cells.BAD, "It cannot be spread")]
+
+        def call(cleaned: dict[str, Any]) -> HttpResponse:
+            splitting.split(row, cleaned["amount_sat"])
+            return HttpResponseRedirect(f"{request.path}?amount_sat={cleaned['amount_sat']}")
+
+        rows = [(cells.whole(part.address), cells.sat(part.amount_sat)) for part in parts]
+        page = pages.Page(
+            title=f"Spread an amount over {row}",
+            form_class=SpreadForm,
+            call=call,
+            submit="Spread",
+            back=cells.page_of(row),
+            initial=asked.cleaned_data if asked.is_valid() else {},
+            tables=[Table(f"Over {len(parts):,} addresses", ("Address", "Amount"), list(rows))]
+            if parts
+            else [],
+            notices=notices,
+            help_text="Over as few addresses as the cap allows, each of which no scan ever saw anything on.",
         )
         return pages.answer(self, request, page)
 

@@ -201,8 +201,8 @@ CAUSES: dict[str, Cause] = {
     "exposure_float": Cause(
         "A program's wallet holds more than the largest of its last three cycles: the rest is exposed to the "
         "price for nothing.",
-        "Convert what is above, or have it paid out. The next scan closes the alarm; nothing is converted by "
-        "itself.",
+        "Convert what is above, or have it paid out. The next look, once a day, closes the alarm; nothing is converted "
+        "by itself.",
     ),
     "exposure_share": Cause(
         "Bitcoin is a larger share of an institution's reserves than its limit, by the quote of the newest scan.",

@@ -61,6 +61,7 @@ def look() -> None:
     _webhook(timezone.now())
     prices.tell(timezone.now())
     reserve.tell(timezone.now())
+    exposure.watch(timezone.now())
 
 
 def _node(now: datetime) -> None:

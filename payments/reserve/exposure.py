@@ -1,6 +1,7 @@
 """How exposed the public sector is to the price: payment float, share of reserves, value at risk (R-29).
 
-Judged with each scan, from what is kept: books, scans and quotes. Nothing here converts anything: alarms ask people to.
+Judged with each scan, and once a day without any, from what is kept: books, scans and quotes. Nothing here
+converts anything: alarms ask people to.
 """
 
 from collections import defaultdict
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from fractions import Fraction
 
+from django.conf import settings
 from django.db.models import F, Max, Sum
 from django.db.models.functions import Coalesce, TruncDate
 
@@ -17,7 +19,7 @@ from ledger.law import policy
 from ledger.treasury import positions
 from ledger.treasury.lots import half_even
 from ledger.treasury.positions import Position
-from payments.models import Disbursement, Institution, Program, Quote
+from payments.models import Disbursement, Heartbeat, Institution, Program, Quote
 from payments.payout import alarms
 from payments.prices import quotes
 from payments.reserve import ceiling, risk
@@ -29,7 +31,7 @@ LAST_CYCLES = 3
 FLOAT, SHARE, VAR = "exposure_float", "exposure_share", "exposure_var"
 FULL, CEILING = "institution_over_cap", "accumulation_over_ceiling"
 ALL = (SHARE, VAR, FULL, CEILING)
-SUBJECT = "institution"
+SUBJECT, CLOCK = "institution", "exposure"
 GONE = "The last look found it within its limit."
 WHOLE_BPS = 10_000
 
@@ -118,6 +120,14 @@ def exposures(at: datetime) -> list[Exposure]:
             )
         )
     return found
+
+
+def watch(now: datetime) -> None:
+    """Look at the limits as often as scans are made, where no scan comes too; not at the first call."""
+    row, _ = Heartbeat.objects.get_or_create(name=CLOCK, defaults={"beat_at": now})
+    if row.beat_at <= now - timedelta(seconds=settings.GOVPAY_RESERVE_S):
+        tell(now)
+        Heartbeat.beat(CLOCK)
 
 
 def tell(at: datetime) -> None:

@@ -139,3 +139,19 @@ def test_a_proof_is_asked_for_and_downloaded(auditor: User, tara: User, browser:
     assert f"{PROOFS}{made.pk}/answer" in shown
     refused = browser(auditor).post(f"{PROOFS}{made.pk}/answer/", {"signed": file["psbt"]})
     assert refused.status_code == 403
+
+
+def test_an_amount_is_spread_over_fresh_addresses_on_a_page(auditor: User, browser: Browser) -> None:
+    held = factories.make_holding(cap_sat=9_000)
+    factories.make_scan(held, [])
+    page = f"/admin/payments/holding/{held.pk}/spread/"
+    answer = browser(auditor).post(page, {"amount_sat": "9000"})
+    assert answer["Location"] == f"{page}?amount_sat=9000"
+    shown = browser(auditor).get(answer["Location"]).content.decode()
+    assert "Over 1 addresses" in shown
+    assert OURS in shown
+    refused = browser(auditor).post(page, {"amount_sat": "9001"})
+    assert refused.status_code == 409
+    assert "need 2 addresses" in refused.content.decode()
+    # An address that somebody keeps may become too much.
+    assert "It cannot be spread" in browser(auditor).get(f"{page}?amount_sat=9001").content.decode()

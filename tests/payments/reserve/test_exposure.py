@@ -74,6 +74,22 @@ class TestFloat:
         exposure.tell(timezone.now())
         assert codes() == []
 
+    def test_is_looked_at_once_a_day_though_nothing_is_held(
+        self, program: Program, officer: User, approver: User
+    ) -> None:
+        factories.fund(program, 1_250_000)
+        scenes.approved(program, officer, approver, amounts_sat=[3_000, 4_000])
+        now = timezone.now()
+        exposure.watch(now)
+        exposure.watch(now + timedelta(hours=23))
+        assert codes() == []
+        exposure.watch(now + timedelta(hours=24))
+        assert codes() == [("exposure_float", program.wallet.pk)]
+        # And then not before another day.
+        Alarm.objects.all().delete()
+        exposure.watch(timezone.now() + timedelta(hours=23))
+        assert codes() == []
+
     def test_counts_no_list_of_money_that_was_not_converted_yet(
         self, officer: User, approver: User, releaser: User
     ) -> None:
