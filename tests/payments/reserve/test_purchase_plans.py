@@ -18,7 +18,7 @@ from payments.models import Holding, InflowClassing, Institution, Program, Purch
 from payments.reserve import ceiling
 from payments.reserve.ceiling import InstitutionFull
 from payments.services import inflows, purchase_plans
-from payments.services.inflows import PlanExceeded
+from payments.services.classing_rules import PlanExceeded
 from payments.services.purchase_plans import PlanChanged, PlanDecided
 from tests import factories, racing
 from tests.payments.reserve.conftest import A, B
