@@ -1,5 +1,6 @@
 """A bank on paper: it reads a pain.001 and answers with a pain.002, and knows no more of govpay than the two standards."""
 
+import hashlib
 import io
 from collections.abc import Mapping
 from datetime import timedelta
@@ -12,7 +13,8 @@ from django.utils import timezone
 from lxml import etree
 
 from payments.models import BankAccount, BankFile, Beneficiary, Disbursement, PayingAccount, Program, Voucher
-from payments.services import bank_accounts
+from payments.rails import transfer
+from payments.services import bank_accounts, bank_files
 from tests import factories
 
 NS12 = "urn:iso:std:iso:20022:tech:xsd:pain.002.001.12"
@@ -67,10 +69,10 @@ def make_account(
 
 
 def make_file(program: Program, fetched_by: User) -> BankFile:
-    """A file of one transfer that somebody took to the bank, as if something else than a list had made it."""
+    """A file of one transfer that somebody took to the bank, as if a list had made it."""
     now = timezone.now()
     made = BankFile.objects.create(
-        origin="trial",
+        origin="list",
         origin_id=program.pk,
         scope=program.scope,
         program=program,
@@ -90,10 +92,12 @@ def make_file(program: Program, fetched_by: User) -> BankFile:
         amount_minor=1_450_000,
         account={"title": "Ana", "iban": iban(1), "bic": ""},
     )
+    out = io.BytesIO()
+    transfer.write(bank_files.head(made), bank_files.transfers(made), out)
     BankFile.objects.filter(pk=made.pk).update(
         status="fetched",
-        sha256=bytes(32),
-        size_bytes=1,
+        sha256=hashlib.sha256(out.getvalue()).digest(),
+        size_bytes=len(out.getvalue()),
         written_at=now,
         fetched_by=fetched_by,
         fetched_at=now,
