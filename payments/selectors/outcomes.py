@@ -9,12 +9,12 @@ from django.db import connection
 
 from payments.models import OutcomeBaseline, OutcomeFigure, Program
 
-# Lists that were approved from ``since`` and before ``before``, with all that became of them until now. Times are counted a
-# payout, weighed by its payments: all payments of a payout settle at once.
+# Lists in bitcoin that were approved from ``since`` and before ``before``, with all that became of them until now. Times are
+# counted a payout, weighed by its payments: all payments of a payout settle at once.
 PAID = """
 WITH lists AS MATERIALIZED (
     SELECT d.id, d.approved_at, d.payment_count FROM payments_disbursement d
-    WHERE d.program_id = %(program)s AND d.status IN ('approved', 'released', 'completed')
+    WHERE d.program_id = %(program)s AND d.rail = 'bitcoin' AND d.status IN ('approved', 'released', 'completed')
         AND d.approved_at >= %(since)s AND d.approved_at < %(before)s
 ), settled AS MATERIALIZED (
     SELECT p.id, p.payment_count AS payments, p.payments_sat, p.booked_fee_sat, l.approved_at, s.at AS settled_at,

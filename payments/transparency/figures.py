@@ -36,7 +36,8 @@ PENDING = """
 SELECT d.program_id, count(*), count(DISTINCT m.beneficiary_id), sum(m.amount_sat)::bigint
 FROM payments_disbursement d JOIN payments_payment m ON m.disbursement_id = d.id
 LEFT JOIN payments_payout o ON o.id = m.payout_id
-WHERE d.status IN ('approved', 'released') AND m.status IN ('pending', 'held') AND o.status IS DISTINCT FROM 'settled'
+WHERE d.rail = 'bitcoin' AND d.status IN ('approved', 'released') AND m.status IN ('pending', 'held')
+    AND o.status IS DISTINCT FROM 'settled'
 GROUP BY d.program_id
 """
 # Fees of settled payouts with those of their children, and how long settled payments took, weighed by payments.
