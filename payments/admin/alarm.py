@@ -25,6 +25,7 @@ from payments.models import (
     Payment,
     Payout,
     PriceRule,
+    Trust,
     Wallet,
     Webhook,
 )
@@ -41,6 +42,7 @@ SUBJECTS: dict[str, tuple[type[Any], str]] = {
     "price": (PriceRule, "Price"),
     "holding": (Holding, "Holding"),
     "institution": (Institution, "Institution"),
+    "trust": (Trust, "Trust"),
 }
 
 

@@ -60,6 +60,7 @@ class LegRefusal(models.TextChoices):
     LIMIT = "limit", "It is not within what the trust converts for one person"
     PAUSED = "paused", "The trust is paused"
     LAW = "law", "The law does not let the state convert"
+    ADDRESS = "address", "The trust has ended the holding of the address"
     NO_PRICE = "no_price", "There is no price of a bitcoin"
 
 

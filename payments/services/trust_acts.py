@@ -5,21 +5,27 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import Sum
 
 from govpay.errors import InvalidInput
 from ledger import books
 from ledger.law import policy
-from ledger.models.lot import MOST_MINOR, MOST_SAT
+from ledger.models import LotMovement
+from ledger.models.lot import MOST_MINOR, MOST_SAT, MovementKind
 from ledger.treasury import movements
 from ledger.treasury import trust as entries
 from ledger.treasury.lots import Movement
 from payments.models import Trust, TrustDecision, TrustDecisionKind, TrustPurse
 from payments.prices import currency as currencies
+from payments.reserve import ceiling
 from payments.services import trust_payouts
 from payments.trust import money
 
 K = TrustDecisionKind
 MAX_REFERENCE = 60
+# Entries and lots are called after their decision.
+KEY = "trust_decision:"
 # The bounds of each term that is a number.
 BOUNDS: dict[str, tuple[int, int]] = {
     "amount_minor": (1, MOST_MINOR),
@@ -43,7 +49,7 @@ class Context(NamedTuple):
     @property
     def key(self) -> str:
         """What its entry, or its lot, is called."""
-        return f"trust_decision:{self.decision.pk}"
+        return f"{KEY}{self.decision.pk}"
 
     @property
     def words(self) -> dict[str, Any]:
@@ -114,11 +120,30 @@ def _capital(sign: int) -> Callable[[Context], None]:
 def _buy(context: Context) -> None:
     terms, trust = context.decision.terms, context.trust
     purse = money.lock_purse(trust, terms["currency"])
-    total_sat = trust.inventory_sat + terms["amount_sat"]
-    policy.require(trust.policy_profile, policy.Rule.ACCUMULATION_CEILING, at=context.at, total_sat=total_sat)
+    _require_ceiling(trust, terms["amount_sat"], context.at)
     money.take_out(purse, terms["value_minor"])
     money.add_bitcoin(trust, terms["amount_sat"])
     _trade(context, purse, terms["amount_sat"], terms["value_minor"])
+
+
+def _require_ceiling(trust: Trust, more_sat: int, at: datetime) -> None:
+    """Raise PolicyRefused unless the law lets trusts buy so much, besides what they and all institutions under it added.
+
+    What people's legs bring is bitcoin that the public sector had: it adds none.
+    """
+    profile = trust.policy_profile
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('trust ceiling:' || %s, 0))", [profile])
+    found = ceiling.room(profile, at=at)
+    scopes = Trust.objects.filter(policy_profile=profile).values("scope")
+    bought = LotMovement.objects.filter(scope__in=scopes, reference__startswith=KEY)
+    sums = {
+        row["kind"]: int(row["sat"])
+        for row in bought.values("kind").annotate(sat=Sum("amount_sat")).order_by()
+    }
+    net_sat = sums.get(MovementKind.ACQUISITION, 0) - sums.get(MovementKind.DISPOSAL, 0)
+    total_sat = found.total_sat + max(net_sat, 0) + more_sat
+    policy.require(profile, policy.Rule.ACCUMULATION_CEILING, at=at, total_sat=total_sat)
 
 
 def _sell(context: Context) -> None:

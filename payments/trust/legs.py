@@ -74,21 +74,23 @@ HALF_EVEN = """div({n}, 100000000) + CASE
 # within the limit: one that does not fit is the last that is looked at.
 JUDGE = f"""
 WITH parts AS (
-    SELECT g.id, p.id AS payment_id, p.amount_sat,
+    SELECT g.id, p.id AS payment_id, p.amount_sat, NOT EXISTS (
+            SELECT FROM payments_holdingaddress a JOIN payments_holding h ON h.id = a.holding_id
+            WHERE a.is_live AND a.script_pubkey = p.script_pubkey AND h.scope = %(scope)s::varchar) AS is_gone,
         p.amount_sat::numeric * %(price)s::numeric * (10::numeric ^ %(scale)s::int) AS n
     FROM payments_trustleg g JOIN payments_payment p ON p.id = g.payment_id
     WHERE g.purse_id = %(purse)s AND g.status = 'asked' AND p.disbursement_id = %(list)s AND p.status IN ('pending', 'held')
 ), valued AS (
-    SELECT id, payment_id, amount_sat, {HALF_EVEN.format(n="n")} AS value_minor FROM parts
+    SELECT id, payment_id, amount_sat, is_gone, {HALF_EVEN.format(n="n")} AS value_minor FROM parts
 ), limited AS (
-    SELECT *, value_minor < 1 OR value_minor > %(limit)s::bigint AS is_over FROM valued
+    SELECT *, is_gone OR value_minor < 1 OR value_minor > %(limit)s::bigint AS is_over FROM valued
 ), summed AS (
     SELECT *, sum(value_minor) FILTER (WHERE NOT is_over) OVER w AS sum_minor,
         sum(amount_sat) FILTER (WHERE NOT is_over) OVER w AS sum_sat
     FROM limited WINDOW w AS (ORDER BY payment_id)
 )
 UPDATE payments_trustleg g SET amount_sat = s.amount_sat, value_minor = s.value_minor, quote_id = %(quote)s::bigint,
-    refusal = CASE WHEN s.is_over THEN 'limit' WHEN s.sum_minor > %(free)s::bigint THEN 'floor'
+    refusal = CASE WHEN s.is_gone THEN 'address' WHEN s.is_over THEN 'limit' WHEN s.sum_minor > %(free)s::bigint THEN 'floor'
         WHEN s.sum_sat > %(room)s::bigint THEN 'cap' ELSE '' END
 FROM summed s WHERE g.id = s.id
 """  # noqa: S608
@@ -184,6 +186,7 @@ def _judge(disbursement: Disbursement, purse: TrustPurse, quote: Quote) -> None:
     values: dict[str, Any] = {
         "list": disbursement.pk,
         "purse": purse.pk,
+        "scope": purse.trust.scope,
         "price": quote.price,
         "quote": quote.pk,
         "scale": purse.scale,

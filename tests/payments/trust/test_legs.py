@@ -240,6 +240,15 @@ class TestRelease:
         assert lines(draft) == [(1, "held"), (2, "pending")]
         assert Entry.objects.filter(scope=trust.scope).count() == before
 
+    def test_to_an_address_whose_holding_was_ended_is_not_taken(
+        self, trust: Trust, three: Three, program: Program
+    ) -> None:
+        draft = make_list(program, three, trust, [GOLDEN_SAT])
+        agreed = claiming.approve(draft, three.officer, three.approver)
+        HoldingAddress.objects.update(is_live=False)
+        disbursements.release(by=three.releaser, disbursement_id=draft.pk, manifest_hash=agreed)
+        assert (legs(draft), money(trust)[1:]) == ([(1, "refused", "address", GOLDEN_MINOR)], (0, 0))
+
     def test_without_a_price_holds_all_of_them(self, three: Three, program: Program) -> None:
         trust = factories.make_trust(cash_minor=10 * GOLDEN_MINOR)
         draft = make_list(program, three, trust, [GOLDEN_SAT])
