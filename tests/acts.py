@@ -68,7 +68,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "POST /api/v1/enrollments/{enrollment_id}/elections/": ("election.make",),
     "POST /api/v1/payments/{payment_id}/bitcoin/": ("payment.withdraw",),
     "POST /api/v1/payments/{payment_id}/voucher/": ("payment.withdraw",),
-    "POST /api/v1/trusts/{pk}/proposals/paying-account/": ("proposal.propose",),
+    "POST /api/v1/trusts/{pk}/proposals/paying-accounts/": ("proposal.propose",),
     "POST /api/v1/trusts/{pk}/bank-reports/": ("bank_report.take",),
     "POST /api/v1/trust-decisions/{pk}/bank-file/fetch/": ("bank_file.fetch",),
     "POST /api/v1/reserve/proposals/institutions/": ("proposal.propose",),

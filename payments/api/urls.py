@@ -253,7 +253,7 @@ urlpatterns = [
     path("trusts/proposals/", trusts.TrustPropose.as_view(), name="propose-trust"),
     path(f"{TRUST}decisions/", trusts.DecisionList.as_view(), name="trust-decisions"),
     path(
-        f"{TRUST}proposals/paying-account/",
+        f"{TRUST}proposals/paying-accounts/",
         trust_files.ProposeAccount.as_view(),
         name="trust-propose-paying-account",
     ),

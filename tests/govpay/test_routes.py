@@ -76,7 +76,7 @@ ALLOWED = {
     "POST /api/v1/enrollments/{enrollment_id}/elections/",
     "POST /api/v1/payments/{payment_id}/bitcoin/",
     "POST /api/v1/payments/{payment_id}/voucher/",
-    "POST /api/v1/trusts/{pk}/proposals/paying-account/",
+    "POST /api/v1/trusts/{pk}/proposals/paying-accounts/",
     "POST /api/v1/trusts/{pk}/bank-reports/",
     "GET /api/v1/trust-decisions/{pk}/bank-file/",
     "POST /api/v1/trust-decisions/{pk}/bank-file/fetch/",

@@ -184,7 +184,7 @@ class TestBank:
         trust = factories.make_trust(cash_minor=2_000_000)
         sana, sam = (api(factories.make_member(program, "security", name)) for name in ("sana", "sam"))
         account = {"title": "Trust", "iban": banking.OWN, "currency": "PKR", "note": "The bank's letter."}
-        route = f"/api/v1/trusts/{trust.pk}/proposals/paying-account/"
+        route = f"/api/v1/trusts/{trust.pk}/proposals/paying-accounts/"
         made = expect.ok(sana.post(route, account), 201)
         expect.ok(sam.post(f"/api/v1/proposals/{made['id']}/confirm/", {}))
         draft = make_list(program, three, trust, [51_601])
