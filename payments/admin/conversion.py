@@ -82,9 +82,10 @@ def notices(row: Disbursement, found: Quote | None) -> list[Notice]:
 
 def table(row: Disbursement) -> list[Table]:
     """Show by what a released list of money was converted; nothing before, and nothing of satoshis."""
-    if row.quote is None:
+    found = conversions.of_list(row)
+    if row.quote is None or found is None:
         return []
-    found, code = conversions.figures_of_converted(row), row.quote.currency
+    code = row.quote.currency
     shown = (
         cells.link(row.quote, f"Quote {row.quote.pk}"),
         prices.number(row.quote.price, code),

@@ -17,6 +17,7 @@ from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
 from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Notice, Table, history
 from payments.models import Block, Enrollment, Payment, PayoutTx, Role
+from payments.payout import agreed
 from payments.prices import currency as currencies
 from payments.services import holds
 from payments.states import PaymentStatus, PayoutStatus
@@ -75,7 +76,11 @@ class PaymentAdmin(ProgramScopedAdmin):
         rows: QuerySet[Payment] = super().get_queryset(request)
         return (
             rows.select_related(
-                "disbursement__program", "disbursement__cycle", "payout__current", "beneficiary"
+                "disbursement__program",
+                "disbursement__cycle",
+                "disbursement__quote",
+                "payout__current",
+                "beneficiary",
             )
             .defer("beneficiary__personal", "payout__current__unsigned_tx", "payout__current__raw")
             .annotate(found_reference=Subquery(reference[:1]))
@@ -213,10 +218,11 @@ class PaymentAdmin(ProgramScopedAdmin):
     def amount(self, payment: Payment) -> str:
         """What the person gets, and of money what it was converted to."""
         own = cells.money(payment.amount, payment.disbursement.program)
-        if payment.remainder_minor is None:
+        found = agreed.converted(payment, payment.disbursement.quote)
+        if found is None:
             return own
-        rest = currencies.in_words(payment.remainder_minor, payment.disbursement.program.currency)
-        return cells.join(own, cells.sat(payment.amount_sat), cells.figure(f"remainder {rest}"))
+        rest = currencies.in_words(found.remainder_minor, payment.disbursement.program.currency)
+        return cells.join(own, cells.sat(found.amount_sat), cells.figure(f"remainder {rest}"))
 
     @display(description="status")
     def state(self, payment: Payment) -> str:

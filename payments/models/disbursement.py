@@ -62,6 +62,9 @@ class Disbursement(Tracked):
         output_field=models.BigIntegerField(),
         db_persist=True,
     )
+    # What was converted at its release, of it ``total_sat``, and what was left over.
+    converted_minor = models.BigIntegerField(null=True)
+    remainder_minor = models.BigIntegerField(null=True)
     # One list alone is converted by a quote.
     quote = models.OneToOneField(Quote, null=True, on_delete=models.PROTECT, related_name="disbursement")
     manifest_hash = models.BinaryField(max_length=32, null=True)

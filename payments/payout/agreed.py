@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from govpay.errors import Conflict
-from payments.models import Approval, Disbursement, Quote, Step
+from ledger.conversion import Converted
+from payments.models import Approval, Disbursement, Payment, Quote, Step
 from payments.payout import alarms, manifest
 from payments.prices import currency as currencies
 from payments.signer import conversion
@@ -135,6 +136,17 @@ def _quoted(quote: Quote) -> list[Any]:
     return [quote.pk, quote.currency, f"{quote.price:.8f}", *times, bytes(quote.mac).hex()]
 
 
+def converted(line: Payment, quote: Quote | None) -> Converted | None:
+    """Return what a line of a released list of money is by its quote; None of satoshis, and of what waits for an address."""
+    if line.amount_minor is None or quote is None or not line.script_pubkey:
+        return None
+    terms = rate(quote)
+    amount_sat = conversion.to_sat(line.amount_minor, *terms)
+    return Converted(
+        line.amount_minor, amount_sat, line.amount_minor - conversion.to_minor(amount_sat, *terms)
+    )
+
+
 def rate(quote: Quote) -> tuple[int, int]:
     """Return a quote's price in hundred-millionths of major units, and how many digits the currency's minor units have."""
     return int(quote.price * PRICE_UNIT), currencies.scale(quote.currency)
@@ -214,7 +226,7 @@ def require_lines(disbursement: Disbursement, rows: Iterable[tuple[Any, ...]]) -
     """Raise ApprovalForged unless the list was approved and released, and these payments are in its manifest.
 
     ``rows`` are manifest.COLUMNS of locked payments, by number, and their satoshis, which must be what their list's quote
-    makes of them. Where they are all that a part of the manifest says,
+    makes of them, if they have any yet. Where they are all that a part of the manifest says,
     as groups as long as parts are, nothing is read.
     """
     parts = _agreed(disbursement).parts
@@ -242,7 +254,10 @@ def _require_converted(disbursement: Disbursement, rows: Iterable[tuple[Any, ...
         raise _forged(disbursement, "it was released without a quote")
     terms = None if quote is None else rate(quote)
     for payment_id, _, _, amount, _, amount_sat in rows:
-        if amount_sat != (amount if terms is None else conversion.to_sat(amount, *terms)):
+        # Of money that is written with the output, unless somebody wanted it before.
+        if (amount_sat is not None or terms is None) and amount_sat != (
+            amount if terms is None else conversion.to_sat(amount, *terms)
+        ):
             raise _forged(
                 disbursement, f"payment {payment_id} is of {amount_sat} sat by no quote of its list"
             )

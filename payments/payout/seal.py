@@ -2,6 +2,7 @@
 
 import hashlib
 from contextlib import AbstractContextManager
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Count, Sum
@@ -13,6 +14,7 @@ from payments.models import (
     Payment,
     Payout,
     PayoutTxKind,
+    Quote,
     Wallet,
 )
 from payments.onchain import node, tx
@@ -30,6 +32,7 @@ from payments.payout import (
     versions,
     wallets,
 )
+from payments.signer import conversion
 from payments.states import PaymentStatus
 
 CHANGE_SCRIPTS_AT_ONCE = 20
@@ -51,11 +54,19 @@ ORDER BY p.id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 # The range keeps the planner from walking through all that the list has still to pay, whatever it believes of it.
 ASSIGN = """
-UPDATE payments_payment p SET payout_id = %(payout)s, vout = g.position - 1
-FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS g(id, position)
+UPDATE payments_payment p SET payout_id = %(payout)s, vout = g.position - 1{money}
+FROM unnest(%(ids)s::bigint[]{arrays}) WITH ORDINALITY AS g(id{names}, position)
 WHERE p.id = g.id AND p.payout_id IS NULL AND p.status = 'pending' AND p.disbursement_id = %(list)s
 AND p.id BETWEEN %(first)s AND %(last)s
 """
+
+# Of money its satoshis, and what is left over, are written with the output.
+ASSIGN_MONEY = ASSIGN.format(
+    money=", amount_sat = g.sat, remainder_minor = g.rest",
+    arrays=", %(sats)s::bigint[], %(rests)s::bigint[]",
+    names=", sat, rest",
+)
+ASSIGN = ASSIGN.format(money="", arrays="", names="")
 
 # Materialized, because a planner that runs the locking part twice would take twice as many.
 CLAIM_CHANGE = """
@@ -122,7 +133,7 @@ def seal_next(disbursement: Disbursement, *, feerate_sat_kvb: int) -> int | None
         weight=planned.weight,
     )
     versions.begin(payout, versions.inputs_from(planned.coins), draft, reason="payments were grouped")
-    _assign(payout, planned)
+    _assign(payout, planned, disbursement.quote)
     return int(payout.pk)
 
 
@@ -165,8 +176,10 @@ def _claim(disbursement: Disbursement, wallet: Wallet) -> tuple[plan.Line, ...]:
         # The columns are manifest.COLUMNS, and what the engine pays.
         cursor.execute(CLAIM, [disbursement.pk, program.group_max_payments])
         rows = cursor.fetchall()
+    terms = None if disbursement.quote is None else agreed.rate(disbursement.quote)
+    sats = [row[5] if terms is None else conversion.to_sat(row[3], *terms) for row in rows]
     lines = plan.group(
-        [plan.Line(payment_id, script, amount_sat) for payment_id, _, script, _, _, amount_sat in rows],
+        [plan.Line(row[0], row[2], amount_sat) for row, amount_sat in zip(rows, sats, strict=True)],
         max_payments=program.group_max_payments,
         max_vsize_vb=program.group_max_vsize_vb,
         input_weight=wallet.input_weight,
@@ -227,11 +240,28 @@ def claim_change(wallet: Wallet, count: int) -> list[bytes]:
     return claimed
 
 
-def _assign(payout: Payout, planned: plan.Plan) -> None:
+def _assign(payout: Payout, planned: plan.Plan, quote: Quote | None) -> None:
     """Give every payment its output in one statement."""
     ids = [line.payment_id for line in planned.lines]
+    statement = ASSIGN if quote is None else ASSIGN_MONEY
     with connection.cursor() as cursor:
-        values = {"payout": payout.pk, "list": payout.disbursement_id, "first": ids[0], "last": ids[-1]}
-        cursor.execute(ASSIGN, values | {"ids": ids})
+        values: dict[str, Any] = {
+            "payout": payout.pk,
+            "list": payout.disbursement_id,
+            "first": ids[0],
+            "last": ids[-1],
+        }
+        values |= {"ids": ids} | ({} if quote is None else _money(planned, quote))
+        cursor.execute(statement, values)
         # They are locked by this transaction, so that only a bug could make the counts differ.
         assert cursor.rowcount == len(planned.lines), cursor.rowcount
+
+
+def _money(planned: plan.Plan, quote: Quote) -> dict[str, list[int]]:
+    """Return satoshis and remainders of the lines of a group, in their order."""
+    lines = [line.payment_id for line in planned.lines]
+    minor = dict(Payment.objects.filter(pk__in=lines).values_list("pk", "amount_minor"))
+    sats, terms = [line.amount_sat for line in planned.lines], agreed.rate(quote)
+    worth = [conversion.to_minor(amount_sat, *terms) for amount_sat in sats]
+    owed = [minor[payment_id] or 0 for payment_id in lines]
+    return {"sats": sats, "rests": [amount - value for amount, value in zip(owed, worth, strict=True)]}

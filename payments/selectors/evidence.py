@@ -86,11 +86,9 @@ FROM speaking s JOIN payments_payment m ON m.payout_id = s.id JOIN payments_disb
 JOIN payments_quote q ON q.id = d.quote_id WHERE s.kind <> 'void' ORDER BY m.id
 """
 CONVERTED = """
-SELECT d.id, coalesce(sum(p.amount_minor), 0)::bigint, coalesce(sum(p.amount_sat), 0)::bigint,
-    coalesce(sum(p.remainder_minor), 0)::bigint
+SELECT d.id, coalesce(d.converted_minor, 0), coalesce(d.total_sat, 0), coalesce(d.remainder_minor, 0)
 FROM payments_disbursement d JOIN payments_wallet w ON w.program_id = d.program_id AND w.id = %(wallet)s
-LEFT JOIN payments_payment p ON p.disbursement_id = d.id AND p.amount_sat IS NOT NULL
-WHERE d.id = ANY(%(lists)s) GROUP BY d.id ORDER BY d.id
+WHERE d.id = ANY(%(lists)s) ORDER BY d.id
 """
 # A row's xmin has 32 bits of the transaction that wrote it last, perhaps of a subtransaction, whose number is higher than
 # its transaction's. Whatever is not older than all that ran at the snapshot may have come after it. With a payout its

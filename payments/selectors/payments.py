@@ -15,6 +15,7 @@ _PAYMENT = (
     "line",
     "reference",
     "currency",
+    "price",
     "amount_minor",
     "amount_sat",
     "remainder_minor",
@@ -70,6 +71,7 @@ def payments(user: Any) -> QuerySet[Any]:
     rows = Payment.objects.filter(disbursement__program_id__in=mine).annotate(
         reference=Subquery(enrolled.values("reference")[:1]),
         currency=F("disbursement__program__currency"),
+        price=F("disbursement__quote__price"),
         payout_status=F("payout__status"),
         reissued_by_id=Subquery(reissues.values("pk")[:1]),
         txid=_unless_given_up(Coalesce("payout__mined_txid", "payout__current__txid")),

@@ -56,13 +56,12 @@ SELECT count(*), coalesce(sum(amount_minor), 0), coalesce(sum(sat), 0), coalesce
 """
 )
 DUSTY = f"{RATES} SELECT line, sat FROM lines WHERE is_dust ORDER BY line LIMIT %(rows)s"  # noqa: S608 - the same
-CONVERT = f"""{RATES}, converted AS (
-    UPDATE payments_payment p SET amount_sat = r.sat, remainder_minor = r.remainder_minor FROM rates r
-    WHERE p.amount_minor = r.amount_minor AND p.disbursement_id = %(list)s AND p.script_pubkey IS NOT NULL
-        AND p.status IN ('pending', 'held')
-    RETURNING p.amount_minor, p.amount_sat, p.remainder_minor
-)
-SELECT count(*), sum(amount_minor), sum(amount_sat), sum(remainder_minor) FROM converted
+# What a trust takes over is wanted in satoshis at once. All other lines get theirs when they are sealed, with their output:
+# they follow from the quote, and writing each line once more would take longer than all else of a release.
+CONVERT = f"""{RATES}
+UPDATE payments_payment p SET amount_sat = r.sat, remainder_minor = r.remainder_minor FROM rates r
+WHERE p.amount_minor = r.amount_minor AND p.disbursement_id = %(list)s AND p.script_pubkey IS NOT NULL
+    AND p.status IN ('pending', 'held') AND p.id IN (SELECT payment_id FROM payments_trustleg)
 """  # noqa: S608 - the same
 
 
@@ -180,7 +179,7 @@ def choose(disbursement: Disbursement, quote_id: int | None, *, at: datetime) ->
 
 
 def convert(disbursement: Disbursement) -> Mapping[str, Any]:
-    """Write what each line of a list is in satoshis by its quote; return the columns that its release sets with it.
+    """Convert a list by its quote; return the columns that its release sets with it, and put them onto it in memory.
 
     The caller holds the list's row. Raises InvalidInput with one error a line that would be dust, and
     funds.InsufficientFunds with the figures; nothing is converted then.
@@ -194,10 +193,15 @@ def convert(disbursement: Disbursement) -> Mapping[str, Any]:
     funds.require(disbursement.program_id, planned.amount_sat, fees_sat=0)
     with connection.cursor() as cursor:
         cursor.execute(CONVERT, _values(disbursement, quote))
-        found = tuple(map(int, cursor.fetchone()))
-    # The list is locked, and so are its lines with it: only a bug could make them differ.
-    assert found == (planned.count, planned.amount_minor, planned.amount_sat, planned.remainder_minor), found
-    return {"quote": quote, "total_sat": planned.amount_sat}
+    columns = {
+        "quote": quote,
+        "total_sat": planned.amount_sat,
+        "converted_minor": planned.amount_minor,
+        "remainder_minor": planned.remainder_minor,
+    }
+    for name, value in columns.items():
+        setattr(disbursement, name, value)
+    return columns
 
 
 def book(disbursement: Disbursement, *, at: datetime, actor: str, approver: str) -> None:
@@ -205,7 +209,8 @@ def book(disbursement: Disbursement, *, at: datetime, actor: str, approver: str)
     quote = disbursement.quote
     if quote is None:
         return
-    found = figures_of_converted(disbursement)
+    found = of_list(disbursement)
+    assert found is not None
     books.post(
         [
             conversion.conversion(
@@ -221,15 +226,10 @@ def book(disbursement: Disbursement, *, at: datetime, actor: str, approver: str)
     )
 
 
-def figures_of_converted(disbursement: Disbursement) -> Converted:
-    """Return what the lines of a list were converted to together."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT sum(amount_minor), sum(amount_sat), sum(remainder_minor) FROM payments_payment"
-            " WHERE disbursement_id = %s AND amount_sat IS NOT NULL",
-            [disbursement.pk],
-        )
-        return Converted(*map(int, cursor.fetchone()))
+def of_list(disbursement: Disbursement) -> Converted | None:
+    """Return what a list was converted to at its release; None of satoshis, and before."""
+    minor, sat, rest = disbursement.converted_minor, disbursement.total_sat, disbursement.remainder_minor
+    return None if minor is None or sat is None or rest is None else Converted(minor, sat, rest)
 
 
 def _values(disbursement: Disbursement, quote: Quote) -> dict[str, Any]:

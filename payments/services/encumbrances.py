@@ -128,7 +128,7 @@ def free_lines(disbursement: Disbursement, lines: Sequence[Payment], *, at: date
 
 
 def converted(line: Payment) -> Converted | None:
-    """Return what a line of money was converted to, or None."""
+    """Return what a line of money that is withdrawn was converted to, or None."""
     if line.amount_minor is None or line.amount_sat is None or line.remainder_minor is None:
         return None
     return Converted(line.amount_minor, line.amount_sat, line.remainder_minor)

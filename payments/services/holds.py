@@ -1,6 +1,7 @@
 """Stops, resumes and withdraws single payments of a list, while the rest goes on."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -12,7 +13,7 @@ from payments import doorbell
 from payments.models import Disbursement, Hold, HoldRule, Payment, Role
 from payments.models.history import move
 from payments.models.hold import JUDGED
-from payments.payout import alarms
+from payments.payout import agreed, alarms
 from payments.services import authority, encumbrances, entitlements
 from payments.states import DisbursementStatus, PaymentStatus
 
@@ -117,14 +118,19 @@ def withdraw(*, by: User, payment_id: int, note: str) -> Payment:
     """Take a held payment out of its list for good, and free what was held or owed for it; a second person must say so."""
     payment = _lock(by, payment_id)
     _require_second_person(payment, by)
-    _move(payment, by, PaymentStatus.HELD, PaymentStatus.CANCELLED, note, act="payment.withdraw")
+    # What the release converted of it is written with that, for whoever adds up what was taken back.
+    found = agreed.converted(payment, payment.disbursement.quote)
+    written: dict[str, Any] = (
+        {} if found is None else {"amount_sat": found.amount_sat, "remainder_minor": found.remainder_minor}
+    )
+    _move(payment, by, PaymentStatus.HELD, PaymentStatus.CANCELLED, note, act="payment.withdraw", **written)
     _end(payment, by)
     entitlements.withdraw(payment, by=by, at=timezone.now())
     if payment.disbursement.status in (DisbursementStatus.APPROVED, DisbursementStatus.RELEASED):
         encumbrances.free(
             payment.disbursement,
             amount=payment.amount,
-            converted=encumbrances.converted(payment),
+            converted=found,
             key=f"decommitment:payment:{payment.pk}",
             source_ref=f"payment:{payment.pk}",
             at=timezone.now(),
@@ -189,10 +195,10 @@ def _require_note(note: str) -> None:
         raise InvalidInput.of("note", "missing", "Say why.")
 
 
-def _move(payment: Payment, by: User, old: str, new: str, note: str, *, act: str) -> None:
+def _move(payment: Payment, by: User, old: str, new: str, note: str, *, act: str, **changes: Any) -> None:
     _require_note(note)
     was = audit.digest(payment)
-    move(Payment.objects.filter(pk=payment.pk), old=old, new=new, actor_id=by.pk, note=note)
+    move(Payment.objects.filter(pk=payment.pk), old=old, new=new, actor_id=by.pk, note=note, **changes)
     scope = payment.disbursement.program.scope
     audit.record(act, payment, by=by, scope=scope, reason=note, before=was)
     if old == PaymentStatus.HELD:

@@ -16,6 +16,7 @@ from ledger import books
 from ledger.models import Account, Entry
 from ledger.treasury import movements
 from ledger.treasury.lots import Movement
+from payments.api.serializers.payment import PaymentOut
 from payments.models import Disbursement, Payment, Payout, PriceRule, Quote
 from payments.payout import dispatch
 from payments.prices import currency, watch
@@ -130,7 +131,8 @@ class TestWorkedExample:
             "Appropriation": TOTAL_SAT,
             "ConversionClearingBitcoin": -TOTAL_SAT,
         }
-        shown = selector.payments(ministry.releaser).filter(disbursement_id=made.pk)
+        rows = selector.payments(ministry.releaser).filter(disbursement_id=made.pk)
+        shown = PaymentOut(rows, many=True).data
         assert {(row["amount_minor"], row["amount_sat"], row["remainder_minor"]) for row in shown} == {
             (PAY_MINOR, PAY_SAT, REMAINDER_MINOR)
         }
@@ -216,11 +218,11 @@ class TestReissue:
         again = agree(ministry, reissues.of_list(by=ministry.officer, disbursement_id=made.pk))
         assert (again.total_minor, again.total_sat) == (2 * PAY_MINOR, None)
         release(ministry, again, quoted(ministry, again).quote)
+        ministry.pay(again)
         lines = Payment.objects.filter(disbursement=again)
         assert set(lines.values_list("amount_minor", "amount_sat", "remainder_minor")) == {
             (PAY_MINOR, 50_000, 0)
         }
-        ministry.pay(again)
         ministry.mine(6)
         assert moved(ministry, before) == {
             "Transfers": 2 * PAY_MINOR,

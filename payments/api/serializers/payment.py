@@ -9,6 +9,8 @@ from payments.api.serializers.fields import NOTE_HELP, Address
 from payments.api.serializers.people import MOST_AT_ONCE
 from payments.models import PayoutKind, PayoutTxKind, Rail
 from payments.onchain.network import Network
+from payments.prices import currency as currencies
+from payments.signer import conversion
 from payments.states import PaymentStatus, PayoutStatus
 
 
@@ -90,6 +92,21 @@ class PaymentOut(serializers.Serializer[Any]):
     block_height = serializers.IntegerField(allow_null=True)
     confirmations = serializers.IntegerField()
     payout = PayoutOut(required=False, help_text="Where `expand` asked for it, and there is one.")
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        """Show what a released line is by its list's quote before it is sealed, too."""
+        shown: dict[str, Any] = super().to_representation(instance)
+        price, minor = instance["price"], instance["amount_minor"]
+        is_paid = instance["script_pubkey"] and instance["status"] in (
+            PaymentStatus.PENDING,
+            PaymentStatus.HELD,
+        )
+        if shown["amount_sat"] is None and price is not None and is_paid:
+            terms = int(price * conversion.PRICE_UNIT), currencies.scale(instance["currency"])
+            amount_sat = conversion.to_sat(minor, *terms)
+            rest = minor - conversion.to_minor(amount_sat, *terms)
+            shown |= {"amount_sat": amount_sat, "remainder_minor": rest}
+        return shown
 
 
 class PayoutTxOut(serializers.Serializer[Any]):

@@ -13,11 +13,23 @@ from django.utils import timezone
 from govpay.errors import GovPayError, InvalidInput
 from ledger import books, chart
 from ledger.models import Account, Entry, Layer
-from payments.models import BudgetPeriod, Disbursement, ImportRow, Payment, Program, Quote
-from payments.payout import agreed, commitments, manifest
+from payments.api.serializers.payment import PaymentOut
+from payments.models import (
+    BudgetPeriod,
+    Disbursement,
+    ImportRow,
+    Payment,
+    Payout,
+    Program,
+    Quote,
+    ScriptPurpose,
+    WalletScript,
+)
+from payments.payout import agreed, commitments, manifest, seal
 from payments.prices import quotes
 from payments.prices.currency import UnknownCurrency
 from payments.selectors import funds, imports
+from payments.selectors import payments as selector
 from payments.services import (
     budgets,
     conversions,
@@ -84,6 +96,15 @@ def release(by: User, made: Disbursement, quote_id: int | None) -> Disbursement:
 def amounts(made: Disbursement) -> list[tuple[int | None, int | None, int | None]]:
     rows = made.payments.order_by("line")
     return list(rows.values_list("amount_minor", "amount_sat", "remainder_minor"))
+
+
+def shown(made: Disbursement) -> list[tuple[int | None, int | None, int | None]]:
+    """The same as the API tells them."""
+    rows = selector.payments(made.made_by).filter(disbursement_id=made.pk).order_by("line")
+    return [
+        (row["amount_minor"], row["amount_sat"], row["remainder_minor"])
+        for row in PaymentOut(rows, many=True).data
+    ]
 
 
 def balances(program: Program) -> dict[str, int]:
@@ -287,7 +308,10 @@ class TestRelease:
         self, approved: Disbursement, releaser: User, quote: Quote, period: BudgetPeriod
     ) -> None:
         made = release(releaser, approved, quote.pk)
-        assert amounts(made) == [(PAY_MINOR, PAY_SAT, REMAINDER_MINOR)] * 3
+        # They are written when a line is sealed, and shown from now on.
+        assert amounts(made) == [(PAY_MINOR, None, None)] * 3
+        assert shown(made) == [(PAY_MINOR, PAY_SAT, REMAINDER_MINOR)] * 3
+        assert (made.converted_minor, made.remainder_minor) == (3 * PAY_MINOR, 3 * REMAINDER_MINOR)
         assert (made.status, made.quote_id, made.total_sat) == ("released", quote.pk, 3 * PAY_SAT)
         assert (made.total_minor, made.total) == (3 * PAY_MINOR, 3 * PAY_MINOR)
         period.refresh_from_db()
@@ -393,7 +417,7 @@ class TestRelease:
         holds.hold(by=officer, payment_id=line.pk, note="It is dust.")
         holds.withdraw(by=approver, payment_id=line.pk, note="It is dust.")
         made = release(releaser, approved, quote.pk)
-        assert [sat for _, sat, _ in amounts(made)] == [PAY_SAT, 294, None, 294]
+        assert [sat for _, sat, _ in shown(made)] == [PAY_SAT, 294, None, 294]
 
     def test_refuses_more_than_the_wallet_can_carry(
         self, program: Program, approved: Disbursement, releaser: User
@@ -433,6 +457,21 @@ class TestRelease:
 
 
 class TestAfterRelease:
+    def test_sealing_writes_what_each_line_is(
+        self, program: Program, approved: Disbursement, releaser: User, quote: Quote
+    ) -> None:
+        made = release(releaser, approved, quote.pk)
+        WalletScript.objects.bulk_create(
+            WalletScript(
+                wallet=program.wallet, script_pubkey=factories.make_script(), purpose=ScriptPurpose.CHANGE
+            )
+            for _ in range(20)
+        )
+        whole = Disbursement.objects.select_related("program", "cycle").get(pk=made.pk)
+        payout = Payout.objects.get(pk=seal.seal_next(whole, feerate_sat_kvb=2_000))
+        assert amounts(made) == [(PAY_MINOR, PAY_SAT, REMAINDER_MINOR)] * 3 == shown(made)
+        assert (payout.payments_sat, payout.payments_minor) == (3 * PAY_SAT, 3 * PAY_MINOR)
+
     def test_a_withdrawn_line_is_converted_back(
         self,
         program: Program,
@@ -460,6 +499,7 @@ class TestAfterRelease:
 
     def test_nobody_converts_it_again(self, approved: Disbursement, releaser: User, quote: Quote) -> None:
         made = release(releaser, approved, quote.pk)
+        made.payments.update(amount_sat=PAY_SAT, remainder_minor=REMAINDER_MINOR)
         for change in ({"amount_sat": 1}, {"remainder_minor": 1}, {"amount_minor": 1}):
             with pytest.raises(DatabaseError, match="payment_converted_once"), transaction.atomic():
                 made.payments.update(**change)
@@ -477,9 +517,11 @@ class TestAfterRelease:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute("ALTER TABLE payments_payment DISABLE TRIGGER USER")
             cursor.execute("ALTER TABLE payments_disbursement DISABLE TRIGGER USER")
-            cursor.execute("UPDATE payments_payment SET amount_sat = 103203 WHERE line = 1")
-            if tampered == "quote":
-                cursor.execute("UPDATE payments_payment SET amount_sat = 103203")
+            if tampered == "line":
+                cursor.execute(
+                    "UPDATE payments_payment SET amount_sat = 103203, remainder_minor = 0 WHERE line = 1"
+                )
+            else:
                 cursor.execute("UPDATE payments_disbursement SET quote_id = %s", [cheap.pk])
         whole = Disbursement.objects.select_related("program", "cycle").get(pk=made.pk)
         rows = Payment.objects.order_by("pk").values_list(*manifest.COLUMNS, "amount_sat")
