@@ -106,7 +106,10 @@ class ClassForm(ReasonForm):
     kind = forms.ChoiceField(choices=[NOTHING, *InflowKind.choices], widget=widgets.UnfoldAdminSelectWidget)
     plan_id = _whole("Purchase plan", 1, 2**63 - 1, help_text="Of a purchase: its number.")
     funding_source = _text(
-        "Funded by", MAX_SOURCE, "Whose money or bitcoin it was; a purchase has its plan's.", required=False
+        "Funded by",
+        MAX_SOURCE,
+        "Whose money or bitcoin it was, a person by a number; a purchase has its plan's.",
+        required=False,
     )
     cost_minor = _whole("Cost of all of it (minor units)", 0, MOST_MINOR, help_text="Of what is acquired.")
     acquired_at = _moment("Acquired", "Of what is acquired: 2026-11-30 14:00, in UTC.", required=False)

@@ -55,7 +55,7 @@ class ClassingGiven(StrictSerializer):
     funding_source = Text(
         required=False,
         max_length=MAX_SOURCE,
-        help_text="Whose money it is, or whose bitcoin it was; a purchase has its plan's.",
+        help_text="Whose money it is, or whose bitcoin it was, a person by a number; a purchase has its plan's.",
     )
     plan_id = Whole(required=False, min_value=1, max_value=MAX_ID, help_text="Of a purchase: its plan.")
     cost_minor = Whole(
