@@ -58,9 +58,10 @@ def settle(
     """Clear what is payable of payments that have arrived, with one entry; the list may be complete with that."""
     if not ids:
         return
-    rows = Payment.objects.filter(pk__in=ids, disbursement=disbursement)
-    amount = sum(rows.values_list("amount", flat=True))
-    rows.update(settled_at=at)
+    amount = 0
+    for rows in _parts(disbursement, ids):
+        amount += sum(found for _, found in rows)
+        Payment.objects.filter(pk__in=[pk for pk, _ in rows]).update(settled_at=at)
     books.post(
         [
             rails.settled(

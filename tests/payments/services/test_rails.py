@@ -33,6 +33,7 @@ from payments.services import (
     bank_writing,
     disbursements,
     holds,
+    rail_legs,
     rails,
     reissues,
     vouchers,
@@ -161,6 +162,21 @@ class TestBank:
         assert balances(money) == {"cash": 8_500_000, "transit": 0, "payable": 0, "transfers": 1_500_000}
         period = money.budget_periods.get()
         assert (period.committed_sat, period.spent_sat) == (1_500_000, 1_500_000)
+
+    def test_a_long_list_is_settled_and_given_back_in_parts(
+        self,
+        money: Program,
+        cast: Cast,
+        banked: tuple[Disbursement, BankFile, bytes],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        made, _, data = banked
+        monkeypatch.setattr(rail_legs, "AT_ONCE", 1)
+        take(money, cast, data, "ACSC", "RJCT", "RJCT")
+        assert statuses(made) == ["pending", "voided", "voided"]
+        assert Entry.objects.filter(kind="rail_settled").count() == 1
+        assert Entry.objects.filter(kind="rail_returned").count() == 2
+        assert balances(money) == {"cash": 8_550_000, "transit": 0, "payable": 0, "transfers": 1_450_000}
 
     def test_a_refused_report_books_nothing(
         self, money: Program, cast: Cast, banked: tuple[Disbursement, BankFile, bytes]
