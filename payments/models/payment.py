@@ -18,9 +18,10 @@ from payments.states import PaymentStatus
 class Payment(Tracked):
     """This person, this amount, this destination snapshot. What the chain says of it is its payout's status.
 
-    ``amount`` is what the person is entitled to, in the program's own unit: ``amount_minor`` where that is money, which the
-    release converts to ``amount_sat``, and otherwise ``amount_sat`` from the start. ``remainder_minor`` is what the
-    satoshis are worth less than the entitlement at the price of the list's quote; negative where they are worth more.
+    ``amount`` is what the person is entitled to, in the program's own unit: ``amount_minor`` where that is money, and
+    otherwise ``amount_sat``. Of money ``amount_sat`` follows from the quote of the list's release, and is written when the
+    line is sealed, or taken back; ``remainder_minor`` is what it is worth less than the entitlement at that price, negative
+    where it is worth more.
 
     ``vout`` is its output in every tx of its payout. ``script_pubkey`` is copied when the list is submitted.
     ``reissue_of`` is the voided payment that this one stands in for.

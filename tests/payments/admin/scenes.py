@@ -65,6 +65,7 @@ from payments.models import (
 )
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import psbt, reserves, tx
+from payments.payout import agreed as agreements
 from payments.payout import alarms
 from payments.services import disbursements, elections, grievances, importing, imports, people
 from payments.states import PayoutStatus
@@ -95,6 +96,12 @@ def approved(
 def make_payout(disbursement: Disbursement, payments: list[Payment], **columns: Any) -> Payout:
     """A sent payout of the payments, its signed tx and its reservation."""
     name = f"payout {disbursement.pk} {payments[0].pk}"
+    for payment in payments:
+        # As sealing does, of money.
+        found = agreements.converted(payment, disbursement.quote)
+        if found is not None:
+            payment.amount_sat, payment.remainder_minor = found.amount_sat, found.remainder_minor
+            payment.save(update_fields=["amount_sat", "remainder_minor"])
     values: dict[str, Any] = {
         "status": PayoutStatus.SENT,
         "payment_count": len(payments),
