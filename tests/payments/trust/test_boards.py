@@ -17,7 +17,7 @@ from payments.services.trust_boards import NotOnTheBoard
 from payments.states import StatusConflict
 from payments.trust.money import InventoryShort, TrustAboveCap, TrustBelowFloor
 from payments.trust.words import VoteForged
-from tests import factories
+from tests import factories, racing
 
 pytestmark = pytest.mark.django_db
 
@@ -320,3 +320,28 @@ class TestMoney:
         """R-26: what is owed is never more than the cash of that currency, at any price."""
         with pytest.raises(IntegrityError, match="trustpurse_people_are_covered"), transaction.atomic():
             TrustPurse.objects.filter(trust=trust).update(owed_minor=1)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    def test_two_members_who_sign_together_carry_it_once(self, trust: Trust) -> None:
+        first, second, third = factories.board_of(trust)
+        made = trust_boards.propose(by=first, trust_id=trust.pk, **CAPITAL)
+        _, racer = racing.race(
+            lambda: trust_boards.sign(by=second, decision_id=made.pk),
+            lambda: trust_boards.sign(by=third, decision_id=made.pk),
+        )
+        assert isinstance(racer.error, StatusConflict)
+        assert (balance(trust, "cash"), TrustVote.objects.count()) == (LAKH, 2)
+
+    def test_two_decisions_together_stop_at_the_floor(self, trust: Trust) -> None:
+        factories.decide(trust, "capital_in", currency="PKR", amount_minor=2 * LAKH, reference="1")
+        first, second, third = factories.board_of(trust)
+        out = CAPITAL | {"kind": "capital_out"}
+        one, other = (trust_boards.propose(by=first, trust_id=trust.pk, **out).pk for _ in range(2))
+        _, racer = racing.race(
+            lambda: trust_boards.sign(by=second, decision_id=one),
+            lambda: trust_boards.sign(by=third, decision_id=other),
+        )
+        assert isinstance(racer.error, TrustBelowFloor)
+        assert (purse_of(trust).cash_minor, balance(trust, "cash")) == (LAKH, LAKH)

@@ -420,6 +420,15 @@ class TestDrain:
         assert money(trust) == (GOLDEN_MINOR // 2, 2 * GOLDEN_MINOR, 0)
         assert lines(theirs) == [(1, "held"), (2, "held")]
 
+    def test_two_workers_owe_what_settled_once(self, trust: Trust, three: Three, program: Program) -> None:
+        draft = make_list(program, three, trust, [GOLDEN_SAT] * 2)
+        release(draft, three)
+        settle(draft)
+        owed, racer = racing.race(lambda: following.follow(trust.pk), lambda: following.follow(trust.pk))
+        assert (owed, racer.result, racer.error) == (2, 0, None)
+        assert money(trust) == (GOLDEN_MINOR // 2, 0, 2 * GOLDEN_MINOR)
+        assert (balance(trust, "inventory"), LotMovement.objects.count()) == (2 * GOLDEN_SAT, 2)
+
 
 class TestProgramOfMoney:
     """A list of rupees is converted by its own quote, and the trust takes its legs at that."""
