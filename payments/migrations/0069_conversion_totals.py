@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("payments", "0069_trusts_refuse_ended_addresses")]
+    dependencies = [("payments", "0068_reserve_acts_are_fixed")]
     operations = [
         migrations.AddField("disbursement", "converted_minor", models.BigIntegerField(null=True)),
         migrations.AddField("disbursement", "remainder_minor", models.BigIntegerField(null=True)),
