@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('payments', '0068_reserve_acts_are_fixed'),
+        ('payments', '0069_conversion_totals'),
     ]
 
     operations = [
