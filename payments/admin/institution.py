@@ -223,6 +223,7 @@ def _room(found: Exposure) -> list[tuple[str, Any]]:
         ("Growth of what is on the addresses", cells.sat(room.added.grown_sat)),
         ("Both differ by", cells.sat(room.added.differs_sat)),
         ("Not classed, and in no count", cells.sat(room.added.unclassed_sat)),
+        ("Bought by trusts on net", cells.sat(room.trusts_sat)),
         ("Planned", cells.sat(room.planned_sat)),
         ("May still be added", cells.sat(room.left_sat)),
     ]

@@ -4,16 +4,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Any
 
+from django.db import connection
 from django.db.models import F, IntegerField, Q, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from govpay.errors import Conflict
 from ledger.law import policy
 from ledger.law.policy import Provision, Rule
-from ledger.models import Badge, ReserveBalance
+from ledger.models import Badge, LotMovement, MovementKind, ReserveBalance
 from ledger.treasury import accumulation, positions, reserve
 from ledger.treasury.accumulation import Accumulation
-from payments.models import Institution, PurchasePlan
+from payments.models import Institution, PurchasePlan, Trust
+
+# Lots of what the board of a trust decided to buy or sell are called after the decision.
+TRADED = "trust_decision:"
 
 
 class InstitutionFull(Conflict):
@@ -24,7 +28,7 @@ class InstitutionFull(Conflict):
 
 @dataclass(frozen=True)
 class Room:
-    """What institutions under one law have added since their ceiling is in force, what is planned, and the provision.
+    """What institutions and trusts added under one law since its ceiling is in force, what is planned, and the provision.
 
     Without a provision the law is not in force now; ``since`` is when it began otherwise.
     """
@@ -32,12 +36,13 @@ class Room:
     provision: Provision | None
     since: datetime | None
     added: Accumulation
+    trusts_sat: int
     planned_sat: int
 
     @property
     def total_sat(self) -> int:
         """What will have been added on net when all plans are carried out."""
-        return self.added.net_voluntary_sat + self.planned_sat
+        return self.added.net_voluntary_sat + self.trusts_sat + self.planned_sat
 
     @property
     def left_sat(self) -> int | None:
@@ -47,9 +52,16 @@ class Room:
 
 
 def lock(institution: Institution) -> None:
-    """Make whoever adds to an institution under the same law wait, so that both do not fill what is left."""
+    """Make whoever adds to bitcoin under the same law wait, so that both do not fill what is left."""
+    lock_law(institution.policy_profile)
     same = Institution.objects.filter(policy_profile=institution.policy_profile).order_by("pk")
     list(same.select_for_update(no_key=True).values_list("pk", flat=True))
+
+
+def lock_law(profile_name: str) -> None:
+    """Make whoever adds under a law wait; trusts take this alone, after their purse."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('ceiling:' || %s, 0))", [profile_name])
 
 
 def plans_left(at: datetime) -> QuerySet[Any]:
@@ -70,12 +82,24 @@ def room(profile_name: str, *, at: datetime) -> Room:
     """Return what has been added and is planned under a law, by all institutions that go by it. Raises UnknownProfile."""
     provision = policy.get_profile(profile_name).find(Rule.ACCUMULATION_CEILING, at)
     since = None if provision is None else datetime.combine(provision.span.first, time(), UTC)
+    trusts = set(Trust.objects.filter(policy_profile=profile_name).values_list("scope", flat=True))
     ours = set(Institution.objects.filter(policy_profile=profile_name).values_list("scope", flat=True))
     counted = accumulation.count(since=since, before=at + positions.AHEAD, known_at=at)
-    added = accumulation.total(found for scope, found in counted.items() if scope in ours)
+    added = accumulation.total(found for scope, found in counted.items() if scope in ours - trusts)
     plans = plans_left(at).filter(institution__policy_profile=profile_name)
     planned_sat = sum(plans.values_list("left_sat", flat=True))
-    return Room(provision, since, added, planned_sat)
+    return Room(provision, since, added, _traded(trusts, since), planned_sat)
+
+
+def _traded(scopes: set[str], since: datetime | None) -> int:
+    """Return what boards of trusts bought less what they sold; what people's legs bring, the public sector had before."""
+    rows = LotMovement.objects.filter(scope__in=scopes, reference__startswith=TRADED)
+    if since is not None:
+        rows = rows.filter(effective_at__gte=since)
+    sums = dict(rows.order_by().values_list("kind").annotate(sat=Sum("amount_sat")))
+    net_sat = int(sums.get(MovementKind.ACQUISITION, 0)) - int(sums.get(MovementKind.DISPOSAL, 0))
+    # What trusts sold on net is no room for others.
+    return max(net_sat, 0)
 
 
 def require(institution: Institution, more_sat: int, *, at: datetime) -> None:

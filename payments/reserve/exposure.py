@@ -225,12 +225,13 @@ def _breaches(found: Exposure) -> Iterator[tuple[str, str]]:
             f" {position.verified_sat - row.most_sat} sat, or on another cap.",
         )
     ceiling_sat = None if found.room.provision is None else found.room.provision.ceiling_sat
-    if ceiling_sat is not None and found.room.added.net_voluntary_sat > ceiling_sat:
-        over_sat = found.room.added.net_voluntary_sat - ceiling_sat
+    added_sat = found.room.added.net_voluntary_sat + found.room.trusts_sat
+    if ceiling_sat is not None and added_sat > ceiling_sat:
+        over_sat = added_sat - ceiling_sat
         law = policy.get_profile(row.policy_profile).title
         yield (
             CEILING,
-            f"Under {law} {found.room.added.net_voluntary_sat} sat were added on net, {over_sat} sat above the ceiling:"
+            f"Under {law} {added_sat} sat were added on net, {over_sat} sat above the ceiling:"
             " decide on a conversion.",
         )
 

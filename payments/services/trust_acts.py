@@ -5,14 +5,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import User
-from django.db import connection
-from django.db.models import Sum
 
 from govpay.errors import InvalidInput
 from ledger import books
 from ledger.law import policy
-from ledger.models import LotMovement
-from ledger.models.lot import MOST_MINOR, MOST_SAT, MovementKind
+from ledger.models.lot import MOST_MINOR, MOST_SAT
 from ledger.treasury import movements
 from ledger.treasury import trust as entries
 from ledger.treasury.lots import Movement
@@ -25,7 +22,7 @@ from payments.trust import money
 K = TrustDecisionKind
 MAX_REFERENCE = 60
 # Entries and lots are called after their decision.
-KEY = "trust_decision:"
+KEY = ceiling.TRADED
 # The bounds of each term that is a number.
 BOUNDS: dict[str, tuple[int, int]] = {
     "amount_minor": (1, MOST_MINOR),
@@ -132,17 +129,8 @@ def _require_ceiling(trust: Trust, more_sat: int, at: datetime) -> None:
     What people's legs bring is bitcoin that the public sector had: it adds none.
     """
     profile = trust.policy_profile
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('trust ceiling:' || %s, 0))", [profile])
-    found = ceiling.room(profile, at=at)
-    scopes = Trust.objects.filter(policy_profile=profile).values("scope")
-    bought = LotMovement.objects.filter(scope__in=scopes, reference__startswith=KEY)
-    sums = {
-        row["kind"]: int(row["sat"])
-        for row in bought.values("kind").annotate(sat=Sum("amount_sat")).order_by()
-    }
-    net_sat = sums.get(MovementKind.ACQUISITION, 0) - sums.get(MovementKind.DISPOSAL, 0)
-    total_sat = found.total_sat + max(net_sat, 0) + more_sat
+    ceiling.lock_law(profile)
+    total_sat = ceiling.room(profile, at=at).total_sat + more_sat
     policy.require(profile, policy.Rule.ACCUMULATION_CEILING, at=at, total_sat=total_sat)
 
 

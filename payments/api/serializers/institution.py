@@ -132,6 +132,7 @@ class RoomOut(serializers.Serializer[Any]):
         help_text="As addresses show it: how much more is on them, whatever it came for.",
     )
     differs_sat = serializers.IntegerField(source="added.differs_sat")
+    trusts_sat = serializers.IntegerField(help_text="What boards of trusts bought less what they sold.")
     planned_sat = serializers.IntegerField()
     left_sat = serializers.IntegerField(allow_null=True)
 

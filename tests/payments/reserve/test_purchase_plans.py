@@ -14,6 +14,8 @@ from ledger.law import policy
 from ledger.law.policy import PolicyRefused
 from ledger.law.tables import Span
 from ledger.models import Inflow, InflowClass, LotMovement
+from ledger.treasury import movements
+from ledger.treasury.lots import Movement
 from payments.models import Holding, InflowClassing, Institution, Program, PurchasePlan
 from payments.reserve import ceiling
 from payments.reserve.ceiling import InstitutionFull
@@ -147,6 +149,28 @@ class TestPlan:
             purchase_plans.approve(by=tom, plan_id=late.pk, amount_sat=50)
         room = ceiling.room("sandbox", at=timezone.now())
         assert (room.added.net_voluntary_sat, room.planned_sat, room.left_sat) == (100, 160, 40)
+
+    def test_counts_what_trusts_under_the_law_bought_and_gives_no_room_for_what_they_sold(
+        self, office: Institution, tara: User, tom: User, ceiling_of: Any
+    ) -> None:
+        ceiling_of(100)
+        trust = factories.make_trust(policy_profile="sandbox")
+        lena = factories.make_user("lena", "ledger.add_lotmovement")
+        now = timezone.now()
+
+        def trade(came: bool, amount_sat: int, reference: str) -> None:
+            made = Movement(now, came, amount_sat, 0, reference, "", "" if came else "sandbox")
+            movements.record(by=lena, scope=trust.scope, currency="PKR", scale=2, movements=[made])
+
+        trade(True, 70, "trust_decision:901")
+        # What people's legs brought is none of it.
+        trade(True, 500, "trust_leg:1")
+        with pytest.raises(PolicyRefused) as refused:
+            plan(tara, office, amount_sat=31)
+        assert refused.value.details["total_sat"] == 101
+        plan(tara, office, amount_sat=30)
+        trade(False, 400, "trust_decision:902")
+        assert ceiling.room("sandbox", at=timezone.now()).trusts_sat == 0
 
     def test_above_the_institutions_own_cap_is_refused(self, held: Holding, tara: User, tom: User) -> None:
         office = factories.make_institution(most_sat=1_000)
