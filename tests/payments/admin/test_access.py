@@ -69,7 +69,6 @@ WITHOUT_PAGES = {
     "publication",
     "classedinflow",
     "reservestatus",
-    "bankaccount",
     "bankfileline",
     "bankreport",
     "payingaccount",
