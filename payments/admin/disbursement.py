@@ -31,7 +31,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
 
     noun = "List"
     also = (Role.HELPDESK,)
-    list_display = ("number", "program", "cycle_name", "state", "count", "total", "maker", "made", "waits")
+    list_display = ("number", "program", "cycle_name", "state", "count", "owed", "maker", "made", "waits")
     list_filter = (ProgramFilter, ("status", ChoicesDropdownFilter), ProblemFilter)
     date_hierarchy = "made_at"
     search_fields = ("pk",)
@@ -44,7 +44,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
     when_empty = "No list yet. An officer uploads one with New list; the people must be enrolled first."
     fieldsets = (
         (None, {"fields": ("state", "program", "cycle_name", "waits")}),
-        ("Control totals", {"fields": ("count", "total", "fee_ceiling", "urgency", "manifest", "file")}),
+        ("Control totals", {"fields": ("count", "owed", "fee_ceiling", "urgency", "manifest", "file")}),
         (
             "Who did what",
             {"fields": ("maker_and_time", "submitted", "approver", "releaser", "completed")},
@@ -187,7 +187,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
         return cells.number(row.payment_count)
 
     @display(description="total")
-    def total(self, row: Disbursement) -> str:
+    def owed(self, row: Disbursement) -> str:
         """What it pays."""
         return cells.money(row.total, row.program)
 

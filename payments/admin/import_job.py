@@ -48,7 +48,10 @@ class ImportJobAdmin(ProgramScopedAdmin):
     when_empty = "Nobody imported a file in the background yet. An officer begins with a button above."
     fieldsets = (
         (None, {"fields": ("state", "program", "kind_name", "progress", "why")}),
-        ("Control totals", {"fields": ("cycle_name", "rows", "bad", "expected", "total", "expected_total")}),
+        (
+            "Control totals",
+            {"fields": ("cycle_name", "rows", "bad", "expected", "sum_found", "sum_expected")},
+        ),
         ("File", {"fields": ("file", "size", "hash", "who", "at", "confirmed", "became")}),
     )
 
@@ -218,12 +221,12 @@ class ImportJobAdmin(ProgramScopedAdmin):
         return cells.number(row.expected_count)
 
     @display(description="total")
-    def total(self, row: ImportJob) -> str:
+    def sum_found(self, row: ImportJob) -> str:
         """What the list pays."""
         return cells.money(row.total, row.program)
 
     @display(description="total expected")
-    def expected_total(self, row: ImportJob) -> str:
+    def sum_expected(self, row: ImportJob) -> str:
         """The control total of amounts."""
         return cells.money(row.expected_total, row.program)
 

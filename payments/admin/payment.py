@@ -50,7 +50,7 @@ class PaymentAdmin(ProgramScopedAdmin):
     noun = "Payment"
     also = (Role.HELPDESK,)
     program_path = "disbursement__program"
-    list_display = ("number", "reference", "program", "list_link", "amount", "state", "on_chain", "paid_to")
+    list_display = ("number", "reference", "program", "list_link", "entitled", "state", "on_chain", "paid_to")
     list_filter = (
         ProgramFilter,
         ("status", ChoicesDropdownFilter),
@@ -63,7 +63,7 @@ class PaymentAdmin(ProgramScopedAdmin):
     actions_detail = ("hold", "resume", "withdraw", "receipt")
     when_empty = "No payment yet: payments are the lines of a list."
     fieldsets = (
-        (None, {"fields": ("state", "on_chain", "amount", "reference", "person")}),
+        (None, {"fields": ("state", "on_chain", "entitled", "reference", "person")}),
         ("List", {"fields": ("program", "list_link", "cycle_name", "line")}),
         ("Chain", {"fields": ("paid_to_whole", "payout_link", "outpoint", "confirmations", "reissue")}),
     )
@@ -215,7 +215,7 @@ class PaymentAdmin(ProgramScopedAdmin):
         return cells.long(str(payment.disbursement.cycle))
 
     @display(description="amount")
-    def amount(self, payment: Payment) -> str:
+    def entitled(self, payment: Payment) -> str:
         """What the person gets, and of money what it was converted to."""
         own = cells.money(payment.amount, payment.disbursement.program)
         found = agreed.converted(payment, payment.disbursement.quote)

@@ -96,9 +96,10 @@ def approved(
 def make_payout(disbursement: Disbursement, payments: list[Payment], **columns: Any) -> Payout:
     """A sent payout of the payments, its signed tx and its reservation."""
     name = f"payout {disbursement.pk} {payments[0].pk}"
+    quote = Disbursement.objects.select_related("quote").get(pk=disbursement.pk).quote
     for payment in payments:
         # As sealing does, of money.
-        found = agreements.converted(payment, disbursement.quote)
+        found = agreements.converted(payment, quote)
         if found is not None:
             payment.amount_sat, payment.remainder_minor = found.amount_sat, found.remainder_minor
             payment.save(update_fields=["amount_sat", "remainder_minor"])
