@@ -64,12 +64,13 @@ class TestOfPayout:
         self, program: Program, payout: Payout, officer: User, approver: User, releaser: User
     ) -> None:
         made = reissues.of_payout(by=officer, payout_id=payout.pk)
-        moved = voided(payout)[0].beneficiary
+        # The first person has elected currency: a trust takes their line.
+        moved = voided(payout)[1].beneficiary
         script = factories.make_script()
         moved.destinations.update(script_pubkey=script)
         made = disbursements.submit(by=officer, disbursement_id=made.pk)
         agreed = bytes(made.manifest_hash or b"")
-        assert bytes(Payment.objects.get(disbursement=made, line=1).script_pubkey or b"") == script
+        assert bytes(Payment.objects.get(disbursement=made, line=2).script_pubkey or b"") == script
         with pytest.raises(authority.RoleMissing):
             disbursements.approve(by=officer, disbursement_id=made.pk, manifest_hash=agreed)
         disbursements.approve(by=approver, disbursement_id=made.pk, manifest_hash=agreed)
