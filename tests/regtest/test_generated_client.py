@@ -85,10 +85,11 @@ def test_a_program_is_set_up_and_its_list_paid(made: Made, miner: Miner) -> None
     assert (reused.status, reused.code) == (422, "idempotency_key_reused")
 
     submitted = officer("lists.disbursements_submit", draft.id)
-    agreed = models.AgreementRequest(manifest_hash=submitted.manifest_hash)
+    agreed = models.ApprovingRequest(manifest_hash=submitted.manifest_hash)
     refused = officer("lists.disbursements_approve", draft.id, body=agreed)
     assert (refused.status, refused.code) == (403, "role_missing")
     assert approver("lists.disbursements_approve", draft.id, body=agreed).status == "approved"
+    agreed = models.ReleasingRequest(manifest_hash=submitted.manifest_hash)
     assert releaser("lists.disbursements_release", draft.id, body=agreed).status == "released"
 
     pay(miner, draft.id)

@@ -154,12 +154,14 @@ class BankFileFetch(Scoped):
         operation_id="bank_files_fetch",
         tags=TAGS,
         request=None,
-        responses={(200, "application/xml"): OpenApiTypes.BINARY},
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
     )
     def post(self, request: Request, bank_file_id: int) -> FileResponse:
         """Take a file (pain.001.001.09) to the bank as the program's treasurer; its bytes are the same every time."""
         found, file = act(request, bank_writing.fetch, Nothing, bank_file_id=bank_file_id)
-        return FileResponse(file, as_attachment=True, filename=found.filename, content_type="application/xml")
+        return FileResponse(
+            file, as_attachment=True, filename=found.filename, content_type="application/octet-stream"
+        )
 
 
 class BankReportTake(Idempotent, Scoped):

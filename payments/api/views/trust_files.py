@@ -60,12 +60,14 @@ class DecisionFileFetch(OfTrusts):
         operation_id="trust_decisions_fetch_bank_file",
         tags=TAGS,
         request=None,
-        responses={(200, "application/xml"): OpenApiTypes.BINARY},
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
     )
     def post(self, request: Request, pk: int) -> FileResponse:
         """Take the file (pain.001.001.09) to the bank, as a member of the board; its bytes are the same every time."""
         found, file = act(request, service.fetch, Nothing, decision_id=pk)
-        return FileResponse(file, as_attachment=True, filename=found.filename, content_type="application/xml")
+        return FileResponse(
+            file, as_attachment=True, filename=found.filename, content_type="application/octet-stream"
+        )
 
 
 class TrustReport(Idempotent, OfTrusts):
