@@ -23,7 +23,7 @@ from payments.models import (
 )
 from payments.models.history import move
 from payments.onchain import tx
-from payments.payout import anchor, booking, plan, seal, versions
+from payments.payout import agreed, anchor, booking, plan, seal, versions
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
 REASON = "the chain held a tx of it that the database had lost"
@@ -145,6 +145,7 @@ def _add_payout(wallet: Wallet, found: Found) -> bool:
         wallet=wallet,
         payment_count=len(lines),
         payments_sat=sum(line.amount_sat for line in lines),
+        payments_minor=sum(line.amount_minor or 0 for line in lines) if _is_money(lines) else None,
         manifest_hash=seal.manifest_hash(
             tuple(plan.Line(line.pk, bytes(line.script_pubkey or b""), line.amount_sat) for line in lines)
         ),
@@ -160,15 +161,26 @@ def _add_payout(wallet: Wallet, found: Found) -> bool:
     )
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE payments_payment p SET payout_id = %s, vout = g.vout"
-            " FROM unnest(%s::bigint[], %s::int[]) AS g(id, vout) WHERE p.id = g.id",
-            [payout.pk, [line.pk for line in lines], [vout for vout, _ in found.paid[: len(lines)]]],
+            "UPDATE payments_payment p SET payout_id = %s, vout = g.vout, amount_sat = g.sat, remainder_minor = g.rest"
+            " FROM unnest(%s::bigint[], %s::int[], %s::bigint[], %s::bigint[]) AS g(id, vout, sat, rest)"
+            " WHERE p.id = g.id",
+            [
+                payout.pk,
+                [line.pk for line in lines],
+                [vout for vout, _ in found.paid[: len(lines)]],
+                [line.amount_sat for line in lines],
+                [line.remainder_minor for line in lines],
+            ],
         )
     versions.reserve(payout, list(found.inputs))
     payout.refresh_from_db()
     version = _write_version(payout, PayoutTxKind.ORIGINAL, found)
     _keep(Payout.objects.select_related("wallet", "disbursement").get(pk=payout.pk), version, found)
     return True
+
+
+def _is_money(lines: Sequence[Payment]) -> bool:
+    return bool(lines) and lines[0].amount_minor is not None
 
 
 def _anchored(found: Found) -> Checkpoint | None:
@@ -195,8 +207,12 @@ def _match(wallet: Wallet, found: Found) -> list[Payment] | None:
         status=PaymentStatus.PENDING,
         script_pubkey__in=[output.script_pubkey for output in wanted],
     )
-    for payment in rows.select_related("payout").order_by("pk"):
+    for payment in rows.select_related("payout", "disbursement__quote").order_by("pk"):
         if payment.payout is None or payment.payout.status == PayoutStatus.SEALED:
+            # Of money the database that was restored may not have the satoshis yet: they follow from the list's quote.
+            money = agreed.converted(payment, payment.disbursement.quote)
+            if money is not None:
+                payment.amount_sat, payment.remainder_minor = money.amount_sat, money.remainder_minor
             output = tx.Output(payment.amount_sat, bytes(payment.script_pubkey or b""))
             lists[payment.disbursement_id][output].append(payment)
     for pk in sorted(lists):

@@ -21,6 +21,7 @@ from payments.models import (
     PayoutKind,
     PayoutTx,
     PayoutTxKind,
+    Rail,
     Wallet,
 )
 from payments.onchain import fee, tx
@@ -129,7 +130,7 @@ def _require_coins_for_lists(paying: Wallet, offered: list[FreeCoin], found: sel
         disbursement=OuterRef("pk"), payout__isnull=True, sent_at=None, status=PaymentStatus.PENDING
     )
     waiting = Disbursement.objects.filter(
-        Exists(unsealed), program=paying.program_id, status=DisbursementStatus.RELEASED
+        Exists(unsealed), program=paying.program_id, rail=Rail.BITCOIN, status=DisbursementStatus.RELEASED
     )
     if waiting.exists():
         raise AnchorWaits("A released list needs the wallet's last coins.", rule="lists")

@@ -10,9 +10,9 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from govpay.errors import GovPayError
-from payments.models import Payment, Payout, PayoutKind, PayoutTxKind, Program, Wallet
+from payments.models import Payment, Payout, PayoutKind, PayoutTxKind, Program, Rail, Wallet
 from payments.onchain import fee, tx
-from payments.payout import coins, funding, guard, plan, seal, versions
+from payments.payout import agreed, coins, funding, guard, plan, seal, versions
 from payments.payout.feerate import text
 from payments.payout.selection import FreeCoin
 from payments.selectors import funds
@@ -119,10 +119,19 @@ def _waiting_lines(wallet: Wallet) -> list[plan.Line]:
     rows = Payment.objects.filter(
         disbursement__program=wallet.program_id,
         disbursement__status=DisbursementStatus.RELEASED,
+        disbursement__rail=Rail.BITCOIN,
         payout__isnull=True,
+        sent_at__isnull=True,
         status=PaymentStatus.PENDING,
-    ).order_by("disbursement", "pk")[: wallet.program.group_max_payments]
-    return [plan.Line(row.pk, bytes(row.script_pubkey or b""), row.amount_sat) for row in rows]
+    ).order_by("disbursement", "pk")
+    found = rows.select_related("disbursement__quote")[: wallet.program.group_max_payments]
+    return [plan.Line(row.pk, bytes(row.script_pubkey or b""), _sat_of(row)) for row in found]
+
+
+def _sat_of(row: Payment) -> int:
+    """Return a line's satoshis, which of money follow from its list's quote."""
+    money = agreed.converted(row, row.disbursement.quote)
+    return int(row.amount_sat) if money is None else money.amount_sat
 
 
 def _affordable(wallet: Wallet, feerate_sat_kvb: int) -> int:

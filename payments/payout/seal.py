@@ -56,7 +56,7 @@ ORDER BY p.id LIMIT %s FOR UPDATE SKIP LOCKED
 ASSIGN = """
 UPDATE payments_payment p SET payout_id = %(payout)s, vout = g.position - 1{money}
 FROM unnest(%(ids)s::bigint[]{arrays}) WITH ORDINALITY AS g(id{names}, position)
-WHERE p.id = g.id AND p.payout_id IS NULL AND p.status = 'pending' AND p.disbursement_id = %(list)s
+WHERE p.id = g.id AND p.payout_id IS NULL AND p.sent_at IS NULL AND p.status = 'pending' AND p.disbursement_id = %(list)s
 AND p.id BETWEEN %(first)s AND %(last)s
 """
 
