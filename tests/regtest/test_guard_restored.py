@@ -15,10 +15,10 @@ from psycopg import sql
 
 from ledger.models import Checkpoint
 from ledger.reconciliation.service import reconcile
-from payments.models import Alarm, Payout, PayoutTx, Wallet
+from payments.models import Alarm, Payment, Payout, PayoutTx, Wallet
 from payments.onchain import node
 from payments.payout import bump, chain, dispatch
-from payments.services import interventions
+from payments.services import disbursements, interventions
 from payments.states import PaymentStatus, PayoutStatus
 from tests import factories
 from tests.regtest.ministry import Ministry, forget_installations, use_node
@@ -327,3 +327,37 @@ def _unsent(*_: object, **__: object) -> object:
     from payments.onchain import send
 
     return send.SendReply(send.SendOutcome.UNKNOWN, None, "nobody answers")
+
+
+class TestRestoredMoney:
+    def test_makes_the_satoshis_of_what_the_chain_holds_anew(self, settings: object) -> None:
+        use_node(settings)
+        ministry = Ministry.open(deposits_sat=[1_000_000], code="STIPENDS", currency="PKR")
+        factories.fund_cash(ministry.program, 10_000_000)
+        made = factories.make_disbursement(
+            ministry.program, ministry.officer, amounts_minor=[1_450_000, 1_500_000]
+        )
+        made = disbursements.submit(by=ministry.officer, disbursement_id=made.pk)
+        agreed = bytes(made.manifest_hash or b"")
+        disbursements.approve(by=ministry.approver, disbursement_id=made.pk, manifest_hash=agreed)
+        quote = factories.make_quote()
+        made = disbursements.release(
+            by=ministry.releaser, disbursement_id=made.pk, manifest_hash=agreed, quote_id=quote.pk
+        )
+        with restored_afterwards():
+            ministry.pay(made)
+            ministry.miner.mine(2)
+            lost = list(Payment.objects.order_by("pk").values_list("amount_sat", "remainder_minor", "vout"))
+            (payout,) = Payout.objects.values("payments_sat", "payments_minor", "manifest_hash")
+        assert list(Payment.objects.values_list("amount_sat", flat=True)) == [None, None]
+        ministry.pay(made)
+        assert wallet().halt_code == "database_restored"
+        call_command("reimport_chain")
+        assert wallet().halted_at is None
+        rows = Payment.objects.order_by("pk").values_list("amount_sat", "remainder_minor", "vout")
+        assert list(rows) == lost
+        assert Payout.objects.values("payments_sat", "payments_minor", "manifest_hash").get() == payout
+        ministry.mine(6)
+        made.refresh_from_db()
+        assert made.status == "completed"
+        require_clean_books(ministry)
