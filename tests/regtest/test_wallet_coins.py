@@ -29,7 +29,7 @@ from payments.models import (
 from payments.onchain import address, fee, network, node, tx
 from payments.payout import agreed, coins, consolidate, dispatch, rounds, seal
 from payments.selectors import funds
-from payments.services import policies
+from payments.services import disbursements, policies
 from payments.states import DisbursementStatus, PayoutStatus
 from tests import factories
 from tests.regtest.ministry import Ministry, use_node
@@ -131,6 +131,27 @@ class TestManySmallCoins:
         merging.refresh_from_db()
         assert merging.status == PayoutStatus.SETTLED
         assert_clean(ministry)
+
+    def test_too_small_for_a_payment_of_money_are_merged_for_it(self) -> None:
+        rules = {"consolidate_feerate_sat_kvb": 2_000, "consolidate_budget_daily_sat": 200_000}
+        ministry = Ministry.open(deposits_sat=[], currency="PKR", **RATES, **rules)
+        factories.fund_cash(ministry.program, 20_000_000)
+        give_many(ministry, [10_000] * 400)
+        made = factories.make_disbursement(ministry.program, ministry.officer, amounts_minor=[11_240_000])
+        made = disbursements.submit(by=ministry.officer, disbursement_id=made.pk)
+        agreed_to = bytes(made.manifest_hash or b"")
+        disbursements.approve(by=ministry.approver, disbursement_id=made.pk, manifest_hash=agreed_to)
+        quote = factories.make_quote(price="28100000")
+        made = disbursements.release(
+            by=ministry.releaser, disbursement_id=made.pk, manifest_hash=agreed_to, quote_id=quote.pk
+        )
+        assert ministry.pay(made) == []
+        assert open_alarms() == [("coins_too_small", made.pk)]
+        dispatch.consolidate(wallet_id=ministry.program.wallet.pk)
+        dispatch.advance(payout_id=Payout.objects.get(kind=PayoutKind.CONSOLIDATION).pk)
+        ministry.mine(1)
+        (payout,) = ministry.pay(made)
+        assert (payout.payments_sat, payout.payments_minor) == (400_000, 11_240_000)
 
     def test_that_would_cost_more_fees_than_were_approved_are_merged_first(self) -> None:
         rules = {"consolidate_feerate_sat_kvb": 2_000, "consolidate_budget_daily_sat": 200_000}
