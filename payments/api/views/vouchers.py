@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
@@ -51,7 +52,9 @@ class VoucherIssue(Scoped):
     )
     def post(self, request: Request, disbursement_id: int) -> Response:
         """Make the codes of up to 500 vouchers of a list that have none, and return them this once."""
-        slips = act(request, vouchers.issue, Nothing, disbursement_id=disbursement_id)
+        with transaction.atomic():
+            self.require_version(request, disbursement_id=disbursement_id)
+            slips = act(request, vouchers.issue, Nothing, disbursement_id=disbursement_id)
         return Response(serializers.SlipsOut({"slips": slips}).data, status.HTTP_201_CREATED)
 
 

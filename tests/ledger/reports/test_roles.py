@@ -74,5 +74,5 @@ def test_gives_an_auditor_what_it_gives_the_owner(entry_ids: list[int]) -> None:
     owner, made = made_by(server.owner_url)
     assert (auditor, auditor != owner) == ("govpay_auditor", True)
     assert seen == made
-    assert len(seen) == len(wanted()) == 38
+    assert len(seen) == len(wanted()) == 49
     assert Entry.objects.count() == len(entry_ids) == 10

@@ -41,10 +41,12 @@ class TestPolicies:
         assert (made["state"], made["proposed_by"], made["confirmed_by"]) == ("proposed", "one", None)
         assert made["groups"] == [{"name": "directors", "members": ["approver-pensions"]}]
         assert made["tiers"] == [
-            {"up_to_sat": 1_000_000, "needs": {"approvers": 1}},
-            {"up_to_sat": None, "needs": {"approvers": 1, "directors": 1}},
+            {"up_to_sat": 1_000_000, "up_to_minor": None, "needs": {"approvers": 1}},
+            {"up_to_sat": None, "up_to_minor": None, "needs": {"approvers": 1, "directors": 1}},
         ]
-        assert made["caps"] == [{"kind": "maker", "window_days": 1, "most_sat": 5_000_000}]
+        assert made["caps"] == [
+            {"kind": "maker", "window_days": 1, "most_sat": 5_000_000, "most_minor": None}
+        ]
         one_policy = f"/api/v1/approval-policies/{made['id']}/"
         expect.problem(api(one).post(f"{one_policy}confirm/"), 403, "same_person_twice")
         done = expect.ok(api(other).post(f"{one_policy}confirm/"))

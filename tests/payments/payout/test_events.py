@@ -84,7 +84,7 @@ class TestSubjects:
         self, subject: str, program: Program, officer: User, approver: User, releaser: User
     ) -> None:
         row = scenes.furnish(program, officer, approver, releaser)[
-            {"import": "importjob"}.get(subject, subject)
+            {"import": "importjob", "decision": "trustdecision", "leg": "trustleg"}.get(subject, subject)
         ]
         events.number()
         last = len(feed(program))

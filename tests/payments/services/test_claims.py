@@ -199,7 +199,10 @@ class TestCooling:
 
 class TestBegin:
     def test_says_what_waits_and_sends_a_code(self, slip: claim_links.Slip) -> None:
-        assert claims.begin(secret=slip.secret.lower(), national_id="352021111111 2") == (True, 60_000, 1)
+        assert claims.begin(secret=slip.secret.lower(), national_id="352021111111 2") == (
+            *(True, 60_000, 1),
+            "",
+        )
         assert len(code_of(slip.link)) == 6
 
     def test_keeps_no_code_that_could_be_tried(self, slip: claim_links.Slip) -> None:
