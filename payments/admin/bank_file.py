@@ -11,7 +11,7 @@ from payments.admin.filters import ProgramFilter
 from payments.admin.tables import Notice, Table
 from payments.models import BankFile, BankFileLine
 from payments.prices import currency
-from payments.rails import iban, transfer
+from payments.rails import iban
 
 SHOWN = 100
 
@@ -113,4 +113,4 @@ class BankFileAdmin(ProgramScopedAdmin):
 
 
 def _money(minor: int, row: BankFile) -> str:
-    return f"{transfer.decimal_text(minor, currency.SCALES[row.currency])} {row.currency}"
+    return currency.in_words(minor, row.currency)

@@ -14,6 +14,7 @@ from payments.admin.filters import by_number
 from payments.admin.forms import AgreeForm, ReasonForm
 from payments.admin.tables import Table, history
 from payments.models import TrustDecision
+from payments.prices import currency
 from payments.selectors import trusts as selector
 from payments.services import board, trust_boards
 from payments.states import DecisionStatus
@@ -67,7 +68,7 @@ class TrustDecisionAdmin(trusts.OfTrusts):
             facts=[
                 ("Trust", str(row.trust)),
                 ("Kind", row.get_kind_display()),
-                *((name.replace("_", " ").capitalize(), _value(value)) for name, value in row.terms.items()),
+                *((name.capitalize(), value) for name, value in _terms(row)),
                 ("Reason", cells.long(row.note)),
                 ("Proposed by", cells.person(row.made_by)),
             ],
@@ -98,7 +99,7 @@ class TrustDecisionAdmin(trusts.OfTrusts):
     def tables(self, request: HttpRequest, obj: TrustDecision) -> list[Table]:
         """Show the terms, the signatures and the history."""
         signed = [(cells.person(vote.user), cells.moment(vote.at)) for vote in obj.votes.all()]
-        terms = [(name.replace("_", " "), _value(value)) for name, value in obj.terms.items()]
+        terms = _terms(obj)
         return [
             Table("Terms", ("Term", "Value"), terms, "It has none."),
             Table("Signatures", ("Member", "Signed"), signed),
@@ -154,8 +155,20 @@ def _offered(request: HttpRequest, row: TrustDecision) -> list[str]:
     return names
 
 
-def _value(value: Any) -> str:
-    return cells.number(value) if isinstance(value, int) else cells.long(str(value))
+def _terms(row: TrustDecision) -> list[tuple[str, str]]:
+    """Return the terms by their names, amounts with their units."""
+    return [_term(name, value, row.terms.get("currency")) for name, value in row.terms.items()]
+
+
+def _term(name: str, value: Any, code: str | None) -> tuple[str, str]:
+    if isinstance(value, int):
+        words, _, unit = name.rpartition("_")
+        if unit == "minor" and code is not None:
+            return words.replace("_", " "), cells.figure(currency.in_words(value, code))
+        if unit == "sat":
+            return words.replace("_", " "), cells.sat(value)
+        return name.replace("_", " "), cells.number(value)
+    return name.replace("_", " "), cells.long(str(value))
 
 
 def _user(request: HttpRequest) -> Any:

@@ -19,7 +19,6 @@ from payments.admin.filters import ProgramFilter
 from payments.admin.tables import Table, history
 from payments.models import Disbursement, Role, Voucher
 from payments.prices import currency
-from payments.rails import transfer
 from payments.services import vouchers
 from payments.states import VoucherStatus
 
@@ -170,4 +169,4 @@ def _draw(slip: vouchers.Slip) -> Drawn:
 
 
 def _money(minor: int, code: str) -> str:
-    return f"{transfer.decimal_text(minor, currency.SCALES[code])} {code}"
+    return currency.in_words(minor, code)
