@@ -57,7 +57,12 @@ class BankFileAdmin(ProgramScopedAdmin):
         ]
         rejected = BankFileLine.objects.filter(bank_file=obj, outcome="rejected").order_by("number")[:SHOWN]
         lines = [
-            (row.end_to_end_id, f"{row.settles} {row.settles_id}", _money(row.amount_minor, obj), row.reason)
+            (
+                row.end_to_end_id,
+                f"{row.settles} {row.settles_id}",
+                currency.in_words(row.amount_minor, obj.currency),
+                row.reason,
+            )
             for row in rejected
         ]
         found = [Table("Reports of the bank", ("Report", "Taken", "Brought by", "Paid", "Rejected"), reports)]
@@ -84,7 +89,7 @@ class BankFileAdmin(ProgramScopedAdmin):
     @display(description="total")
     def total(self, row: BankFile) -> str:
         """How much it pays."""
-        return _money(row.total_minor, row)
+        return currency.in_words(row.total_minor, row.currency)
 
     @display(description="paid from")
     def debtor_account(self, row: BankFile) -> str:
@@ -110,7 +115,3 @@ class BankFileAdmin(ProgramScopedAdmin):
     def who(self, row: BankFile) -> str:
         """Who had it first."""
         return cells.person(row.fetched_by) if row.fetched_by else cells.EMPTY
-
-
-def _money(minor: int, row: BankFile) -> str:
-    return currency.in_words(minor, row.currency)

@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from ledger.exports.form import decimal
 from ledger.law import policy
 from payments.admin import cells, pages
 from payments.admin import institution_forms as forms
@@ -248,7 +247,7 @@ def _waiting(obj: Institution) -> Table:
 
 
 def _money(minor: int | None, code: str) -> str:
-    return cells.EMPTY if minor is None else cells.figure(f"{decimal(minor, currency.scale(code))} {code}")
+    return cells.EMPTY if minor is None else cells.figure(currency.in_words(minor, code))
 
 
 def _percent(bps: int | None) -> str:

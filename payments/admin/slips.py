@@ -20,13 +20,17 @@ class Drawn(NamedTuple):
 
 def draw(slip: Slip) -> Drawn:
     """Return a slip with its picture; the picture holds letters of our own only."""
-    code = segno.make(slip.address, error="m")
-    # It stands in the page itself, which asks nobody for anything.
-    picture = code.svg_inline(scale=4, border=2, svgclass="qr", lineclass=None, omitsize=False)
     return Drawn(
         slip.link.enrollment.reference,
         slip.secret,
         slip.address.partition("#")[0],
         f"{slip.link.expires_at:%Y-%m-%d}",
-        mark_safe(picture),  # noqa: S308 - made of paths by segno.
+        picture(slip.address),
     )
+
+
+def picture(text: str) -> SafeString:
+    """Return a text as a QR code that stands in the page itself, which asks nobody for anything."""
+    code = segno.make(text, error="m")
+    drawn = code.svg_inline(scale=4, border=2, svgclass="qr", lineclass=None, omitsize=False)
+    return mark_safe(drawn)  # noqa: S308 - made of paths by segno.

@@ -1,6 +1,5 @@
 """What the pages of trusts share: who reads them, and how minor units are written."""
 
-from decimal import Decimal
 from typing import Any
 
 from django.http import HttpRequest
@@ -9,6 +8,7 @@ from payments.admin import cells, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.tables import Table
 from payments.models import Role, TrustPurse
+from payments.prices import currency
 from payments.selectors import trusts as selector
 
 
@@ -52,4 +52,4 @@ def units(value_minor: int | None, purse: TrustPurse) -> str:
     """Write minor units in whole ones, grouped, with their currency."""
     if value_minor is None:
         return cells.EMPTY
-    return cells.figure(f"{Decimal(value_minor).scaleb(-purse.scale):,f} {purse.currency}")
+    return cells.figure(currency.in_words(value_minor, purse.currency))

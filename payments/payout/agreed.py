@@ -147,6 +147,14 @@ def converted(line: Payment, quote: Quote | None) -> Converted | None:
     )
 
 
+def satoshis(disbursement: Disbursement, amounts: Iterable[int]) -> list[int]:
+    """Return what these entitlements of a released list are in satoshis: of money by its quote, else what they are."""
+    if disbursement.quote is None:
+        return list(amounts)
+    terms = rate(disbursement.quote)
+    return [conversion.to_sat(amount, *terms) for amount in amounts]
+
+
 def rate(quote: Quote) -> tuple[int, int]:
     """Return a quote's price in hundred-millionths of major units, and how many digits the currency's minor units have."""
     return int(quote.price * PRICE_UNIT), currencies.scale(quote.currency)

@@ -125,13 +125,10 @@ def _waiting_lines(wallet: Wallet) -> list[plan.Line]:
         status=PaymentStatus.PENDING,
     ).order_by("disbursement", "pk")
     found = rows.select_related("disbursement__quote")[: wallet.program.group_max_payments]
-    return [plan.Line(row.pk, bytes(row.script_pubkey or b""), _sat_of(row)) for row in found]
-
-
-def _sat_of(row: Payment) -> int:
-    """Return a line's satoshis, which of money follow from its list's quote."""
-    money = agreed.converted(row, row.disbursement.quote)
-    return int(row.amount_sat) if money is None else money.amount_sat
+    return [
+        plan.Line(row.pk, bytes(row.script_pubkey or b""), agreed.satoshis(row.disbursement, [row.amount])[0])
+        for row in found
+    ]
 
 
 def _affordable(wallet: Wallet, feerate_sat_kvb: int) -> int:

@@ -7,7 +7,6 @@ from typing import Any
 from payments.models import Disbursement, Payment, Wallet
 from payments.payout import agreed, coins, plan, selection
 from payments.payout.selection import FreeCoin, InsufficientCoins, Terms
-from payments.signer import conversion
 from payments.states import PaymentStatus
 
 CURE = "The coins must be merged by a consolidation, or a larger deposit made."
@@ -99,9 +98,4 @@ def _next_sat(disbursement: Disbursement, after_id: int) -> int:
         status=PaymentStatus.PENDING,
     )
     rows: Any = waiting.order_by("pk").values_list("amount", flat=True)
-    if disbursement.quote is not None:
-        terms = agreed.rate(disbursement.quote)
-        return sum(
-            conversion.to_sat(amount, *terms) for amount in rows[: disbursement.program.group_max_payments]
-        )
-    return sum(rows[: disbursement.program.group_max_payments])
+    return sum(agreed.satoshis(disbursement, rows[: disbursement.program.group_max_payments]))

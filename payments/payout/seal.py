@@ -176,8 +176,7 @@ def _claim(disbursement: Disbursement, wallet: Wallet) -> tuple[plan.Line, ...]:
         # The columns are manifest.COLUMNS, and what the engine pays.
         cursor.execute(CLAIM, [disbursement.pk, program.group_max_payments])
         rows = cursor.fetchall()
-    terms = None if disbursement.quote is None else agreed.rate(disbursement.quote)
-    sats = [row[5] if terms is None else conversion.to_sat(row[3], *terms) for row in rows]
+    sats = agreed.satoshis(disbursement, [row[3] for row in rows])
     lines = plan.group(
         [plan.Line(row[0], row[2], amount_sat) for row, amount_sat in zip(rows, sats, strict=True)],
         max_payments=program.group_max_payments,

@@ -35,23 +35,23 @@ RESERVE_COLUMNS = ("institution", "address", "amount_sat", "badge", "block_heigh
 View = Callable[[HttpRequest, Publication | None], HttpResponse]
 
 
-def _etag(request: HttpRequest) -> str | None:
-    found = publishing.newest()
+def _etag(request: HttpRequest, found: Publication | None) -> str | None:
     return None if found is None else f'"{bytes(found.sha256).hex()}"'
 
 
 def public(view: View) -> Callable[[HttpRequest], HttpResponse]:
     """Show anybody what was published last, and let caches keep it; there is nothing here where figures are never taken."""
 
+    conditional = condition(etag_func=_etag)(view)
+
     @door.limited
     @require_safe
     @cache_control(public=True, max_age=FRESH_S)
-    @condition(etag_func=_etag)
     @functools.wraps(view)
     def guarded(request: HttpRequest) -> HttpResponse:
         if not settings.GOVPAY_TRANSPARENCY_S:
             raise Http404("No figures are published here.")
-        return view(request, publishing.newest())
+        return conditional(request, publishing.newest())
 
     return guarded
 

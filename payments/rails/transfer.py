@@ -10,6 +10,7 @@ from typing import BinaryIO, NamedTuple
 
 from lxml import etree
 
+from ledger.exports import form
 from payments.prices import currency
 
 KIND = "pain.001"
@@ -68,12 +69,6 @@ def write(head: Head, transfers: Iterable[Transfer], out: BinaryIO) -> None:
                     xml.write(_transfer(transfer, head.currency, digits))
 
 
-def decimal_text(amount_minor: int, digits: int) -> str:
-    """Return minor units as a decimal of major ones: 1450000 with two digits is 14500.00."""
-    whole, part = divmod(amount_minor, 10**digits)
-    return f"{whole}.{part:0{digits}}" if digits else str(whole)
-
-
 def _group(head: Head, digits: int) -> etree._Element:
     group = etree.Element("GrpHdr")
     _add(group, "MsgId", head.message_id)
@@ -107,7 +102,7 @@ def _transfer(transfer: Transfer, code: str, digits: int) -> etree._Element:
     ids = _add(found, "PmtId")
     _add(ids, "InstrId", transfer.end_to_end_id)
     _add(ids, "EndToEndId", transfer.end_to_end_id)
-    amount = _add(_add(found, "Amt"), "InstdAmt", decimal_text(transfer.amount_minor, digits))
+    amount = _add(_add(found, "Amt"), "InstdAmt", form.decimal(transfer.amount_minor, digits))
     amount.set("Ccy", code)
     if transfer.creditor.bic:
         _agent(found, "CdtrAgt", transfer.creditor.bic)
@@ -120,7 +115,7 @@ def _transfer(transfer: Transfer, code: str, digits: int) -> etree._Element:
 
 def _totals(parent: etree._Element, head: Head, digits: int) -> None:
     _add(parent, "NbOfTxs", str(head.line_count))
-    _add(parent, "CtrlSum", decimal_text(head.total_minor, digits))
+    _add(parent, "CtrlSum", form.decimal(head.total_minor, digits))
 
 
 def _agent(parent: etree._Element, name: str, bic: str) -> None:

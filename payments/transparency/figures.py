@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from django.db import connection
+from django.db.models import Count
 
 from ledger.models import Case, Checkpoint, ReconciliationRun, ReserveBalance
 from ledger.models.case import CaseStatus
@@ -63,7 +64,6 @@ SELECT f.program_id, (coalesce(f.fees_sat, 0) + coalesce(c.fees_sat, 0))::bigint
     extract(epoch FROM (SELECT min(took) FROM waits w WHERE w.program_id = f.program_id AND until >= measured * 0.95))
 FROM fees f LEFT JOIN children c ON c.program_id = f.program_id
 """
-SCOPE = "program:{}"
 
 
 class Group(NamedTuple):
@@ -169,9 +169,8 @@ def _waits(paid: dict[str, Any] | None, settled: Settled | None) -> dict[str, An
 def _runs() -> dict[str, dict[str, Any]]:
     """Return what the newest run of reconciliation said of each scope, and how many of its cases are open."""
     still = [CaseStatus.OPEN, CaseStatus.PROPOSED, CaseStatus.SUSPENDED]
-    open_cases: dict[str, int] = {}
-    for scope in Case.objects.filter(status__in=still).values_list("scope", flat=True):
-        open_cases[scope] = open_cases.get(scope, 0) + 1
+    counted = Case.objects.filter(status__in=still).values("scope").annotate(count=Count("pk"))
+    open_cases = dict(counted.values_list("scope", "count"))
     newest = ReconciliationRun.objects.order_by("scope", "-pk").distinct("scope")
     return {
         run.scope: {

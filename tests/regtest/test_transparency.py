@@ -90,7 +90,7 @@ class TestFigures:
         self, paid: Ministry, client: Client, django_assert_num_queries: Any
     ) -> None:
         publishing.publish()
-        with django_assert_num_queries(2):
+        with django_assert_num_queries(1):
             client.get(ROOT)
 
 

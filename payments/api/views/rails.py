@@ -1,6 +1,6 @@
 """Rails: how a list is paid, accounts in banks, and files for banks with their answers."""
 
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.db.models import QuerySet
 from django.http import FileResponse
@@ -137,6 +137,13 @@ class BankFileList(ScopedList):
         return self.page(request)
 
 
+def download(found: BankFile, file: BinaryIO) -> FileResponse:
+    """Return the bytes of a bank file as a download."""
+    return FileResponse(
+        file, as_attachment=True, filename=found.filename, content_type="application/octet-stream"
+    )
+
+
 class BankFileRead(Scoped):
     """One file."""
 
@@ -159,9 +166,7 @@ class BankFileFetch(Scoped):
     def post(self, request: Request, bank_file_id: int) -> FileResponse:
         """Take a file (pain.001.001.09) to the bank as the program's treasurer; its bytes are the same every time."""
         found, file = act(request, bank_writing.fetch, Nothing, bank_file_id=bank_file_id)
-        return FileResponse(
-            file, as_attachment=True, filename=found.filename, content_type="application/octet-stream"
-        )
+        return download(found, file)
 
 
 class BankReportTake(Idempotent, Scoped):

@@ -15,6 +15,7 @@ from govpay.api.serializers import Nothing
 from payments.api.serializers import rail as serializers
 from payments.api.serializers.proposal import ProposalOut
 from payments.api.views.prices import answer_proposal, one_of
+from payments.api.views.rails import download
 from payments.api.views.scoped import act
 from payments.api.views.trusts import TAGS, OfTrusts
 from payments.selectors import trusts as selector
@@ -65,9 +66,7 @@ class DecisionFileFetch(OfTrusts):
     def post(self, request: Request, pk: int) -> FileResponse:
         """Take the file (pain.001.001.09) to the bank, as a member of the board; its bytes are the same every time."""
         found, file = act(request, service.fetch, Nothing, decision_id=pk)
-        return FileResponse(
-            file, as_attachment=True, filename=found.filename, content_type="application/octet-stream"
-        )
+        return download(found, file)
 
 
 class TrustReport(Idempotent, OfTrusts):
