@@ -118,6 +118,10 @@ class ProgramScopedAdmin(ModelAdmin):
         """Return the sentences above a row's page."""
         return []
 
+    def parts(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        """Return what the template of a row's page shows besides notices, facts and tables."""
+        return {}
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> HttpResponse:
@@ -128,6 +132,7 @@ class ProgramScopedAdmin(ModelAdmin):
                 "subtitle": None,
                 "notices": self.notices(request, obj),
                 "tables": self.tables(request, obj),
+                **self.parts(request, obj),
             }
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return response

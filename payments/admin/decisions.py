@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from payments.admin import approval, cells, conversion, forms, home, law, pages
+from payments.admin import approval, cells, conversion, costs, forms, home, law, pages, screened
 from payments.admin.tables import Notice
 from payments.models import BudgetPeriod, Disbursement
 from payments.selectors import budgets, funds
@@ -48,6 +48,7 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         missing = cells.in_words(needed - period.available_sat, row.program)
         text = f"{missing} are missing in {period}: an officer proposes an allotment first."
         notices.append(Notice(text, cells.BAD, "What is allotted does not carry this list"))
+    projected, costs_shown = costs.at_decision(row)
     return _ask(
         model_admin,
         request,
@@ -60,12 +61,15 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         initial={"manifest_hash": cells.hexadecimal(row.manifest_hash)},
         facts=[
             *_totals(row),
+            *_held(row),
+            *projected,
             *approval.facts(row),
             ("Needed in all", cells.money(needed, row.program)),
             ("Free in the wallet", cells.sat(held.available_sat)),
             *_budget(period),
         ],
         notices=notices,
+        tables=[*screened.tables(row), *costs_shown],
         help_text="You agree to exactly the list with this manifest hash.",
     )
 
@@ -85,6 +89,7 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         missing = cells.in_words(needed - period.cash_left_sat, row.program)
         text = f"{missing} are missing in {period}: an officer proposes a cash release first."
         notices.append(Notice(text, cells.BAD, "What is released as cash does not carry this list"))
+    projected, costs_shown = costs.at_decision(row)
     return _ask(
         model_admin,
         request,
@@ -100,6 +105,8 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         },
         facts=[
             *_totals(row),
+            *_held(row),
+            *projected,
             *conversion.facts(row, quote),
             *approval.facts(row),
             ("Approved by", cells.join(cells.person(row.approved_by), cells.moment(row.approved_at))),
@@ -108,6 +115,7 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
             *_budget(period),
         ],
         notices=notices,
+        tables=[*screened.tables(row), *costs_shown],
         help_text="Payment starts at once and cannot be called back.",
     )
 
@@ -198,6 +206,15 @@ def _unclaimed(row: Disbursement) -> list[tuple[str, Any]]:
     total = cells.in_words(lines["total"] or 0, row.program)
     text = f"{lines['n']:,} payments of {total}, paid by another list once they bring one"
     return [("Without an address", text)] if lines["n"] else []
+
+
+def _held(row: Disbursement) -> list[tuple[str, Any]]:
+    """Say how much of the list is held, and is not paid with the rest."""
+    held = row.payments.filter(status=PaymentStatus.HELD).aggregate(n=Count("pk"), total=Sum("amount"))
+    if not held["n"]:
+        return [("Held", "no line")]
+    lines = f"{held['n']:,} line{'s' * (held['n'] != 1)}"
+    return [("Held", f"{lines} of {cells.in_words(held['total'], row.program)}; the rest is paid")]
 
 
 def _totals(row: Disbursement) -> list[tuple[str, Any]]:

@@ -3,19 +3,34 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import approval, books, cells, conversion, decisions, scope, uploads, verbs
+from payments.admin import (
+    approval,
+    books,
+    cells,
+    conversion,
+    costs,
+    decisions,
+    paying,
+    proved,
+    scope,
+    screened,
+    timeline,
+    uploads,
+    verbs,
+    versions,
+)
 from payments.admin import manifest as manifest_pages
 from payments.admin.base import ProgramScopedAdmin, is_hash
 from payments.admin.filters import ProblemFilter, ProgramFilter
-from payments.admin.tables import Notice, Table, history
+from payments.admin.tables import Notice, Table
 from payments.models import Disbursement, Enrollment, Payment, Payout, Role
-from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
+from payments.states import DisbursementStatus
 
 NEXT = {
     DisbursementStatus.DRAFT: "The officer who made the list checks it and submits it.",
@@ -39,16 +54,13 @@ class DisbursementAdmin(ProgramScopedAdmin):
     actions_list = ("upload", "approver_key", "retire_key")
     actions_detail = (
         *("submit", "approve", "sign_manifest", "quote", "release", "reject", "cancel"),
-        "download_manifest",
+        *("download_manifest", "pack"),
     )
+    change_form_template = "payments/admin/disbursement.html"
     when_empty = "No list yet. An officer uploads one with New list; the people must be enrolled first."
     fieldsets = (
         (None, {"fields": ("state", "program", "cycle_name", "waits")}),
         ("Control totals", {"fields": ("count", "owed", "fee_ceiling", "urgency", "manifest", "file")}),
-        (
-            "Who did what",
-            {"fields": ("maker_and_time", "submitted", "approver", "releaser", "completed")},
-        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Disbursement]:
@@ -80,6 +92,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
             else verbs.of_disbursement(request, row)
             + manifest_pages.offered(request, row)
             + (["quote"] if conversion.is_offered(request, row) else [])
+            + (["pack"] if proved.is_offered(request, row) else [])
         )
         return [self.get_unfold_action(name) for name in self.actions_detail if name in names]
 
@@ -130,6 +143,11 @@ class DisbursementAdmin(ProgramScopedAdmin):
         """Give out the text that approvers sign."""
         return manifest_pages.download(self, request, self.get_row(request, object_id))
 
+    @action(description="Make the pack", url_path="pack", icon="inventory_2")
+    def pack(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for what proves the list to an auditor."""
+        return proved.ask(self, request, self.get_row(request, object_id))
+
     @action(description="My approver key", url_path="approver-key", icon="key")
     def approver_key(self, request: HttpRequest) -> HttpResponse:
         """Register the approver's own key."""
@@ -153,18 +171,31 @@ class DisbursementAdmin(ProgramScopedAdmin):
             found.append(Notice(NEXT[DisbursementStatus(obj.status)], cells.INFO, "Next"))
         return found
 
+    def parts(self, request: HttpRequest, obj: Disbursement) -> dict[str, Any]:
+        """Show how far its payments have come, and who did what."""
+        return {"paying": paying.of_list(obj), "timeline": timeline.of_list(obj)}
+
     def tables(self, request: HttpRequest, obj: Disbursement) -> list[Table]:
-        """Show the progress by status, what is stuck, what is booked, and the history."""
+        """Show what speaks against it, what it costs, how it is paid, and what proves that."""
         return [
-            _payments(obj),
+            *screened.tables(obj),
+            *costs.tables(obj),
             *conversion.table(obj),
             approval.table(obj),
-            _payouts(obj),
+            *versions.of_list(obj),
             *_stuck(obj),
             *manifest_pages.table(obj),
+            *proved.tables(request, obj),
             *books.of_source(request, f"disbursement:{obj.pk}"),
-            history("disbursement", obj.pk),
         ]
+
+    def get_custom_urls(self) -> tuple[tuple[str, str, Any], ...]:
+        """Add the part of the page that asks for itself again."""
+        return (("<path:object_id>/paying/", "payments_disbursement_paying", self.paying),)
+
+    def paying(self, request: HttpRequest, object_id: str, model_admin: Any = None) -> HttpResponse:
+        """Return how far the payments have come."""
+        return paying.answer(request, self.get_row(request, object_id))
 
     @display(description="list")
     def number(self, row: Disbursement) -> str:
@@ -221,102 +252,10 @@ class DisbursementAdmin(ProgramScopedAdmin):
         """When it was made."""
         return cells.moment(row.made_at)
 
-    @display(description="made")
-    def maker_and_time(self, row: Disbursement) -> str:
-        """Who made it when."""
-        return cells.join(cells.person(row.made_by), cells.moment(row.made_at))
-
-    @display(description="submitted")
-    def submitted(self, row: Disbursement) -> str:
-        """When it was submitted."""
-        return cells.moment(row.submitted_at)
-
-    @display(description="approved")
-    def approver(self, row: Disbursement) -> str:
-        """Who approved it when."""
-        if row.approved_by is None:
-            return cells.EMPTY
-        return cells.join(cells.person(row.approved_by), cells.moment(row.approved_at))
-
-    @display(description="released")
-    def releaser(self, row: Disbursement) -> str:
-        """Who released it when."""
-        if row.released_by is None:
-            return cells.EMPTY
-        return cells.join(cells.person(row.released_by), cells.moment(row.released_at))
-
-    @display(description="completed")
-    def completed(self, row: Disbursement) -> str:
-        """When the last payment was settled."""
-        return cells.moment(row.completed_at)
-
     @display(description="waits for")
     def waits(self, row: Disbursement) -> str:
         """Why the engine waits."""
         return cells.problem(row.problem) or cells.EMPTY
-
-
-def _payments(disbursement: Disbursement) -> Table:
-    """Count the lines by status in one query."""
-    rows = (
-        Payment.objects.filter(disbursement=disbursement)
-        .values("status")
-        .annotate(
-            lines=Count("id"),
-            sealed=Count("id", filter=Q(payout__isnull=False)),
-            own=Sum("amount"),
-            sat=Sum("amount_sat"),
-        )
-        .order_by("status")
-    )
-    return Table(
-        "Payments",
-        ("Status", "Lines", "In a payout", "Amount", "Converted"),
-        [
-            (
-                cells.label(row["status"], PaymentStatus(row["status"]).label),
-                cells.number(row["lines"]),
-                cells.number(row["sealed"]),
-                cells.money(row["own"], disbursement.program),
-                cells.EMPTY if disbursement.program.pays_sat else cells.sat(row["sat"]),
-            )
-            for row in rows
-        ],
-        more_url=cells.list_of(Payment, disbursement=disbursement.pk),
-        more_text="Show the payments",
-    )
-
-
-def _payouts(disbursement: Disbursement) -> Table:
-    """Count the payouts by status in one query."""
-    rows = (
-        Payout.objects.filter(disbursement=disbursement)
-        .values("status")
-        .annotate(
-            groups=Count("id"),
-            lines=Sum("payment_count"),
-            sat=Sum("payments_sat"),
-            fee=Sum("current__fee_sat"),
-        )
-        .order_by("status")
-    )
-    return Table(
-        "Payouts",
-        ("Status", "Payouts", "Payments", "Amount", "Fees"),
-        [
-            (
-                cells.label(row["status"], PayoutStatus(row["status"]).label),
-                cells.number(row["groups"]),
-                cells.number(row["lines"]),
-                cells.sat(row["sat"]),
-                cells.sat(row["fee"]),
-            )
-            for row in rows
-        ],
-        "The engine seals groups of payments once the list is released.",
-        cells.list_of(Payout, disbursement=disbursement.pk),
-        "Show the payouts",
-    )
 
 
 def _stuck(disbursement: Disbursement) -> list[Table]:
