@@ -26,14 +26,17 @@ from payments.signer.conversion import COIN, PRICE_UNIT
 from payments.states import DisbursementStatus, StatusConflict
 
 MAX_ERRORS = 100
-# Each amount that a list has is converted once: most lists pay many people the same.
-RATES = f"""
+PAYABLE = "disbursement_id = %(list)s AND script_pubkey IS NOT NULL AND status IN ('pending', 'held')"
+
+
+def rates_of(lines: str) -> str:
+    """Return the expressions that convert lines, each amount once: most lists pay many people the same."""
+    return f"""
 WITH rates AS MATERIALIZED (
     SELECT a.amount_minor, b.sat, a.amount_minor - (d.worth + CASE WHEN 2 * d.rest > %(unit)s::numeric
         OR (2 * d.rest = %(unit)s::numeric AND d.worth %% 2 = 1) THEN 1 ELSE 0 END) AS remainder_minor
     FROM (
-        SELECT DISTINCT amount_minor FROM payments_payment
-        WHERE disbursement_id = %(list)s AND script_pubkey IS NOT NULL AND status IN ('pending', 'held')
+        SELECT DISTINCT amount_minor FROM payments_payment WHERE {lines}
     ) a
     CROSS JOIN LATERAL (SELECT div(a.amount_minor * %(unit)s::numeric, %(rate)s::numeric) AS sat) q
     CROSS JOIN LATERAL (SELECT a.amount_minor * %(unit)s::numeric - q.sat * %(rate)s::numeric AS rest) r
@@ -44,10 +47,12 @@ WITH rates AS MATERIALIZED (
 ), lines AS (
     SELECT p.id, p.line, r.sat, r.remainder_minor, p.amount_minor,
         r.sat < CASE length(p.script_pubkey) {DUST} END AS is_dust
-    FROM payments_payment p JOIN rates r USING (amount_minor)
-    WHERE p.disbursement_id = %(list)s AND p.script_pubkey IS NOT NULL AND p.status IN ('pending', 'held')
+    FROM payments_payment p JOIN rates r USING (amount_minor) WHERE {lines}
 )
 """  # noqa: S608 - numbers of our own
+
+
+RATES = rates_of(PAYABLE)
 FIGURES = (
     RATES
     + """
@@ -58,10 +63,8 @@ SELECT count(*), coalesce(sum(amount_minor), 0), coalesce(sum(sat), 0), coalesce
 DUSTY = f"{RATES} SELECT line, sat FROM lines WHERE is_dust ORDER BY line LIMIT %(rows)s"  # noqa: S608 - the same
 # What a trust takes over is wanted in satoshis at once. All other lines get theirs when they are sealed, with their output:
 # they follow from the quote, and writing each line once more would take longer than all else of a release.
-CONVERT = f"""{RATES}
-UPDATE payments_payment p SET amount_sat = r.sat, remainder_minor = r.remainder_minor FROM rates r
-WHERE p.amount_minor = r.amount_minor AND p.disbursement_id = %(list)s AND p.script_pubkey IS NOT NULL
-    AND p.status IN ('pending', 'held') AND p.id IN (SELECT payment_id FROM payments_trustleg)
+CONVERT = f"""{rates_of(f"{PAYABLE} AND id IN (SELECT payment_id FROM payments_trustleg)")}
+UPDATE payments_payment p SET amount_sat = l.sat, remainder_minor = l.remainder_minor FROM lines l WHERE p.id = l.id
 """  # noqa: S608 - the same
 
 
