@@ -12,12 +12,12 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from statistics import median
 from typing import Any
 
 from deploy.local.stack import ROOT, Stack
+from tests.bench.counting import counting
 
 TURNS = 8
 # Lines of the smaller books that linearity is measured between, where nobody asks for others.
@@ -32,12 +32,6 @@ from ledger.seals import sealer
 for _ in sys.stdin:
     sealer.seal()
     print(getattr(sealer.newest(), "size", 0), flush=True)
-"""
-COUNTING = """
-import os
-os.nice(5)
-while True:
-    pass
 """
 
 
@@ -140,15 +134,6 @@ def beside_posting(shape: Any, entries: int) -> dict[str, Any]:
 
 def _slower_by(alone: list[float], beside: list[float]) -> float:
     return round(median(b / a for a, b in zip(alone, beside, strict=True)) - 1, 2)
-
-
-@contextmanager
-def counting() -> Iterator[None]:
-    """Keep a core busy with nothing, as politely as the sealer: what any second process costs whoever posts here."""
-    with subprocess.Popen([sys.executable, "-c", COUNTING]) as process:
-        time.sleep(0.1)
-        yield
-        process.kill()
 
 
 def build_tree(leaves: int) -> dict[str, Any]:
