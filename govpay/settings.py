@@ -397,7 +397,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    "govpay.login.rights.Rights",
 ]
 AXES_HANDLER = "govpay.login.lockout.Failures"
 AXES_LOCKOUT_PARAMETERS = ["username", "ip_address"]

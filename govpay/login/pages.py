@@ -23,7 +23,7 @@ PENDING = "login_waits_for_code"
 PENDING_S = 300
 # The ID token of whoever signed in by the provider of identities, to sign out there too.
 PROVIDER = "provider_id_token"
-PASSWORD_BACKEND = "django.contrib.auth.backends.ModelBackend"  # noqa: S105 - a name.
+PASSWORD_BACKEND = "govpay.login.rights.Rights"  # noqa: S105 - a name.
 
 
 class SignIn(LoginView):

@@ -72,6 +72,8 @@ class NewAppeal(StrictSerializer):
 class AppealOut(serializers.Serializer[Any]):
     """An appeal and its decision; the words are null to those who neither decide, enroll nor audit."""
 
+    of_request = True
+
     id = serializers.IntegerField()
     program_id = serializers.IntegerField()
     reference = serializers.CharField(allow_null=True)

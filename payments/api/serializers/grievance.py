@@ -49,6 +49,8 @@ class GrievanceOut(serializers.Serializer[Any]):
     ``paid_sat`` is what the chain says was paid by its payment; ``missing_sat`` is that without what the person received.
     """
 
+    of_request = True
+
     id = serializers.IntegerField()
     program_id = serializers.IntegerField()
     category = serializers.ChoiceField(choices=GrievanceCategory.choices)

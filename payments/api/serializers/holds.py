@@ -42,6 +42,8 @@ class Decision(StrictSerializer):
 class DestinationChangeOut(serializers.Serializer[Any]):
     """A proposed change of address; the person is paid at the old one until somebody else has confirmed."""
 
+    of_request = True
+
     id = serializers.IntegerField()
     program_id = serializers.IntegerField()
     enrollment_id = serializers.IntegerField(allow_null=True)

@@ -143,6 +143,8 @@ class Terms(serializers.JSONField):
 class DecisionOut(serializers.Serializer[Any]):
     """What a board was asked, and who signed it."""
 
+    of_request = True
+
     id = serializers.IntegerField()
     trust_id = serializers.IntegerField()
     board_number = serializers.IntegerField()

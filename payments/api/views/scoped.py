@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
+from govpay.api.serializers import written
 from payments.api import versions
 from payments.selectors import scope
 
@@ -61,7 +62,8 @@ class ScopedList(Scoped, GenericAPIView[Any]):
         rows = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
         for name in self._asked(request):
             self.expansions[name](request.user, rows)
-        return self.get_paginated_response(self.get_serializer(rows, many=True).data)
+        shown = written(self.get_serializer_class(), rows, self.get_serializer_context())
+        return self.get_paginated_response(shown)
 
     def _asked(self, request: Request) -> list[str]:
         text = request.query_params.get("expand")
