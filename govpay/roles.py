@@ -47,6 +47,9 @@ APPEND_ONLY = {
     "payments_bankfile": ["SELECT", "INSERT", f"UPDATE ({OF_A_BANK_FILE})"],
     "payments_bankfileline": ["SELECT", "INSERT", "UPDATE (account, outcome, reason, report_id)"],
     "payments_bankreport": ["SELECT", "INSERT"],
+    # Of what the travel rule keeps, the payload alone is encrypted anew, and destroyed when its time is over.
+    "payments_originator": ["SELECT", "INSERT", "UPDATE (ended_at)"],
+    "payments_travelrecord": ["SELECT", "INSERT", "UPDATE (payload, forgotten_at)"],
     # What was given, and from where to where it jumped, stays; what people say of it is added.
     "payments_manualprice": ["SELECT", "INSERT", f"UPDATE ({OF_A_MANUAL_PRICE})"],
     "payments_pricebreaker": ["SELECT", "INSERT", f"UPDATE ({OF_A_BREAKER})"],
@@ -96,6 +99,7 @@ SECRETS: dict[str, list[str]] = {
     "payments_importrow": ["personal"],
     "payments_appeal": ["words"],
     "payments_grievance": ["said", "answer", "secret_hash"],
+    "payments_travelrecord": ["payload"],
     "payments_webhooksecret": ["secret"],
 } | grants.AUDITOR_HIDDEN
 

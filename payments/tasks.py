@@ -15,6 +15,7 @@ from payments.services import (
     imports,
     messages,
     rails,
+    travel_records,
     vouchers,
 )
 from payments.transparency import publishing
@@ -212,3 +213,4 @@ def prune() -> None:
     hooks.forget()
     imports.forget()
     messages.forget()
+    travel_records.forget()

@@ -47,6 +47,8 @@ ACTS: dict[str, tuple[str, ...]] = {
     "POST /api/v1/programs/{program_id}/proposals/roles/": ("proposal.propose",),
     "POST /api/v1/programs/{program_id}/proposals/webhooks/": ("proposal.propose",),
     "POST /api/v1/programs/{program_id}/proposals/paying-accounts/": ("proposal.propose",),
+    "POST /api/v1/programs/{program_id}/proposals/originators/": ("proposal.propose",),
+    "POST /api/v1/payments/{payment_id}/travel-record/fetch/": ("travel_rule.read",),
     "POST /api/v1/disbursements/{disbursement_id}/rail/": ("list.choose_rail",),
     "POST /api/v1/disbursements/{disbursement_id}/vouchers/": ("voucher.issue",),
     "POST /api/v1/programs/{program_id}/bank-accounts/": ("bank_account.load",),

@@ -40,6 +40,7 @@ ACTS = (
     Act("confirm a bank account", "bank-account-confirm"),
     Act("take a file to the bank", "bank-file-fetch"),
     Act("take a trust's file to the bank", "trust-bank-file-fetch"),
+    Act("read who pays whom", "travel-record-fetch", "payments_travelrecord_download"),
     Act("cancel a voucher", "voucher-cancel"),
     Act("confirm a change of address", "destination-change-confirm", "payments_destinationchange_confirm"),
     Act("erase a person", "erasure-confirm", "payments_erasure_confirm"),

@@ -1,5 +1,6 @@
 """Policy profiles: what the law of a place and time lets a program do with bitcoin, and the refusal that cites it (R-24)."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from ledger.law.tables import BadTable, Fields, Span, read
 FOLDER = Path(__file__).with_name("profiles")
 # Under which no law is claimed: coins of a test network are worth nothing.
 SANDBOX = "sandbox"
+OF_THRESHOLD = ("from_minor", "linked_days", "keep_days")
 
 
 class Rule(StrEnum):
@@ -23,6 +25,7 @@ class Rule(StrEnum):
     STATE_CONVERSION = "state_conversion"  # The state changes bitcoin into currency for people.
     ACCUMULATION_CEILING = "accumulation_ceiling"  # What the public sector may add to its bitcoin, on net.
     LICENCE_REQUIRED = "licence_required"  # Whoever holds or changes bitcoin for others needs a licence.
+    TRAVEL_RULE = "travel_rule"  # Who pays whom goes with a transfer, or is kept (FATF R.16).
 
 
 class Ruling(StrEnum):
@@ -34,11 +37,28 @@ class Ruling(StrEnum):
     UNDETERMINED = "undetermined"
 
 
+WITH_LIMITS = (Rule.ACCUMULATION_CEILING, Rule.LICENCE_REQUIRED, Rule.TRAVEL_RULE)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """From how much on, in minor units of a currency, a transfer needs information about who pays whom.
+
+    What one person got within ``linked_days`` is one transfer; the information is kept for ``keep_days`` after it.
+    """
+
+    currency: str
+    from_minor: int
+    linked_days: int
+    keep_days: int
+
+
 @dataclass(frozen=True)
 class Provision:
     """What a profile says about a rule on some days: ``law`` is where that is written, ``source`` where it can be read.
 
-    A limited accumulation has a ceiling in satoshis, a limited service the authority that licenses it.
+    A limited accumulation has a ceiling in satoshis, a limited service the authority that licenses it, and a limited travel
+    rule its threshold; one that is allowed asks for nothing.
     """
 
     rule: Rule
@@ -49,6 +69,7 @@ class Provision:
     source: str
     ceiling_sat: int | None
     licensed_by: str
+    threshold: Threshold | None = None
 
 
 @dataclass(frozen=True)
@@ -111,23 +132,25 @@ def require(
     if found.ruling == Ruling.LIMITED and found.ceiling_sat is not None:
         assert total_sat is not None, f"{rule} needs the total."
         if total_sat > found.ceiling_sat:
-            raise _refused(
-                profile,
+            raise refusal(
+                profile_name,
                 found,
                 f"{total_sat} sat would be above the ceiling of {found.ceiling_sat} sat.",
                 total_sat=total_sat,
                 ceiling_sat=found.ceiling_sat,
             )
-    elif found.ruling == Ruling.LIMITED and not licence.strip():
-        raise _refused(profile, found, f"It needs a licence of {found.licensed_by}.")
+    elif found.licensed_by and not licence.strip():
+        raise refusal(profile_name, found, f"It needs a licence of {found.licensed_by}.")
     elif found.ruling == Ruling.REFUSED:
-        raise _refused(profile, found, "It is not allowed.")
+        raise refusal(profile_name, found, "It is not allowed.")
     elif found.ruling == Ruling.UNDETERMINED:
-        raise _refused(profile, found, "Whether it is allowed is not known.")
+        raise refusal(profile_name, found, "Whether it is allowed is not known.")
     return found
 
 
-def _refused(profile: Profile, found: Provision, why: str, **details: Any) -> PolicyRefused:
+def refusal(profile_name: str, found: Provision, why: str, **details: Any) -> PolicyRefused:
+    """Return the refusal of an act by what a profile says of it, for a reason, with the law that it cites."""
+    profile = get_profile(profile_name)
     law = f" ({found.law})" if found.law else ""
     return PolicyRefused(
         f"{found.rule}: {why} {found.text}{law} Profile: {profile.title}.",
@@ -183,11 +206,22 @@ def _provision(fields: Fields, within: Span) -> Provision:
         fields.take("source", str, ... if is_known else ""),
         fields.take("ceiling_sat", int) if is_limited and rule == Rule.ACCUMULATION_CEILING else None,
         fields.take("licensed_by", str) if is_limited and rule == Rule.LICENCE_REQUIRED else "",
+        _threshold(fields) if is_limited and rule == Rule.TRAVEL_RULE else None,
     )
-    if is_limited and rule not in (Rule.ACCUMULATION_CEILING, Rule.LICENCE_REQUIRED):
+    if is_limited and rule not in WITH_LIMITS:
         raise BadTable(f"{fields.place}: {rule} has no limit.")
     fields.done()
     return provision
+
+
+def _threshold(fields: Fields) -> Threshold:
+    found = Threshold(fields.take("currency", str), *(fields.take(name, int) for name in OF_THRESHOLD))
+    if not re.fullmatch("[A-Z]{3}", found.currency):
+        raise BadTable(f"{fields.place}: currency is a code of ISO 4217.")
+    for name in OF_THRESHOLD:
+        if getattr(found, name) < 1:
+            raise BadTable(f"{fields.place}: {name} is 1 at least.")
+    return found
 
 
 def _require_whole(place: str, whole: Span, parts: list[Span], rule: Rule) -> None:

@@ -7,6 +7,7 @@ from ledger.law.policy import Provision, Ruling, get_profile
 from payments.admin import cells
 from payments.admin.tables import Notice, Table
 from payments.models import Program
+from payments.prices import currency
 
 TONES = {
     Ruling.ALLOWED: cells.GOOD,
@@ -42,6 +43,8 @@ def _row(each: Provision) -> tuple[str, ...]:
         bound = f" At most {each.ceiling_sat:,} sat."
     if each.licensed_by:
         bound = f" By {each.licensed_by}."
+    if each.threshold is not None:
+        bound = f" From {currency.in_words(each.threshold.from_minor, each.threshold.currency)} on."
     return (
         each.rule.value.replace("_", " "),
         cells.label("", each.ruling.value, TONES[each.ruling]),

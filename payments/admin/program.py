@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import authority, cells, law, membership, pages, scope, webhook_pages
+from payments.admin import authority, cells, law, membership, pages, scope, travel, webhook_pages
 from payments.admin.base import ProgramScopedAdmin, is_number
 from payments.admin.measures import MeasuredPages
 from payments.admin.program_form import ProgramForm
@@ -23,6 +23,7 @@ from payments.services import programs, roles
 
 ADD_PROGRAM = "payments.add_program"
 ADD_MEMBER = "payments.add_membership"
+OF_SECURITY = ("propose_rules", "propose_role", "propose_revocation", "propose_webhook", "propose_originator")
 
 
 def administers(request: HttpRequest) -> bool:
@@ -48,7 +49,7 @@ class ProgramAdmin(RulesShown, MeasuredPages, ProgramScopedAdmin):
     actions_detail = (
         *("enroll_people", "new_list", "outcomes", "baseline", "projection", "cost_baseline"),
         "add_member",
-        *("propose_rules", "propose_role", "propose_revocation", "propose_webhook"),
+        *OF_SECURITY,
     )
     when_empty = "You belong to no program yet. An administrator gives you a role in one."
     fieldsets = (
@@ -118,8 +119,7 @@ class ProgramAdmin(RulesShown, MeasuredPages, ProgramScopedAdmin):
         }
         offered["add_member"] = request.user.has_perm(ADD_MEMBER) and not roles.is_set_up(program_id)
         is_security = scope.holds(request, program_id, Role.SECURITY)
-        of_security = ("propose_rules", "propose_role", "propose_revocation", "propose_webhook")
-        offered |= dict.fromkeys(of_security, is_security)
+        offered |= dict.fromkeys(OF_SECURITY, is_security)
         return [self.get_unfold_action(name) for name, is_offered in offered.items() if is_offered]
 
     @action(description="New program", url_path="new", icon="add", variant=ActionVariant.PRIMARY)
@@ -186,6 +186,11 @@ class ProgramAdmin(RulesShown, MeasuredPages, ProgramScopedAdmin):
         """Ask for an address to be told what happens."""
         return webhook_pages.propose(self, request, self._administered(request, object_id))
 
+    @action(description="Propose who pays", url_path="propose-originator", icon="badge")
+    def propose_originator(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for who pays, as the travel rule wants it known."""
+        return travel.propose_originator(self, request, self._administered(request, object_id))
+
     def _administered(self, request: HttpRequest, object_id: str) -> Program:
         program: Program = self.get_row(request, object_id)
         if not scope.holds(request, program.pk, Role.SECURITY):
@@ -224,7 +229,7 @@ class ProgramAdmin(RulesShown, MeasuredPages, ProgramScopedAdmin):
                     cells.list_of(Disbursement, program=obj.pk),
                 )
             )
-        return [*found, law.table(obj)]
+        return [*found, law.table(obj), travel.payer(obj)]
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave the wallet out for somebody who only sets programs up."""

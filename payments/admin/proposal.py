@@ -9,7 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import cells, forms, institution_forms, pages, price_pages, reserve, scope, trust
+from payments.admin import cells, forms, institution_forms, pages, price_pages, reserve, scope, travel, trust
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
 from payments.admin.program_form import LABELS
@@ -21,7 +21,7 @@ from payments.states import ProposalStatus
 
 # What a proposal of a webhook changes, and what it means that nothing is said.
 OTHER_LABELS = {"url": "Address", "webhook_id": "Webhook", "event_types": "Told"}
-OTHER_LABELS |= price_pages.LABELS | reserve.LABELS | trust.LABELS | institution_forms.LABELS
+OTHER_LABELS |= price_pages.LABELS | reserve.LABELS | trust.LABELS | institution_forms.LABELS | travel.LABELS
 WITHOUT = {
     "webhook_id": "a new one",
     "event_types": "every event",

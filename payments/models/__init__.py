@@ -68,6 +68,7 @@ from payments.models.signing import (
     RequestState,
     SigningRequest,
 )
+from payments.models.travel import Originator, TravelRecord
 from payments.models.trust import (
     Trust,
     TrustDecision,
@@ -153,6 +154,7 @@ __all__ = [
     "Message",
     "MessageKind",
     "NodeStatus",
+    "Originator",
     "OutcomeBaseline",
     "OutcomeFigure",
     "PartialSignature",
@@ -192,6 +194,7 @@ __all__ = [
     "Stop",
     "TierNeed",
     "TitleMatch",
+    "TravelRecord",
     "Trust",
     "TrustDecision",
     "TrustDecisionKind",

@@ -26,6 +26,7 @@ class HoldRule(models.TextChoices):
     TRUST_REFUSED = "trust_refused", "The trust cannot take the bitcoin for currency"
     DESTINATION_SHARED = "destination_shared", "Somebody else is or was paid at this address"
     TITLE_MISMATCH = "title_mismatch", "The bank does not confirm the account's title"
+    TRAVEL_RULE = "travel_rule", "What the travel rule asks for is not known of the person"
     TITLE_UNCONFIRMED = "title_unconfirmed", "The bank has not answered about the account's title"
 
 

@@ -129,9 +129,16 @@ TITLE_UNKNOWN = Rule(
     FROM lines l JOIN payments_bankaccount a ON a.id = l.bank_account_id WHERE %(payees)s AND a.title_match = ''
     """,
 )
+TRAVEL = Rule(
+    HoldRule.TRAVEL_RULE,
+    """
+    SELECT l.id, t.id, 'travel_rule: ' || t.missing || ' is not known, and with this payment the person gets so much that it'
+        || ' must be. ' || t.law FROM lines l JOIN payments_travelrecord t ON t.payment_id = l.id WHERE t.missing <> ''
+    """,
+)
 RULES: list[Rule] = [
     *(COOLING, SHARED, EXCLUDED, UNVERIFIED, UNPROVED, WITHDRAWN),
-    *(ACCOUNT_COOLING, ACCOUNT_SHARED, TITLE_OTHER, TITLE_UNKNOWN),
+    *(ACCOUNT_COOLING, ACCOUNT_SHARED, TITLE_OTHER, TITLE_UNKNOWN, TRAVEL),
 ]
 
 _LINES = """

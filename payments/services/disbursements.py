@@ -27,6 +27,7 @@ from payments.services import (
     registry,
     reissues,
     rolling_caps,
+    travel_rule,
 )
 from payments.states import DisbursementStatus, PaymentStatus, StatusConflict
 from payments.trust import legs
@@ -186,8 +187,8 @@ def release(
     speaks against by now, or whose bitcoin a trust cannot take, are held, and the rest is paid. Where signers elsewhere must
     sign, the approver's key must have signed the manifest: without it they would refuse. Raises SamePersonTwice,
     ManifestChanged, ApprovalExpired, ApprovalForged, OverCap with the figures, StatusConflict, what conversions.choose and
-    convert do, and
-    policy.PolicyRefused where the law of the program's profile does not let the state pay in bitcoin on this day.
+    convert do, and policy.PolicyRefused where the law of the program's profile does not let the state pay in bitcoin on this
+    day, or its travel rule asks for what nobody has said.
     """
     disbursement = lock(by, disbursement_id, (Role.RELEASER,))
     if by.pk in (disbursement.made_by_id, disbursement.approved_by_id):
@@ -205,6 +206,7 @@ def release(
     rolling_caps.check_release(disbursement, caps, at=now)
     reissues.require_final(Payment.objects.filter(disbursement=disbursement))
     _require_signature(disbursement, by)
+    travel_rule.apply(disbursement, by=by, at=now)
     screening.screen(disbursement, now=now)
     was = audit.digest(Disbursement.objects.get(pk=disbursement.pk))
     converted = conversions.convert(disbursement)

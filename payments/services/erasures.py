@@ -3,6 +3,7 @@
 What goes: name and telephone, the words of appeals and grievances, notes on consent, and each enrollment with its
 reference. What stays names nobody: the keyed hash of the national id, so that nobody is paid twice by being erased and
 enrolled anew; the scripts that were paid, which blocks and manifests hold; amounts, lists, and who decided what (ADR 45).
+What the law wants kept of large payments ends by its own time (ADR 60).
 """
 
 from datetime import datetime

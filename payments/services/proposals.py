@@ -20,6 +20,7 @@ from payments.services import (
     authority,
     holdings,
     institutions,
+    originators,
     paying_accounts,
     price_rules,
     roles,
@@ -41,6 +42,7 @@ KINDS: dict[str, Kind] = {
         price_rules.SOURCE,
         holdings.KIND,
         paying_accounts.KIND,
+        originators.KIND,
         trusts.KIND,
         institutions.KIND,
     )
@@ -206,6 +208,15 @@ def propose_paying_account(
     """
     asked = {"scope": scope if program_id is None else f"program:{program_id}", **account}
     return propose(by=by, program_id=program_id, kind=paying_accounts.KIND.name, asked=asked, note=note)
+
+
+@transaction.atomic
+def propose_originator(*, by: User, note: str, program_id: int, **originator: str) -> Proposal:
+    """Ask for who pays in a program, as the travel rule wants it known: `originators.OF_ORIGINATOR`, all of it anew.
+
+    Raises as `propose`.
+    """
+    return propose(by=by, program_id=program_id, kind=originators.KIND.name, asked=originator, note=note)
 
 
 @transaction.atomic

@@ -201,6 +201,7 @@ class TestAuditor:
             ("payments_grievance", "answer"),
             ("payments_grievance", "said"),
             ("payments_message", "content"),
+            ("payments_travelrecord", "payload"),
             ("payments_webhooksecret", "secret"),
         ]
         for table, column in encrypted:

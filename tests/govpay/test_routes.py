@@ -122,6 +122,9 @@ ALLOWED = {
     "GET /api/v1/grievances/{grievance_id}/history/",
     "POST /api/v1/programs/{program_id}/proposals/webhooks/",
     "POST /api/v1/programs/{program_id}/proposals/paying-accounts/",
+    "POST /api/v1/programs/{program_id}/proposals/originators/",
+    "GET /api/v1/disbursements/{disbursement_id}/travel-records/",
+    "POST /api/v1/payments/{payment_id}/travel-record/fetch/",
     "POST /api/v1/disbursements/{disbursement_id}/rail/",
     "POST /api/v1/disbursements/{disbursement_id}/vouchers/",
     "POST /api/v1/programs/{program_id}/bank-accounts/",
@@ -374,6 +377,8 @@ class TestSchema:
             "/api/v1/disbursements/{disbursement_id}/vouchers/",
             "/api/v1/programs/{program_id}/vouchers/redeem/",
             "/api/v1/bank-files/{bank_file_id}/fetch/",
+            # Who pays whom is in no stored answer.
+            "/api/v1/payments/{payment_id}/travel-record/fetch/",
             "/api/v1/trust-decisions/{pk}/bank-file/fetch/",
             "/api/v1/auth/logout/",
             "/api/v1/auth/login/question/",

@@ -14,6 +14,15 @@ class SpanOut(serializers.Serializer[Any]):
     effective_before = serializers.DateField(source="span.end", allow_null=True)
 
 
+class ThresholdOut(serializers.Serializer[Any]):
+    """From how much on a transfer needs information about who pays whom; kept for ``keep_days`` after it."""
+
+    currency = serializers.CharField()
+    from_minor = serializers.IntegerField()
+    linked_days = serializers.IntegerField(help_text="What a person got within these days is one transfer.")
+    keep_days = serializers.IntegerField()
+
+
 class ProvisionOut(SpanOut):
     """What a profile says of a rule on some days."""
 
@@ -24,6 +33,7 @@ class ProvisionOut(SpanOut):
     source = serializers.CharField(help_text="Where that can be read.")  # type: ignore[assignment]
     ceiling_sat = serializers.IntegerField(allow_null=True)
     licensed_by = serializers.CharField()
+    threshold = ThresholdOut(allow_null=True)
 
 
 class ProfileOut(SpanOut):

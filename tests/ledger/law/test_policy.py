@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ledger.law import policy
-from ledger.law.policy import PROFILES, PolicyRefused, Rule, Ruling
+from ledger.law.policy import PROFILES, PolicyRefused, Rule, Ruling, Threshold
 from ledger.law.tables import BadTable
 
 IN_2022, IN_2026 = datetime(2022, 6, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC)
@@ -21,6 +21,19 @@ ALLOWED = {
     rule: f'[[rules]]\nrule = "{rule}"\nruling = "allowed"\ntext = "Yes."\nlaw = "Art. 1"\nsource = "x"\n'
     for rule in Rule
 }
+
+
+def travel(**changes: str) -> str:
+    """The rules of a file whose travel rule has a threshold, with other terms of it."""
+    terms = {
+        "currency": '"USD"',
+        "from_minor": "100_000",
+        "linked_days": "30",
+        "keep_days": "1_827",
+    } | changes
+    limited = ALLOWED[Rule.TRAVEL_RULE].replace('"allowed"', '"limited"')
+    others = "".join(text for rule, text in ALLOWED.items() if rule != Rule.TRAVEL_RULE)
+    return others + limited + "".join(f"{name} = {value}\n" for name, value in terms.items())
 
 
 def refusal(profile: str, rule: Rule, at: datetime, **given: Any) -> dict[str, Any]:
@@ -42,10 +55,10 @@ class TestProfiles:
     @pytest.mark.parametrize(
         ("name", "rulings"),
         [
-            (OLD, ["allowed", "allowed", "allowed", "allowed", "undetermined"]),
-            (NEW, ["refused", "refused", "refused", "limited", "undetermined"]),
-            (PAKISTAN, ["undetermined", "undetermined", "undetermined", "undetermined", "limited"]),
-            ("sandbox", ["allowed"] * 5),
+            (OLD, ["allowed", "allowed", "allowed", "allowed", "undetermined", "limited"]),
+            (NEW, ["refused", "refused", "refused", "limited", "undetermined", "limited"]),
+            (PAKISTAN, [*["undetermined"] * 4, "limited", "undetermined"]),
+            ("sandbox", ["allowed"] * 6),
         ],
     )
     def test_say_this_of_each_rule(self, name: str, rulings: list[str]) -> None:
@@ -110,7 +123,29 @@ class TestLoad:
     def test_reads_a_profile(self, tmp_path: Path) -> None:
         found = self.load(tmp_path, DAY + "".join(ALLOWED.values()))["place"]
         assert (found.title, found.span.first, found.span.end) == ("A place", date(2020, 1, 1), None)
-        assert len(found.provisions) == 5
+        assert len(found.provisions) == 6
+
+    def test_reads_the_threshold_of_a_travel_rule(self, tmp_path: Path) -> None:
+        found = self.load(tmp_path, DAY + travel())["place"].find(Rule.TRAVEL_RULE, IN_2022)
+        assert found is not None
+        assert found.threshold == Threshold("USD", 100_000, 30, 1_827)
+
+    @pytest.mark.parametrize(
+        ("changes", "why"),
+        [
+            ({"currency": '"usd"'}, "currency is a code of ISO 4217"),
+            ({"from_minor": "0"}, "from_minor is 1 at least"),
+            ({"linked_days": "0"}, "linked_days is 1 at least"),
+            ({"keep_days": "-1"}, "keep_days is 1 at least"),
+            ({"from_minor": "1000.0"}, "from_minor is no int"),
+            ({"mood": "1"}, "has mood, which means nothing"),
+        ],
+    )
+    def test_refuses_a_threshold_that_is_none(
+        self, tmp_path: Path, changes: dict[str, str], why: str
+    ) -> None:
+        with pytest.raises(BadTable, match=rf"place\b.*{why}"):
+            self.load(tmp_path, DAY + travel(**changes))
 
     @pytest.mark.parametrize(
         ("text", "why"),

@@ -69,7 +69,7 @@ from payments.payout import agreed as agreements
 from payments.payout import alarms
 from payments.services import disbursements, elections, grievances, importing, imports, people
 from payments.states import PayoutStatus
-from tests import banking, factories, signers
+from tests import banking, factories, signers, travelling
 
 
 def digest(text: str) -> str:
@@ -514,6 +514,7 @@ def furnish(program: Program, officer: User, approver: User, releaser: User) -> 
         **reserved(officer, approver),
         "webhook": webhook,
         "webhookdelivery": delivery,
+        "travelrecord": travelling.make_record(payments[0]),
         "bankfile": banking.make_file(program, officer),
         "voucher": banking.make_voucher(program, disbursement),
         "bankaccount": banking.make_account(enrollment.beneficiary, officer),

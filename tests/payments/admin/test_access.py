@@ -72,6 +72,7 @@ WITHOUT_PAGES = {
     "bankfileline",
     "bankreport",
     "payingaccount",
+    "originator",
     "voucherdesk",
 }
 

@@ -30,6 +30,13 @@ def test_shows_every_rule_with_its_law(api: Api, officer: User) -> None:
         "source": found["el-salvador-2025"]["rules"][1]["source"],
         "ceiling_sat": None,
         "licensed_by": "",
+        "threshold": None,
+    }
+    assert found["el-salvador-2025"]["rules"][5]["threshold"] == {
+        "currency": "USD",
+        "from_minor": 100_000,
+        "linked_days": 30,
+        "keep_days": 1_827,
     }
 
 

@@ -191,7 +191,7 @@ class TestMatrix:
         for name in LISTS:
             assert expect.ok(client.get(f"/api/v1/{name}/"))["results"] == [], name
         seen = expect.ok(client.get("/api/v1/proposals/"))["results"]
-        assert len(seen) == (7 if role == "security" else 0)
+        assert len(seen) == (8 if role == "security" else 0)
 
     @pytest.mark.parametrize("role", sorted(LIMITED_READS))
     def test_lets_help_desk_and_security_administrators_change_nothing_alone(

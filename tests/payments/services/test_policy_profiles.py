@@ -11,7 +11,7 @@ from ledger.law.policy import PolicyRefused
 from ledger.models import Entry
 from payments.models import Disbursement, Program
 from payments.services import disbursements, proposals
-from tests import factories
+from tests import factories, travelling
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +49,8 @@ class TestRelease:
         self, program: Program, people: tuple[User, User, User], profile: str, at: datetime
     ) -> None:
         under(program, profile)
+        # The travel rule of 2021 asks what the list is worth in dollars.
+        travelling.say_dollars(at)
         assert release(approve(program, people, at), people, at).status == "released"
 
     @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ class TestRun:
             "payments_grievance.answer",
             "payments_grievance.said",
             "payments_message.content",
+            "payments_travelrecord.payload",
             "payments_webhooksecret.secret",
         ]
 
@@ -121,6 +122,7 @@ class TestRun:
             "payments_grievance.answer: empty",
             "payments_grievance.said: empty",
             "payments_message.content: empty",
+            "payments_travelrecord.payload: empty",
             "payments_webhooksecret.secret: empty",
             "payments_importpart.data: empty",
             "payments_importrow.personal: empty",
