@@ -1,15 +1,17 @@
 """Files for banks in the admin: where each stands, what the bank has said, and which of its lines it rejected."""
 
-from django.contrib import admin
-from django.http import HttpRequest
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.decorators import display
+from typing import Any
 
-from payments.admin import cells
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action, display
+
+from payments.admin import bank_carrying, cells, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import Notice, Table
-from payments.models import BankFile, BankFileLine
+from payments.models import BankFile, BankFileLine, Role
 from payments.prices import currency
 from payments.rails import iban
 
@@ -18,7 +20,7 @@ SHOWN = 100
 
 @admin.register(BankFile)
 class BankFileAdmin(ProgramScopedAdmin):
-    """Files of credit transfers; treasurers take them to the bank, and bring its answers, over the API."""
+    """Files of credit transfers; treasurers take them to the bank, and bring its answers."""
 
     list_display = ("name", "program", "state", "lines_count", "total", "made", "who")
     list_filter = (ProgramFilter, ("status", ChoicesDropdownFilter))
@@ -37,7 +39,30 @@ class BankFileAdmin(ProgramScopedAdmin):
         "made",
         "who",
     )
+    actions_list = ("bring_report",)
+    actions_detail = ("download",)
     when_empty = "No list was released that is paid by bank file."
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        """Offer the bank's reports to treasurers."""
+        is_treasurer = scope.programs_as(request, Role.TREASURER).exists()
+        return [self.get_unfold_action("bring_report")] if is_treasurer else []
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer the file to treasurers, once it is written."""
+        row = self.get_object(request, str(object_id))
+        is_offered = row is not None and bank_carrying.is_offered(request, row)
+        return [self.get_unfold_action("download")] if is_offered else []
+
+    @action(description="Bring the bank's report", url_path="bring-report", icon="upload_file")
+    def bring_report(self, request: HttpRequest) -> HttpResponse:
+        """Take what the bank said."""
+        return bank_carrying.bring(self, request)
+
+    @action(description="Take to the bank", url_path="download", icon="download")
+    def download(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give the file out."""
+        return bank_carrying.download(self, request, self.get_row(request, object_id))
 
     def notices(self, request: HttpRequest, obj: BankFile) -> list[Notice]:
         """Say why it is not written."""

@@ -61,7 +61,8 @@ def answer(model_admin: Any, request: HttpRequest, page: Page) -> HttpResponse:
                 outcome = Refusal(
                     error.message, error.details.get("errors", []), http_status=error.http_status
                 )
-            if isinstance(outcome, HttpResponse):
+            # A file that is streamed is an answer too, and no HttpResponse.
+            if not isinstance(outcome, Refusal):
                 return outcome
             refusal = outcome
         else:

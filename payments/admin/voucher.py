@@ -4,15 +4,17 @@ from typing import Any, NamedTuple
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, Model, OuterRef, Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold import widgets
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 
-from payments.admin import cells, pages, scope, slips
+from payments.admin import cells, pages, scope, slips, voucher_desk
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import Table, history
@@ -47,7 +49,7 @@ class Drawn(NamedTuple):
 
 @admin.register(Voucher)
 class VoucherAdmin(ProgramScopedAdmin):
-    """Vouchers of released lists; agents redeem them, and two people take one back, over the API."""
+    """Vouchers of released lists; agents redeem them, and two people take one back over the API."""
 
     noun = "Voucher"
     list_display = ("number", "program", "state", "amount", "payment_link", "expires")
@@ -59,7 +61,7 @@ class VoucherAdmin(ProgramScopedAdmin):
         *("program", "state", "amount", "payment_link", "made", "printed", "expires", "redeemed"),
         "cancellation",
     )
-    actions_list = ("print_slips",)
+    actions_list = ("print_slips", "redeem")
     when_empty = "No list was released that is paid by voucher."
 
     def find(self, request: HttpRequest, term: str) -> Q:
@@ -67,9 +69,33 @@ class VoucherAdmin(ProgramScopedAdmin):
         return super().find(request, term)
 
     def get_actions_list(self, request: HttpRequest) -> list[Any]:
-        """Offer slips to officers."""
-        offered = super().get_actions_list(request)
-        return offered if scope.programs_as(request, Role.OFFICER).exists() else []
+        """Offer slips to officers, and the desk to agents, who see no voucher here."""
+        names = ["print_slips"] if scope.programs_as(request, Role.OFFICER).exists() else []
+        names += ["redeem"] if voucher_desk.is_agent(request) else []
+        return [self.get_unfold_action(name) for name in names]
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Show the desk to agents too."""
+        return super().has_module_permission(request) or voucher_desk.is_agent(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Let agents come to the desk; the rows are those of who reads the program."""
+        return super().has_view_permission(request, obj) or voucher_desk.is_agent(request)
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead agents to the desk: there is no list for them."""
+        if not super().has_view_permission(request) and voucher_desk.is_agent(request):
+            return HttpResponseRedirect(reverse("admin:payments_voucher_redeem"))
+        return super().changelist_view(request, extra_context)
+
+    @action(
+        description="Redeem a voucher", url_path="redeem", icon="point_of_sale", variant=ActionVariant.PRIMARY
+    )
+    def redeem(self, request: HttpRequest) -> HttpResponse:
+        """Take a code for its money."""
+        return voucher_desk.redeem(self, request)
 
     @action(description="Print slips", url_path="print-slips", icon="qr_code_2")
     def print_slips(self, request: HttpRequest) -> HttpResponse:

@@ -1,0 +1,170 @@
+"""Other rails in the admin: a treasurer carries files and reports, and an agent pays vouchers out at a desk."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from ledger.models import AuditEvent
+from payments.models import BankFile, BankReport, Program, Rail, Voucher
+from payments.services import bank_writing, voucher_codes, vouchers
+from tests import banking, factories, railing
+
+pytestmark = pytest.mark.django_db
+
+Browser = Callable[[User], Client]
+BRING = "admin:payments_bankfile_bring_report"
+DESK = "admin:payments_voucher_redeem"
+
+
+@pytest.fixture
+def money(db: None) -> Program:
+    return railing.make_money()
+
+
+@pytest.fixture
+def cast(money: Program) -> railing.Cast:
+    return railing.make_cast(money)
+
+
+def upload(data: bytes) -> SimpleUploadedFile:
+    return SimpleUploadedFile("pain.002.xml", data, "application/xml")
+
+
+class TestBankFiles:
+    @pytest.fixture
+    def made(self, money: Program, cast: railing.Cast) -> BankFile:
+        railing.release(railing.draft(money, cast, Rail.BANK), cast)
+        return BankFile.objects.get()
+
+    def page(self, made: BankFile, verb: str) -> str:
+        return f"/admin/payments/bankfile/{made.pk}/{verb}/"
+
+    def test_are_taken_to_the_bank_once_they_are_written(
+        self, browser: Browser, made: BankFile, cast: railing.Cast
+    ) -> None:
+        treasurer = browser(cast[3])
+        assert "Take to the bank" not in treasurer.get(self.page(made, "change")).content.decode()
+        refused = treasurer.post(self.page(made, "download"))
+        assert (refused.status_code, BankFile.objects.get().status) == (409, "waiting")
+        bank_writing.write(made.pk)
+        assert "Take to the bank" in treasurer.get(self.page(made, "change")).content.decode()
+        asked = treasurer.get(self.page(made, "download")).content.decode()
+        assert "30,000.00 PKR" in asked
+        assert BankFile.objects.get().status == "ready"
+        answer = treasurer.post(self.page(made, "download"))
+        data = b"".join(answer.streaming_content)  # type: ignore[attr-defined]
+        assert len(banking.read(data)["transfers"]) == 3
+        assert answer["Cache-Control"].startswith("no-store")
+        assert answer["Content-Disposition"] == f'attachment; filename="{made.message_id}.xml"'
+        assert (BankFile.objects.get().status, BankFile.objects.get().fetched_by) == ("fetched", cast[3])
+        assert AuditEvent.objects.filter(action="bank_file.fetch", actor=cast[3].username).count() == 1
+
+    def test_are_for_treasurers_alone(self, browser: Browser, made: BankFile, cast: railing.Cast) -> None:
+        bank_writing.write(made.pk)
+        for other in cast[:3]:
+            client = browser(other)
+            assert "Take to the bank" not in client.get(self.page(made, "change")).content.decode()
+            assert client.post(self.page(made, "download")).status_code == 403
+            assert client.get(reverse(BRING)).status_code == 403
+        stranger = factories.make_member(factories.make_program("OTHER"), "treasurer")
+        assert browser(stranger).post(self.page(made, "download")).status_code == 404
+        assert BankFile.objects.get().status == "ready"
+
+    def test_are_answered_by_a_report_that_is_taken_once(
+        self, browser: Browser, money: Program, made: BankFile, cast: railing.Cast
+    ) -> None:
+        bank_writing.write(made.pk)
+        _, file = bank_writing.fetch(by=cast[3], bank_file_id=made.pk)
+        data = file.read()
+        ids = [each["id"] for each in banking.read(data)["transfers"]]
+        report = banking.answer(data, {ids[0]: ("ACSC", ""), ids[1]: ("RJCT", "AC04")}).getvalue()
+        treasurer, body = browser(cast[3]), {"program": money.pk}
+        wrong = treasurer.post(reverse(BRING), body | {"file": upload(b"<nothing/>")})
+        assert (wrong.status_code, BankReport.objects.count()) == (422, 0)
+        answer = treasurer.post(reverse(BRING), body | {"file": upload(report)}, follow=True)
+        assert "The bank has paid 1 and rejected 1 transfers." in answer.content.decode()
+        assert answer.redirect_chain[-1][0] == self.page(made, "change")
+        assert "AC04" in answer.content.decode()
+        again = treasurer.post(reverse(BRING), body | {"file": upload(report)})
+        assert again.status_code == 422
+        assert "This very report was taken before." in again.content.decode()
+        assert BankReport.objects.count() == 1
+
+    def test_are_not_answered_by_a_report_on_another_programs_file(
+        self, browser: Browser, money: Program, made: BankFile, cast: railing.Cast
+    ) -> None:
+        bank_writing.write(made.pk)
+        _, file = bank_writing.fetch(by=cast[3], bank_file_id=made.pk)
+        report = banking.answer(file.read(), group="ACSC").getvalue()
+        other = factories.make_program("OTHER")
+        stranger = factories.make_member(other, "treasurer")
+        answer = browser(stranger).post(reverse(BRING), {"program": other.pk, "file": upload(report)})
+        assert answer.status_code == 422
+        assert "bank_file_elsewhere" in answer.content.decode()
+        # Nor is the other program one that they may choose.
+        answer = browser(stranger).post(
+            reverse(BRING), {"program": money.pk, "file": upload(io.BytesIO(report).getvalue())}
+        )
+        assert (answer.status_code, BankReport.objects.count()) == (422, 0)
+
+
+class TestDesk:
+    @pytest.fixture
+    def codes(self, money: Program, cast: railing.Cast) -> list[str]:
+        made = railing.release(railing.draft(money, cast, Rail.VOUCHER), cast)
+        return [slip.code for slip in vouchers.issue(by=cast[0], disbursement_id=made.pk)]
+
+    @pytest.fixture
+    def agent(self, money: Program) -> User:
+        return factories.make_member(money, "agent")
+
+    def test_pays_a_code_once(self, browser: Browser, money: Program, codes: list[str], agent: User) -> None:
+        client = browser(agent)
+        typed = {"program": money.pk, "code": codes[0].lower().replace("-", " ")}
+        answer = client.post(reverse(DESK), typed, follow=True)
+        assert "Pay out 14,500.00 PKR." in answer.content.decode()
+        paid = Voucher.objects.get(status="redeemed")
+        assert paid.redeemed_by == agent
+        again = client.post(reverse(DESK), typed)
+        assert again.status_code == 409
+        assert "Pay out" not in again.content.decode().replace("Pay out only what", "")
+        mistyped = client.post(reverse(DESK), {"program": money.pk, "code": "0000"})
+        assert mistyped.status_code == 422
+        assert Voucher.objects.filter(status="redeemed").count() == 1
+
+    def test_closes_after_codes_that_no_voucher_has(
+        self, browser: Browser, money: Program, codes: list[str], agent: User
+    ) -> None:
+        client = browser(agent)
+        for _ in range(vouchers.MOST_MISSES):
+            body = {"program": money.pk, "code": voucher_codes.make()}
+            assert client.post(reverse(DESK), body).status_code == 409
+        answer = client.post(reverse(DESK), {"program": money.pk, "code": codes[0]})
+        assert answer.status_code == 403
+        assert "this desk opens again" in answer.content.decode()
+        assert not Voucher.objects.filter(status="redeemed").exists()
+
+    def test_shows_agents_the_desk_and_no_voucher(
+        self, browser: Browser, codes: list[str], agent: User
+    ) -> None:
+        client = browser(agent)
+        listed = client.get("/admin/payments/voucher/")
+        assert (listed.status_code, listed["Location"]) == (302, reverse(DESK))
+        assert reverse("admin:payments_voucher_changelist") in client.get("/admin/").content.decode()
+        voucher = Voucher.objects.order_by("pk")[0]
+        page = client.get(f"/admin/payments/voucher/{voucher.pk}/change/")
+        assert page.status_code in (302, 404)
+        assert client.get(f"/admin/payments/payment/{voucher.payment_id}/change/").status_code in (
+            302,
+            403,
+            404,
+        )
+
+    def test_is_for_agents_alone(self, browser: Browser, codes: list[str], cast: railing.Cast) -> None:
+        for other in cast:
+            assert browser(other).get(reverse(DESK)).status_code == 403
