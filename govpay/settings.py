@@ -416,6 +416,10 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
 LANGUAGE_CODE = "en"
+# Those of the pages for everybody, each by its own name.
+LANGUAGES = [("en", "English"), ("es", "Español"), ("ur", "اردو")]
+LOCALE_PATHS = [BASE_DIR / "govpay" / "locale"]
+FORMAT_MODULE_PATH = ["govpay.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"

@@ -9,13 +9,14 @@ from django.utils.translation import gettext_lazy as _
 
 from govpay.errors import GovPayError, InvalidInput
 from payments.onchain import network
-from payments.person.door import public
+from payments.person import words
+from payments.person.door import PersonForm, public
 from payments.services import claims
 
 _QUIET = {"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}
 
 
-class BeginForm(forms.Form):
+class BeginForm(PersonForm):
     """The code of the link, and the identity number."""
 
     secret = forms.CharField(
@@ -62,7 +63,7 @@ def claim(request: HttpRequest) -> HttpResponse:
     return _bring(request, form) if is_second else _begin(request, form)
 
 
-def _begin(request: HttpRequest, form: forms.Form) -> HttpResponse:
+def _begin(request: HttpRequest, form: PersonForm) -> HttpResponse:
     try:
         begun = claims.begin(**form.cleaned_data)
     except GovPayError as error:
@@ -70,23 +71,23 @@ def _begin(request: HttpRequest, form: forms.Form) -> HttpResponse:
     return _show(request, "bring", BringForm(initial=form.cleaned_data), 200, begun=begun)
 
 
-def _bring(request: HttpRequest, form: forms.Form) -> HttpResponse:
+def _bring(request: HttpRequest, form: PersonForm) -> HttpResponse:
     try:
         link = claims.bring(**form.cleaned_data)
     except InvalidInput as error:
-        return _show(request, "bring", form, error.http_status, problem=error.message)
+        return _show(request, "bring", form, error.http_status, problem=words.of(error))
     except GovPayError as error:
         return _refuse(request, form, error)
     address = form.cleaned_data["address"]
     return _show(request, "done", form, 200, address=address, reference=link.enrollment.reference)
 
 
-def _refuse(request: HttpRequest, form: forms.Form, error: GovPayError) -> HttpResponse:
+def _refuse(request: HttpRequest, form: PersonForm, error: GovPayError) -> HttpResponse:
     # The code is long to type; it is shown to whoever typed it.
     begin = BeginForm(initial={"secret": form.cleaned_data["secret"]})
-    return _show(request, "begin", begin, error.http_status, problem=error.message)
+    return _show(request, "begin", begin, error.http_status, problem=words.of(error))
 
 
-def _show(request: HttpRequest, page: str, form: forms.Form, status: int, **context: Any) -> HttpResponse:
+def _show(request: HttpRequest, page: str, form: PersonForm, status: int, **context: Any) -> HttpResponse:
     context |= {"form": form, "network": network.current().value}
     return render(request, f"payments/person/claim_{page}.html", context, status=status)

@@ -5,13 +5,24 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 from rest_framework.throttling import SimpleRateThrottle
 
+from govpay.languages import spoken
+
 View = Callable[[HttpRequest], HttpResponse]
+
+
+class PersonForm(forms.Form):
+    """A form without colons behind its labels: which signs end a sentence is another thing in each language."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
 
 
 class FormsOfAddress(SimpleRateThrottle):
@@ -27,6 +38,7 @@ class FormsOfAddress(SimpleRateThrottle):
 def public(view: View) -> View:
     """Let a view answer anybody: forms are counted by address before anything in them is read."""
 
+    @spoken
     @never_cache
     @require_http_methods(["GET", "POST"])
     @functools.wraps(view)

@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 from govpay.errors import GovPayError
 from payments.models import Grievance, GrievanceCategory, Program
 from payments.onchain import amount
-from payments.person.door import public
+from payments.person import words
+from payments.person.door import PersonForm, public
 from payments.services import grievance_replies, grievance_words, grievances
 
 CATEGORIES = [
@@ -46,7 +47,7 @@ class ProgramField(forms.ModelChoiceField):
         return obj.name
 
 
-class LodgeForm(forms.Form):
+class LodgeForm(PersonForm):
     """What somebody says, and who they are."""
 
     program = ProgramField(
@@ -78,7 +79,7 @@ class LodgeForm(forms.Form):
     )
 
 
-class FollowForm(forms.Form):
+class FollowForm(PersonForm):
     """The number and the code."""
 
     number = forms.IntegerField(label=_("Number"), min_value=1, max_value=2**63 - 1)
@@ -108,7 +109,7 @@ def lodge(request: HttpRequest) -> HttpResponse:
         values = form.cleaned_data
         made = grievances.lodge_in_person(program_id=values.pop("program").pk, **values)
     except GovPayError as error:
-        context = {"form": form, "problem": error.message}
+        context = {"form": form, "problem": words.of(error)}
         return render(request, "payments/person/grievance.html", context, status=error.http_status)
     context = {"row": made.grievance, "secret": made.secret}
     return render(request, "payments/person/grievance_lodged.html", context, status=201)
@@ -131,9 +132,9 @@ def follow(request: HttpRequest) -> HttpResponse:
         try:
             row = (None if problem else _say(said, key)) or row
         except GovPayError as error:
-            problem = error.message
+            problem = words.of(error)
     except GovPayError as error:
-        return _ask(request, FollowForm(request.POST), error.http_status, error.message)
+        return _ask(request, FollowForm(request.POST), error.http_status, words.of(error))
     context = {
         "row": row,
         "secret": said["secret"],

@@ -10,10 +10,12 @@ from typing import Any
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.utils.translation import ngettext
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import condition, require_safe
 
+from govpay.languages import spoken
 from ledger.exports import spreadsheet
 from ledger.models.reconciliation import RunStatus
 from ledger.models.reserve import Badge
@@ -32,11 +34,16 @@ PROGRAM_COLUMNS = (
     *("open_breaks", "reconciled_at"),
 )
 RESERVE_COLUMNS = ("institution", "address", "amount_sat", "badge", "block_height", "block_hash", "block_at")
+RECONCILED = {
+    RunStatus.CLEAN: _("yes"),
+    RunStatus.BREAKS: _("no"),
+    RunStatus.INCONCLUSIVE: _("not known"),
+}
 View = Callable[[HttpRequest, Publication | None], HttpResponse]
 
 
 def _etag(request: HttpRequest, found: Publication | None) -> str | None:
-    return None if found is None else f'"{bytes(found.sha256).hex()}"'
+    return None if found is None else f'"{bytes(found.sha256).hex()}-{get_language()}"'
 
 
 def public(view: View) -> Callable[[HttpRequest], HttpResponse]:
@@ -44,6 +51,7 @@ def public(view: View) -> Callable[[HttpRequest], HttpResponse]:
 
     conditional = condition(etag_func=_etag)(view)
 
+    @spoken
     @door.limited
     @require_safe
     @cache_control(public=True, max_age=FRESH_S)
@@ -155,7 +163,7 @@ def _words(row: dict[str, Any]) -> dict[str, Any]:
         "fee_percent": fees and f"{Decimal(fees['share_bps']) / 100:.2f}",
         "half_within": waits and _span(waits["p50_s"]),
         "reconciled_at": run and _time(run["finished_at"]),
-        "reconciliation_word": run and RunStatus(run["status"]).label,
+        "reconciliation_word": run and RECONCILED[RunStatus(run["status"])],
     }
 
 

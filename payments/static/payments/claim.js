@@ -6,7 +6,7 @@
         var code = decodeURIComponent(window.location.hash.slice(1));
         if (field && /^[0-9A-Za-z -]{26,40}$/.test(code)) {
             field.value = code;
-            window.history.replaceState(null, "", window.location.pathname);
+            window.history.replaceState(null, "", window.location.pathname + window.location.search);
         }
     }
     fill();

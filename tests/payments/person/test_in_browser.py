@@ -14,7 +14,9 @@ from payments.onchain import address as addresses
 from payments.onchain import network
 from payments.services import claim_links
 from tests import claiming, factories
-from tests.browser import PHONE, launched, needs_chromium, require_accessible, require_fitting
+from tests.browser import PHONE, complaints, launched, needs_chromium, require_accessible, require_fitting
+
+MOST_BYTES = 100_000
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -87,6 +89,45 @@ def test_a_person_lodges_a_grievance_and_follows_it(live_server: Any, program: P
     require_good(page)
     page.get_by_role("button", name="I take it back").click()
     page.get_by_text("You took it back").wait_for()
+
+
+@pytest.mark.parametrize(
+    ("language", "begun", "refused"),
+    [
+        ("es", "Su número de identidad", "El código y los números no coinciden"),
+        ("ur", "آپ کا شناختی نمبر", "کوڈ اور نمبر آپس میں نہیں ملتے"),
+    ],
+)
+def test_a_person_is_spoken_to_in_their_language(
+    live_server: Any, db: None, page: Page, language: str, begun: str, refused: str
+) -> None:
+    heard = complaints(page)
+    page.goto(f"{live_server.url}/person/claim/#{'0' * 26}")
+    page.locator(f"nav a[lang={language}]").click()
+    page.get_by_label(begun).wait_for()
+    require_good(page)
+    assert heard == []
+    page.locator("input[name=secret]").fill("0" * 26)
+    page.get_by_label(begun).fill("35202-1234567-1")
+    page.locator("button").click()
+    page.get_by_text(refused).wait_for()
+    require_good(page)
+    assert page.url.endswith(f"?lang={language}")
+    # The refusal's status is all that the browser remarks on.
+    assert [line for line in heard if "404" not in line] == []
+    for link in ("grievance/", "grievance/follow/"):
+        page.goto(f"{live_server.url}/person/{link}?lang={language}")
+        require_good(page)
+
+
+def test_a_page_is_small(live_server: Any, db: None, page: Page) -> None:
+    sizes: list[int] = []
+    page.on("response", lambda answer: sizes.append(len(answer.body())))
+    for address in ("claim/", "grievance/", "grievance/follow/"):
+        sizes.clear()
+        page.goto(f"{live_server.url}/person/{address}?lang=ur", wait_until="networkidle")
+        assert sizes
+        assert sum(sizes) < MOST_BYTES
 
 
 def test_a_form_without_its_cookie_is_answered_in_our_words(db: None) -> None:

@@ -85,6 +85,25 @@ def test_is_drawn_and_read(
     assert wrong == []
 
 
+@pytest.mark.parametrize(
+    ("language", "said", "paid"),
+    [("es", "menos de 5 personas", "1\xa0100\xa0000"), ("ur", "5 سے کم افراد", "1,100,000")],
+    ids=["es", "ur"],
+)
+def test_speaks_other_languages(
+    live_server: Any, published: Publication, browser: Browser, language: str, said: str, paid: str
+) -> None:
+    page = browser.new_context(viewport=browsing.PHONE).new_page()
+    page.goto(f"{live_server.url}/transparency/")
+    page.locator(f"nav a[lang={language}]").click()
+    page.get_by_text(said).first.wait_for()
+    page.get_by_text(paid).first.wait_for()
+    assert page.locator("nav.languages a[lang=en]").inner_text() == "English"
+    page.locator("figure canvas").wait_for()
+    browsing.require_fitting(page)
+    browsing.require_accessible(page)
+
+
 def test_says_the_same_without_script(live_server: Any, published: Publication, browser: Browser) -> None:
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(f"{live_server.url}/transparency/")
