@@ -19,10 +19,12 @@ STANDING = (
     "ledger_outcome",
     "ledger_rununderway",
 )
+# What moved on each day; it is added up anew from the lines where it is lost.
+DAYS = ("ledger_daytotal", "ledger_daymark")
 # Packs that are being made, and their files, which are deleted after a while; what they prove stands in the books.
 PACKS = ("ledger_packjob", "ledger_packpart")
 # What people work on, or can be made anew; what they did is added elsewhere.
-CHANGING = ("ledger_case", *STANDING, *PACKS)
+CHANGING = ("ledger_case", *STANDING, *DAYS, *PACKS)
 # What was found at blocks, for ever.
 RESERVE = (
     *("ledger_reservescan", "ledger_reservebalance", "ledger_reservecoin", "ledger_reservescanloss"),
@@ -53,6 +55,7 @@ TABLE_GRANTS: dict[str, list[str]] = {
     "ledger_case": WORK,
     "ledger_caseevent": ADD,
     **dict.fromkeys(STANDING, CHANGE),
+    **dict.fromkeys(DAYS, CHANGE),
     **dict.fromkeys(PACKS, CHANGE),
     "ledger_auditevent": ADD,
     "ledger_lotmovement": ADD,

@@ -50,6 +50,13 @@ def seal_books() -> None:
     dispatch.seal_books()
 
 
+# The first time it reads all books.
+@shared_task(soft_time_limit=7_000, time_limit=7_200)
+def add_up_books() -> None:
+    """Add what moved in the books to its days."""
+    dispatch.add_up_books()
+
+
 @shared_task(**LIMITS)
 def anchor(*, checkpoint_id: int) -> None:
     """Anchor a checkpoint of the books in the chain, if it may be done now."""

@@ -2,6 +2,7 @@
 
 from ledger.books.accounts import AccountMissing, AccountTaken, NewAccount, open_accounts
 from ledger.books.balances import BALANCE_NOW, AccountBalance, TrialBalance, balance, trial_balance
+from ledger.books.days import Standing, standing
 from ledger.books.draft import MOST, Draft, Line, UnbalancedEntry
 from ledger.books.posting import AlreadyUndone, IdempotencyConflict, PeriodSealed, post
 from ledger.books.undoing import NothingHeld, drop, reverse, reverse_each, settle
@@ -19,6 +20,7 @@ __all__ = [
     "NewAccount",
     "NothingHeld",
     "PeriodSealed",
+    "Standing",
     "TrialBalance",
     "UnbalancedEntry",
     "balance",
@@ -28,5 +30,6 @@ __all__ = [
     "reverse",
     "reverse_each",
     "settle",
+    "standing",
     "trial_balance",
 ]

@@ -3,6 +3,7 @@
 from ledger.models.account import Account, AccountKind, Elements
 from ledger.models.audit import AuditEvent, Door
 from ledger.models.case import Case, CaseEvent, CaseStatus, Resolution
+from ledger.models.day import DayMark, DayTotal
 from ledger.models.entry import Entry, Layer, Posting
 from ledger.models.inflow import Inflow, InflowClass, InflowKind, ReserveValuation
 from ledger.models.lot import LotMovement, MovementKind
@@ -26,6 +27,8 @@ __all__ = [
     "CaseStatus",
     "Checkpoint",
     "Cosignature",
+    "DayMark",
+    "DayTotal",
     "Door",
     "Elements",
     "Entry",

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import OperationalError
 
 from govpay.errors import Conflict, GovPayError, Unavailable
+from ledger.books import days
 from ledger.seals import checkpoints, sealer
 from ledger.seals.store import SealsBroken
 from payments import doorbell
@@ -151,6 +152,12 @@ def seal_books() -> None:
     else:
         if is_all:
             Heartbeat.beat("seal_books")
+
+
+def add_up_books() -> None:
+    """Add what moved in the books to its days; where somebody writes just now, a later sweep rings again."""
+    if days.add_up():
+        Heartbeat.beat("add_up_books")
 
 
 def anchor(*, checkpoint_id: int) -> None:

@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from govpay.models import IdempotencyRecord
+from ledger.books import days
 from ledger.packs import jobs
 from ledger.seals import checkpoints, sealer
 from payments import doorbell
@@ -67,6 +68,8 @@ REVIEW_S = 30
 LATE = "sweep_late"
 # Their clock counts days.
 GRIEVANCES_EVERY_S = 60
+# How often what moved in the books is added to its days.
+DAYS_EVERY_S = 20
 # A client that repeats a request after this long is told nothing of its first answer.
 IDEMPOTENCY_KEPT = timedelta(days=30)
 
@@ -197,6 +200,12 @@ def books_to_seal() -> Iterator[Ring]:
         yield Ring("seal_books", {})
 
 
+def books_to_add_up() -> Iterator[Ring]:
+    """Find out whether entries are not in the totals of their days yet."""
+    if Heartbeat.is_due("add_up_books", every_s=DAYS_EVERY_S) and days.has_work():
+        yield Ring("add_up_books", {})
+
+
 def checkpoints_to_anchor() -> Iterator[Ring]:
     """Find a checkpoint that has no anchor and was not tried for a while."""
     if guard.is_stopped() or anchor.wallet() is None:
@@ -312,6 +321,7 @@ FINDERS = (
     wallets_to_tidy,
     fees_stuck,
     books_to_seal,
+    books_to_add_up,
     checkpoints_to_anchor,
     blocks_to_prove,
     programs_to_reconcile,

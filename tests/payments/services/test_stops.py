@@ -30,8 +30,8 @@ pytestmark = pytest.mark.django_db
 
 
 def reading(released: Disbursement) -> list[tuple[str, dict[str, int]]]:
-    """What the sweep rings for in any case: to seal the books and to compare them moves nothing."""
-    return [("seal_books", {}), ("reconcile", {"program_id": released.program_id})]
+    """What the sweep rings for in any case: to seal the books, to add them up and to compare them moves nothing."""
+    return [("seal_books", {}), ("add_up_books", {}), ("reconcile", {"program_id": released.program_id})]
 
 
 @pytest.fixture(autouse=True)
