@@ -20,7 +20,7 @@ from payments.models.bank import (
 )
 from payments.models.beneficiary import Beneficiary, Destination, Enrollment
 from payments.models.budget import BudgetPeriod, Commitment, Warrant, WarrantKind
-from payments.models.chain import Block, ChainFact, Coin, NodeStatus
+from payments.models.chain import Block, ChainFact, Coin, MempoolLook, NodeStatus
 from payments.models.claim import Channel, ClaimLink, Entitlement, Message, MessageKind
 from payments.models.consent import Consent, ConsentText
 from payments.models.control import AddressProof
@@ -151,6 +151,7 @@ __all__ = [
     "ManifestSignature",
     "ManualPrice",
     "Membership",
+    "MempoolLook",
     "Message",
     "MessageKind",
     "NodeStatus",

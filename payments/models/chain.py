@@ -110,3 +110,21 @@ class NodeStatus(models.Model):
 
     def __str__(self) -> str:
         return f"{self.network}: {'ok' if self.is_ok else self.code}"
+
+
+class MempoolLook(models.Model):
+    """A look at the node's memory pool: how full it is, the least feerate that it takes, and what it expects at targets.
+
+    A feerate is None where the node had no estimate, or one that is insane. Looks are kept for two days.
+    """
+
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    tx_count = models.PositiveIntegerField()
+    vsize_vb = models.PositiveBigIntegerField()
+    least_sat_kvb = models.PositiveIntegerField()
+    next_sat_kvb = models.PositiveIntegerField(null=True)
+    hour_sat_kvb = models.PositiveIntegerField(null=True)
+    day_sat_kvb = models.PositiveIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.tx_count} txs at {self.at}"

@@ -21,6 +21,14 @@ class MempoolEntry(NamedTuple):
     descendant_count: int
 
 
+class MempoolInfo(NamedTuple):
+    """How full the mempool is, and the least feerate that it takes now."""
+
+    tx_count: int
+    vsize_vb: int
+    least_sat_kvb: int
+
+
 class TestReply(NamedTuple):
     """What the node says of a tx without signatures; not acceptable and not lacking inputs: its outputs are refused."""
 
@@ -112,10 +120,14 @@ class Mempool(Endpoint):
         found = self.call("gettxspendingprevout", asked)
         return list(dict.fromkeys(entry["spendingtxid"] for entry in found if "spendingtxid" in entry))
 
+    def mempool_info(self) -> MempoolInfo:
+        """Return how full the mempool is, and the least feerate that it takes now."""
+        found = self.call("getmempoolinfo")
+        return MempoolInfo(int(found["size"]), int(found["bytes"]), _least_feerate(found))
+
     def mempool_min_feerate_sat_kvb(self) -> int:
         """Return the least feerate that this node's mempool takes now."""
-        found = self.call("getmempoolinfo")
-        return fee.feerate_from_btc_kvb(max(found["mempoolminfee"], found["minrelaytxfee"]))
+        return _least_feerate(self.call("getmempoolinfo"))
 
     def incremental_feerate_sat_kvb(self) -> int:
         """Return the feerate, over its own size, by which a replacement must outbid what it replaces (BIP125)."""
@@ -134,3 +146,7 @@ class Mempool(Endpoint):
         if abs(Decimal(feerate)) > _ALL_COINS:
             return None
         return fee.feerate_from_btc_kvb(feerate)
+
+
+def _least_feerate(found: Any) -> int:
+    return fee.feerate_from_btc_kvb(max(found["mempoolminfee"], found["minrelaytxfee"]))

@@ -25,6 +25,7 @@ from payments.payout import (
     proofs,
     store,
     wallets,
+    weather,
 )
 from payments.payout import anchor as anchoring
 from payments.payout import consolidate as merging
@@ -253,11 +254,16 @@ def intervene(*, intervention_id: int) -> None:
 
 def follow() -> bool:
     """Read new blocks and derive states; return whether it was this process that did, and not another at the time."""
+
+    def work(client: node.Node) -> None:
+        follower.follow(client, failpoint=failpoint.hit)
+        weather.look(client)
+
     try:
         # The lock comes before the node: while one round hangs on it, the others end at once.
         with follower.only_one() as is_mine:
             if is_mine:
-                _with_node("follow", lambda client: follower.follow(client, failpoint=failpoint.hit))
+                _with_node("follow", work)
             return is_mine
     except OperationalError as error:
         log.warning("database_waits", task="follow", error=type(error).__name__, reason=str(error)[:300])

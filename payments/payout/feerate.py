@@ -50,14 +50,14 @@ def choose(program: Program, client: node.Node, *, is_urgent: bool) -> int:
     Raises FeeSpike for a list that is not urgent while that is above the program's patience, and
     fee.FeerateOutOfBounds when the node wants more than the ceiling, which nobody pays.
     """
-    estimate = _estimate(program, client)
+    expected = estimate(client, program.target_blocks)
     patience = program.feerate_patient_sat_kvb
     fallback = program.feerate_fallback_sat_kvb
     if patience is not None and not is_urgent:
         # A guess is no spike: a patient list must not wait for ever at a node that has no estimates.
         fallback = min(fallback, patience)
     chosen = fee.bounded(
-        estimate,
+        expected,
         floor=max(program.feerate_floor_sat_kvb, client.mempool_min_feerate_sat_kvb()),
         ceiling=program.feerate_ceiling_sat_kvb,
         fallback=fallback,
@@ -137,14 +137,15 @@ def end_wait(disbursement_id: int) -> None:
         )
 
 
-def _estimate(program: Program, client: node.Node) -> int | None:
+def estimate(client: node.Node, target_blocks: int) -> int | None:
+    """Return the sat/kvB that the node expects to confirm within the blocks; None for no estimate, and for an insane one."""
     try:
-        estimate = client.estimate_feerate_sat_kvb(program.target_blocks)
+        found = client.estimate_feerate_sat_kvb(target_blocks)
     except (node.NodeReplyInvalid, node.RpcError) as error:
         # The node answers, only not with an estimate; whatever else is wrong with it shows at the next call.
-        log.warning("estimate_missing", program_id=program.pk, reason=error.message)
+        log.warning("estimate_missing", target_blocks=target_blocks, reason=error.message)
         return None
-    if estimate is None or 0 < estimate <= SANE_SAT_KVB:
-        return estimate
-    log.warning("estimate_insane", program_id=program.pk, feerate_sat_kvb=estimate)
+    if found is None or 0 < found <= SANE_SAT_KVB:
+        return found
+    log.warning("estimate_insane", target_blocks=target_blocks, feerate_sat_kvb=found)
     return None

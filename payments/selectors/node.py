@@ -1,7 +1,7 @@
 """Tells what is known of the node, and of the sweep, without asking: what the engine wrote down last."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -39,7 +39,8 @@ def last_look(now: datetime | None = None) -> NodeLook:
     is_fresh = age_s <= max(LEAST_AGE_S, MISSES * settings.GOVPAY_FOLLOW_S)
     code, message = row.code, row.message
     if row.is_ok and not is_fresh:
-        code, message = "stale", f"No worker has looked at the node for {age_s} s."
+        since = f"{row.checked_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+        code, message = "stale", f"No worker has looked at the node since {since}."
     return NodeLook(
         network=row.network,
         is_ok=row.is_ok and is_fresh,

@@ -51,6 +51,7 @@ WITHOUT_PAGES = {
     "manifestsignature",
     "partialsignature",
     "heartbeat",
+    "mempoollook",
     "event",
     "outcomebaseline",
     "costbaseline",
