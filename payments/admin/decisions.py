@@ -8,7 +8,8 @@ from django.contrib import messages
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from payments.admin import approval, cells, conversion, costs, forms, home, law, pages, screened
+from payments.admin import approval, cells, conversion, costs, forms, law, pages, screened
+from payments.admin.home import trouble
 from payments.admin.tables import Notice
 from payments.models import BudgetPeriod, Disbursement
 from payments.selectors import budgets, funds
@@ -80,7 +81,7 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
     period = budgets.of_list(row, datetime.now(UTC).date())
     quote = conversion.chosen(request, row)
     notices = [
-        *home.node_notices(),
+        *trouble.node_notices(),
         *law.notices(row.program, datetime.now(UTC)),
         *conversion.notices(row, quote),
     ]

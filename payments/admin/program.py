@@ -6,11 +6,12 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern
 from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import authority, cells, law, membership, pages, scope, travel, webhook_pages
+from payments.admin import authority, cells, home, law, membership, pages, scope, travel, webhook_pages
 from payments.admin.base import ProgramScopedAdmin, is_number
 from payments.admin.measures import MeasuredPages
 from payments.admin.program_form import ProgramForm
@@ -81,6 +82,10 @@ class ProgramAdmin(RulesShown, MeasuredPages, ProgramScopedAdmin):
         ("People", {"fields": ("claim_term", "claimed", "grievance_due")}),
         ("Law", {"fields": ("law",)}),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        """Return the addresses of programs, and of what the first page follows."""
+        return [*home.urls(self), *super().get_urls()]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Program]:
         """Return the user's programs; all of them to somebody who sets up programs or members."""

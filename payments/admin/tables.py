@@ -20,6 +20,8 @@ class Table:
     empty: str = "Nothing yet."
     more_url: str = ""
     more_text: str = "Show all"
+    # A sentence under the table.
+    note: str = ""
 
     @property
     def columns(self) -> list[tuple[str, bool]]:

@@ -1,124 +1,42 @@
-"""The first page of the admin: the node's state, what waits for whom, and what is stuck."""
+"""What waits for whoever looks at the first page, by what their roles may do: lists, decisions, signatures, breaks."""
 
 from typing import Any
 
-from django.contrib import admin
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 
-from payments.admin import cells, scope, trusts, waiting
-from payments.admin.tables import Notice, Table
-from payments.models import (
-    Alarm,
-    Disbursement,
-    Intervention,
-    Payout,
-    PriceBreaker,
-    Program,
-    Proposal,
-    Role,
-    SigningRequest,
-    Wallet,
-)
+from ledger.admin import cells as ledger_cells
+from ledger.models import Case, CaseStatus
+from ledger.reconciliation import cases
+from payments.admin import cells, scope, trusts
+from payments.admin.home import waiting
+from payments.admin.tables import Table
+from payments.models import Disbursement, Intervention, PriceBreaker, Program, Proposal, Role, SigningRequest
 from payments.models.program import LIMITED
 from payments.models.signing import RequestState
-from payments.selectors import interventions, node, prices, proposals
-from payments.services import alarms, signing
+from payments.selectors import interventions, prices, proposals
+from payments.services import signing
 from payments.services.proposals import KINDS
-from payments.states import DisbursementStatus, PayoutStatus
+from payments.states import DisbursementStatus
 
 SHOWN = 20
 
 
-def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add what the first page shows to somebody who works in a program."""
-    to_decide = trusts.to_decide(request)
-    if not scope.may_look(request, *LIMITED):
-        return context | ({"tables": to_decide} if to_decide else {})
-    context["notices"] = _alarm_notices(request) + node_notices() + _wallet_notices(request)
-    works_on_lists = _may_open(request, Disbursement)
-    context["tables"] = [
-        *([_your_turn(request)] if works_on_lists else []),
+def decisions(request: HttpRequest) -> list[Table]:
+    """Return a table of each kind of work that waits for the user, but for lists; none where nothing does."""
+    return [
         *_asked(request),
         *_proposed(request),
         *_priced(request),
-        *to_decide,
+        *trusts.to_decide(request),
         *_to_sign(request),
+        *_breaks(request),
         *waiting.table(request),
-        *([_stuck(request)] if works_on_lists else []),
-        _programs(request),
-        *([_alarms(request)] if _may_open(request, Alarm) else []),
     ]
-    return context
 
 
-def _may_open(request: HttpRequest, model: type[Model]) -> bool:
-    """Say whether the user's roles open the list, which a table would lead to."""
-    return admin.site.get_model_admin(model).has_view_permission(request)
-
-
-def _open_alarms(request: HttpRequest) -> QuerySet[Alarm]:
-    every = scope.sees_everything(request)
-    rows = Alarm.objects.select_related("owner", "program") if every else alarms.visible(request.user)
-    return rows.filter(closed_at=None).order_by("pk")
-
-
-def _alarm_notices(request: HttpRequest) -> list[Notice]:
-    rows = _open_alarms(request)
-    count, unowned = rows.count(), rows.filter(owner=None).count()
-    if not count:
-        return []
-    text = f"Without an owner: {unowned:,}. They are listed at the end of this page."
-    return [Notice(text, cells.BAD, f"Open alarms: {count:,}")]
-
-
-def _alarms(request: HttpRequest) -> Table:
-    """List what somebody must look at, the oldest first."""
-    rows = _open_alarms(request)
-    return Table(
-        "Open alarms",
-        ("Alarm", "Program", "About", "What", "Since", "Seen", "Owner"),
-        [
-            (
-                cells.link(alarm, alarm.code.replace("_", " ").capitalize()),
-                str(alarm.program or "all"),
-                f"{alarm.subject} {alarm.subject_id or ''}".strip().capitalize(),
-                cells.long(alarm.message),
-                cells.moment(alarm.opened_at),
-                "once" if alarm.times == 1 else f"{alarm.times:,} times",
-                cells.person(alarm.owner),
-            )
-            for alarm in rows[:SHOWN]
-        ],
-        "Nothing is wrong.",
-        cells.list_of(Alarm, open="yes"),
-        "Show all open alarms",
-    )
-
-
-def node_notices() -> list[Notice]:
-    """Say what is wrong with the node, from the last stored look at it; no call is made."""
-    look = node.last_look()
-    goes_on = "What is released waits and goes on by itself; nothing has to be sent again."
-    if look.is_ok:
-        return []
-    title = {
-        "not_checked": "The node's state is not known",
-        "stale": "The engine stands still: are the workers running?",
-    }.get(look.code, f"The {look.network} node cannot be used")
-    return [Notice(f"{look.message} {goes_on}", cells.BAD, title)]
-
-
-def _wallet_notices(request: HttpRequest) -> list[Notice]:
-    missing = scope.limit(request, Wallet.objects.filter(ready_at=None), "program")
-    names = list(missing.order_by("name").values_list("name", flat=True)[:SHOWN])
-    if not names:
-        return []
-    text = f"{', '.join(names)}: the engine makes a wallet as soon as the node answers."
-    return [Notice(text, cells.BUSY, "Wallets that the node does not have yet")]
-
-
-def _your_turn(request: HttpRequest) -> Table:
+def lists(request: HttpRequest) -> Table:
     """List what the user's own role can move on, and what the user did not make."""
     user_id = request.user.pk
     held = scope.roles(request)
@@ -229,35 +147,37 @@ def _to_sign(request: HttpRequest) -> list[Table]:
     return [Table("Waits for signers, through you", headers, list(found), more_url=url)] if found else []
 
 
-def _stuck(request: HttpRequest) -> Table:
-    lists = scope.limit(request, Disbursement.objects.exclude(problem=""), "program")
-    payouts = scope.limit(
-        request,
-        Payout.objects.filter(~Q(problem="") | Q(status=PayoutStatus.FROZEN)),
-        "wallet__program",
+def _breaks(request: HttpRequest) -> list[Table]:
+    """List the cases that the user may work on: those that nobody else owns, and proposals of others; the oldest first."""
+    user: Any = request.user
+    if not user.has_perms(["ledger.view_entry", cases.RIGHT]):
+        return []
+    free = Q(status__in=(CaseStatus.OPEN, CaseStatus.SUSPENDED)) & (Q(owner=None) | Q(owner=user))
+    mine = free | (Q(status=CaseStatus.PROPOSED) & ~Q(proposed_by=user))
+    rows = list(
+        Case.objects.filter(mine).select_related("owner", "last_run").order_by("opened_at", "pk")[:SHOWN]
     )
-    rows: list[tuple[Any, ...]] = [
-        (cells.link(d, f"List {d.pk}"), str(d.program), cells.status_of(d), cells.problem(d.problem))
-        for d in lists.select_related("program").order_by("pk")[:SHOWN]
-    ]
-    rows += [
+    names = {program.scope: str(program) for program in Program.objects.all()} if rows else {}
+    found = [
         (
-            cells.link(p, f"Payout {p.pk}"),
-            str(p.wallet.program),
-            cells.status_of(p),
-            cells.problem(p.problem),
+            cells.link(row, f"Case {row.pk}"),
+            names.get(row.scope, row.scope),
+            row.get_kind_display(),
+            cells.label("", row.get_status_display(), cells.BUSY),
+            cells.EMPTY if row.amount_sat is None else cells.sat(row.amount_sat),
+            f"{cases.age_days(row):,} days",
+            cells.person(row.owner),
+            ledger_cells.sentence(row.message, is_short=True),
         )
-        for p in payouts.select_related("wallet__program").order_by("pk")[:SHOWN]
+        for row in rows
     ]
-    return Table(
-        "Waits or is frozen",
-        ("What", "Program", "Status", "Why"),
-        rows,
-        "Nothing is stuck.",
-    )
+    headers = ("Case", "Program", "Kind", "State", "Moved on chain", "Age", "Owner", "What it means")
+    url = reverse("admin:ledger_case_changelist")
+    return [Table("Breaks to resolve", headers, list(found), more_url=url)] if found else []
 
 
-def _programs(request: HttpRequest) -> Table:
+def programs(request: HttpRequest) -> Table:
+    """List the programs that the user belongs to, with the roles there."""
     programs = scope.limit(request, Program.objects.order_by("code"), "pk", *LIMITED)
     return Table(
         "Your programs",
