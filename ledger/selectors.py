@@ -20,6 +20,8 @@ from govpay.errors import NotFound
 from ledger.models import (
     Account,
     Checkpoint,
+    DayMark,
+    DayTotal,
     Entry,
     Layer,
     Period,
@@ -33,9 +35,16 @@ from ledger.models import (
 
 
 def accounts_with_balance() -> "QuerySet[Account, Account]":
-    """Return the accounts with ``balance``: settled debits minus credits, from an index, for the rows that are read."""
-    lines = Posting.objects.filter(account=OuterRef("pk"), layer=Layer.SETTLED).order_by().values("account")
-    return Account.objects.annotate(balance=_zero_unless(lines.annotate(total=Sum("amount"))))
+    """Return the accounts with ``balance``: settled debits minus credits, for the rows that are read.
+
+    They are what the days hold, and the lines since from an index: not every line that there ever was.
+    """
+    mark = Coalesce(Subquery(DayMark.objects.values("through_entry_id")[:1]), 0)
+    lines = Posting.objects.filter(account=OuterRef("pk"), layer=Layer.SETTLED, entry_id__gt=mark)
+    days = DayTotal.objects.filter(account=OuterRef("pk"), layer=Layer.SETTLED)
+    since = lines.order_by().values("account").annotate(total=Sum("amount"))
+    before = days.order_by().values("account").annotate(total=Sum(F("debit") - F("credit")))
+    return Account.objects.annotate(balance=_zero_unless(before) + _zero_unless(since))
 
 
 def entries_with_totals() -> "QuerySet[Entry, Entry]":

@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
 from ledger import books, selectors
-from ledger.admin import cells, reports, sources
+from ledger.admin import cells, reports, sources, tree
 from ledger.admin.base import BookAdmin, Table
 from ledger.admin.filters import ScopeFilter
 from ledger.models import Account, Layer, Posting
@@ -25,11 +25,19 @@ class TrialBalanceForm(forms.Form):
     """Which accounts, and when."""
 
     scope = forms.ChoiceField(required=False)
+    at = forms.DateField(required=False, widget=forms.DateInput(attrs={"type": "date"}))
     as_of = forms.DateTimeField(required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"}))
     known_at = forms.DateTimeField(
         required=False, widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
     )
     layer = forms.ChoiceField(required=False, choices=Layer.choices)
+
+    def clean(self) -> dict[str, Any]:
+        """Refuse a day beside a time: they are two questions."""
+        found: dict[str, Any] = super().clean() or {}
+        if found.get("at") and (found.get("as_of") or found.get("known_at")):
+            self.add_error("at", "Give a day, or times: not both.")
+        return found
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -52,7 +60,7 @@ class AccountAdmin(BookAdmin):
         ("entity", "function", "object", "fund", "project"),
         "opened",
     )
-    actions_list = ("trial_balance", "show_reports")
+    actions_list = ("tree", "trial_balance", "show_reports")
     when_empty = "No account yet. A program's accounts are opened together with the program."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any, Any]:
@@ -89,17 +97,16 @@ class AccountAdmin(BookAdmin):
             )
         ]
 
+    @action(description="As a tree", url_path="tree", icon="account_tree", permissions=["view"])
+    def tree(self, request: HttpRequest) -> HttpResponse:
+        """Show the chart of accounts as a tree, at a date."""
+        return tree.show(self, request)
+
     @action(description="Trial balance", url_path="trial-balance", icon="balance", permissions=["view"])
     def trial_balance(self, request: HttpRequest) -> HttpResponse:
-        """Show debits and credits of every account: now, as of an effective time, and as known at a time."""
+        """Show debits and credits of every account: now, at the end of a day, as of a time, and as known at one."""
         form = TrialBalanceForm(request.GET or None)
-        chosen = form.cleaned_data if form.is_valid() else {}
-        trial = books.trial_balance(
-            chosen.get("scope") or None,
-            chosen.get("as_of"),
-            known_at=chosen.get("known_at"),
-            layer=chosen.get("layer") or Layer.SETTLED,
-        )
+        trial = _trial(form.cleaned_data if form.is_valid() else {})
         scales = {account.currency: account.scale for account in trial.accounts}
         context = self.page(request, "Trial balance") | {
             "form": form,
@@ -144,3 +151,12 @@ class AccountAdmin(BookAdmin):
     def opened(self, row: Account) -> str:
         """When it was opened."""
         return cells.moment(row.created_at)
+
+
+def _trial(chosen: dict[str, Any]) -> books.TrialBalance:
+    """Add up from the days, or where a time is asked for, line by line."""
+    scope, layer = chosen.get("scope") or None, chosen.get("layer") or Layer.SETTLED
+    as_of, known_at = chosen.get("as_of"), chosen.get("known_at")
+    if as_of is None and known_at is None:
+        return books.trial(scope, chosen.get("at"), layer=layer)
+    return books.trial_balance(scope, as_of, known_at=known_at, layer=layer)

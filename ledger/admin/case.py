@@ -11,7 +11,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
-from ledger.admin import case_forms, cells
+from ledger.admin import board, case_forms, cells
 from ledger.admin.base import BookAdmin, Table, find_row, posted
 from ledger.admin.case_columns import CaseColumns, entry_link
 from ledger.admin.filters import ScopeFilter, by_number
@@ -32,6 +32,8 @@ class CaseAdmin(CaseColumns, BookAdmin):
         ScopeFilter,
         ("status", ChoicesDropdownFilter),
         ("kind", ChoicesDropdownFilter),
+        board.AgeFilter,
+        board.OwnerFilter,
         by_number("payment", "payment_id"),
     )
     fields = (
@@ -46,6 +48,7 @@ class CaseAdmin(CaseColumns, BookAdmin):
         "standing",
         ("proposer", "decider"),
     )
+    actions_list = ("board",)
     actions_detail = ("assign", "propose", "move", "undo", "approve", "reject", "withdraw")
     when_empty = "No run ever found a break."
 
@@ -99,6 +102,11 @@ class CaseAdmin(CaseColumns, BookAdmin):
         if row.status in (S.SUSPENDED, S.CLOSED) and row.suspense_ref:
             names += ("undo",)
         return [self.get_unfold_action(name) for name in names]
+
+    @action(description="Board", url_path="board", icon="table_chart", permissions=["view"])
+    def board(self, request: HttpRequest) -> HttpResponse:
+        """Count the open cases by kind, owner and age."""
+        return board.show(self, request)
 
     @action(description="Assign", url_path="assign", icon="person", permissions=["resolve"])
     def assign(self, request: HttpRequest, object_id: str) -> HttpResponse:

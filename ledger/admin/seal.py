@@ -1,5 +1,6 @@
 """Seals and signed checkpoints in the admin, to be looked at; what anchors a checkpoint is a payout, listed with those."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
@@ -7,22 +8,49 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from unfold.decorators import action, display
 
-from ledger.admin import cells
+from ledger.admin import cells, sources, verifying
 from ledger.admin.base import BookAdmin, Table, is_number
 from ledger.models import Checkpoint, Seal
 from ledger.packs import evidence
 
 
+class Anchored:
+    """The column of seals and checkpoints that says where they are anchored."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Return the page of the list, with the anchors of its rows."""
+        page: Any = super().get_changelist_instance(request)  # type: ignore[misc]
+        find_anchors(page.result_list)
+        return page
+
+    @display(description="Anchor")
+    def anchor(self, row: Any) -> str:
+        """Which block holds its hash, with the way to the payout whose tx has it."""
+        if not hasattr(row, "place"):
+            find_anchors([row])
+        if row.place is None:
+            return "in no final block yet"
+        return sources.about(f"payout:{row.place.payout_id}", f"in block {row.place.block_height:,}")
+
+
 @admin.register(Seal)
-class SealAdmin(BookAdmin):
+class SealAdmin(Anchored, BookAdmin):
     """The seals, latest first."""
 
-    list_display = ("covers", "adds", "root_hex", "made")
-    fields = (("covers", "adds"), "root_hex", ("made", "signed"))
+    list_display = ("covers", "adds", "root_hex", "made", "anchor")
+    fields = (("covers", "adds"), "root_hex", ("made", "signed"), "anchor")
+    actions_list = ("verify",)
     list_select_related = ("checkpoint",)
     ordering = ("-size",)
     search_help_text = "Search by the number of entries that it covers"
     when_empty = "Nothing is sealed yet: entries are sealed within a minute or so of being written."
+
+    @action(
+        description="Verify a receipt or a pack", url_path="verify", icon="verified", permissions=["view"]
+    )
+    def verify(self, request: HttpRequest) -> HttpResponse:
+        """Check a file that somebody brings, as its holder would."""
+        return verifying.show(self, request)
 
     def find(self, term: str) -> Q:
         """Search by size."""
@@ -60,10 +88,10 @@ class SealAdmin(BookAdmin):
 
 
 @admin.register(Checkpoint)
-class CheckpointAdmin(BookAdmin):
+class CheckpointAdmin(Anchored, BookAdmin):
     """The signed heads, latest first."""
 
-    list_display = ("covers", "root_hex", "signed")
+    list_display = ("covers", "root_hex", "signed", "anchor")
     fields = (("covers", "signed"), "root_hex", "verifier_key", "text")
     actions_detail = ("note", "ots")
     ordering = ("-seal__size",)
@@ -149,6 +177,14 @@ class CheckpointAdmin(BookAdmin):
     def text(self, row: Checkpoint) -> str:
         """Return the note as it was signed, line by line."""
         return cells.lines(row.note)
+
+
+def find_anchors(rows: Iterable[Any]) -> None:
+    """Give seals and checkpoints their ``place``: which final block holds the hash, or None; one statement for all."""
+    heads = {row: row if isinstance(row, Checkpoint) else getattr(row, "checkpoint", None) for row in rows}
+    found = evidence.backend().anchored([head.pk for head in heads.values() if head is not None])
+    for row, head in heads.items():
+        row.place = None if head is None else found.get(head.pk)
 
 
 def _as_file(content: bytes, name: str) -> HttpResponse:

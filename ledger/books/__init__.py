@@ -2,7 +2,7 @@
 
 from ledger.books.accounts import AccountMissing, AccountTaken, NewAccount, open_accounts
 from ledger.books.balances import BALANCE_NOW, AccountBalance, TrialBalance, balance, trial_balance
-from ledger.books.days import Standing, standing
+from ledger.books.days import Standing, standing, trial
 from ledger.books.draft import MOST, Draft, Line, UnbalancedEntry
 from ledger.books.posting import AlreadyUndone, IdempotencyConflict, PeriodSealed, post
 from ledger.books.undoing import NothingHeld, drop, reverse, reverse_each, settle
@@ -31,5 +31,6 @@ __all__ = [
     "reverse_each",
     "settle",
     "standing",
+    "trial",
     "trial_balance",
 ]

@@ -18,6 +18,15 @@ class Anchor(NamedTuple):
     beside: dict[str, Any]
 
 
+class Place(NamedTuple):
+    """Where a checkpoint's hash lies in the chain: the payout whose tx has it, and its final block."""
+
+    payout_id: int
+    txid: str
+    block_height: int
+    block_hash: str
+
+
 class Output(NamedTuple):
     """Where a payment lies in the chain.
 
@@ -77,6 +86,10 @@ class Backend(Protocol):
 
     def anchor(self, checkpoint: Checkpoint) -> Anchor | None:
         """Return where a final block holds a checkpoint's hash, or None."""
+        ...
+
+    def anchored(self, checkpoint_ids: list[int]) -> dict[int, Place]:
+        """Return where final blocks hold checkpoints' hashes, of those that are there, by checkpoint; one statement."""
         ...
 
     def output(self, payment_id: int) -> Output | None:

@@ -91,7 +91,7 @@ def _check(request: HttpRequest) -> HttpResponse:
     form = ReceiptForm(request.POST, request.FILES)
     if not form.is_valid():
         return _render(request, 422, form=form)
-    keys = _keys()
+    keys = trusted_keys()
     try:
         if not keys:
             raise verify.Wrong("unknown_key", "No key has signed the books of this installation yet.")
@@ -103,7 +103,7 @@ def _check(request: HttpRequest) -> HttpResponse:
 
 
 def _render(request: HttpRequest, status: int, **context: object) -> TemplateResponse:
-    context |= {"keys": sorted(_keys()), "network": evidence.backend().network()}
+    context |= {"keys": sorted(trusted_keys()), "network": evidence.backend().network()}
     return TemplateResponse(request, "ledger/verify.html", context, status=status)
 
 
@@ -115,6 +115,6 @@ def program(request: HttpRequest) -> FileResponse:
     )
 
 
-def _keys() -> set[str]:
+def trusted_keys() -> set[str]:
     """Return every key with which this installation signed checkpoints."""
     return {*checkpoints.own_keys(), *Checkpoint.objects.values_list("verifier", flat=True).distinct()}

@@ -12,7 +12,7 @@ from govpay.errors import Conflict, NotFound
 from ledger.models import Checkpoint, Entry
 from ledger.packs import record
 from ledger.packs.beside import Beside
-from ledger.packs.evidence import Anchor, File, Numbers, Output
+from ledger.packs.evidence import Anchor, File, Numbers, Output, Place
 from payments.models import (
     Block,
     ChangeOutput,
@@ -116,6 +116,10 @@ class PackEvidence:
         """Return where a final block holds a checkpoint's hash, or None."""
         found = anchors.proved(checkpoint)
         return None if found is None else Anchor(found.size, found.ots, found.beside)
+
+    def anchored(self, checkpoint_ids: list[int]) -> dict[int, Place]:
+        """Return where final blocks hold checkpoints' hashes, by checkpoint; one statement."""
+        return anchors.places(checkpoint_ids)
 
     def output(self, payment_id: int) -> Output | None:
         """Return where a final block pays a payment, or None until one does; raise NotFound."""
