@@ -1,7 +1,8 @@
 """The entries of money that leaves a program by bank file or voucher: in transit, then with the person, or back.
 
 Each is in the program's money. As with bitcoin, what people are owed is payable until they have it: sending moves cash into
-transit, one line a payment; settling clears payable against transit; what is dead comes back to cash.
+transit, settling clears payable against transit, what is dead comes back to cash. What is in transit has one line a
+payment in each, so that the sealed books say of every person whether the money left, arrived or came back.
 """
 
 from collections.abc import Sequence
@@ -64,20 +65,22 @@ def settled(
     program_id: int,
     key: str,
     source_ref: str,
-    amount: int,
+    payment_ids: Sequence[int],
+    amounts: Sequence[int],
     effective_at: datetime,
     actor: str,
     memo: str = "",
 ) -> Draft:
-    """People have it: Dr beneficiaries payable, Cr in transit."""
+    """People have it: Dr beneficiaries payable; Cr in transit, one line a payment. ``memo`` names the bank's answer."""
+    lines = [
+        Line(transit_account(program_id), -amount, payment_id)
+        for payment_id, amount in zip(payment_ids, amounts, strict=True)
+    ]
     return Draft(
         kind="rail_settled",
         scope=program_scope(program_id),
         idempotency_key=f"rail_settled:{key}",
-        lines=[
-            Line(program_accounts(program_id).payable, amount),
-            Line(transit_account(program_id), -amount),
-        ],
+        lines=[*lines, Line(program_accounts(program_id).payable, sum(amounts))],
         effective_at=effective_at,
         memo=memo,
         source_ref=source_ref,

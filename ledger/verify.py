@@ -12,12 +12,15 @@
     --seen OLD.note  a checkpoint that you kept: the tree must have grown out of it; may be repeated
     --network NAME   the network that it must be of: regtest, signet, testnet3 or testnet4
     --node URL       ask this node (http://user:password@host:port) whether the blocks are on its chain
+    --document FILE  a file for a bank (pain.001) or a bank's answer (pain.002), as the treasury or the bank has it: it must
+                     be one that the pack names, and say what the pack's extract says; may be repeated
     --descriptor D   let that node derive a wallet's scripts, and compare what the pack calls ours; may be repeated
 
 Exit codes: 0 all is as it must be, 1 something is wrong (the first thing is named: file, record, code and rule), 2 it cannot
 be read (truncated, not a pack, or asked wrongly), 3 the node could not be asked.
 
-What is not checked here is said in the end: leaves that were blacked out, entries that no checkpoint covers yet, checkpoints
+What blocks prove is marked [chain]; what only a bank or a desk says is marked as its word, whoever sealed it. What is not
+checked here is said in the end: leaves that were blacked out, entries that no checkpoint covers yet, checkpoints
 that no block holds yet. Nothing of the program that made the file is used or needed; what is read is described in
 docs/auditor.md of the project.
 """
@@ -44,6 +47,7 @@ import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
+from xml.parsers import expat
 
 Point = tuple[int, int, int, int]
 Signature = tuple[str, bytes, bytes]
@@ -525,6 +529,14 @@ EVENT_HEADING = (
 PIECES = {RUN: RUN_HEADING, PERIOD: PERIOD_HEADING, EVENT: EVENT_HEADING}
 DOORS = ("api", "admin", "command", "task", "person")
 LAYERS = ("settled", "pending", "encumbered")
+# Entries that say of single payments how they were paid elsewhere than on the chain: on which account, and with which sign.
+MOVES = {
+    "rail_sent": ("Assets:MoneyInTransit:", 1),
+    "rail_settled": ("Assets:MoneyInTransit:", -1),
+    "rail_returned": ("Assets:MoneyInTransit:", -1),
+    "trust_owe": ("Liabilities:TrustPayable:", -1),
+    "trust_pay": ("Liabilities:TrustPayable:", 1),
+}
 
 
 def piece_salt(salt: bytes, index: int) -> bytes:
@@ -643,6 +655,9 @@ class Receipt:
         self.block_hash = self.key = ""
         self.anchor_height: int | None = None
         self.root = b""
+        # What was paid, in words, and on another rail than bitcoin what says so: the bank's ids and hashes, or the voucher.
+        self.amount, self.rail = "", "bitcoin"
+        self.told: dict[str, str] = {}
         # Every block that it names or shows, by height.
         self.blocks: dict[int, str] = {}
         self.remarks: list[str] = []
@@ -665,21 +680,29 @@ def check_receipt(raw: bytes, network: str | None = None, keys: Collection[str] 
     if not isinstance(record, dict) or record.get("format") != RECEIPT:
         raise Unreadable("not_a_receipt", f"This is no {RECEIPT}.")
     record = parse(text[:-1] if text.endswith("\n") else text)
-    is_of_money = "entitlement" in record
-    names = "amount_sat checkpoint entry format network output payment script_pubkey"
-    fields(record, names + (" entitlement" if is_of_money else ""))
     found = Receipt()
+    if "rail" in record:
+        fields(record, "amount_minor checkpoint format network payment rail sent settled")
+    else:
+        names = "amount_sat checkpoint entry format network output payment script_pubkey"
+        fields(record, " ".join([names, *(name for name in ("entitlement", "trust") if name in record)]))
     found.network, found.payment = record["network"], record["payment"]
     _at("network", _receipt_network, found.network, network)
     _at("payment", whole, found.payment, 1)
+    if "rail" in record:
+        _receipt_elsewhere(record, keys, found)
+        return found
     found.amount_sat = _at("amount_sat", whole, record["amount_sat"], 1, MAX_SAT)
     found.script = record["script_pubkey"]
     _at("script_pubkey", hex_of, found.script)
     root, heading, vout = _at("entry", _receipt_entry, record["entry"], found)
     _at("checkpoint", _receipt_checkpoint, record["checkpoint"], record["entry"], root, keys, found)
     _at("output", _receipt_output, record["output"], heading, vout, found)
-    if is_of_money:
+    found.amount = f"{found.amount_sat} sat"
+    if "entitlement" in record:
         _at("entitlement", _receipt_entitlement, record["entitlement"], found)
+    if "trust" in record:
+        _at("trust", _receipt_trust, record["trust"], root, record["entry"]["size"], found)
     return found
 
 
@@ -711,6 +734,82 @@ def _receipt_entitlement(said: Record, found: Receipt) -> None:
     )
 
 
+def _receipt_elsewhere(record: Record, keys: Collection[str], found: Receipt) -> None:
+    """Check a receipt of a payment by bank or voucher: the lines by which it left and arrived, in one sealed tree."""
+    minor, found.rail = _at("amount_minor", whole, record["amount_minor"], 1, MAX_SAT), record["rail"]
+    root, sent, line, first = _at("sent", _receipt_line, record["sent"], "rail_sent", found)
+    other, settled, back, _ = _at("settled", _receipt_line, record["settled"], "rail_settled", found)
+    _at("checkpoint", _receipt_checkpoint, record["checkpoint"], record["sent"], root, keys, found)
+    if (other, record["settled"]["size"]) != (root, record["sent"]["size"]):
+        raise Wrong("not_included", "The two entries are not in one tree.", record="settled")
+    if (line[5], back[5], line[:5]) != (minor, -minor, back[:5]) or sent["scope"] != settled["scope"]:
+        raise Wrong(
+            "wrong_amount",
+            f"The books do not say that {minor} minor units left and arrived.",
+            record="settled",
+        )
+    found.amount = amount_of(minor, f"{line[2]}/{line[3]}")
+    found.scope, found.recorded_at = settled["scope"], settled["recorded_at"]
+    file = re.fullmatch(
+        "File (GP[0-9A-Za-z]+), SHA-256 ([0-9a-f]{64}), from line ([1-9][0-9]{0,9})", sent["memo"]
+    )
+    answer = re.fullmatch("Report SHA-256 ([0-9a-f]{64})", settled["memo"])
+    if found.rail == "bank" and file and answer:
+        found.told = {
+            "transfer": f"{file[1]}-{int(file[3]) + first - 1}",
+            "file": file[2],
+            "answer": answer[1],
+        }
+        found.remarks.append(
+            "That the money arrived is the bank's word, as the ministry booked it: no block proves it. Whoever has the"
+            " bank's answer compares its SHA-256."
+        )
+    elif found.rail == "voucher" and re.fullmatch("voucher:[1-9][0-9]*", settled["source_ref"]):
+        found.told = {"voucher": settled["source_ref"].partition(":")[2], "agent": settled["actor"]}
+        found.remarks.append(
+            "That the voucher was paid out is the word of the agent who took its code: no block proves it."
+        )
+    else:
+        raise Wrong(
+            "wrong_entry", "The entries name no file and answer of a bank, and no voucher.", record="settled"
+        )
+
+
+def _receipt_line(entry: Record, kind: str, found: Receipt) -> tuple[bytes, Record, Line, int]:
+    """Return the head to which an entry leads, its heading, its line of the payment, and which line that is, from 1."""
+    root, heading, line, index = _shown(entry)
+    if heading["kind"] != kind:
+        raise Wrong("wrong_entry", f"The entry is of kind {heading['kind']}, not {kind}.")
+    account = MOVES[kind][0]
+    if str(line[6]) != found.payment or line[4] != "settled" or not line[0].startswith(account):
+        raise Wrong("wrong_line", f"The line is not that of payment {found.payment}.")
+    return root, heading, line, index
+
+
+def _receipt_trust(said: Record, root: bytes, size: str, found: Receipt) -> None:
+    """Check what a trust owes for the bitcoin that it got in a person's place, and whether the bank has paid that."""
+    fields(said, "owed paid")
+    lines = []
+    for name, kind in (("owed", "trust_owe"), ("paid", "trust_pay")):
+        if said[name] is None and name == "paid":
+            continue
+        other, heading, line, _ = _receipt_line(said[name], kind, found)
+        if (other, said[name]["size"]) != (root, size):
+            raise Wrong("not_included", "The entries are not in one tree.")
+        lines.append((heading["scope"], line[:5], MOVES[kind][1] * line[5], heading["memo"]))
+    if lines[0][:3] != lines[-1][:3] or lines[0][2] < 1:
+        raise Wrong("wrong_amount", "What the trust paid is not what it owed.")
+    trust, account, minor, memo = lines[-1]
+    what = amount_of(minor, f"{account[2]}/{account[3]}")
+    paid = (
+        f"The bank says that it has paid that ({memo})." if len(lines) == 2 else "It has not paid that yet."
+    )
+    found.remarks.append(
+        f"The bitcoin went to {trust} in the person's place, which owes the person {what}. {paid} That is the trust's and"
+        " the bank's word: the chain proves the bitcoin alone."
+    )
+
+
 def _receipt_network(said: str, wanted: str | None) -> None:
     if said not in GENESIS:
         raise Wrong("wrong_network", f"{said!r} is none of {', '.join(GENESIS)}.")
@@ -720,6 +819,20 @@ def _receipt_network(said: str, wanted: str | None) -> None:
 
 def _receipt_entry(entry: Record, found: Receipt) -> tuple[bytes, Record, int]:
     """Return the tree's head to which heading and line lead, the heading, and the output that the line stands for."""
+    root, heading, line, index = _shown(entry)
+    _, _, currency, scale, layer, units, reference = line
+    if heading["kind"] != "payout_sent":
+        raise Wrong("wrong_entry", "The entry is not one by which payments left.")
+    if str(reference) != found.payment or (currency, scale, layer) != ("BTC", 8, "settled"):
+        raise Wrong("wrong_line", f"The line is not that of payment {found.payment}.")
+    if units != found.amount_sat:
+        raise Wrong("wrong_amount", f"The books say {units} sat, the receipt {found.amount_sat}.")
+    found.scope, found.recorded_at = heading["scope"], heading["recorded_at"]
+    return root, heading, index - 1
+
+
+def _shown(entry: Record) -> tuple[bytes, Record, Line, int]:
+    """Return the tree's head to which heading and line of an entry lead, both, and which line it is, from 1."""
     fields(entry, "heading leaf line path pieces size")
     count = whole(entry["pieces"], 2)
     head, heading = _piece(entry["heading"], 0, count)
@@ -728,19 +841,13 @@ def _receipt_entry(entry: Record, found: Receipt) -> tuple[bytes, Record, int]:
     if head is None or head != other:
         raise Wrong("not_included", "Heading and line do not lead to one entry.")
     check_heading(heading, "govpay/entry/2", int)
-    _, _, currency, scale, layer, units, reference = line_of(line)
-    if heading["kind"] != "payout_sent" or heading["lines"] != count - 1:
-        raise Wrong("wrong_entry", "The entry is not one by which payments left.")
-    if str(reference) != found.payment or (currency, scale, layer) != ("BTC", 8, "settled"):
-        raise Wrong("wrong_line", f"The line is not that of payment {found.payment}.")
-    if units != found.amount_sat:
-        raise Wrong("wrong_amount", f"The books say {units} sat, the receipt {found.amount_sat}.")
+    if heading["lines"] != count - 1:
+        raise Wrong("wrong_entry", "The entry has another number of lines than it says.")
     path = [hex_of(step, 32) for step in entry["path"]]
     root = head_of_path(leaf_hash(head), whole(entry["leaf"], 0), whole(entry["size"], 1), path)
     if root is None:
         raise Wrong("not_included", "The path does not lead from the entry to a head.")
-    found.scope, found.recorded_at = heading["scope"], heading["recorded_at"]
-    return root, heading, index - 1
+    return root, heading, line_of(line), index
 
 
 def _piece(piece: Record, index: int, count: int) -> tuple[bytes | None, Any]:
@@ -803,6 +910,75 @@ def _receipt_output(output: Record, heading: Record, vout: int, found: Receipt) 
             raise Wrong("headers_broken", f"Its anchor is in another block at height {height}.")
 
 
+# What banks are told and say: ISO 20022.
+
+SETTLED, REJECTED = ("ACSC", "ACCC"), ("RJCT", "CANC")
+OF_TRANSFER = ("CdtTrfTxInf", "TxInfAndSts")
+
+
+class Document:
+    """A file for a bank (pain.001) or a bank's answer (pain.002): its kind, what it says once, and of each transfer.
+
+    Values are under the names of their element and of the one that it is in; the first counts.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.kind = ""
+        self.head: dict[str, str] = {}
+        self.rows: list[dict[str, str]] = []
+        self._row: dict[str, str] | None = None
+        self._names: list[str] = []
+        self._text: list[str] = []
+        parser = expat.ParserCreate(namespace_separator=" ")
+        parser.StartDoctypeDeclHandler = self._refuse
+        parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
+        parser.CharacterDataHandler = self._text.append
+        try:
+            parser.ParseFile(file)
+        except expat.ExpatError as error:
+            raise Unreadable("not_a_document", f"This is no XML to its end: {error}.") from None
+
+    def _refuse(self, *declared: object) -> NoReturn:
+        raise Unreadable("not_a_document", "No document of a bank declares a document type.")
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        space, _, local = name.rpartition(" ")
+        if not self._names:
+            self.kind = space.rpartition(":")[2][:8]
+        self._names.append(local)
+        self._text.clear()
+        if local in OF_TRANSFER:
+            self._row = {}
+        if self._row is not None and "Ccy" in attributes:
+            self._row.setdefault("@Ccy", attributes["Ccy"])
+
+    def _end(self, name: str) -> None:
+        values = self.head if self._row is None else self._row
+        values.setdefault("/".join(self._names[-2:]), "".join(self._text).strip())
+        self._text.clear()
+        if self._names.pop() in OF_TRANSFER and self._row is not None:
+            self.rows.append(self._row)
+            self._row = None
+
+
+def decimal_of(minor: int, money: str) -> str:
+    """Return an amount of a currency with its digits, such as ``PKR/2``, in its major units."""
+    digits = int(money.partition("/")[2])
+    units, rest = divmod(minor, 10**digits)
+    return f"{units}.{rest:0{digits}}" if digits else str(units)
+
+
+def amount_of(minor: int, money: str) -> str:
+    """Return an amount with its currency."""
+    return f"{decimal_of(minor, money)} {money.partition('/')[0]}"
+
+
+def _sums(words: Sequence[str], figures: Sequence[int], money: str) -> str:
+    """Write how many and how much came to each end."""
+    parts = zip(words, figures[::2], figures[1::2], strict=True)
+    return ", ".join(f"{count} of {amount_of(minor, money)} {word}" for word, count, minor in parts)
+
+
 # Packs.
 
 PATH = re.compile("[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*")
@@ -817,7 +993,8 @@ TABLES = """
 CREATE TABLE named (source TEXT, kind TEXT, actor TEXT, approver TEXT, memo TEXT, undoes INTEGER, PRIMARY KEY (source, kind))
     WITHOUT ROWID;
 CREATE TABLE entry (id INTEGER PRIMARY KEY, effective_at TEXT, lines BLOB, held BLOB);
-CREATE TABLE act (id INTEGER PRIMARY KEY, source TEXT, action TEXT, actor TEXT);
+CREATE TABLE act (id INTEGER PRIMARY KEY, source TEXT, action TEXT, actor TEXT, actor_id TEXT, reason TEXT);
+CREATE INDEX act_source ON act (source, action);
 CREATE TABLE undoing (id INTEGER PRIMARY KEY, undoes INTEGER UNIQUE, is_whole INTEGER, mirror BLOB);
 CREATE TABLE period (name TEXT, ends_at TEXT, through INTEGER);
 CREATE TABLE held (id INTEGER PRIMARY KEY, source TEXT, kind TEXT, is_approved INTEGER, sat INTEGER, money TEXT);
@@ -827,7 +1004,26 @@ CREATE INDEX voided_payout ON voided (payout);
 CREATE TABLE sent (payout TEXT, vout INTEGER, payment INTEGER, sat INTEGER, PRIMARY KEY (payout, vout)) WITHOUT ROWID;
 CREATE TABLE shown (payout TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE fee (payout TEXT PRIMARY KEY, sat INTEGER) WITHOUT ROWID;
-CREATE TABLE line (payment INTEGER PRIMARY KEY, list TEXT, script BLOB, amount INTEGER, sat INTEGER, status TEXT);
+CREATE TABLE line (payment INTEGER PRIMARY KEY, list TEXT, script BLOB, amount INTEGER, sat INTEGER, status TEXT,
+    reissues INTEGER);
+CREATE TABLE fate (payment INTEGER PRIMARY KEY, is_void INTEGER);
+CREATE TABLE moved (entry INTEGER, n INTEGER, kind TEXT, source TEXT, memo TEXT, actor TEXT, at TEXT, payment INTEGER,
+    minor INTEGER, money TEXT, PRIMARY KEY (entry, n)) WITHOUT ROWID;
+CREATE INDEX moved_payment ON moved (payment, kind);
+CREATE INDEX moved_source ON moved (source, kind);
+CREATE TABLE promised (source TEXT, trust TEXT, money TEXT, minor INTEGER);
+CREATE TABLE bank_file (id TEXT PRIMARY KEY, message TEXT UNIQUE, sha256 TEXT UNIQUE, list TEXT, scope TEXT, money TEXT,
+    count INTEGER, total INTEGER) WITHOUT ROWID;
+CREATE TABLE report (id TEXT PRIMARY KEY, bank_file TEXT, sha256 TEXT UNIQUE) WITHOUT ROWID;
+CREATE TABLE transfer (id TEXT PRIMARY KEY, bank_file TEXT, number INTEGER, payment INTEGER, attempt INTEGER, minor INTEGER,
+    outcome TEXT, report TEXT, UNIQUE (bank_file, number)) WITHOUT ROWID;
+CREATE INDEX transfer_payment ON transfer (payment);
+CREATE INDEX transfer_report ON transfer (report);
+CREATE TABLE voucher (id INTEGER PRIMARY KEY, payment INTEGER, status TEXT, minor INTEGER, money TEXT, made_at TEXT,
+    ended_at TEXT, issued_by TEXT, redeemed_by TEXT, asked_by TEXT, cancelled_by TEXT, replaces INTEGER UNIQUE);
+CREATE INDEX voucher_payment ON voucher (payment);
+CREATE TABLE leg (payment INTEGER PRIMARY KEY, trust TEXT, money TEXT, status TEXT, attempt INTEGER, is_taken INTEGER,
+    minor INTEGER);
 CREATE TABLE converted (source TEXT PRIMARY KEY, money TEXT, minor INTEGER, sat INTEGER, rest INTEGER) WITHOUT ROWID;
 CREATE TABLE mined (txid TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE own (txid TEXT, vout INTEGER, script BLOB, sat INTEGER, PRIMARY KEY (txid, vout)) WITHOUT ROWID;
@@ -837,6 +1033,19 @@ CREATE TABLE header (hash TEXT PRIMARY KEY, height INTEGER UNIQUE, root BLOB) WI
 """
 
 
+# Of transfers and vouchers by their money: how many and how much came to each end.
+BY_BANK = """
+SELECT t.attempt IS NOT NULL, f.money,
+    sum(t.outcome = 'settled'), sum(t.minor * (t.outcome = 'settled')), sum(t.outcome = 'rejected'),
+    sum(t.minor * (t.outcome = 'rejected')), sum(t.outcome = 'open'), sum(t.minor * (t.outcome = 'open'))
+FROM transfer t JOIN bank_file f ON f.id = t.bank_file GROUP BY 1, 2 ORDER BY 1, 2
+"""
+BY_VOUCHER = """
+SELECT money, sum(status = 'redeemed'), sum(minor * (status = 'redeemed')), sum(status IN ('expired', 'cancelled')),
+    sum(minor * (status IN ('expired', 'cancelled'))), sum(status IN ('waiting', 'issued')),
+    sum(minor * (status IN ('waiting', 'issued')))
+FROM voucher WHERE id NOT IN (SELECT replaces FROM voucher WHERE replaces IS NOT NULL) GROUP BY money ORDER BY money
+"""
 # What lists owe no more: a list that is withdrawn as a whole, a line of it alone by its payment.
 FREED = """
 SELECT list, sum(sat) FROM (
@@ -865,6 +1074,10 @@ class Quote(NamedTuple):
     def to_sat(self, minor: int) -> int:
         """Return the satoshis that an amount in minor units is."""
         return half_even(minor * COIN * PRICE_UNIT, self.price * 10**self.scale)
+
+    def value(self, sat: int) -> int:
+        """Return what satoshis are worth, in minor units."""
+        return half_even(sat * self.price * 10**self.scale, COIN * PRICE_UNIT)
 
     def rest(self, minor: int) -> int:
         """Return what an amount is worth more than its satoshis, in minor units."""
@@ -1016,7 +1229,10 @@ class Pack:
         self.unpinned: dict[str, set[str]] = {"officers": set(), "witnesses": set()}
         self.witnessed: dict[str, int] = {}
         self.unsigned_lists = 0
-        # By what each list of money was converted; None before its release.
+        # How each list is paid, and its scope in the books.
+        self.rails: dict[str, str] = {}
+        self.scopes: dict[str, str] = {}
+        # By what each list of money was converted; None before its release, and on other rails.
         self.quotes: dict[str, Quote | None] = {}
         self.network = ""
         self.names: list[str] = []
@@ -1030,8 +1246,17 @@ class Pack:
         self.absent = 0
         self.lacks: dict[str, list[str]] = {}
         self.counts = dict.fromkeys(
-            ("entries", "lines", "hidden", "redacted", "payouts", "payments", "lists", "runs", "events"), 0
+            (
+                *("entries", "lines", "hidden", "redacted", "payouts", "payments", "lists", "runs", "events"),
+                "reissues",
+            ),
+            0,
         )
+        # What each answer says that it ended, by its number and outcome: transfers and minor units. Money of lists.
+        self.answers: dict[tuple[str, str], tuple[int, int]] = {}
+        self.money: dict[str, str] = {}
+        # Legs that trusts owe of which no block here holds the payout.
+        self.unburied = 0
         self.remarks: list[str] = []
         self.table = sqlite3.connect("")
         self.table.executescript(TABLES)
@@ -1046,12 +1271,17 @@ class Pack:
             self.check_headers,
             self.check_lists,
             self.check_payouts,
+            self.check_bank,
+            self.check_vouchers,
+            self.check_trusts,
+            self.check_reissues,
             self.check_owed,
             self.check_runs,
             self.check_exports,
         ):
             self.say(f"{(step.__doc__ or '').rstrip('.')} ...")
             step()
+        self._believed()
         self._signers()
         for code, messages in self.lacks.items():
             self.remarks += messages[:TOLD]
@@ -1452,8 +1682,8 @@ class Pack:
         check_event(event)
         self.counts["events"] += 1
         source = f"{event['subject_kind']}:{event['subject_id']}"
-        values = (whole(event["id"]), source, event["action"], event["actor"])
-        self.table.execute("INSERT INTO act VALUES (?, ?, ?, ?)", values)
+        said = (event["action"], event["actor"], str(event["actor_id"]), event["reason_sha256"])
+        self.table.execute("INSERT INTO act VALUES (?, ?, ?, ?, ?, ?)", (whole(event["id"]), source, *said))
 
     def _entry(self, heading: Record, lines: list[Line]) -> None:
         self.counts["entries"] += 1
@@ -1464,6 +1694,7 @@ class Pack:
             self.accounts[key] = self.accounts.get(key, 0) + units
         self._written(heading, lines)
         self._owed(heading, lines)
+        self._moved(heading, lines)
         # What is encumbered anew when a line is withdrawn has no approver.
         if kind in ("commitment", "conversion", "payout_sent") or (
             kind == "encumbrance" and heading["approver"]
@@ -1546,6 +1777,23 @@ class Pack:
         values = (whole(heading["id"]), heading["source_ref"], kind, bool(heading["approver"]), sat, money)
         self.table.execute("INSERT INTO held VALUES (?, ?, ?, ?, ?, ?)", values)
 
+    def _moved(self, heading: Record, lines: list[Line]) -> None:
+        """Remember which payments left, arrived or came back elsewhere than on the chain, and what trusts promise."""
+        kind, source = heading["kind"], heading["source_ref"]
+        number, at = int(heading["id"]), heading["original_at"] or heading["effective_at"]
+        if kind in MOVES:
+            account, sign = MOVES[kind]
+            told = (number, kind, source, heading["memo"], heading["actor"], at)
+            for n, line in enumerate(lines):
+                if line[6] is not None and line[0].startswith(account):
+                    row = (told[0], n, *told[1:], line[6], sign * line[5], f"{line[2]}/{line[3]}")
+                    self.table.execute("INSERT INTO moved VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+        if kind in ("trust_promise", "trust_owe"):
+            for account, _, currency, scale, layer, units, _ in lines:
+                if layer == "encumbered" and account.startswith("Equity:"):
+                    values = (source, heading["scope"], f"{currency}/{scale}", units)
+                    self.table.execute("INSERT INTO promised VALUES (?, ?, ?, ?)", values)
+
     # The chain.
 
     def check_headers(self) -> None:
@@ -1598,10 +1846,18 @@ class Pack:
             record,
             "approved_at approved_by fee_ceiling_sat list made_at made_by manifest_sha256 network period program purpose"
             " released_at released_by scope signatures status"
-            + (" currency quote" if "currency" in record else ""),
+            + (" currency quote" if "currency" in record else "")
+            + (" rail" if "rail" in record else ""),
         )
         if "currency" in record:
             self.quotes[number] = self._quote(record)
+        self.rails[number], self.scopes[number] = record.get("rail", "bitcoin"), record["scope"]
+        if "rail" in record and (
+            record["rail"] not in ("bank", "voucher") or record.get("quote", "") is not None
+        ):
+            raise Wrong(
+                "bad_record", "Another rail than bitcoin is bank or voucher, pays money, and needs no quote."
+            )
         people = [
             record[name] for name in ("made_by", "approved_by", "released_by") if record[name] is not None
         ]
@@ -1658,13 +1914,11 @@ class Pack:
             expected = [(release, record["made_by"])]
         else:
             if approval is None:
-                self.lacking(
-                    "approval_not_booked", f"The books do not say that list {record['list']} was approved."
-                )
+                message = f"The books do not say that list {record['list']} was approved."
+                self.lacking("approval_not_booked", message, record["scope"])
             if release is None and record["released_by"] is not None:
-                self.lacking(
-                    "release_not_booked", f"The books do not say that list {record['list']} was released."
-                )
+                message = f"The books do not say that list {record['list']} was released."
+                self.lacking("release_not_booked", message, record["scope"])
         for booked, person in expected:
             if booked is None:
                 continue
@@ -1683,13 +1937,15 @@ class Pack:
         query = "SELECT actor, approver, memo, undoes FROM named WHERE source = ? AND kind = ?"
         return self.table.execute(query, (source, kind)).fetchone()
 
-    def lacking(self, code: str, message: str) -> None:
+    def lacking(self, code: str, message: str, scope: str = "") -> None:
         """Raise Wrong because the books lack something, unless an entry that is not in the pack may say it: then remark it.
 
-        In a pack of a period that may be one of another period. Else an entry that is blacked out or too young explains one
-        such thing, and no more.
+        In a pack of a period that may be one of another period, and in one of a scope one of another scope, where what lacks
+        is of that. Else an entry that is blacked out or too young explains one such thing, and no more.
         """
-        if self.facts["selection"]["kind"] == "period":
+        if scope and self.facts["selection"]["scope"] not in ("", scope):
+            self.lacks.setdefault(code, []).append(f"{message} An entry of {scope} may say so.")
+        elif self.facts["selection"]["kind"] == "period":
             self.lacks.setdefault(code, []).append(f"{message} An entry of another period may say so.")
         elif self.absent:
             self.absent -= 1
@@ -1708,6 +1964,8 @@ class Pack:
             *(f"{key}|{record[key]}" for key in ("period", "purpose")),
             f"currency|{record.get('currency', 'sat')}",
         ]
+        # On another rail the manifest says so, where signers of txs expect the first payment.
+        rail = [f"rail|{record['rail']}"] if "rail" in record else []
         count = total = last = 0
         announced = []
         for number, line in self.lines(name):
@@ -1720,6 +1978,9 @@ class Pack:
                 if key != ("count", "total", "fee ceiling")[number - len(said) - 1]:
                     raise Wrong("bad_manifest_text", "The line is not a total.", name, place)
                 announced.append(self.at(name, place, whole, value, 0))
+            elif rail and number == len(said) + 4:
+                if [line] != rail:
+                    raise Wrong("bad_manifest_text", f"The line must be {rail[0]!r}.", name, place)
             else:
                 payment, amount = self.at(name, place, self._payment_line, line, record["list"])
                 if payment <= last:
@@ -1736,14 +1997,19 @@ class Pack:
         payment, person, script, amount, reissued = line.split("|")
         owed = whole(amount, 1, MAX_SAT)
         whole(person, 1)
-        if reissued:
-            whole(reissued, 1)
+        reissues = whole(reissued, 1) if reissued else None
+        # Where a script stands, a list by bank has the keyed hash of an account, and one by voucher nothing.
+        if self.rails[number] != "bitcoin" and len(script) != {"bank": 64, "voucher": 0}[self.rails[number]]:
+            raise Wrong(
+                "bad_manifest_text", "A line by bank has an account's keyed hash, one by voucher nothing."
+            )
         quote = self.quotes.get(number)
         # Of money that nothing has converted yet there are no satoshis.
         sat = owed if number not in self.quotes else None if quote is None else quote.to_sat(owed)
-        values = (whole(payment, 1), number, hex_of(script), owed, sat)
+        values = (whole(payment, 1), number, hex_of(script), owed, sat, reissues)
         self.table.execute(
-            "INSERT INTO line (payment, list, script, amount, sat) VALUES (?, ?, ?, ?, ?)", values
+            "INSERT INTO line (payment, list, script, amount, sat, reissues) VALUES (?, ?, ?, ?, ?, ?)",
+            values,
         )
         return values[0], owed
 
@@ -1862,6 +2128,10 @@ class Pack:
         payout, vout = record["payout"], record["vout"]
         if (payout is None) != (vout is None) or not (vout is None or (type(vout) is int and vout >= 0)):
             raise Wrong("bad_record", "A payment has both a payout and an output, or neither.")
+        if payout is not None and self.rails[record["list"]] != "bitcoin":
+            raise Wrong(
+                "rail_differs", f"Payment {payment} is in a payout, and its list is not paid in bitcoin."
+            )
         return None if payout is None else whole(payout, 1), vout, payment, sat, script, record["status"]
 
     def _disclosed(self, record: Record, amount: int) -> None:
@@ -1978,6 +2248,7 @@ class Pack:
         self.table.execute("INSERT INTO mined VALUES (?)", (mined["txid"],))
         version = versions[mined["txid"]]
         is_void = version["kind"] == "void"
+        self.table.executemany("INSERT INTO fate VALUES (?, ?)", [(each[1], is_void) for each in paid])
         if record["status"] != ("voided" if is_void else "settled"):
             raise Wrong(
                 "status_differs", f"The payout is {record['status']}, and its {version['kind']} in a block."
@@ -1999,7 +2270,8 @@ class Pack:
             self._sent(record, paid, source, row)
         elif is_paying or (record["mined"] is not None and fee is None):
             # A void that replaces nothing is booked by its fee alone; there is none without.
-            self.lacking("payout_not_booked", f"The books do not say that payout {record['payout']} left.")
+            message = f"The books do not say that payout {record['payout']} left."
+            self.lacking("payout_not_booked", message, self.scopes.get(record["list"], ""))
         if paid and record["mined"] is not None:
             self._voided(record, paid, is_void, was_sent=row is not None)
         booked_sat = 0 if fee is None else fee[0]
@@ -2007,7 +2279,7 @@ class Pack:
             return
         message = f"The books have a fee of {booked_sat} sat for payout {record['payout']}, which costs {record['fee_sat']}."
         if row is None or len(record["versions"]) > 1 or record["mined"] is None:
-            self.lacking("fee_differs", message)
+            self.lacking("fee_differs", message, self.scopes.get(record["list"], ""))
         else:
             # One tx was ever signed, and the entry by which it left has its fee: no other entry changes that.
             raise Wrong("fee_differs", message)
@@ -2051,15 +2323,17 @@ class Pack:
         """Comparing what the books hold and owe for each list with its manifest."""
         freed = dict(self.table.execute(FREED).fetchall())
         lists = self.table.execute(
-            "SELECT list, sum(amount), sum(CASE WHEN status = 'cancelled' THEN 0 ELSE amount END) FROM line GROUP BY list"
+            "SELECT list, sum(amount), sum(CASE status WHEN 'cancelled' THEN 0 WHEN 'voided' THEN 0 ELSE amount END),"
+            " sum(CASE WHEN status = 'cancelled' THEN 0 ELSE amount END) FROM line GROUP BY list"
         )
-        for number, total, left in lists.fetchall():
-            self.at(
-                f"lists/{number}/manifest.txt", "", self._owed_for, number, total, left, freed.get(number, 0)
-            )
+        for number, total, alive, least in lists.fetchall():
+            # On other rails what is void is freed line by line, in bitcoin payout by payout.
+            left = least if self.rails[number] == "bitcoin" else alive
+            name, gone = f"lists/{number}/manifest.txt", freed.get(number, 0)
+            self.at(name, "", self._owed_for, number, total, least, left, gone)
 
-    def _owed_for(self, number: str, total: int, left: int, freed: int) -> None:
-        """Compare a list's total, and what is left of it without its cancelled lines, with what is booked for it."""
+    def _owed_for(self, number: str, total: int, least: int, left: int, freed: int) -> None:
+        """Compare a list's total, what of it was not cancelled, and what is left of that, with what is booked for it."""
         source, most = f"disbursement:{number}", total
         self._converted_for(number, source)
         query = (
@@ -2074,8 +2348,8 @@ class Pack:
                     "booked_total_differs", f"The books are in {unit}, and the list in another currency."
                 )
         for kind, is_approved, sat in booked:
-            if sat > most or (is_approved and sat < left):
-                message = f"Its {kind} in the books has {sat} sat, and must have {left} to {most} sat."
+            if sat > most or (is_approved and sat < least):
+                message = f"Its {kind} in the books has {sat} units, and must have {least} to {most}."
                 raise Wrong("booked_total_differs", message)
             # Lines are withdrawn later, never added.
             most = sat
@@ -2089,8 +2363,8 @@ class Pack:
             )
             stands = self.table.execute(query, (source,)).fetchone()[0]
         if booked and stands != left:
-            message = f"The books hold or owe {stands} sat for list {number}; its lines come to {left} sat."
-            self.lacking("booked_total_differs", message)
+            message = f"The books hold or owe {stands} units for list {number}; its lines come to {left}."
+            self.lacking("booked_total_differs", message, self.scopes[number])
 
     def _converted_for(self, number: str, source: str) -> None:
         """Compare the two legs of a list of money, and the quote that their entry names, with what its lines come to."""
@@ -2103,7 +2377,8 @@ class Pack:
                 raise Wrong("conversion_differs", "The books convert a list that has no quote.")
             return
         if entry is None:
-            self.lacking("conversion_not_booked", f"The books do not say that list {number} was converted.")
+            message = f"The books do not say that list {number} was converted."
+            self.lacking("conversion_not_booked", message, self.scopes[number])
             return
         memo = self.named(source, "conversion")[2]
         if not memo.endswith(f", quote {quote.number}: {quote.text} {quote.currency}"):
@@ -2126,6 +2401,631 @@ class Pack:
         ) or (least == most and list(entry[1:]) != most):
             message = f"The books convert {entry[1]} to {entry[2]} sat and leave {entry[3]}; the lines come to {most}."
             raise Wrong("conversion_differs", message)
+
+    # Other rails: what a bank or a desk says of payments, and what the books say of that.
+
+    def check_bank(self) -> None:
+        """Comparing the banks' files and answers with the lists and the books."""
+        self.records("bank-files.jsonl", self._bank_file)
+        self.records("bank-reports.jsonl", self._report)
+        self.announced: tuple[str, int] = ("", 0)
+        self.records("bank-lines.jsonl", self._transfer)
+        for row in self.rows(
+            "SELECT id, message, sha256, list, scope, count, total FROM bank_file ORDER BY id"
+        ):
+            self.at("bank-files.jsonl", f"file {row[0]}", self._sent_by_bank, *row)
+        for row in self.rows("SELECT id, bank_file, sha256 FROM report ORDER BY id"):
+            self.at("bank-reports.jsonl", f"report {row[0]}", self._answered, *row)
+        self._require_none(
+            "bank_file_missing",
+            "The books say that payment {} left by a file of a bank that is not here.",
+            "SELECT payment FROM moved WHERE kind = 'rail_sent' AND source GLOB 'bankfile:*'"
+            " AND substr(source, 10) NOT IN (SELECT id FROM bank_file)",
+        )
+        self._require_none(
+            "answer_missing",
+            "The books rest on a bank's answer to payment {} that is not here.",
+            "SELECT payment FROM moved WHERE source GLOB 'bankreport:*'"
+            " AND substr(source, 12) NOT IN (SELECT id FROM report)",
+        )
+        self._require_none(
+            "paid_twice",
+            "The books say twice of payment {} that it left, arrived or came back.",
+            "SELECT payment FROM moved GROUP BY payment, kind HAVING count(*) > 1",
+        )
+        self._require_none(
+            "status_differs",
+            "The books say of payment {} that it arrived, and that it came back.",
+            "SELECT payment FROM moved WHERE kind = 'rail_settled'"
+            " INTERSECT SELECT payment FROM moved WHERE kind = 'rail_returned'",
+        )
+        self._require_none(
+            "instructed_twice",
+            "More than one transfer pays payment {} anew.",
+            "SELECT payment FROM transfer WHERE outcome <> 'rejected' GROUP BY payment HAVING count(*) > 1",
+        )
+        self._became(
+            "bank",
+            "SELECT payment, max(outcome = 'rejected') FROM transfer WHERE attempt IS NULL GROUP BY payment",
+        )
+
+    def rows(self, query: str, *values: object) -> list[Any]:
+        """Return what a query finds."""
+        return self.table.execute(query, values).fetchall()
+
+    def _require_none(self, code: str, message: str, query: str) -> None:
+        """Raise Wrong for the first payment that a query finds."""
+        row = self.table.execute(f"{query} ORDER BY 1 LIMIT 1").fetchone()
+        if row is not None:
+            raise Wrong(code, message.format(row[0]))
+
+    def _same(self, left: str, right: str, **values: object) -> bool:
+        """Tell whether two queries find the same rows in the same order."""
+        found, other = self.table.execute(left, values), self.table.execute(right, values)
+        return all(one == two for one, two in itertools.zip_longest(found, other))
+
+    def _bank_file(self, record: Record) -> None:
+        """Remember a file that was written for a bank."""
+        fields(record, "bank_file currency line_count list message_id scale scope sha256 total_minor")
+        number, owner = str(whole(record["bank_file"], 1)), record["list"]
+        if owner is not None and self.rails.get(owner) != "bank":
+            raise Wrong("rail_differs", f"The file pays list {owner}, which is not here or not paid by bank.")
+        if owner is not None and record["scope"] != self.scopes[owner]:
+            raise Wrong("bank_file_differs", f"List {owner} is of {self.scopes[owner]}, the file of another.")
+        if not re.fullmatch("GP[0-9A-Za-z]{1,33}", str(record["message_id"])):
+            raise Wrong("bad_record", "A file's id is GP and some letters and digits.")
+        values = (
+            *(number, record["message_id"], hex_of(record["sha256"], 32).hex(), owner, record["scope"]),
+            *(self._money(record), whole(record["line_count"], 1), whole(record["total_minor"], 1)),
+        )
+        self.table.execute("INSERT INTO bank_file VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    @staticmethod
+    def _money(record: Record) -> str:
+        """Return the currency of a record and its digits."""
+        scale = record["scale"]
+        if type(scale) is not int or not 0 <= scale <= 4 or not re.fullmatch("[A-Z]{3}", record["currency"]):
+            raise Wrong("bad_number", "No currency is like this.")
+        return f"{record['currency']}/{scale}"
+
+    def _report(self, record: Record) -> None:
+        """Remember a bank's answer; its lines, and what they sum to, are compared once they are read."""
+        fields(
+            record,
+            "bank_file rejected_count rejected_minor report settled_count settled_minor sha256",
+        )
+        number = str(whole(record["report"], 1))
+        if not self.rows("SELECT id FROM bank_file WHERE id = ?", record["bank_file"]):
+            raise Wrong("bank_file_missing", f"It answers file {record['bank_file']}, which is not here.")
+        values = (number, record["bank_file"], hex_of(record["sha256"], 32).hex())
+        self.table.execute("INSERT INTO report VALUES (?, ?, ?)", values)
+        for outcome in ("settled", "rejected"):
+            sums = [whole(record[f"{outcome}_{what}"], 0) for what in ("count", "minor")]
+            self.answers[number, outcome] = (sums[0], sums[1])
+
+    def _transfer(self, record: Record) -> None:
+        """Check that a transfer is the next one of its file, and pays what the manifest says."""
+        fields(record, "amount_minor attempt bank_file end_to_end_id outcome payment reason report")
+        file = self.rows("SELECT message, list, money FROM bank_file WHERE id = ?", record["bank_file"])
+        if not file:
+            raise Wrong("bank_file_missing", f"It is of file {record['bank_file']}, which is not here.")
+        message, owner, money = file[0]
+        is_same = self.announced[0] == record["bank_file"]
+        number = self.announced[1] + 1 if is_same else 1
+        self.announced = (record["bank_file"], number)
+        if record["end_to_end_id"] != f"{message}-{number}":
+            raise Wrong("transfer_differs", f"Transfer {number} of the file has the id {message}-{number}.")
+        outcome, report = record["outcome"], record["report"]
+        if outcome not in ("open", "settled", "rejected"):
+            raise Wrong("bad_record", f"No transfer is {outcome!r}.")
+        if (outcome == "open") != (report is None):
+            raise Wrong("answer_missing", "A transfer that ended rests on an answer, and no other does.")
+        if report is not None and self.rows("SELECT bank_file FROM report WHERE id = ?", report) != [
+            (record["bank_file"],)
+        ]:
+            raise Wrong("answer_missing", f"Answer {report} is not here, or to another file.")
+        if record["reason"] and not re.fullmatch("[A-Z]{2}[0-9]{2}", record["reason"]):
+            raise Wrong("bad_record", "A reason is a code of ISO 20022.")
+        payment, minor = whole(record["payment"], 1), whole(record["amount_minor"], 1)
+        attempt = None if record["attempt"] is None else whole(record["attempt"], 1)
+        if (owner is None) == (attempt is None):
+            raise Wrong("bad_record", "A transfer of a trust is an attempt, and none of a list is.")
+        if owner is not None:
+            self._require_line(payment, owner, minor, money)
+        values = (
+            record["end_to_end_id"],
+            record["bank_file"],
+            number,
+            payment,
+            attempt,
+            minor,
+            outcome,
+            report,
+        )
+        self.table.execute("INSERT INTO transfer VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def _require_line(self, payment: int, owner: str | None, minor: int, money: str) -> str:
+        """Return the list of a payment; raise Wrong unless it is in a manifest, of this list and amount, in this money."""
+        found = self.rows("SELECT list, amount FROM line WHERE payment = ?", payment)
+        if not found or owner not in (None, found[0][0]):
+            raise Wrong("payment_unknown", f"Payment {payment} is in no manifest, or in another list's.")
+        if found[0][1] != minor:
+            raise Wrong(
+                "amount_differs", f"Payment {payment} is of {found[0][1]} minor units, not of {minor}."
+            )
+        number = str(found[0][0])
+        if self.money.setdefault(number, money) != money:
+            raise Wrong("amount_differs", f"List {number} is in {self.money[number]}, and this in {money}.")
+        return number
+
+    def _sent_by_bank(
+        self, file: str, message: str, sha256: str, owner: str | None, scope: str, count: int, total: int
+    ) -> None:
+        """Compare a file's transfers with its figures, with the entries by which they left, and with the sealed hash."""
+        found = self.rows("SELECT count(*), sum(minor) FROM transfer WHERE bank_file = ?", file)
+        if found != [(count, total)]:
+            message = f"Its transfers are {found[0][0]} of {found[0][1]}, and it says {count} of {total}."
+            raise Wrong("bank_file_differs", message)
+        self._sealed_hash("bank_file.write", f"bankfile:{file}", sha256, scope)
+        if owner is None:
+            return
+        source = f"bankfile:{file}"
+        entries = self.rows(
+            "SELECT memo, count(*) FROM moved WHERE kind = 'rail_sent' AND source = ? GROUP BY entry ORDER BY entry",
+            source,
+        )
+        if not entries:
+            self.lacking("bank_file_not_booked", f"The books do not say that file {message} left.", scope)
+            return
+        first = 1
+        for memo, lines in entries:
+            if memo != f"File {message}, SHA-256 {sha256}, from line {first}":
+                raise Wrong("bank_file_differs", "The books name another file, or other lines of it.")
+            first += lines
+        if not self._same(
+            "SELECT payment, minor, money FROM moved WHERE kind = 'rail_sent' AND source = 'bankfile:' || :file"
+            " ORDER BY entry, n",
+            "SELECT t.payment, t.minor, f.money FROM transfer t JOIN bank_file f ON f.id = t.bank_file"
+            " WHERE t.bank_file = :file ORDER BY t.number",
+            file=file,
+        ):
+            raise Wrong("bank_file_differs", "The lines of its entries are not its transfers in their order.")
+
+    def _sealed_hash(self, action: str, source: str, sha256: str, scope: str) -> None:
+        """Raise Wrong unless an audit event of the act has the SHA-256 of this hash, which is what a reason leaves as."""
+        found = self.rows("SELECT reason FROM act WHERE action = ? AND source = ?", action, source)
+        if (hashlib.sha256(sha256.encode()).hexdigest(),) not in found:
+            if found:
+                raise Wrong(
+                    "document_differs", f"The audit events {action} of {source} are of other documents."
+                )
+            self.lacking("act_missing", f"No audit event {action} of {source} is here.", scope)
+
+    def _answered(self, report: str, file: str, sha256: str) -> None:
+        """Compare an answer with its figures, and with the entries that rest on it."""
+        (owner, scope), *_ = self.rows("SELECT list, scope FROM bank_file WHERE id = ?", file)
+        self._sealed_hash("bank_report.take", f"bankfile:{file}", sha256, scope)
+        booked = (
+            {"settled": "rail_settled", "rejected": "rail_returned"} if owner else {"settled": "trust_pay"}
+        )
+        for outcome in ("settled", "rejected"):
+            query = "SELECT count(*), coalesce(sum(minor), 0) FROM transfer WHERE report = ? AND outcome = ?"
+            (found,) = self.rows(query, report, outcome)
+            if found != self.answers[report, outcome]:
+                said = self.answers[report, outcome]
+                message = (
+                    f"It says {said[0]} transfers of {said[1]} {outcome}; {found[0]} of {found[1]} are here."
+                )
+                raise Wrong("answer_differs", message)
+        memos = self.rows("SELECT DISTINCT memo FROM moved WHERE source = 'bankreport:' || ?", report)
+        if memos not in ([], [(f"Report SHA-256 {sha256}",)]):
+            raise Wrong("answer_differs", "The books name another answer.")
+        for outcome, kind in booked.items():
+            if self._same(
+                "SELECT payment, minor, money FROM moved WHERE source = 'bankreport:' || :report AND kind = :kind"
+                " ORDER BY payment",
+                "SELECT t.payment, t.minor, f.money FROM transfer t JOIN bank_file f ON f.id = t.bank_file"
+                " WHERE t.report = :report AND t.outcome = :outcome ORDER BY t.payment",
+                report=report,
+                kind=kind,
+                outcome=outcome,
+            ):
+                continue
+            if self.rows(
+                "SELECT 1 FROM moved WHERE source = 'bankreport:' || ? AND kind = ? LIMIT 1", report, kind
+            ):
+                raise Wrong(
+                    "answer_differs", f"The lines of its entries {kind} are not the transfers that it ended."
+                )
+            self.lacking("answer_not_booked", f"The books do not say what answer {report} ended.", scope)
+
+    def _became(self, rail: str, query: str) -> None:
+        """Raise Wrong where a line's status is not what a bank or desk says: ``query`` finds payments, and whether dead."""
+        row = self.table.execute(
+            "SELECT l.payment, l.status FROM line l JOIN (SELECT payment, is_dead FROM"  # noqa: S608 - texts of our own
+            f" (SELECT NULL AS payment, NULL AS is_dead WHERE false UNION ALL {query})) f ON f.payment = l.payment"
+            " WHERE l.status <> CASE WHEN f.is_dead THEN 'voided' ELSE 'pending' END ORDER BY l.payment"
+        ).fetchone()
+        if row is not None:
+            raise Wrong(
+                "status_differs",
+                f"Payment {row[0]} is {row[1]}, and the {rail}'s word is another.",
+                "payments.jsonl",
+            )
+        of_rail = [number for number, name in self.rails.items() if name == rail]
+        for number in of_rail:
+            row = self.table.execute(
+                "SELECT payment FROM line WHERE list = ? AND status = 'voided'"  # noqa: S608 - a text of our own
+                f" AND payment NOT IN (SELECT payment FROM ({query})) ORDER BY payment",
+                (number,),
+            ).fetchone()
+            if row is not None:
+                message = f"Payment {row[0]} is void, and nothing says that what was to pay it is dead."
+                raise Wrong("death_not_proved", message, "payments.jsonl")
+
+    def check_vouchers(self) -> None:
+        """Comparing the vouchers with the lists and the books."""
+        self.records("vouchers.jsonl", self._voucher)
+        self._require_none(
+            "paid_twice",
+            "Of the vouchers of payment {} more than one counts.",
+            "SELECT payment FROM voucher WHERE status IN ('waiting', 'issued', 'redeemed')"
+            " GROUP BY payment HAVING count(*) > 1",
+        )
+        self._require_none(
+            "voucher_differs",
+            "A voucher of payment {} stands in for none that was cancelled, or beside another one.",
+            "SELECT v.payment FROM voucher v LEFT JOIN voucher o ON o.id = v.replaces WHERE v.replaces IS NOT NULL"
+            " AND (o.id IS NULL OR o.payment <> v.payment OR o.status <> 'cancelled')"
+            " UNION SELECT payment FROM voucher GROUP BY payment HAVING count(*) - count(replaces) <> 1",
+        )
+        self._require_none(
+            "voucher_differs",
+            "A voucher of payment {} was made at another time than it left, or than that ended which it stands in for.",
+            "SELECT v.payment FROM voucher v JOIN voucher o ON o.id = v.replaces WHERE o.ended_at <> v.made_at"
+            " UNION SELECT v.payment FROM voucher v JOIN moved m ON m.payment = v.payment AND m.kind = 'rail_sent'"
+            " WHERE v.replaces IS NULL AND m.at <> v.made_at",
+        )
+        ended = (
+            "SELECT v.id, v.payment, l.list, v.minor, v.ended_at, v.status FROM voucher v"
+            " JOIN line l ON l.payment = v.payment"
+            " WHERE v.id NOT IN (SELECT replaces FROM voucher WHERE replaces IS NOT NULL) ORDER BY v.id"
+        )
+        for row in self.table.execute(ended):
+            self.at("vouchers.jsonl", f"voucher {row[0]}", self._ended, *row)
+        self._handled()
+        self._require_none(
+            "voucher_missing",
+            "The books say of payment {} what no voucher here says.",
+            "SELECT m.payment FROM moved m LEFT JOIN voucher v ON v.payment = m.payment AND CASE m.kind"
+            " WHEN 'rail_sent' THEN m.source GLOB 'disbursement:*'"
+            " WHEN 'rail_settled' THEN v.status = 'redeemed' AND m.source = 'voucher:' || v.id"
+            " WHEN 'rail_returned' THEN v.status = 'cancelled' AND m.source = 'voucher:' || v.id"
+            " OR v.status = 'expired' AND m.source GLOB 'disbursement:*' END"
+            " WHERE m.kind GLOB 'rail_*' AND m.source NOT GLOB 'bank*' AND v.id IS NULL",
+        )
+        self._became(
+            "voucher",
+            "SELECT payment, min(status IN ('expired', 'cancelled')) FROM voucher GROUP BY payment",
+        )
+
+    def _voucher(self, record: Record) -> None:
+        """Remember a voucher; raise Wrong where its people and times do not fit what became of it."""
+        fields(
+            record,
+            "amount_minor cancel_asked_by cancelled_by currency ended_at expires_at issued_at issued_by made_at payment"
+            " redeemed_by replaces scale status voucher",
+        )
+        number, payment = whole(record["voucher"], 1), whole(record["payment"], 1)
+        status, minor = record["status"], whole(record["amount_minor"], 1)
+        owner = self._require_line(payment, None, minor, self._money(record))
+        if self.rails[owner] != "voucher":
+            raise Wrong("rail_differs", f"List {owner} is not paid by voucher.")
+        made, expires = moment(record["made_at"]), moment(record["expires_at"])
+        ended = "" if record["ended_at"] is None else moment(record["ended_at"])
+        issued = "" if record["issued_at"] is None else moment(record["issued_at"])
+        people = {
+            name: record[name] for name in ("issued_by", "redeemed_by", "cancelled_by", "cancel_asked_by")
+        }
+        is_right = {
+            "waiting": not issued and not ended,
+            "issued": issued and not ended,
+            "redeemed": issued and issued <= ended < expires and people["redeemed_by"] is not None,
+            "expired": ended >= expires,
+            "cancelled": ended and None not in (people["cancelled_by"], people["cancel_asked_by"]),
+        }
+        if (
+            not is_right.get(status)
+            or bool(issued) != (people["issued_by"] is not None)
+            or (issued and issued < made)
+        ):
+            raise Wrong(
+                "voucher_differs", f"Its people and times are not those of a voucher that is {status}."
+            )
+        if (status == "redeemed") != (people["redeemed_by"] is not None):
+            raise Wrong(
+                "voucher_differs", "A voucher that was redeemed names who paid it out, and no other does."
+            )
+        for one, other in (("issued_by", "redeemed_by"), ("cancelled_by", "cancel_asked_by")):
+            if people[one] is not None and people[one] == people[other]:
+                raise Wrong("same_person", f"One person did both: {one} and {other}.")
+        replaces = None if record["replaces"] is None else whole(record["replaces"], 1)
+        values = (
+            number,
+            payment,
+            status,
+            minor,
+            self.money[owner],
+            made,
+            ended,
+            *(people[name] for name in ("issued_by", "redeemed_by", "cancel_asked_by", "cancelled_by")),
+            replaces,
+        )
+        self.table.execute("INSERT INTO voucher VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+
+    def _ended(
+        self,
+        number: int,
+        payment: int,
+        owner: str,
+        minor: int,
+        ended_at: str,
+        status: str,
+    ) -> None:
+        """Compare a voucher that nothing stands in for with the entries of its payment."""
+        source, scope = f"disbursement:{owner}", self.scopes[owner]
+        expected: list[tuple[str, str, str | None]] = [("rail_sent", source, None)]
+        if status == "redeemed":
+            expected.append(("rail_settled", f"voucher:{number}", ended_at))
+        elif status in ("expired", "cancelled"):
+            own = source if status == "expired" else f"voucher:{number}"
+            expected.append(("rail_returned", own, ended_at))
+        for kind, origin, at in expected:
+            query = "SELECT source, minor, money, at FROM moved WHERE payment = ? AND kind = ?"
+            found = self.rows(query, payment, kind)
+            if not found:
+                self.lacking("voucher_not_booked", f"The books lack {kind} of payment {payment}.", scope)
+            elif found[0][:3] != (origin, minor, self.money[owner]) or at not in (None, found[0][3]):
+                raise Wrong("voucher_differs", f"The books say of it {kind} otherwise: {found[0]}.")
+
+    def _handled(self) -> None:
+        """Compare who printed, paid out and cancelled vouchers with the audit events, which name users by their numbers."""
+        row = self.table.execute(
+            "SELECT v.id, a.action, a.actor_id FROM voucher v JOIN act a ON a.source = 'voucher:' || v.id"
+            " AND a.action IN ('voucher.redeem', 'voucher.ask_to_cancel', 'voucher.cancel') WHERE a.actor_id IS NOT"
+            " CASE a.action WHEN 'voucher.redeem' THEN v.redeemed_by WHEN 'voucher.cancel' THEN v.cancelled_by"
+            " ELSE v.asked_by END ORDER BY v.id"
+        ).fetchone()
+        if row is not None:
+            message = f"The audit event {row[1]} says that user {row[2]} did it."
+            raise Wrong("act_differs", message, "vouchers.jsonl", f"voucher {row[0]}")
+        for owner, person in self.rows(
+            "SELECT DISTINCT l.list, v.issued_by FROM voucher v JOIN line l ON l.payment = v.payment"
+            " WHERE v.issued_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM act a WHERE a.action = 'voucher.issue'"
+            " AND a.source = 'disbursement:' || l.list AND a.actor_id = v.issued_by) ORDER BY l.list"
+        ):
+            message = f"No audit event says that user {person} printed vouchers of list {owner}."
+            self.at("vouchers.jsonl", "", self.lacking, "act_missing", message, self.scopes[owner])
+
+    def check_trusts(self) -> None:
+        """Comparing what trusts promised, owe and paid in the place of bitcoin with the lists and the books."""
+        self.records("trust-legs.jsonl", self._leg)
+        for row in self.table.execute(
+            "SELECT g.payment, g.trust, g.money, g.status, g.attempt, g.minor, l.list FROM leg g"
+            " JOIN line l ON l.payment = g.payment ORDER BY g.payment"
+        ):
+            self.at("trust-legs.jsonl", f"payment {row[0]}", self._owed_by_trust, *row)
+        self._require_none(
+            "leg_missing",
+            "The books say that a trust owes or paid payment {}, and no leg here says so.",
+            "SELECT m.payment FROM moved m JOIN line l ON l.payment = m.payment WHERE m.kind GLOB 'trust_*'"
+            " AND m.payment NOT IN (SELECT payment FROM leg WHERE status IN ('owed', 'instructed', 'paid'))"
+            " UNION SELECT m.payment FROM moved m JOIN leg g ON g.payment = m.payment"
+            " WHERE m.kind = 'trust_pay' AND g.status <> 'paid'",
+        )
+        self._require_none(
+            "leg_differs",
+            "A file of another trust, or in other money, pays payment {}.",
+            "SELECT t.payment FROM transfer t JOIN leg g ON g.payment = t.payment JOIN bank_file f ON f.id = t.bank_file"
+            " WHERE t.attempt IS NOT NULL AND (f.scope <> g.trust OR f.money <> g.money)",
+        )
+        taken = (
+            "SELECT l.list, g.trust, g.money, sum(g.minor * (g.status = 'taken')) FROM leg g"
+            " JOIN line l ON l.payment = g.payment WHERE g.is_taken GROUP BY 1, 2, 3"
+        )
+        for owner, trust, money, standing in self.rows(taken):
+            query = "SELECT sum(minor) FROM promised WHERE source = ? AND trust = ? AND money = ?"
+            ((booked,),) = self.rows(query, f"disbursement:{owner}", trust, money)
+            if booked is None:
+                self.lacking(
+                    "promise_not_booked", f"The books do not say what {trust} promised list {owner}.", trust
+                )
+            elif booked != standing:
+                message = f"The books say that {trust} still promises {booked} of list {owner}, its legs {standing}."
+                self.lacking("promise_differs", message, trust)
+
+    def _leg(self, record: Record) -> None:
+        """Remember a leg; what a trust owes for its satoshis is made anew of them and of its quote."""
+        fields(
+            record, "amount_sat attempt currency leg payment quote scale status taken_at trust value_minor"
+        )
+        payment, status, money = whole(record["payment"], 1), record["status"], self._money(record)
+        line = self.rows("SELECT list, sat FROM line WHERE payment = ?", payment)
+        if not line or self.rails[line[0][0]] != "bitcoin":
+            raise Wrong("payment_unknown", f"Payment {payment} is in no list that is paid in bitcoin.")
+        if status not in ("asked", "taken", "refused", "owed", "instructed", "paid", "freed"):
+            raise Wrong("bad_record", f"No leg is {status!r}.")
+        is_taken = record["taken_at"] is not None
+        if is_taken != (status not in ("asked", "refused")) and status != "freed":
+            raise Wrong("leg_differs", f"A leg that is {status} was taken at a time, or is none of these.")
+        minor = None
+        if is_taken:
+            quote = read_quote(record["quote"], record["currency"])
+            sat, minor = whole(record["amount_sat"], 1, MAX_SAT), whole(record["value_minor"], 1)
+            if (sat, quote.scale) != (line[0][1], record["scale"]) or quote.value(sat) != minor:
+                raise Wrong("conversion_differs", f"{sat} sat are not {minor} minor units at {quote.text}.")
+        values = (payment, record["trust"], money, status, whole(record["attempt"], 1), is_taken, minor)
+        self.table.execute("INSERT INTO leg VALUES (?, ?, ?, ?, ?, ?, ?)", values)
+
+    def _owed_by_trust(
+        self, payment: int, trust: str, money: str, status: str, attempt: int, minor: int, owner: str
+    ) -> None:
+        """Compare a leg with the transfers that pay it, with the entries that owe and pay it, and with its payout."""
+        query = "SELECT outcome, attempt, minor FROM transfer WHERE payment = ? AND attempt IS NOT NULL ORDER BY attempt"
+        told = self.rows(query, payment)
+        last = {"instructed": "open", "paid": "settled"}.get(status)
+        expected = [("rejected", n, minor) for n in range(1, attempt)] + (
+            [(last, attempt, minor)] if last else []
+        )
+        # A leg is instructed before its file is written.
+        if told != expected and (last != "open" or told != expected[:-1]):
+            raise Wrong(
+                "leg_differs", f"The transfers of payment {payment} are not those of a leg that is {status}."
+            )
+        kinds = ("trust_owe", "trust_pay") if status == "paid" else ("trust_owe",)
+        for kind in kinds if status in ("owed", "instructed", "paid") else ():
+            found = self.rows("SELECT minor, money FROM moved WHERE payment = ? AND kind = ?", payment, kind)
+            if not found:
+                self.lacking("leg_not_booked", f"The books lack {kind} of payment {payment}.", trust)
+            elif found[0] != (minor, money):
+                raise Wrong(
+                    "leg_differs", f"The books say of payment {payment} {kind} otherwise: {found[0]}."
+                )
+        if status in ("owed", "instructed", "paid"):
+            fate = self.rows("SELECT is_void FROM fate WHERE payment = ?", payment)
+            if fate == [(1,)]:
+                raise Wrong(
+                    "leg_differs",
+                    f"A trust owes payment {payment}, and a block holds the void of its payout.",
+                )
+            self.unburied += not fate
+
+    def ways(self) -> list[str]:
+        """Return what came of the payments, each marked with whose word it is."""
+        found = []
+        ((count, sat),) = self.rows(
+            "SELECT count(*), coalesce(sum(l.sat), 0) FROM fate f JOIN line l ON l.payment = f.payment WHERE NOT f.is_void"
+        )
+        if count:
+            found.append(f"[chain] {counted(count, 'payment')} of {sat} sat in blocks")
+        for is_trust, money, *figures in self.rows(BY_BANK):
+            what = "transfers of trusts" if is_trust else "transfers by bank"
+            found.append(
+                f"[bank's word] {what}: {_sums(('paid', 'rejected', 'not answered'), figures, money)}"
+            )
+        for money, *figures in self.rows(BY_VOUCHER):
+            said = _sums(("redeemed", "expired or cancelled", "out"), figures, money)
+            found.append(f"[desk's word] vouchers: {said}")
+        return found
+
+    def _believed(self) -> None:
+        """Say what no block proves, and whose word it is."""
+        ((transfers,),) = self.rows("SELECT count(*) FROM transfer WHERE outcome <> 'open'")
+        if transfers:
+            self.remarks.append(
+                f"What became of {counted(transfers, 'transfer')} is the banks' word as the ministry took it: no block"
+                " proves it. The pack has neither names nor accounts; books and audit events name files and answers by their"
+                " SHA-256, and --document compares one that you have from a bank."
+            )
+        ((vouchers,),) = self.rows("SELECT count(*) FROM voucher WHERE status = 'redeemed'")
+        if vouchers:
+            self.remarks.append(
+                f"Of {counted(vouchers, 'voucher')} the word of the agents who took the codes alone says that people have"
+                " the money."
+            )
+        ((legs,),) = self.rows("SELECT count(*) FROM leg WHERE status NOT IN ('freed', 'refused')")
+        if legs:
+            self.remarks.append(
+                f"{counted(legs, 'payment')} in bitcoin go to trusts, which owe the people currency: that the scripts are"
+                " the trusts' is the pack's word, and that people have the currency is the banks'."
+            )
+        if self.unburied:
+            self.remarks.append(
+                f"{self.unburied} payments that trusts owe are not proved to be in a final block."
+            )
+
+    def compare(self, name: str, path: Path) -> None:
+        """Compare a document of a bank with what the pack says of it; raise Wrong, or Unreadable for none."""
+        found = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                found.update(chunk)
+            file.seek(0)
+            made = self.at(name, "", Document, file)
+        digest = found.hexdigest()
+        if row := self.rows(
+            "SELECT id, message, count, total, money FROM bank_file WHERE sha256 = ?", digest
+        ):
+            self.at(name, "", self._compare_file, made, *row[0])
+        elif row := self.rows("SELECT id, bank_file FROM report WHERE sha256 = ?", digest):
+            self.at(name, "", self._compare_answer, made, *row[0])
+        else:
+            raise Wrong("document_unknown", "The pack names no file and no answer with this SHA-256.", name)
+
+    def _compare_file(
+        self, made: Document, file: str, message: str, count: int, total: int, money: str
+    ) -> None:
+        said = [made.head.get(f"GrpHdr/{key}") for key in ("MsgId", "NbOfTxs", "CtrlSum")]
+        currency = money.partition("/")[0]
+        if made.kind != "pain.001" or said != [message, str(count), decimal_of(total, money)]:
+            raise Wrong("document_differs", f"It says {said}, and the pack otherwise.")
+        transfers = self.table.execute(
+            "SELECT id, minor FROM transfer WHERE bank_file = ? ORDER BY number", (file,)
+        )
+        for row, transfer in itertools.zip_longest(made.rows, transfers):
+            known = transfer and (transfer[0], decimal_of(transfer[1], money), currency)
+            told = row and (row.get("PmtId/EndToEndId"), row.get("Amt/InstdAmt"), row.get("@Ccy"))
+            if known != told:
+                raise Wrong("document_differs", f"It has the transfer {told}, and the pack {known}.")
+
+    def _compare_answer(self, made: Document, report: str, file: str) -> None:
+        ((message,),) = self.rows("SELECT message FROM bank_file WHERE id = ?", file)
+        if made.kind != "pain.002" or made.head.get("OrgnlGrpInfAndSts/OrgnlMsgId") != message:
+            raise Wrong("document_differs", f"It is no answer to the file {message}.")
+        of_all = made.head.get("OrgnlPmtInfAndSts/PmtInfSts") or made.head.get("OrgnlGrpInfAndSts/GrpSts", "")
+        names = ("TxInfAndSts/OrgnlEndToEndId", "TxInfAndSts/OrgnlInstrId")
+        said = {
+            row.get(names[0]) or row.get(names[1], ""): row.get("TxInfAndSts/TxSts", "") for row in made.rows
+        }
+        transfers = self.rows("SELECT id, outcome, report FROM transfer WHERE bank_file = ?", file)
+        if len(said) != len(made.rows) or not said.keys() <= {transfer[0] for transfer in transfers}:
+            raise Wrong("document_differs", "It names a transfer twice, or one that the file has not.")
+        for number, outcome, by in transfers:
+            status = said.get(number, of_all)
+            told = "settled" if status in SETTLED else "rejected" if status in REJECTED else None
+            if (by == report or told is not None) and told != outcome:
+                raise Wrong(
+                    "document_differs", f"It says {status} of {number}, which is {outcome} in the pack."
+                )
+
+    def check_reissues(self) -> None:
+        """Looking for the proof of death of what was paid again."""
+        self._require_none(
+            "paid_again",
+            "More than one payment stands in for payment {}.",
+            "SELECT reissues FROM line WHERE reissues IS NOT NULL AND status <> 'cancelled' GROUP BY 1 HAVING count(*) > 1",
+        )
+        query = (
+            "SELECT n.payment, n.list, n.reissues, o.status, o.list, f.is_void FROM line n"
+            " LEFT JOIN line o ON o.payment = n.reissues LEFT JOIN fate f ON f.payment = n.reissues"
+            " WHERE n.reissues IS NOT NULL AND n.status <> 'cancelled' ORDER BY 1"
+        )
+        unproved = 0
+        for payment, owner, dead, status, list_of_dead, is_void in self.rows(query):
+            if status is None:
+                message = f"Payment {payment} stands in for payment {dead}, whose list is not here."
+                self.lacking("death_not_proved", message, self.scopes[owner])
+            elif status != "voided" or is_void == 0:
+                message = f"Payment {payment} stands in for payment {dead}, which is not dead."
+                raise Wrong("paid_again", message, f"lists/{owner}/manifest.txt")
+            elif is_void is None and self.rails[list_of_dead] == "bitcoin":
+                unproved += 1
+            self.counts["reissues"] += 1
+        if unproved:
+            self.remarks.append(
+                f"{unproved} payments stand in for others in bitcoin that are void by the pack's own word: no block here"
+                " holds the void of their payouts."
+            )
 
     # Reconciliation.
 
@@ -2393,9 +3293,10 @@ def is_receipt(path: Path) -> bool:
 
 
 def verify_receipt(path: Path, options: argparse.Namespace) -> list[str]:
-    if options.officer_key or options.witness_key or options.descriptor:
+    if options.officer_key or options.witness_key or options.descriptor or options.document:
         raise Unreadable(
-            "bad_usage", "A receipt names no officers, witnesses and wallets: these options are for packs."
+            "bad_usage",
+            "A receipt names no officers, witnesses, wallets and documents: these options are for packs.",
         )
     with path.open("rb") as file:
         found = check_receipt(file.read(MAX_RECEIPT + 1), options.network, options.key)
@@ -2403,12 +3304,17 @@ def verify_receipt(path: Path, options: argparse.Namespace) -> list[str]:
         ask_node(options.node, found.blocks, found.network)
     for name, note in options.seen.items():
         _compare_seen(found, name, note)
-    tell(f"Payment {found.payment} of {found.amount_sat} sat was paid on {found.network}:")
-    tell(f"  output {found.vout} of tx {found.txid}, to script {found.script}")
-    tell(
-        f"  in block {found.block_hash} at height {found.block_height}, with"
-        f" {counted(found.depth - 1, 'block')} shown above it"
-    )
+    if found.rail == "bitcoin":
+        tell(f"Payment {found.payment} of {found.amount} was paid on {found.network}:")
+        tell(f"  [chain] output {found.vout} of tx {found.txid}, to script {found.script}")
+        tell(
+            f"  in block {found.block_hash} at height {found.block_height}, with"
+            f" {counted(found.depth - 1, 'block')} shown above it"
+        )
+    else:
+        tell(f"Payment {found.payment} of {found.amount} was paid by {found.rail}, as is said:")
+        word = "bank" if found.rail == "bank" else "desk"
+        tell(f"  [{word}'s word] {', '.join(f'{name} {value}' for name, value in found.told.items())}")
     tell(
         f"  booked in {found.scope}, recorded {found.recorded_at}, among the {counted(found.size, 'leaf', 'leaves')}"
         f" sealed by {found.log}"
@@ -2451,6 +3357,9 @@ def verify_pack(path: Path, options: argparse.Namespace) -> list[str]:
         seen=options.seen,
     )
     pack.check()
+    for document in options.document:
+        say(f"Comparing {document} ...")
+        pack.compare(str(document), document)
     if options.node:
         say("Asking the node ...")
         ask_node(options.node, pack.blocks, pack.network)
@@ -2475,6 +3384,12 @@ def verify_pack(path: Path, options: argparse.Namespace) -> list[str]:
     )
     tell(f"  {counted(len(pack.blocks), 'block')}, {counted(counts['runs'], 'reconciliation run')}")
     tell(f"  {counted(counts['events'], 'audit event')}")
+    for way in pack.ways():
+        tell(f"  {way}")
+    if counts["reissues"]:
+        tell(f"  {counted(counts['reissues'], 'payment')} in the place of others that are dead")
+    if options.document:
+        tell(f"  {counted(len(options.document), 'document')} of banks compared with it")
     return pack.remarks
 
 
@@ -2517,6 +3432,9 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--witness-key", action="append", default=[], help="a witness's key, name+id+key")
     parser.add_argument("--seen", action="append", default=[], type=Path, help="a checkpoint that you kept")
+    parser.add_argument(
+        "--document", action="append", default=[], type=Path, help="a file for a bank, or a bank's answer"
+    )
     parser.add_argument(
         "--descriptor", action="append", default=[], help="a wallet's descriptor; needs --node"
     )

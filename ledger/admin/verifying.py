@@ -90,17 +90,29 @@ def _check_receipt(path: Path, findings: Findings) -> None:
         )
     findings.facts = [
         ("Payment", sources.about(f"payment:{found.payment}", found.payment)),
-        ("Amount", cells.amount(found.amount_sat)),
-        ("To the address", cells.whole(backend.address(bytes.fromhex(found.script)) or found.script)),
-        ("By output", cells.outpoint(found.txid, found.vout, is_short=False)),
-        ("In block", cells.place(found.block_height, found.block_hash)),
-        ("Blocks on it in the receipt", cells.number(found.depth)),
+        *_paid(found),
         ("Booked in", f"{found.scope}, recorded {found.recorded_at}"),
         ("Sealed by", f"{found.log}, among {found.size:,} leaves"),
     ]
     if found.anchor_height is not None:
         findings.facts.append(("The seal is in block", cells.number(found.anchor_height)))
     findings.remarks = list(found.remarks)
+
+
+def _paid(found: verify.Receipt) -> list[tuple[str, Any]]:
+    """Say how a payment arrived: where the chain has it, or who says so."""
+    if found.rail != "bitcoin":
+        word = "the bank's word" if found.rail == "bank" else "the agent's word"
+        told = [(name.capitalize(), cells.whole(value)) for name, value in found.told.items()]
+        return [("Amount", found.amount), ("That it arrived is", word), *told]
+    address = evidence.backend().address(bytes.fromhex(found.script))
+    return [
+        ("Amount", cells.amount(found.amount_sat)),
+        ("To the address", cells.whole(address or found.script)),
+        ("By output", cells.outpoint(found.txid, found.vout, is_short=False)),
+        ("In block", cells.place(found.block_height, found.block_hash)),
+        ("Blocks on it in the receipt", cells.number(found.depth)),
+    ]
 
 
 def _check_pack(path: Path, findings: Findings) -> None:
@@ -126,4 +138,5 @@ def _check_pack(path: Path, findings: Findings) -> None:
         ("Reconciliation runs", cells.number(counts["runs"])),
         ("Audit events", cells.number(counts["events"])),
     ]
+    findings.facts += [("What came of payments", way) for way in pack.ways()]
     findings.remarks = list(pack.remarks)

@@ -46,6 +46,17 @@ class Output(NamedTuple):
     entitlement: dict[str, Any] | None = None
 
 
+class Elsewhere(NamedTuple):
+    """How a payment is paid on another rail than bitcoin: in minor units, and the sources of the entries by which it left
+    and arrived, None before it has.
+    """
+
+    rail: str
+    amount_minor: int
+    sent: str | None
+    settled: str | None
+
+
 class File(NamedTuple):
     """A file of a pack: its path, and its bytes in parts that are read as they are taken."""
 
@@ -94,6 +105,14 @@ class Backend(Protocol):
 
     def output(self, payment_id: int) -> Output | None:
         """Return where a final block pays a payment, or None until one does; raise NotFound."""
+        ...
+
+    def elsewhere(self, payment_id: int) -> Elsewhere | None:
+        """Return how a payment is paid on another rail, or None for one in bitcoin; raise NotFound."""
+        ...
+
+    def leg(self, payment_id: int) -> tuple[str, str | None] | None:
+        """Return the sources of the entries by which a trust owes for a payment, and has paid; None where none does."""
         ...
 
 

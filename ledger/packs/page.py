@@ -98,8 +98,11 @@ def _check(request: HttpRequest) -> HttpResponse:
         found = verify.check_receipt(form.read(), evidence.backend().network(), keys)
     except verify.Wrong as wrong:
         return _render(request, 422, form=form, wrong=wrong)
-    address = evidence.backend().address(bytes.fromhex(found.script))
-    return _render(request, 200, form=form, found=found, address=address, amount=f"{found.amount_sat:,}")
+    address, amount = None, found.amount
+    if found.rail == "bitcoin":
+        address = evidence.backend().address(bytes.fromhex(found.script))
+        amount = f"{found.amount_sat:,} satoshis"
+    return _render(request, 200, form=form, found=found, address=address, amount=amount)
 
 
 def _render(request: HttpRequest, status: int, **context: object) -> TemplateResponse:

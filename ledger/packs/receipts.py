@@ -1,6 +1,7 @@
-"""Receipts: proof for one person that a payment was booked, sealed and mined, which shows nothing of anybody else's.
+"""Receipts: proof for one person that a payment was booked, sealed and paid, which shows nothing of anybody else's.
 
-The books show one line of one entry, each piece under a salt of its own; the chain shows a tx that is public anyway.
+The books show one line of an entry, each piece under a salt of its own; the chain shows a tx that is public anyway. Of a
+payment by bank or voucher the lines by which it left and arrived are all there is: it is proved that somebody said so.
 """
 
 import base64
@@ -9,11 +10,12 @@ from functools import partial
 from typing import Any
 
 from django.db import connection
+from django.db.models import Exists, OuterRef
 
 from govpay.errors import Conflict
 from ledger import verify
 from ledger.exports.source import snapshot
-from ledger.models import Checkpoint, Entry, LeafPayload
+from ledger.models import Checkpoint, Entry, LeafPayload, Posting
 from ledger.packs import evidence, record
 from ledger.seals import leaf, store, tree
 
@@ -45,33 +47,14 @@ def make(payment_id: int) -> bytes:
     """Return a payment's receipt, as `ledger.verify` takes it; raise NotFound, ReceiptNotReady and NoReceipt."""
     backend = evidence.backend()
     with snapshot():
-        output = backend.output(payment_id)
-        if output is None:
-            raise ReceiptNotReady("The payment is not buried in the chain yet.", rule="settled")
-        sealed = _sealed(output.payout_id)
-        checkpoint, anchor = _checkpoint(backend, sealed.leaf_id)
-        made = record.line(
-            {
-                "amount_sat": str(output.amount_sat),
-                "checkpoint": {
-                    "anchor": anchor,
-                    "key": checkpoint.verifier,
-                    "note": checkpoint.note,
-                },
-                **({} if output.entitlement is None else {"entitlement": output.entitlement}),
-                "entry": _entry(sealed, payment_id, checkpoint.seal.size),
-                "format": FORMAT,
-                "network": backend.network(),
-                "output": {
-                    "block_height": output.block_height,
-                    "branch": output.branch.hex(),
-                    "headers": [header.hex() for header in output.headers],
-                    "tx": output.tx.hex(),
-                },
-                "payment": str(payment_id),
-                "script_pubkey": output.script_pubkey.hex(),
-            }
+        elsewhere = backend.elsewhere(payment_id)
+        said = (
+            _in_bitcoin(backend, payment_id)
+            if elsewhere is None
+            else _elsewhere(backend, payment_id, elsewhere)
         )
+        network = {"network": backend.network()}
+        made = record.line({"format": FORMAT, "payment": str(payment_id), **network, **said})
     try:
         verify.check_receipt(made)
     except verify.Wrong as wrong:
@@ -80,10 +63,68 @@ def make(payment_id: int) -> bytes:
     return made
 
 
-def _sealed(payout_id: int) -> LeafPayload:
-    """Return the sealed bytes of the entry by which a payout left."""
-    sent = Entry.objects.filter(kind="payout_sent", source_ref=f"payout:{payout_id}").select_related("leaf")
-    entry = sent.first()
+def _in_bitcoin(backend: evidence.Backend, payment_id: int) -> dict[str, Any]:
+    """Return what a receipt says of a payment in bitcoin, and of the trust that got it in the person's place."""
+    output = backend.output(payment_id)
+    if output is None:
+        raise ReceiptNotReady("The payment is not buried in the chain yet.", rule="settled")
+    found = [_sealed("payout_sent", f"payout:{output.payout_id}")]
+    leg = backend.leg(payment_id)
+    if leg is not None:
+        sources = zip(("trust_owe", "trust_pay"), leg, strict=True)
+        found += [_sealed(kind, source, payment_id) for kind, source in sources if source is not None]
+    sealed, entries = _under_one(backend, found, payment_id)
+    trust = None if leg is None else {"owed": entries[1], "paid": entries[2] if len(entries) > 2 else None}
+    return {
+        "amount_sat": str(output.amount_sat),
+        "checkpoint": sealed,
+        "entry": entries[0],
+        "output": {
+            "block_height": output.block_height,
+            "branch": output.branch.hex(),
+            "headers": [header.hex() for header in output.headers],
+            "tx": output.tx.hex(),
+        },
+        "script_pubkey": output.script_pubkey.hex(),
+        **({} if output.entitlement is None else {"entitlement": output.entitlement}),
+        **({} if trust is None else {"trust": trust}),
+    }
+
+
+def _elsewhere(backend: evidence.Backend, payment_id: int, how: evidence.Elsewhere) -> dict[str, Any]:
+    """Return what a receipt says of a payment by bank or voucher: how it left, and that it arrived."""
+    if how.sent is None or how.settled is None:
+        raise ReceiptNotReady("Nobody says yet that the payment has arrived.", rule="settled")
+    found = [
+        _sealed(kind, source, payment_id)
+        for kind, source in (("rail_sent", how.sent), ("rail_settled", how.settled))
+    ]
+    sealed, (sent, settled) = _under_one(backend, found, payment_id)
+    return {
+        "amount_minor": str(how.amount_minor),
+        "checkpoint": sealed,
+        "rail": how.rail,
+        "sent": sent,
+        "settled": settled,
+    }
+
+
+def _under_one(
+    backend: evidence.Backend, found: list[LeafPayload], payment_id: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return a checkpoint over sealed entries, and what is shown of each."""
+    checkpoint, anchor = _checkpoint(backend, max(sealed.leaf_id for sealed in found))
+    said = {"anchor": anchor, "key": checkpoint.verifier, "note": checkpoint.note}
+    return said, [_entry(sealed, payment_id, checkpoint.seal.size) for sealed in found]
+
+
+def _sealed(kind: str, source: str, payment_id: int | None = None) -> LeafPayload:
+    """Return the sealed bytes of the entry of a kind about a source, of several the one with a line of the payment."""
+    entries = Entry.objects.filter(kind=kind, source_ref=source).select_related("leaf")
+    if payment_id is not None:
+        lines = Posting.objects.filter(entry=OuterRef("pk"), reference=payment_id)
+        entries = entries.filter(Exists(lines))
+    entry = entries.first()
     if entry is None or not hasattr(entry, "leaf"):
         raise ReceiptNotReady("The entry of the payment is not sealed yet.", rule="sealed")
     found = LeafPayload.objects.filter(leaf=entry.leaf).select_related("leaf__salt").first()
@@ -110,7 +151,8 @@ def _entry(sealed: LeafPayload, payment_id: int, size: int) -> dict[str, Any]:
     if not payload.endswith(b"\n"):
         raise NoReceipt("The entry was sealed in a form of which no line is shown alone.", rule="form")
     pieces = payload.split(b"\n")
-    if not json.loads(pieces[0])["memo"]:
+    said = json.loads(pieces[0])
+    if said["kind"] == "payout_sent" and not said["memo"]:
         raise NoReceipt("The entry was written before entries named what their txs spend.", rule="outpoint")
     # A line ends with the payment that it is about.
     ending = f',"{payment_id}"]'.encode()

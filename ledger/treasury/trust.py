@@ -178,10 +178,11 @@ def pay(
     values_minor: Sequence[int],
     key: str,
     source_ref: str,
+    memo: str,
     actor: str,
     effective_at: datetime,
 ) -> Draft:
-    """A bank has paid people: Dr payable, one line a payment, Cr cash."""
+    """A bank has paid people: Dr payable, one line a payment, Cr cash. ``memo`` names the bank's answer."""
     codes = accounts(scope, currency)
     paid = [
         Line(codes.payable, value, payment_id)
@@ -193,6 +194,7 @@ def pay(
         idempotency_key=key,
         lines=[*paid, Line(codes.cash, -sum(values_minor))],
         effective_at=effective_at,
+        memo=memo,
         source_ref=source_ref,
         actor=actor,
     )

@@ -100,7 +100,8 @@ class PaymentAdmin(ProgramScopedAdmin):
         """Offer what the line's status and the user's role allow."""
         row = self.get_object(request, str(object_id))
         names = [] if row is None else verbs.of_payment(request, row, _held_by(row))
-        if row is not None and row.payout is not None and row.payout.status == PayoutStatus.SETTLED:
+        is_final = row is not None and row.payout is not None and row.payout.status == PayoutStatus.SETTLED
+        if is_final or (row is not None and row.settled_at is not None):
             names = [*names, "receipt"]
         return [self.get_unfold_action(name) for name in self.actions_detail if name in names]
 

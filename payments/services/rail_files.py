@@ -99,13 +99,15 @@ def _check(bank_file: BankFile) -> None:
 def _written(bank_file: BankFile, at: datetime) -> None:
     disbursement = _list_of(bank_file)
     lines = BankFileLine.objects.filter(bank_file=bank_file)
+    named = f"File {bank_file.message_id}, SHA-256 {bytes(bank_file.sha256 or b'').hex()}"
     rail_legs.send(
         disbursement,
         list(lines.values_list("settles_id", flat=True)),
         key=f"bankfile:{bank_file.pk}",
         source_ref=f"bankfile:{bank_file.pk}",
         at=at,
-        memo=f"File {bank_file.message_id}, SHA-256 {bytes(bank_file.sha256 or b'').hex()}",
+        # With this, line n of the sealed entry is the transfer whose id ends with n and what was before.
+        memo_from=lambda first: f"{named}, from line {first}",
     )
 
 
@@ -117,6 +119,7 @@ def _answered(bank_file: BankFile, report: BankReport) -> None:
     answered = BankFileLine.objects.filter(report=report)
     actor = report.brought_by.get_username()
     key = f"bankreport:{report.pk}"
+    memo = f"Report SHA-256 {bytes(report.sha256).hex()}"
     rail_legs.settle(
         disbursement,
         list(answered.filter(outcome=LineOutcome.SETTLED).values_list("settles_id", flat=True)),
@@ -124,6 +127,7 @@ def _answered(bank_file: BankFile, report: BankReport) -> None:
         source_ref=key,
         at=report.brought_at,
         actor=actor,
+        memo=memo,
     )
     rail_legs.give_back(
         disbursement,
@@ -133,6 +137,7 @@ def _answered(bank_file: BankFile, report: BankReport) -> None:
         at=report.brought_at,
         actor=actor,
         note=f"The bank rejected it: report {report.message_id}.",
+        memo=memo,
     )
 
 

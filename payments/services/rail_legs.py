@@ -4,7 +4,7 @@ A payment has one leg at a time. Dead means that it can never arrive: the bank h
 expired or was cancelled. The database takes a payment for void only then, so that nothing else is proof.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -31,9 +31,18 @@ def require_agreed(disbursement: Disbursement) -> None:
 
 
 def send(
-    disbursement: Disbursement, ids: Sequence[int], *, key: str, source_ref: str, at: datetime, memo: str
+    disbursement: Disbursement,
+    ids: Sequence[int],
+    *,
+    key: str,
+    source_ref: str,
+    at: datetime,
+    memo_from: Callable[[int], str],
 ) -> None:
-    """Book payments as in transit whose leg was made, in entries of some thousand lines."""
+    """Book payments as in transit whose leg was made, in entries of some thousand lines, by the payments' numbers.
+
+    ``memo_from`` says the memo of the entry that begins with this one of them, counted from 1.
+    """
     rails.open_transit(disbursement.program_id)
     for part, rows in enumerate(_parts(disbursement, ids), start=1):
         books.post(
@@ -46,35 +55,42 @@ def send(
                     amounts=[amount for _, amount in rows],
                     effective_at=at,
                     actor="engine",
-                    memo=memo,
+                    memo=memo_from((part - 1) * AT_ONCE + 1),
                 )
             ]
         )
 
 
 def settle(
-    disbursement: Disbursement, ids: Sequence[int], *, key: str, source_ref: str, at: datetime, actor: str
+    disbursement: Disbursement,
+    ids: Sequence[int],
+    *,
+    key: str,
+    source_ref: str,
+    at: datetime,
+    actor: str,
+    memo: str = "",
 ) -> None:
-    """Clear what is payable of payments that have arrived, with one entry; the list may be complete with that."""
-    if not ids:
-        return
-    amount = 0
-    for rows in _parts(disbursement, ids):
-        amount += sum(found for _, found in rows)
-        Payment.objects.filter(pk__in=[pk for pk, _ in rows]).update(settled_at=at)
-    books.post(
-        [
-            rails.settled(
-                program_id=disbursement.program_id,
-                key=key,
-                source_ref=source_ref,
-                amount=amount,
-                effective_at=at,
-                actor=actor,
-            )
-        ]
-    )
-    doorbell.ring("follow")
+    """Clear what is payable of payments that have arrived; the list may be complete with that."""
+    for part, rows in enumerate(_parts(disbursement, ids), start=1):
+        pks = [pk for pk, _ in rows]
+        Payment.objects.filter(pk__in=pks).update(settled_at=at)
+        books.post(
+            [
+                rails.settled(
+                    program_id=disbursement.program_id,
+                    key=f"{key}:{part}",
+                    source_ref=source_ref,
+                    payment_ids=pks,
+                    amounts=[amount for _, amount in rows],
+                    effective_at=at,
+                    actor=actor,
+                    memo=memo,
+                )
+            ]
+        )
+    if ids:
+        doorbell.ring("follow")
 
 
 def give_back(
@@ -86,29 +102,29 @@ def give_back(
     at: datetime,
     actor: str,
     note: str,
-    was_sent: bool = True,
+    memo: str,
 ) -> None:
     """Take back payments whose leg is dead: out of transit and out of what is owed; void, another list may pay them.
 
-    The caller holds the list's row. ``was_sent`` is whether they were booked as in transit.
+    The caller holds the list's row. ``note`` may have people's words, and stays in the history; ``memo`` leaves with the
+    books (ADR 32).
     """
     for part, rows in enumerate(_parts(disbursement, ids), start=1):
         pks = [pk for pk, _ in rows]
-        if was_sent:
-            books.post(
-                [
-                    rails.returned(
-                        program_id=disbursement.program_id,
-                        key=f"{key}:{part}",
-                        source_ref=source_ref,
-                        payment_ids=pks,
-                        amounts=[amount for _, amount in rows],
-                        effective_at=at,
-                        actor=actor,
-                        memo=note,
-                    )
-                ]
-            )
+        books.post(
+            [
+                rails.returned(
+                    program_id=disbursement.program_id,
+                    key=f"{key}:{part}",
+                    source_ref=source_ref,
+                    payment_ids=pks,
+                    amounts=[amount for _, amount in rows],
+                    effective_at=at,
+                    actor=actor,
+                    memo=memo,
+                )
+            ]
+        )
         lines = Payment.objects.filter(pk__in=pks)
         move(lines, old=PaymentStatus.PENDING, new=PaymentStatus.VOIDED, note=note, expected=len(pks))
         encumbrances.free_lines(disbursement, list(lines), at=at, actor=actor)

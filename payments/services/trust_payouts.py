@@ -171,8 +171,9 @@ def _book(purse: TrustPurse, legs: list[TrustLeg], report: BankReport) -> None:
         currency=purse.currency,
         payment_ids=[leg.payment_id for leg in legs],
         values_minor=values,
-        key=f"trust_pay:bank_report:{report.pk}",
-        source_ref=f"bank_report:{report.pk}",
+        key=f"trust_pay:bankreport:{report.pk}",
+        source_ref=f"bankreport:{report.pk}",
+        memo=f"Report SHA-256 {bytes(report.sha256).hex()}",
         actor=report.brought_by.get_username(),
         effective_at=timezone.now(),
     )

@@ -84,6 +84,7 @@ def cancel(*, by: User, voucher_id: int, is_replaced: bool, now: datetime | None
         at=now,
         actor=by.get_username(),
         note=f"The voucher was cancelled: {row.cancel_note}"[:200],
+        memo="The voucher was cancelled.",
     )
     row.refresh_from_db()
     return row

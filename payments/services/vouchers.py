@@ -101,7 +101,7 @@ def send(disbursement_id: int, *, now: datetime | None = None) -> int:
             key=f"vouchers:{min(ids)}",
             source_ref=f"disbursement:{disbursement.pk}",
             at=now,
-            memo=f"Vouchers of list {disbursement.pk}",
+            memo_from=lambda first: f"Vouchers of list {disbursement.pk}, from line {first}",
         )
         audit.record(
             "voucher.make", disbursement, scope=disbursement.program.scope, reason=f"{len(ids):,} vouchers"
@@ -206,6 +206,7 @@ def expire(disbursement_id: int, *, now: datetime | None = None) -> int:
             at=now,
             actor="engine",
             note="Nobody redeemed it in time.",
+            memo="Nobody redeemed it in time.",
         )
         reason = f"{len(found):,} vouchers"
         audit.record("voucher.expire", disbursement, scope=disbursement.program.scope, reason=reason)
@@ -261,6 +262,7 @@ def _pay(by: User, list_id: int, plain: str, now: datetime) -> Voucher:
         source_ref=f"voucher:{row.pk}",
         at=now,
         actor=by.get_username(),
+        memo=f"Voucher {row.pk}",
     )
     audit.record("voucher.redeem", row, by=by, scope=f"program:{row.program_id}", before=was)
     row.refresh_from_db()

@@ -60,7 +60,7 @@ def _step(trust_id: int) -> int:
         settled = list(
             of_purse.filter(SETTLED).select_related("payment__disbursement__released_by")[:AT_ONCE]
         )
-        gone = list(of_purse.filter(GONE)[:AT_ONCE])
+        gone = list(of_purse.filter(GONE).select_related("payment")[:AT_ONCE])
         if settled:
             _owe(purse, settled, now)
         if gone:
@@ -93,18 +93,20 @@ def _owe(purse: TrustPurse, legs: list[TrustLeg], now: datetime) -> None:
         movements.enter(
             by=releaser, scope=trust.scope, currency=purse.currency, scale=purse.scale, movements=lots
         )
-    entry = entries.owe(
-        scope=trust.scope,
-        currency=purse.currency,
-        payment_ids=[leg.payment_id for leg in legs],
-        amounts_sat=amounts,
-        values_minor=values,
-        key=f"trust_owe:leg:{legs[0].pk}",
-        source_ref=f"trust:{trust.pk}",
-        actor=events.ENGINE,
-        effective_at=now,
+    books.post(
+        entries.owe(
+            scope=trust.scope,
+            currency=purse.currency,
+            payment_ids=[leg.payment_id for leg in of_list],
+            amounts_sat=[leg.amount_sat or 0 for leg in of_list],
+            values_minor=[leg.value_minor or 0 for leg in of_list],
+            key=f"trust_owe:leg:{of_list[0].pk}",
+            source_ref=f"disbursement:{list_id}",
+            actor=events.ENGINE,
+            effective_at=now,
+        )
+        for list_id, of_list in _by_list(legs).items()
     )
-    books.post([entry])
     _move(legs, LegStatus.TAKEN, LegStatus.OWED, owed_at=now)
 
 
@@ -116,19 +118,29 @@ def _free(purse: TrustPurse, legs: list[TrustLeg], now: datetime) -> None:
         _settle_promise(purse, sum(leg.amount_sat or 0 for leg in taken), value_minor)
         purse.save(update_fields=["promised_minor"])
         purse.trust.save(update_fields=["promised_sat"])
-        entry = entries.promise(
-            scope=purse.trust.scope,
-            currency=purse.currency,
-            value_minor=-value_minor,
-            key=f"trust_promise_freed:leg:{taken[0].pk}",
-            source_ref=f"trust:{purse.trust_id}",
-            memo=f"{len(taken)} legs",
-            actor=events.ENGINE,
-            effective_at=now,
+        books.post(
+            entries.promise(
+                scope=purse.trust.scope,
+                currency=purse.currency,
+                value_minor=-sum(leg.value_minor or 0 for leg in of_list),
+                key=f"trust_promise_freed:leg:{of_list[0].pk}",
+                source_ref=f"disbursement:{list_id}",
+                memo=f"{len(of_list)} legs",
+                actor=events.ENGINE,
+                effective_at=now,
+            )
+            for list_id, of_list in _by_list(taken).items()
         )
-        books.post([entry])
     for status in (LegStatus.ASKED, LegStatus.TAKEN, LegStatus.REFUSED):
         _move([leg for leg in legs if leg.status == status], status, LegStatus.FREED)
+
+
+def _by_list(legs: list[TrustLeg]) -> dict[int, list[TrustLeg]]:
+    """Return legs by the list that they are of: its entries, and no other list's, are in its evidence pack."""
+    found: dict[int, list[TrustLeg]] = defaultdict(list)
+    for leg in legs:
+        found[leg.payment.disbursement_id].append(leg)
+    return found
 
 
 def _settle_promise(purse: TrustPurse, amount_sat: int, value_minor: int) -> None:

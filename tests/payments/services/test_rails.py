@@ -26,7 +26,6 @@ from payments.models import (
     Voucher,
 )
 from payments.payout import derive, screening, seal
-from payments.selectors import packs
 from payments.services import (
     bank_files,
     bank_reports,
@@ -135,7 +134,8 @@ class TestBank:
         owners = [payment.beneficiary_id for payment in made.payments.order_by("line")]
         assert [each["iban"] for each in said["transfers"]] == [banking.iban(pk) for pk in owners]
         entry = Entry.objects.get(kind="rail_sent")
-        assert entry.memo == f"File {file.message_id}, SHA-256 {bytes(file.sha256 or b'').hex()}"
+        digest = bytes(file.sha256 or b"").hex()
+        assert entry.memo == f"File {file.message_id}, SHA-256 {digest}, from line 1"
         assert balances(money) == {
             "cash": 7_000_000,
             "transit": 3_000_000,
@@ -273,17 +273,6 @@ class TestBank:
         release(made, cast)
         found = Hold.objects.order_by("payment__line").values_list("payment__line", "rule")
         assert list(found) == [(1, "destination_shared"), (2, "destination_cooling")]
-
-    def test_no_evidence_pack_pretends_to_prove_it(
-        self, banked: tuple[Disbursement, BankFile, bytes]
-    ) -> None:
-        def numbers(kind: str) -> Any:
-            return Disbursement.objects.filter(pk=banked[0].pk if kind == "disbursement" else 0).values("pk")
-
-        with pytest.raises(packs.PackNotCovered):
-            packs.PackEvidence().sources(banked[0].pk)
-        with pytest.raises(packs.PackNotCovered):
-            list(packs.PackEvidence().files(numbers))
 
 
 class TestMove:
