@@ -1,5 +1,6 @@
 """What a program achieves, in the admin: each figure with its numerator and denominator, and what was before it."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -10,22 +11,22 @@ from unfold import widgets
 
 from payments.admin import cells, pages
 from payments.admin.tables import Notice, Table
-from payments.models import OutcomeBaseline, OutcomeFigure, Program
+from payments.models import OutcomeBaseline, OutcomeFigure, Program, Rail
 from payments.models.outcome import MOST, TIMES
 from payments.selectors import outcomes as selector
 from payments.services import outcomes as service
 
 DAY = timedelta(days=1)
 WHAT = {
-    OutcomeFigure.COST_PER_PAYMENT: ("fees in satoshis", "settled payments"),
+    OutcomeFigure.COST_PER_PAYMENT: ("fees in satoshis", "payments settled in bitcoin"),
     OutcomeFigure.COST_SHARE: ("fees in satoshis", "satoshis paid"),
     OutcomeFigure.SETTLED_SHARE: ("settled", "approved payments"),
     OutcomeFigure.APPROVED_TO_SETTLED_P50: ("settled", "approved payments"),
     OutcomeFigure.APPROVED_TO_SETTLED_P95: ("settled", "approved payments"),
-    OutcomeFigure.FAILED_SHARE: ("given up", "approved payments"),
+    OutcomeFigure.FAILED_SHARE: ("given up or come back", "approved payments"),
     OutcomeFigure.HELD_SHARE: ("held", "payments on lists"),
     OutcomeFigure.DUPLICATES_STOPPED: ("refused", "rows of files"),
-    OutcomeFigure.SETTLED_TO_RECONCILED_P95: ("reconciled", "settled payments"),
+    OutcomeFigure.SETTLED_TO_RECONCILED_P95: ("reconciled", "payments settled in bitcoin"),
     OutcomeFigure.DISPUTED_SHARE: ("complained of", "payments on released lists"),
     OutcomeFigure.UNCLAIMED_SHARE: ("unclaimed", "payments on released lists"),
     OutcomeFigure.ANSWERED_IN_TIME: ("answered in time", "grievances answered or due"),
@@ -139,17 +140,23 @@ def _table(found: list[selector.Outcome]) -> Table:
     return Table(
         "Figures",
         ("Figure", "Value", "Counted", "Before", "By the word of"),
-        [
-            (
-                outcome.figure.label,
-                _value(outcome.figure, outcome.now),
-                _counted(outcome.figure, outcome.now),
-                _before(outcome.baseline),
-                cells.long(outcome.baseline.source) if outcome.baseline else cells.EMPTY,
-            )
-            for outcome in found
-        ],
+        [row for outcome in found for row in _rows(outcome)],
     )
+
+
+def _rows(outcome: selector.Outcome) -> Iterator[tuple[Any, ...]]:
+    """Yield a figure, and below it what it is on each rail where there is more than one."""
+    yield (
+        outcome.figure.label,
+        _value(outcome.figure, outcome.now),
+        _counted(outcome.figure, outcome.now),
+        _before(outcome.baseline),
+        cells.long(outcome.baseline.source) if outcome.baseline else cells.EMPTY,
+    )
+    if len(outcome.by_rail) > 1:
+        for rail, measure in outcome.by_rail.items():
+            counted = _counted(outcome.figure, measure)
+            yield f"— {Rail(rail).label}", _value(outcome.figure, measure), counted, cells.EMPTY, cells.EMPTY
 
 
 def _before(row: OutcomeBaseline | None) -> str:

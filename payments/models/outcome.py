@@ -18,7 +18,7 @@ class OutcomeFigure(models.TextChoices):
     SETTLED_SHARE = "settled_share", "Approved payments that are settled"
     APPROVED_TO_SETTLED_P50 = "approved_to_settled_p50", "From approval to settlement, half of them"
     APPROVED_TO_SETTLED_P95 = "approved_to_settled_p95", "From approval to settlement, 95 of 100"
-    FAILED_SHARE = "failed_share", "Approved payments whose payout was given up"
+    FAILED_SHARE = "failed_share", "Approved payments that were given up or came back"
     HELD_SHARE = "held_share", "Payments on lists that were held"
     DUPLICATES_STOPPED = "duplicates_stopped", "Rows of files that repeat a person or a reference"
     SETTLED_TO_RECONCILED_P95 = (

@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,10 +17,11 @@ from django.views.decorators.http import condition, require_safe
 
 from govpay.languages import spoken
 from ledger.exports import spreadsheet
+from ledger.exports.form import decimal
 from ledger.models.reconciliation import RunStatus
 from ledger.models.reserve import Badge
 from ledger.seals import checkpoints
-from payments.models import Publication
+from payments.models import Publication, Rail
 from payments.public import door
 from payments.transparency import publishing
 
@@ -31,7 +32,8 @@ SHOWN = 200
 PROGRAM_COLUMNS = (
     *("code", "name", "payments_paid", "people_paid", "paid_sat", "payments_pending", "people_pending"),
     *("pending_sat", "fees_sat", "fee_share_bps", "settled_p50_s", "settled_p95_s", "reconciliation"),
-    *("open_breaks", "reconciled_at"),
+    *("open_breaks", "reconciled_at", "rail", "word", "currency", "paid_minor", "pending_minor"),
+    *("payments_back", "people_back", "back_minor"),
 )
 RESERVE_COLUMNS = ("institution", "address", "amount_sat", "badge", "block_height", "block_hash", "block_at")
 RECONCILED = {
@@ -39,6 +41,7 @@ RECONCILED = {
     RunStatus.BREAKS: _("no"),
     RunStatus.INCONCLUSIVE: _("not known"),
 }
+RAILS = {Rail.BANK: _("by bank file"), Rail.VOUCHER: _("by voucher")}
 View = Callable[[HttpRequest, Publication | None], HttpResponse]
 
 
@@ -104,8 +107,8 @@ def note(request: HttpRequest, found: Publication | None) -> HttpResponse:
 
 @public
 def programs(request: HttpRequest, found: Publication | None) -> HttpResponse:
-    """Hand out a row a program; a cell is empty where it is not told."""
-    rows = (_program(row) for row in json.loads(_require(found).document)["programs"])
+    """Hand out a row for each rail of a program; a cell is empty where it is not told, or does not belong to the rail."""
+    rows = (cells for row in json.loads(_require(found).document)["programs"] for cells in _program(row))
     return _file(_table(PROGRAM_COLUMNS, rows), "text/csv; charset=utf-8", "programs.csv")
 
 
@@ -127,21 +130,26 @@ def _require(found: Publication | None) -> Publication:
     return found
 
 
-def _program(row: dict[str, Any]) -> list[Any]:
-    """Return the cells of a program."""
+def _program(row: dict[str, Any]) -> Iterator[list[Any]]:
+    """Yield the cells of a program in bitcoin, and of each of its other rails."""
+    for part in ({"rail": "bitcoin", "word": "chain", "currency": "sat"} | row, *row.get("rails", [])):
 
-    def cells(part: str, *names: str) -> list[Any]:
-        return [(row[part] or {}).get(name, "") for name in names]
+        def cells(name: str, *names: str, part: dict[str, Any] = part) -> list[Any]:
+            return [(part.get(name) or {}).get(each, "") for each in names]
 
-    return [
-        row["code"],
-        row["name"],
-        *cells("paid", "payments", "people", "amount_sat"),
-        *cells("pending", "payments", "people", "amount_sat"),
-        *cells("fees", "fees_sat", "share_bps"),
-        *cells("time_to_settle", "p50_s", "p95_s"),
-        *cells("reconciliation", "status", "open_breaks", "finished_at"),
-    ]
+        yield [
+            row["code"],
+            row["name"],
+            *cells("paid", "payments", "people", "amount_sat"),
+            *cells("pending", "payments", "people", "amount_sat"),
+            *cells("fees", "fees_sat", "share_bps"),
+            *cells("time_to_settle", "p50_s", "p95_s"),
+            *cells("reconciliation", "status", "open_breaks", "finished_at"),
+            *(part[name] for name in ("rail", "word", "currency")),
+            *cells("paid", "amount_minor"),
+            *cells("pending", "amount_minor"),
+            *cells("came_back", "payments", "people", "amount_minor"),
+        ]
 
 
 def _table(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -164,6 +172,22 @@ def _words(row: dict[str, Any]) -> dict[str, Any]:
         "half_within": waits and _span(waits["p50_s"]),
         "reconciled_at": run and _time(run["finished_at"]),
         "reconciliation_word": run and RECONCILED[RunStatus(run["status"])],
+        "others": [_rail(part) for part in row.get("rails", [])],
+    }
+
+
+def _rail(part: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a rail as people read them: amounts in major units of the currency."""
+    waits = part["time_to_settle"]
+
+    def amount(name: str) -> str | None:
+        return part[name] and f"{decimal(int(part[name]['amount_minor']), part['scale'])} {part['currency']}"
+
+    return part | {
+        "name": RAILS[Rail(part["rail"])],
+        "paid_amount": amount("paid"),
+        "pending_amount": amount("pending"),
+        "half_within": waits and _span(waits["p50_s"]),
     }
 
 

@@ -1,15 +1,10 @@
-"""What is published of all programs: set-based, without a person, and with small groups left out.
-
-A figure about fewer than LEAST people is not told, nor what it could be computed from: the months of a program add up to
-its total, so that where one is left out, the smallest of the others is left out too. No sum over programs is told.
-"""
+"""What is published of all programs: set-based, without a person, and with small groups left out (``groups``)."""
 
 from collections.abc import Iterable
 from datetime import datetime
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from django.db import connection
 from django.db.models import Count
 
 from ledger.models import Case, Checkpoint, ReconciliationRun, ReserveBalance
@@ -17,9 +12,10 @@ from ledger.models.case import CaseStatus
 from ledger.treasury import reserve
 from payments.models import Payout, Program
 from payments.states import PayoutStatus
+from payments.transparency import groups, rails
+from payments.transparency.groups import NOBODY, Group
 
 VERSION = "govpay-transparency-1"
-LEAST = 5
 # A payment belongs to one payout; a payout settles at once, so that its time is looked up once for all of its payments.
 PAID = """
 WITH settled AS MATERIALIZED (
@@ -66,86 +62,56 @@ FROM fees f LEFT JOIN children c ON c.program_id = f.program_id
 """
 
 
-class Group(NamedTuple):
-    """Payments of a group of people: how many of both, and satoshis."""
-
-    payments: int
-    people: int
-    amount_sat: int
-
-    @property
-    def is_small(self) -> bool:
-        """Whether it is so small that somebody could be told apart."""
-        return 0 < self.people < LEAST
-
-
-NOBODY = Group(0, 0, 0)
-
-
 class Settled(NamedTuple):
     """Fees of what is settled, and the seconds within which half and 95 of 100 payments settled."""
 
     fees_sat: int
-    p50_s: float
-    p95_s: float
+    p50_s: float | None
+    p95_s: float | None
+
+
+NEVER = Settled(0, None, None)
 
 
 def take(*, network: str, at: datetime) -> dict[str, Any]:
-    """Return all that is published, ready for JSON: amounts as text in satoshis, times in UTC."""
+    """Return all that is published, ready for JSON: amounts as text in satoshis or minor units, times in UTC.
+
+    What stands in a program itself is of bitcoin; ``rails`` has its payments by bank and voucher, in its money.
+    """
     totals: dict[int, Group] = {}
     months: dict[int, dict[str, Group]] = {}
-    for program_id, month, *group in _rows(PAID):
+    for program_id, month, *group in groups.rows(PAID):
         if month is None:
             totals[program_id] = Group(*group)
         else:
             months.setdefault(program_id, {})[month] = Group(*group)
-    pending = {program_id: Group(*group) for program_id, *group in _rows(PENDING)}
-    settled = {program_id: Settled(*found) for program_id, *found in _rows(SETTLED)}
+    pending = {program_id: Group(*group) for program_id, *group in groups.rows(PENDING)}
+    settled = {program_id: Settled(*found) for program_id, *found in groups.rows(SETTLED)}
     runs = _runs()
+    programs = list(Program.objects.order_by("code"))
+    others = rails.of_programs(programs)
     return {
         "version": VERSION,
         "network": network,
         "taken_at": _time(at),
-        "least_people": LEAST,
+        "least_people": groups.LEAST,
         "books": _books(),
         "programs": [
             {
                 "code": program.code,
                 "name": program.name,
-                "paid": (paid := _told(totals.get(program.pk, NOBODY))),
-                "pending": _told(pending.get(program.pk, NOBODY)),
+                "paid": (paid := groups.told(totals.get(program.pk, NOBODY), "amount_sat")),
+                "pending": groups.told(pending.get(program.pk, NOBODY), "amount_sat"),
                 "fees": _fees(paid, settled.get(program.pk)),
-                "time_to_settle": _waits(paid, settled.get(program.pk)),
-                "months": _months(months.get(program.pk, {})),
+                "time_to_settle": groups.waits(paid, *settled.get(program.pk, NEVER)[1:]),
+                "months": groups.months(months.get(program.pk, {}), "amount_sat"),
                 "reconciliation": runs.get(program.scope),
+                "rails": others.get(program.pk, []),
             }
-            for program in Program.objects.order_by("code")
+            for program in programs
         ],
         "reserve": _reserve(),
     }
-
-
-def hidden(months: dict[str, Group]) -> set[str]:
-    """Return the months that are left out: small ones, and another where a single one could be computed from the total."""
-    small = {month for month, group in months.items() if group.is_small}
-    others = [month for month in months if month not in small]
-    if len(small) == 1 and others:
-        small.add(min(others, key=lambda month: (months[month].people, month)))
-    return small
-
-
-def _told(group: Group) -> dict[str, Any] | None:
-    if group.is_small:
-        return None
-    return group._asdict() | {"amount_sat": str(group.amount_sat)}
-
-
-def _months(found: dict[str, Group]) -> list[dict[str, Any]]:
-    left_out = hidden(found)
-    return [
-        {"month": month, "paid": None if month in left_out else _told(group)}
-        for month, group in sorted(found.items())
-    ]
 
 
 def _fees(paid: dict[str, Any] | None, settled: Settled | None) -> dict[str, Any] | None:
@@ -158,12 +124,6 @@ def _fees(paid: dict[str, Any] | None, settled: Settled | None) -> dict[str, Any
         "of_sat": paid["amount_sat"],
         "share_bps": f"{float(share * 10_000):.2f}",
     }
-
-
-def _waits(paid: dict[str, Any] | None, settled: Settled | None) -> dict[str, Any] | None:
-    if settled is None or paid is None:
-        return None
-    return {"payments": paid["payments"], "p50_s": round(settled.p50_s), "p95_s": round(settled.p95_s)}
 
 
 def _runs() -> dict[str, dict[str, Any]]:
@@ -229,9 +189,3 @@ def _reserve() -> dict[str, Any] | None:
 
 def _time(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _rows(sql: str) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        return list(cursor.fetchall())

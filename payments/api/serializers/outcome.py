@@ -55,6 +55,14 @@ class BaselineOut(serializers.Serializer[Any]):
     entered_at = serializers.DateTimeField()
 
 
+class MeasureOut(serializers.Serializer[Any]):
+    """A numerator and its denominator; seconds where the figure is a time."""
+
+    numerator = serializers.IntegerField()
+    denominator = serializers.IntegerField()
+    seconds = serializers.IntegerField(allow_null=True)
+
+
 class OutcomeOut(serializers.Serializer[Any]):
     """A figure: the numerator for one of the denominator, or the seconds that so many of so many took.
 
@@ -66,6 +74,10 @@ class OutcomeOut(serializers.Serializer[Any]):
     numerator = serializers.IntegerField(source="now.numerator")
     denominator = serializers.IntegerField(source="now.denominator")
     seconds = serializers.IntegerField(source="now.seconds", allow_null=True)
+    by_rail = serializers.DictField(
+        child=MeasureOut(),
+        help_text="What it is on each rail on which lists were approved; empty where it is about bitcoin alone, or no rail.",
+    )
     baseline = BaselineOut(allow_null=True)
 
 

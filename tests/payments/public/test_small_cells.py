@@ -2,11 +2,11 @@
 
 import pytest
 
-from payments.transparency.figures import LEAST, NOBODY, Group, hidden
+from payments.transparency.groups import LEAST, NOBODY, Group, hidden
 
 
 def group(people: int) -> Group:
-    return Group(payments=people, people=people, amount_sat=1_000 * people)
+    return Group(payments=people, people=people, amount=1_000 * people)
 
 
 class TestGroup:

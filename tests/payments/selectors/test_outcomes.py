@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from ledger.models import ReconciliationRun
 from payments.models import (
+    BankFile,
     Disbursement,
     Entitlement,
     IntakeError,
@@ -21,10 +22,19 @@ from payments.models import (
 )
 from payments.selectors import outcomes
 from payments.selectors.outcomes import Measure
-from payments.services import disbursements, entitlements, grievance_replies, grievances, holds
+from payments.services import (
+    bank_reports,
+    bank_writing,
+    disbursements,
+    entitlements,
+    grievance_replies,
+    grievances,
+    holds,
+    vouchers,
+)
 from payments.services import outcomes as service
 from payments.states import PayoutStatus
-from tests import claiming, factories
+from tests import banking, claiming, factories, railing
 from tests.payments.admin import scenes
 
 pytestmark = pytest.mark.django_db
@@ -142,6 +152,58 @@ class TestPaid:
     ) -> None:
         with django_assert_num_queries(7):
             figures(program)
+
+
+class TestRails:
+    """Lists by bank and by voucher count like those in bitcoin, and each rail for itself."""
+
+    @pytest.fixture
+    def money(self, db: None) -> Program:
+        return railing.make_money()
+
+    @pytest.fixture
+    def paid(self, money: Program) -> None:
+        """By bank one of three is paid after 100 s and one rejected; by voucher two of three are redeemed after an hour."""
+        cast = railing.make_cast(money)
+        banked = railing.release(railing.draft(money, cast, "bank"), cast)
+        file = BankFile.objects.get()
+        bank_writing.write(file.pk)
+        file, data = bank_writing.fetch(by=cast[3], bank_file_id=file.pk)
+        said = {f"{file.message_id}-1": ("ACSC", ""), f"{file.message_id}-2": ("RJCT", "AC04")}
+        approved_at = Disbursement.objects.get(pk=banked.pk).approved_at
+        assert approved_at is not None
+        bank_reports.take_of_program(
+            by=cast[3],
+            program_id=money.pk,
+            file=banking.answer(data.read(), said),
+            now=approved_at + timedelta(seconds=100),
+        )
+        slips = railing.release(railing.draft(money, cast, "voucher", period="2026-12"), cast)
+        approved_at = Disbursement.objects.get(pk=slips.pk).approved_at
+        assert approved_at is not None
+        agent = factories.make_member(money, "agent")
+        for slip in vouchers.issue(by=cast[0], disbursement_id=slips.pk)[:2]:
+            at = approved_at + timedelta(hours=1)
+            vouchers.redeem(by=agent, program_id=money.pk, code=slip.code, now=at)
+
+    def test_are_counted_together_and_for_themselves(self, paid: None, money: Program) -> None:
+        found = {row.figure: row for row in outcomes.of_program(money, since=NOW - DAY, before=NOW + DAY)}
+        expected = {
+            F.SETTLED_SHARE: (Measure(3, 6), Measure(1, 3), Measure(2, 3)),
+            F.APPROVED_TO_SETTLED_P50: (Measure(3, 6, 3_600), Measure(1, 3, 100), Measure(2, 3, 3_600)),
+            F.APPROVED_TO_SETTLED_P95: (Measure(3, 6, 3_600), Measure(1, 3, 100), Measure(2, 3, 3_600)),
+            F.FAILED_SHARE: (Measure(1, 6), Measure(1, 3), Measure(0, 3)),
+        }
+        for figure, (all_of_them, by_bank, by_voucher) in expected.items():
+            assert (found[figure].now, found[figure].by_rail) == (
+                all_of_them,
+                {"bank": by_bank, "voucher": by_voucher},
+            )
+
+    def test_cost_and_reconciliation_are_of_bitcoin_alone(self, paid: None, money: Program) -> None:
+        found = {row.figure: row for row in outcomes.of_program(money, since=NOW - DAY, before=NOW + DAY)}
+        for figure in (F.COST_PER_PAYMENT, F.COST_SHARE, F.SETTLED_TO_RECONCILED_P95):
+            assert (found[figure].now, found[figure].by_rail) == (Measure(0, 0), {})
 
 
 class TestRows:
