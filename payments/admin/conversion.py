@@ -1,5 +1,6 @@
-"""What a releaser of money sees before the release: a quote, how long it holds, and what the list is by it."""
+"""What people see before they decide on money: approvers what it would be now, releasers a quote and what it makes."""
 
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -9,8 +10,9 @@ from django.utils import timezone
 from payments.admin import cells, forms, pages, prices, verbs
 from payments.admin.base import is_number
 from payments.admin.tables import Notice, Table
-from payments.models import Disbursement, Quote
+from payments.models import Disbursement, Quote, Rail
 from payments.prices import currency as currencies
+from payments.selectors import estimates
 from payments.services import conversions
 
 
@@ -65,6 +67,31 @@ def facts(row: Disbursement, found: Quote | None) -> list[tuple[str, Any]]:
         ("In satoshis", cells.sat(made.amount_sat)),
         ("Remainders in all", cells.figure(currencies.in_words(made.remainder_minor, found.currency))),
     ]
+
+
+def estimate(row: Disbursement, at: datetime) -> list[tuple[str, Any]]:
+    """Say what a list of money would be at the price now, which binds nobody; nothing where nothing will be converted."""
+    if row.program.pays_sat or row.rail != Rail.BITCOIN or row.quote_id is not None:
+        return []
+    found = estimates.of_list(row, at=at)
+    if found.amount_sat is None or found.price is None or found.price_age_s is None:
+        return [("In satoshis, about", cells.join(cells.label("no price", tone=cells.INFO), found.message))]
+    price = prices.number(found.price, found.currency)
+    return [
+        (
+            "In satoshis, about",
+            cells.join(cells.sat(found.amount_sat), cells.label("not binding", tone=cells.INFO)),
+        ),
+        (
+            "Price of a bitcoin now",
+            f"{price}, {_age(found.price_age_s)} old; the release takes a quote of its own",
+        ),
+    ]
+
+
+def _age(seconds: int) -> str:
+    """Write how old a price is."""
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
 
 
 def notices(row: Disbursement, found: Quote | None) -> list[Notice]:

@@ -66,6 +66,7 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
             *projected,
             *approval.facts(row),
             ("Needed in all", cells.money(needed, row.program)),
+            *conversion.estimate(row, datetime.now(UTC)),
             ("Free in the wallet", cells.sat(held.available_sat)),
             *_budget(period),
         ],

@@ -43,7 +43,7 @@ class ImportJobAdmin(ProgramScopedAdmin):
     date_hierarchy = "made_at"
     search_fields = ("pk",)
     search_help_text = "Search by number"
-    actions_list = ("bring_people", "bring_list", "people_template", "list_template")
+    actions_list = ("bring_people", "bring_list", "people_template", "list_template", "money_template")
     actions_detail = ("confirm", "withdraw", "errors")
     when_empty = "Nobody imported a file in the background yet. An officer begins with a button above."
     fieldsets = (
@@ -107,10 +107,15 @@ class ImportJobAdmin(ProgramScopedAdmin):
         """Hand out a file of people to fill in."""
         return import_pages.template(request, IntakeKind.PEOPLE)
 
-    @action(description="Template for a list", url_path="list-template", icon="download")
+    @action(description="Template for a list in satoshis", url_path="list-template", icon="download")
     def list_template(self, request: HttpRequest) -> HttpResponse:
         """Hand out a list to fill in."""
         return import_pages.template(request, IntakeKind.LINES)
+
+    @action(description="Template for a list of money", url_path="money-template", icon="download")
+    def money_template(self, request: HttpRequest) -> HttpResponse:
+        """Hand out a list to fill in whose amounts are minor units, the same in every currency."""
+        return import_pages.template(request, IntakeKind.LINES, "USD")
 
     @action(description="Confirm", url_path="confirm", icon="check", variant=ActionVariant.PRIMARY)
     def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -12,6 +12,7 @@ from payments.admin import cells, forms, pages, uploads
 from payments.admin.tables import Table
 from payments.models import ImportJob
 from payments.models.intake import IntakeKind
+from payments.models.program import SAT
 from payments.selectors import imports as selector
 from payments.services import import_files, imports
 
@@ -123,8 +124,10 @@ def preview(job: ImportJob, rows: list[dict[str, Any]]) -> Table:
     )
 
 
-def template(request: HttpRequest, kind: str) -> HttpResponse:
+def template(request: HttpRequest, kind: str, currency: str = SAT) -> HttpResponse:
     """Hand out a file to fill in, to officers."""
     uploads.own_programs(request)
     headers = {"Content-Disposition": f'attachment; filename="{kind}.csv"'}
-    return HttpResponse(import_files.template(kind), content_type="text/csv; charset=utf-8", headers=headers)
+    return HttpResponse(
+        import_files.template(kind, currency), content_type="text/csv; charset=utf-8", headers=headers
+    )

@@ -169,6 +169,7 @@ urlpatterns = [
     path(f"{LIST}submit/", disbursements.Submit.as_view(), name="disbursement-submit"),
     path(f"{LIST}approve/", disbursements.Approve.as_view(), name="disbursement-approve"),
     path(f"{LIST}reject/", disbursements.Reject.as_view(), name="disbursement-reject"),
+    path(f"{LIST}estimate/", disbursements.Estimated.as_view(), name="disbursement-estimate"),
     path(f"{LIST}quote/", disbursements.Quoted.as_view(), name="disbursement-quote"),
     path(f"{LIST}release/", disbursements.Release.as_view(), name="disbursement-release"),
     path(f"{LIST}cancel/", disbursements.Cancel.as_view(), name="disbursement-cancel"),

@@ -13,6 +13,8 @@ from ledger.exports import spreadsheet
 from payments.models import ImportJob, ImportPart
 from payments.models.encrypted import decrypt_bytes, encryptor
 from payments.models.intake import IntakeKind
+from payments.models.program import SAT
+from payments.prices import currency
 from payments.services import intake, lists, people
 
 # What a worker checks in one database transaction, and goes on after when it died: some thousand rows.
@@ -33,6 +35,8 @@ _EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     IntakeKind.LINES: ("PEN-000001", "51601"),
 }
+# Lists of money, whatever its currency: amounts in minor units.
+_OF_MONEY, _EXAMPLE_OF_MONEY = ("reference", "amount_minor"), ("PEN-000001", "1450000")
 # Every row that is refused, with its faults; of some rows of a very bad file none was kept.
 _REFUSED = """
 SELECT r.row, coalesce(string_agg(f.code, '; ' ORDER BY f.id), 'error_not_kept'),
@@ -125,8 +129,16 @@ def errors(job: ImportJob) -> Iterator[str]:
         bad = next(refused, None)
 
 
-def template(kind: str) -> str:
-    """Return a file to fill in, of lists one in satoshis: the header and a row that shows what belongs where."""
+def template(kind: str, code: str = SAT) -> str:
+    """Return a file to fill in: the header and a row that shows what belongs where; of lists one in this currency.
+
+    Raises InvalidInput for a currency that no program has.
+    """
+    if code != SAT and code not in currency.SCALES:
+        message = f"{code[:10]!r} is no currency of ISO 4217, and not {SAT}."
+        raise InvalidInput.of("currency", "currency_unknown", message)
+    if kind == IntakeKind.LINES and code != SAT:
+        return spreadsheet.line(_OF_MONEY) + spreadsheet.line(_EXAMPLE_OF_MONEY)
     return spreadsheet.line(COLUMNS[kind] + OPTIONAL[kind]) + spreadsheet.line(_EXAMPLES[kind])
 
 

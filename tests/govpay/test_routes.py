@@ -216,6 +216,7 @@ ALLOWED = {
     "POST /api/v1/disbursements/{disbursement_id}/submit/",
     "POST /api/v1/disbursements/{disbursement_id}/approve/",
     "POST /api/v1/disbursements/{disbursement_id}/reject/",
+    "GET /api/v1/disbursements/{disbursement_id}/estimate/",
     "POST /api/v1/disbursements/{disbursement_id}/quote/",
     "POST /api/v1/disbursements/{disbursement_id}/release/",
     "POST /api/v1/disbursements/{disbursement_id}/cancel/",

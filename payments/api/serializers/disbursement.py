@@ -174,6 +174,21 @@ class HistoryOut(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
 
 
+class EstimateOut(serializers.Serializer[Any]):
+    """What a list of money would be at the price now: it binds nobody, and the release takes a quote of its own.
+
+    The satoshis and the price are null where there is no price, or nothing to convert; ``message`` says why.
+    """
+
+    currency = serializers.CharField()
+    amount_minor = serializers.IntegerField(allow_null=True)
+    amount_sat = serializers.IntegerField(allow_null=True)
+    price = serializers.CharField(allow_null=True, help_text="Of a bitcoin, in major units of the currency.")
+    price_at = serializers.DateTimeField(allow_null=True)
+    price_age_s = serializers.IntegerField(allow_null=True)
+    message = serializers.CharField()
+
+
 class QuotedOut(serializers.Serializer[Any]):
     """A quote that was taken for a list, and what the list would be by it; nothing is converted before the release.
 

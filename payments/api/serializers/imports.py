@@ -11,6 +11,14 @@ from payments.models.intake import IntakeKind
 from payments.states import ImportStatus
 
 
+class TemplateQuery(StrictSerializer):
+    """Of which currency the list is."""
+
+    currency = Text(
+        required=False, help_text="A code of ISO 4217, such as PKR, for a program of money; else sat."
+    )
+
+
 class NewImport(StrictSerializer):
     """A CSV file to check; a list's cycle and control totals are required, people's count is compared where it is given."""
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 from django.http import QueryDict
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -22,8 +23,8 @@ from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Disbursement, Intake, Payment, Payout, StatusChange
 from payments.models.intake import IntakeStatus
 from payments.selectors import disbursements as selector
+from payments.selectors import estimates, scope
 from payments.selectors import payments as payment_selector
-from payments.selectors import scope
 from payments.services import conversions, lists
 from payments.services import disbursements as service
 
@@ -140,8 +141,20 @@ class Reject(Idempotent, Scoped):
         return render(request, disbursement_id)
 
 
+class Estimated(Scoped):
+    """What a list of money would be in satoshis at the price now, for whoever approves it."""
+
+    @extend_schema(
+        operation_id="disbursements_estimate", tags=["lists"], responses={200: serializers.EstimateOut}
+    )
+    def get(self, request: Request, disbursement_id: int) -> Response:
+        """Tell satoshis, price and its age; nothing of it binds anybody, and no quote is taken."""
+        found = estimates.of_list(selector.get(request.user, disbursement_id), at=timezone.now())
+        return Response(serializers.EstimateOut(found).data)
+
+
 class Quoted(Idempotent, Scoped):
-    """What a list of money would be in satoshis now."""
+    """What a list of money would be in satoshis by a quote that is taken now."""
 
     @extend_schema(
         operation_id="disbursements_quote",

@@ -18,6 +18,7 @@ from payments.api.serializers import imports as serializers
 from payments.api.views.scoped import Scoped, ScopedList
 from payments.models import ImportJob, Role
 from payments.models.intake import IntakeKind
+from payments.models.program import SAT
 from payments.selectors import imports as selector
 from payments.selectors import programs
 from payments.services import import_files
@@ -146,13 +147,22 @@ class PeopleTemplate(Scoped):
 class ListTemplate(Scoped):
     """A list to fill in."""
 
-    @extend_schema(operation_id="import_templates_list", tags=["imports"], responses=CSV)
+    @extend_schema(
+        operation_id="import_templates_list",
+        tags=["imports"],
+        parameters=[serializers.TemplateQuery],
+        responses=CSV,
+    )
     def get(self, request: Request) -> HttpResponse:
-        """Return the header and an example row of a list."""
-        return template(IntakeKind.LINES)
+        """Return the header and an example row of a list, of money where a currency is named."""
+        query = serializers.TemplateQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        return template(IntakeKind.LINES, **query.validated_data)
 
 
-def template(kind: str) -> HttpResponse:
+def template(kind: str, currency: str = SAT) -> HttpResponse:
     """Answer with a file to fill in."""
     headers = {"Content-Disposition": f'attachment; filename="{kind}.csv"'}
-    return HttpResponse(import_files.template(kind), content_type="text/csv; charset=utf-8", headers=headers)
+    return HttpResponse(
+        import_files.template(kind, currency), content_type="text/csv; charset=utf-8", headers=headers
+    )

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from payments.models import Disbursement, PriceRule, Program, Quote
 from payments.prices import watch
+from payments.services import rails
 from tests import factories
 from tests.payments.api.conftest import Api
 
@@ -56,6 +57,69 @@ def prices(settings: Any, tmp_path: Path) -> None:
 
 def release(api: Api, by: User, made: dict[str, Any], **body: Any) -> Any:
     return api(by).post(f"{LISTS}/{made['id']}/release/", {"manifest_hash": made["manifest_hash"], **body})
+
+
+class TestEstimate:
+    @pytest.mark.usefixtures("prices")
+    def test_says_satoshis_price_and_its_age_and_takes_no_quote(
+        self, api: Api, approved: dict[str, Any], approver: User
+    ) -> None:
+        told = api(approver).get(f"{LISTS}/{approved['id']}/estimate/").json()
+        assert (told["amount_minor"], told["amount_sat"], told["message"]) == (2_900_000, 103_202, "")
+        assert (told["currency"], told["price"]) == ("PKR", "28100000.00000000")
+        assert told["price_at"] is not None
+        assert 0 <= told["price_age_s"] < 600
+        assert Quote.objects.count() == 0
+
+    def test_says_why_there_is_no_price(self, api: Api, approved: dict[str, Any], approver: User) -> None:
+        told = api(approver).get(f"{LISTS}/{approved['id']}/estimate/").json()
+        assert (told["amount_sat"], told["price"], told["price_age_s"]) == (None, None, None)
+        assert told["message"] == "Nobody has said how a price in PKR is made."
+
+    @pytest.mark.usefixtures("prices")
+    def test_says_nothing_of_what_was_converted(
+        self, api: Api, approved: dict[str, Any], releaser: User
+    ) -> None:
+        seen = api(releaser).post(f"{LISTS}/{approved['id']}/quote/").json()
+        release(api, releaser, approved, quote_id=seen["quote"]["id"])
+        told = api(releaser).get(f"{LISTS}/{approved['id']}/estimate/").json()
+        assert (told["amount_sat"], told["message"]) == (None, "The list was converted at its release.")
+
+    def test_says_nothing_of_satoshis_and_of_other_rails(self, api: Api, officer: User) -> None:
+        for changes, message in (
+            ({"currency": "sat"}, "The list is of satoshis."),
+            ({"currency": "PKR"}, "The list is not paid in bitcoin."),
+        ):
+            program = factories.make_program(f"P-{changes['currency'].upper()}", **changes)
+            by = factories.make_member(program, "officer")
+            amounts = {"amounts_sat" if program.pays_sat else "amounts_minor": [50_000]}
+            made = factories.make_disbursement(program, by, **amounts)
+            if not program.pays_sat:
+                rails.choose(by=by, disbursement_id=made.pk, rail="voucher")
+            assert api(by).get(f"{LISTS}/{made.pk}/estimate/").json()["message"] == message
+
+
+class TestTemplate:
+    @pytest.mark.parametrize(
+        ("query", "text"),
+        [
+            ("", "reference,amount_sat\r\nPEN-000001,51601\r\n"),
+            ("?currency=sat", "reference,amount_sat\r\nPEN-000001,51601\r\n"),
+            ("?currency=PKR", "reference,amount_minor\r\nPEN-000001,1450000\r\n"),
+            ("?currency=JPY", "reference,amount_minor\r\nPEN-000001,1450000\r\n"),
+        ],
+    )
+    def test_is_of_the_currency(self, api: Api, officer: User, query: str, text: str) -> None:
+        answer = api(officer).get(f"/api/v1/import-templates/list.csv{query}")
+        assert (answer.status_code, answer.content.decode().lstrip("\ufeff")) == (200, text)
+
+    @pytest.mark.parametrize("code", ["XYZ", "pkr", "A" * 500])
+    def test_refuses_a_currency_that_there_is_not(self, api: Api, officer: User, code: str) -> None:
+        answer = api(officer).get(f"/api/v1/import-templates/list.csv?currency={code}")
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "currency_unknown")
+
+    def test_refuses_other_questions(self, api: Api, officer: User) -> None:
+        assert api(officer).get("/api/v1/import-templates/list.csv?colour=red").status_code == 400
 
 
 class TestQuote:

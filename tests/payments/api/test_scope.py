@@ -89,6 +89,7 @@ LIMITED_READS = {
         "/api/v1/grievances/{grievance_id}/history/",
         "/api/v1/enrollments/{enrollment_id}/",
         "/api/v1/disbursements/{disbursement_id}/",
+        "/api/v1/disbursements/{disbursement_id}/estimate/",
         "/api/v1/disbursements/{disbursement_id}/payments/",
         "/api/v1/payments/{payment_id}/",
         "/api/v1/payments/{payment_id}/history/",
