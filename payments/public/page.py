@@ -17,7 +17,6 @@ from django.views.decorators.http import condition, require_safe
 
 from govpay.languages import spoken
 from ledger.exports import spreadsheet
-from ledger.exports.form import decimal
 from ledger.models.reconciliation import RunStatus
 from ledger.models.reserve import Badge
 from ledger.seals import checkpoints
@@ -180,8 +179,8 @@ def _rail(part: dict[str, Any]) -> dict[str, Any]:
     """Return the figures of a rail as people read them: amounts in major units of the currency."""
     waits = part["time_to_settle"]
 
-    def amount(name: str) -> str | None:
-        return part[name] and f"{decimal(int(part[name]['amount_minor']), part['scale'])} {part['currency']}"
+    def amount(name: str) -> Decimal | None:
+        return part[name] and Decimal(part[name]["amount_minor"]).scaleb(-part["scale"])
 
     return part | {
         "name": RAILS[Rail(part["rail"])],

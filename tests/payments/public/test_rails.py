@@ -89,7 +89,7 @@ class TestPage:
         text = client.get(ROOT).content.decode()
         for words in (
             "600.00 PKR",
-            "1200.00 PKR",
+            "1,200.00 PKR",
             "60 seconds",
             "2 hours",
             "the bank&#x27;s word",
