@@ -84,7 +84,7 @@ def estimate(row: Disbursement, at: datetime) -> list[tuple[str, Any]]:
         ),
         (
             "Price of a bitcoin now",
-            f"{price}, {_age(found.price_age_s)} old; the release takes a quote of its own",
+            cells.join(price, f"{_age(found.price_age_s)} old; the release takes a quote of its own"),
         ),
     ]
 

@@ -46,6 +46,39 @@ def ask_for_prices(settings: Any, folder: Path) -> None:
     watch.look(rule.pk)
 
 
+class TestApprove:
+    """Whoever approves sees about how many satoshis it is, and that this binds nobody."""
+
+    @pytest.fixture
+    def submitted(self, program: Program, officer: User) -> Disbursement:
+        made = factories.make_disbursement(program, officer, amounts_minor=[1_450_000, 1_450_000])
+        return disbursements.submit(by=officer, disbursement_id=made.pk)
+
+    def test_says_it_at_the_price_now(
+        self, submitted: Disbursement, approver: User, browser: Browser, settings: Any, tmp_path: Path
+    ) -> None:
+        ask_for_prices(settings, tmp_path)
+        page = browser(approver).get(f"/admin/payments/disbursement/{submitted.pk}/approve/")
+        shown = page.content.decode()
+        for text in (
+            "103,202 sat",
+            "not binding",
+            "28,100,000 PKR",
+            " s old; the release takes a quote of its own",
+        ):
+            assert text in shown, text
+        assert "&lt;span" not in shown
+        assert Quote.objects.count() == 0
+
+    def test_says_that_there_is_no_price(
+        self, submitted: Disbursement, approver: User, browser: Browser
+    ) -> None:
+        page = browser(approver).get(f"/admin/payments/disbursement/{submitted.pk}/approve/")
+        shown = page.content.decode()
+        assert "no price" in shown
+        assert "Nobody has said how a price in PKR is made." in shown
+
+
 class TestRelease:
     def test_goes_by_a_quote_that_was_seen(
         self, approved: Disbursement, releaser: User, browser: Browser, settings: Any, tmp_path: Path
