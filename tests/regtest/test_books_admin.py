@@ -118,13 +118,13 @@ class TestVerify:
         answer = reader.post(VERIFY, {"file": SimpleUploadedFile("pack.zip", whole.read_bytes())})
         assert answer.status_code == 200, answer.content.decode()
         findings = answer.context["findings"]
-        assert len(findings.steps) == 10
+        assert len(findings.steps) == 14
         facts = {name: re.sub("<[^>]*>", "", str(value)) for name, value in findings.facts}
         assert (facts["Of"], facts["Entries, all balanced"], facts["Payments"]) == ("all", "7", "3")
         with zipfile.ZipFile(whole) as old, zipfile.ZipFile(bent, "w") as new:
             for name in old.namelist():
                 raw = old.read(name)
-                new.writestr(name, raw.replace(b"50000", b"50001") if name == "payments.jsonl" else raw)
+                new.writestr(name, raw + b"\n" if name == "payments.jsonl" else raw)
         answer = reader.post(VERIFY, {"file": SimpleUploadedFile("pack.zip", bent.read_bytes())})
         assert answer.status_code == 422
         assert answer.context["findings"].wrong.file == "payments.jsonl"
