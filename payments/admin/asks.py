@@ -1,5 +1,6 @@
 """The pages on which a treasurer asks the engine for something, with its figures."""
 
+from fractions import Fraction
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from payments.admin.tables import Notice
 from payments.models import InterventionKind, Payout, Role, Signer, Wallet
 from payments.payout import feerate, intervene
 from payments.selectors import disbursements as selector
+from payments.selectors.projections import in_decimals
 from payments.services import interventions, reissues
 from payments.states import InterventionStatus, PayoutStatus
 
@@ -166,10 +168,22 @@ def _confirm(
             back=cells.page_of(payout),
             is_dangerous=kind == K.VOID,
             initial={"seen_fee_sat": shown.get("new_fee_sat")},
-            facts=[("Status", cells.status_of(payout)), *figures.facts(shown)],
+            facts=[("Status", cells.status_of(payout)), *figures.facts(shown), *_share(payout, shown)],
             help_text=f"{HELP[K(kind)]} {second}",
         ),
     )
+
+
+def _share(payout: Payout, shown: dict[str, Any]) -> list[tuple[str, Any]]:
+    """Say how the fee compares with what is paid, before and after."""
+    if not payout.payments_sat or "new_fee_sat" not in shown:
+        return []
+    parts = [
+        f"{in_decimals(Fraction(fee_sat * 100, payout.payments_sat), 3)} %"
+        for fee_sat in (shown.get("old_fee_sat"), shown["new_fee_sat"])
+        if fee_sat is not None
+    ]
+    return [("Fee of the value paid", " → ".join(parts))]
 
 
 def lift(model_admin: Any, request: HttpRequest, wallet: Wallet) -> HttpResponse:

@@ -304,7 +304,8 @@ class SignaturesForm(forms.Form):
         label="Or PSBT as text",
         required=False,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 6, "spellcheck": "false"}),
-        help_text="Base64 or hexadecimal; a signed tx in hexadecimal will do as well.",
+        help_text="Base64 or hexadecimal; a signed tx in hexadecimal will do as well. Of QR codes (BBQr) their texts, in any"
+        " order and with white space between: a hand scanner that types what it reads fills this field.",
     )
 
     def clean_file(self) -> UploadedFile | None:

@@ -9,14 +9,24 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import asks, books, cells
+from payments.admin import (
+    asks,
+    books,
+    cells,
+    confirmed,
+    fee_chart,
+    payout_graph,
+    payout_tables,
+    versions,
+)
 from payments.admin.base import ProgramScopedAdmin, is_hash
 from payments.admin.filters import ProblemFilter, ProgramFilter, by_number
-from payments.admin.payment import depth
-from payments.admin.reservation import liveness
 from payments.admin.tables import Notice, Table, history
-from payments.models import Intervention, Payment, Payout, PayoutTx
+from payments.models import Payout, PayoutTx
 from payments.states import PayoutStatus
+
+# A payout of more coins than these draws and counts the first of them.
+DRAWN = 1_000
 
 
 @admin.register(Payout)
@@ -38,10 +48,11 @@ class PayoutAdmin(ProgramScopedAdmin):
     search_help_text = "Search by txid or payout number"
     when_empty = "No payout yet: the engine seals payments into payouts once a list is released."
     actions_detail = ("bump", "child", "void", "thaw", "reissue")
+    change_form_template = "payments/admin/payout.html"
     fieldsets = (
         (None, {"fields": ("state", "program", "list_link", "waits", "created")}),
         ("Amounts", {"fields": ("count", "amount", "fee", "change", "size", "rate")}),
-        ("Chain", {"fields": ("tx_whole", "anchor", "mined_in", "confirmations", "manifest")}),
+        ("Chain", {"fields": ("tx_whole", "anchor", "manifest")}),
         ("Engine", {"fields": ("lease", "due", "attempts")}),
     )
 
@@ -100,75 +111,32 @@ class PayoutAdmin(ProgramScopedAdmin):
         """Say why it waits, whether somebody must judge, and what is decided first."""
         return _state(obj) + asks.open_notices(obj) + asks.reissue_notices(obj)
 
+    def parts(self, request: HttpRequest, obj: Payout) -> dict[str, Any]:
+        """Show how deep it is, its txs as a picture, and their fee rates over time."""
+        oldest_first = list(reversed(payout_tables.read_versions(obj)))
+        coins = list(obj.reservations.order_by("position")[:DRAWN])
+        return {
+            "confirmed": confirmed.of_payout(obj),
+            "graph": payout_graph.draw(obj, coins, oldest_first, payout_tables.first_payments(obj)),
+            "chart": fee_chart.of_payout(obj, oldest_first),
+        }
+
+    def get_custom_urls(self) -> tuple[tuple[str, str, Any], ...]:
+        """Add the part of the page that asks for itself again."""
+        return (("<path:object_id>/confirmed/", "payments_payout_confirmed", self.confirmed),)
+
+    def confirmed(self, request: HttpRequest, object_id: str, model_admin: Any = None) -> HttpResponse:
+        """Return how deep it is."""
+        return confirmed.answer(request, self.get_row(request, object_id))
+
     def tables(self, request: HttpRequest, obj: Payout) -> list[Table]:
-        """Show versions, inputs, the way to its payments, what is booked, and the history."""
-        txs = obj.txs.select_related("signing_request").order_by("-pk")
-        txs = txs.defer("raw", "unsigned_tx", "signing_request__psbt")
+        """Show versions, inputs and outputs, what was asked of the engine, what is booked, and the history."""
         return [
-            Table(
-                "Versions",
-                ("Txid", "Kind", "Fee", "Fee rate", "Size (vB)", "Built", "Signed", "Block"),
-                [
-                    (
-                        cells.short(tx.txid, url=cells.page_of(tx)),
-                        tx.get_kind_display(),
-                        cells.sat(tx.fee_sat),
-                        cells.feerate(tx.feerate_sat_kvb),
-                        cells.number(tx.vsize_vb),
-                        cells.moment(tx.built_at),
-                        _signed(tx),
-                        cells.label("", "holds it", cells.GOOD) if tx.txid == obj.mined_txid else cells.EMPTY,
-                    )
-                    for tx in txs[:20]
-                ],
-                "Not built yet.",
-            ),
-            Table(
-                "Coins it spends",
-                ("Outpoint", "Amount", "Reserved"),
-                [
-                    (
-                        cells.outpoint(r.txid, r.vout),
-                        cells.sat(r.amount_sat),
-                        liveness(r),
-                    )
-                    for r in obj.reservations.order_by("position")[:50]
-                ],
-                more_url=cells.list_of(Payment, payout=obj.pk),
-                more_text="Show its payments",
-            ),
-            Table(
-                "Coins that come back",
-                ("Outpoint", "Amount", "Address"),
-                [
-                    (
-                        cells.outpoint(obj.current.txid, change.vout),
-                        cells.sat(change.amount_sat),
-                        cells.address(change.script_pubkey),
-                    )
-                    for change in obj.current.change.order_by("vout")
-                ]
-                if obj.current
-                else [],
-                "Its newest version gives nothing back.",
-            ),
-            Table(
-                "What was asked of the engine",
-                ("Intervention", "Asked for", "Status", "Added fee", "By", "Reason"),
-                [
-                    (
-                        cells.link(row, f"Intervention {row.pk}"),
-                        row.get_kind_display(),
-                        cells.status_of(row),
-                        cells.sat(row.preview.get("fee_added_sat")),
-                        cells.person(row.proposed_by),
-                        cells.long(row.note),
-                    )
-                    for row in obj.interventions.select_related("proposed_by").order_by("-pk")[:20]
-                ],
-                "Nothing.",
-                cells.list_of(Intervention, payout=obj.pk),
-            ),
+            payout_tables.versions(obj),
+            *versions.of_payout(obj),
+            payout_tables.coins(obj),
+            payout_tables.outputs(obj),
+            payout_tables.asked(obj),
             *books.of_source(request, f"payout:{obj.pk}"),
             history("payout", obj.pk),
         ]
@@ -240,18 +208,6 @@ class PayoutAdmin(ProgramScopedAdmin):
         """The coin that every version spends."""
         return cells.whole(f"{payout.anchor_txid}:{payout.anchor_vout}")
 
-    @display(description="block")
-    def mined_in(self, payout: Payout) -> str:
-        """The block that holds it."""
-        if payout.mined_height is None:
-            return cells.EMPTY
-        return cells.join(f"{payout.mined_height:,}", cells.whole(payout.mined_block_hash))
-
-    @display(description="confirmations")
-    def confirmations(self, payout: Payout) -> str:
-        """How deep it is, by the blocks that were read."""
-        return cells.number(depth(payout.mined_height))
-
     @display(description="manifest hash")
     def manifest(self, payout: Payout) -> str:
         """The hash of what it pays to whom."""
@@ -286,11 +242,3 @@ def _state(payout: Payout) -> list[Notice]:
         text = f"{payout.problem} The engine goes on by itself as soon as it can."
         return [Notice(text, cells.BUSY, "This payout waits")]
     return []
-
-
-def _signed(tx: PayoutTx) -> str:
-    """Write when a version was signed; until then, the way to its signing request."""
-    request = getattr(tx, "signing_request", None)
-    if tx.signed_at is None and request is not None:
-        return cells.link(request, f"Request {request.pk}")
-    return cells.moment(tx.signed_at)

@@ -11,7 +11,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
-from payments.admin import cells, forms, pages, scope
+from payments.admin import cells, forms, pages, scope, signing_codes
 from payments.admin.base import ProgramScopedAdmin, is_hash, is_number
 from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Notice, Table
@@ -56,7 +56,7 @@ class SigningRequestAdmin(ProgramScopedAdmin):
     search_fields = ("version__txid",)
     search_help_text = "Search by txid or number"
     when_empty = "Nothing waits for signers elsewhere: requests come with payouts of watch-only wallets."
-    actions_detail = ("upload_signatures", "download_psbt", "download_bundle")
+    actions_detail = ("upload_signatures", "show_codes", "download_psbt", "download_bundle")
     fieldsets = (
         (None, {"fields": ("state", "progress", "deadline", "payout_link", "program", "made", "completed")}),
         ("What is signed", {"fields": ("kind", "tx_whole", "paid", "fee", "rate")}),
@@ -87,6 +87,7 @@ class SigningRequestAdmin(ProgramScopedAdmin):
         is_carrier = scope.holds(request, program_id, *service.CARRIERS)
         offered = {
             "upload_signatures": is_carrier and row.state in OPEN_STATES,
+            "show_codes": is_reader and row.state != RequestState.CLOSED,
             "download_psbt": is_reader and row.state != RequestState.CLOSED,
             "download_bundle": is_reader and row.state != RequestState.CLOSED,
         }
@@ -102,6 +103,21 @@ class SigningRequestAdmin(ProgramScopedAdmin):
             "application/octet-stream",
             lambda: service.download(by=request.user, request_id=row.pk),  # type: ignore[arg-type]
         )
+
+    @action(description="Show as QR codes", url_path="codes", icon="qr_code")
+    def show_codes(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show the PSBT to a camera."""
+        return signing_codes.show(self, request, self.get_row(request, object_id))
+
+    def get_custom_urls(self) -> tuple[tuple[str, str, Any], ...]:
+        """Add the picture of each code."""
+        return (("<path:object_id>/codes/<int:number>.svg", "payments_signingrequest_code", self.code),)
+
+    def code(
+        self, request: HttpRequest, object_id: str, number: int, model_admin: Any = None
+    ) -> HttpResponse:
+        """Return the picture of one code."""
+        return signing_codes.picture(self, request, self.get_row(request, object_id), number)
 
     @action(description="Download bundle", url_path="bundle", icon="inventory_2")
     def download_bundle(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -7,12 +7,12 @@ from django.db.models import Case, Count, When
 from payments.admin import cells
 from payments.admin.tables import Table
 from payments.models import Disbursement, Payout, PayoutTxKind
+from payments.payout import feerate
 from payments.selectors import versions as selector
 from payments.selectors.versions import Raised
 from payments.states import PayoutStatus
 
 SHOWN = 50
-ENGINE = "the engine"
 
 
 def payouts(disbursement: Disbursement) -> Table:
@@ -65,7 +65,7 @@ def _table(found: list[Raised], *, with_payout: bool) -> Table:
     first = ("Payout",) if with_payout else ()
     return Table(
         "Raised fees",
-        ("When", *first, "What", "Tx", "Fee", "Fee rate", "Who", "Why"),
+        ("When", *first, "What", "Tx", "Fee", "Fee rate", "Who and why"),
         [
             (
                 cells.moment(row.version.built_at),
@@ -74,8 +74,7 @@ def _table(found: list[Raised], *, with_payout: bool) -> Table:
                 cells.short(row.version.txid, url=cells.page_of(row.version)),
                 cells.figure(f"{row.version.fee_sat:,} sat, {row.version.fee_added_sat:,} more"),
                 _rates(row),
-                _who(row),
-                cells.long(row.asked.note if row.asked else _reason(row)),
+                _who_and_why(row),
             )
             for row in found
         ],
@@ -88,26 +87,21 @@ def _payout(row: Raised) -> str:
 
 
 def _rates(row: Raised) -> str:
-    new = cells.feerate(row.version.feerate_sat_kvb)
-    return (
-        new
-        if row.old_feerate_sat_kvb is None
-        else cells.join(cells.feerate(row.old_feerate_sat_kvb), "→", new)
+    new = feerate.text(row.version.feerate_sat_kvb)
+    return cells.figure(
+        new if row.old_feerate_sat_kvb is None else f"{feerate.text(row.old_feerate_sat_kvb)} → {new}"
     )
 
 
-def _who(row: Raised) -> Any:
+def _who_and_why(row: Raised) -> str:
     if row.asked is None:
-        return ENGINE
-    people = [cells.person(row.asked.proposed_by)]
-    if row.asked.decided_by is not None:
-        people += ["and", cells.person(row.asked.decided_by)]
-    return cells.join(*people)
+        is_void = row.version.kind == PayoutTxKind.VOID
+        return cells.long(
+            "The engine: it was given up." if is_void else "The engine: it waited, or nodes took it no more."
+        )
+    names = " and ".join(_name(user) for user in (row.asked.proposed_by, row.asked.decided_by) if user)
+    return cells.long(f"{names}: {row.asked.note}")
 
 
-def _reason(row: Raised) -> str:
-    return (
-        "It was given up."
-        if row.version.kind == PayoutTxKind.VOID
-        else "It waited, or nodes took it no more."
-    )
+def _name(user: Any) -> str:
+    return user.get_full_name() or user.get_username()

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import wallycore
 
+from payments.onchain import bbqr, psbt, signature, tx
 from payments.onchain import descriptor as descriptors
-from payments.onchain import psbt, signature, tx
 from payments.onchain.signature import SignatureRefused
 
 # A PSBT of 100 kvB with 20 whole previous txs is well below this.
@@ -52,7 +52,8 @@ class Sent:
 def read(data: bytes, sent: Sent) -> dict[str, Signatures]:
     """Return the valid signatures in the data by the signers' fingerprints.
 
-    Takes a PSBT (version 0 or 2; binary, base64 or hexadecimal), finalized or not, and a signed raw tx in hexadecimal.
+    Takes a PSBT (version 0 or 2; binary, base64 or hexadecimal), finalized or not, a signed raw tx in hexadecimal, and the
+    texts of a series of QR codes (``bbqr``) that hold either.
     Raises SignatureRefused: malformed, too_large, another_tx, altered, sighash, unsigned, stranger, invalid, witness,
     incomplete. One bad signature refuses them all.
     """
@@ -109,6 +110,7 @@ def open_any(data: bytes) -> Any:
     """Return the library's PSBT, or the bytes of what can only be a raw tx; raise SignatureRefused."""
     if len(data) > MAX_BYTES:
         raise SignatureRefused(f"It has more than {MAX_BYTES:,} bytes.", rule="too_large")
+    data = _from_series(data)
     if not data.startswith(_MAGIC):
         data = _WHITESPACE.sub(b"", data)
         if _HEX.fullmatch(data):
@@ -121,6 +123,17 @@ def open_any(data: bytes) -> Any:
         return psbt.parse(data)
     except psbt.MalformedPsbt as error:
         raise SignatureRefused(error.message, rule="malformed") from error
+
+
+def _from_series(data: bytes) -> bytes:
+    """Put together what QR codes held, a raw tx in hexadecimal; anything else is as it was."""
+    if data.lstrip()[:2] != b"B$":
+        return data
+    try:
+        joined = bbqr.join(data.decode("ascii", errors="replace"), most_bytes=MAX_BYTES)
+    except bbqr.SeriesBroken as error:
+        raise SignatureRefused(error.message, rule="malformed") from error
+    return joined if joined.startswith(_MAGIC) else binascii.hexlify(joined)
 
 
 def _from_base64(data: bytes) -> bytes:

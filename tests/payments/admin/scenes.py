@@ -93,7 +93,14 @@ def approved(
     )
 
 
-def make_payout(disbursement: Disbursement, payments: list[Payment], **columns: Any) -> Payout:
+def make_payout(
+    disbursement: Disbursement,
+    payments: list[Payment],
+    *,
+    change_sat: int = 0,
+    feerate_sat_kvb: int = 2_000,
+    **columns: Any,
+) -> Payout:
     """A sent payout of the payments, its signed tx and its reservation."""
     name = f"payout {disbursement.pk} {payments[0].pk}"
     quote = Disbursement.objects.select_related("quote").get(pk=disbursement.pk).quote
@@ -122,9 +129,9 @@ def make_payout(disbursement: Disbursement, payments: list[Payment], **columns: 
         raw=b"\x02\x00",
         fee_sat=1_234,
         fee_added_sat=1_234,
-        change_sat=0,
+        change_sat=change_sat,
         vsize_vb=617,
-        feerate_sat_kvb=2_000,
+        feerate_sat_kvb=feerate_sat_kvb,
         signed_at=timezone.now(),
     )
     payout.save()
@@ -133,7 +140,7 @@ def make_payout(disbursement: Disbursement, payments: list[Payment], **columns: 
         position=0,
         txid=payout.anchor_txid,
         vout=0,
-        amount_sat=payout.payments_sat + 1_234,
+        amount_sat=payout.payments_sat + 1_234 + change_sat,
         script_pubkey=factories.make_script(),
     )
     return payout

@@ -134,3 +134,6 @@ def test_says_the_same_without_script(
         "10 of 40 payments are settled. Settled: 10; Seen in a block: 10; Sent: 9; Waiting: 5; Held: 5;"
         " Frozen: a person must judge: 1."
     )
+    # Nothing lies over the page.
+    shown.get_by_role("link", name="Show the payments").click()
+    shown.wait_for_url(lambda url: url.endswith(f"/payment/?disbursement={released.pk}"))

@@ -252,11 +252,11 @@ class TestVersions:
         assert [row[1:3] + row[4:] for row in rows] == [
             [
                 *(f"Payout {sent.pk}", "Fee bump", "3,234 sat, 1,000 more", "3 sat/vB → 9 sat/vB"),
-                *("treasurer-pensions", "It was promised for today."),
+                "treasurer-pensions: It was promised for today.",
             ],
             [
                 *(f"Payout {sent.pk}", "Fee bump", "2,234 sat, 1,000 more", "2 sat/vB → 3 sat/vB"),
-                *("the engine", "It waited, or nodes took it no more."),
+                "The engine: it waited, or nodes took it no more.",
             ],
         ]
         first = re.sub("<[^>]*>", "", tables["Payouts"].rows[0][1])

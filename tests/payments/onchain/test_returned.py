@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 import wallycore
 
+from payments.onchain import bbqr, psbt, returned, tx
 from payments.onchain import descriptor as descriptors
-from payments.onchain import psbt, returned, tx
 from payments.onchain.signature import SignatureRefused
 from tests import signers
 
@@ -120,6 +120,16 @@ class TestTaken:
             bytes(wallycore.psbt_to_bytes(second, 0)),
         ):
             assert returned.read(data, of) == expected
+
+    def test_a_series_of_qr_codes_in_any_order(self, of: returned.Sent) -> None:
+        text = ANNE.sign(out(of))
+        codes = bbqr.split(base64.b64decode(text), "P")
+        assert returned.read("\n".join(reversed(codes)).encode(), of) == returned.read(text.encode(), of)
+        signed = bbqr.split(final_tx(of, ANNE, *([BORIS] if of.descriptor.needed > 1 else [])), "T")
+        assert ANNE.fingerprint in returned.read(" ".join(signed).encode(), of)
+        with pytest.raises(SignatureRefused) as refused:
+            returned.read("\n".join(codes).encode() + b" B$", of)
+        assert refused.value.details["rule"] == "malformed"
 
     def test_two_signers_parts_in_one_file(self) -> None:
         of = sent(OF_THREE)
