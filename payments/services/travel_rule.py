@@ -6,8 +6,8 @@ anything is sealed; where the person's name is not known, the line is held, and 
 """
 
 import hashlib
+import json
 import secrets
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -17,7 +17,10 @@ from django.db import connection
 from ledger import audit
 from ledger.law import policy
 from ledger.law.policy import Provision, Threshold
-from payments.models import Beneficiary, Disbursement, Originator, Quote, Rail, TravelRecord, Wallet
+from payments.models import Disbursement, Originator, Quote, Rail, Wallet
+from payments.models.beneficiary import PERSONAL_CONTEXT
+from payments.models.encrypted import decrypt, encryptor
+from payments.models.travel import TRAVEL_CONTEXT
 from payments.onchain import address
 from payments.onchain.network import Network
 from payments.payout import agreed
@@ -48,6 +51,17 @@ SELECT w.id, w.line, w.beneficiary_id, w.amount, w.script_pubkey, (w.total + coa
 FROM own w LEFT JOIN others o USING (beneficiary_id)
 LEFT JOIN payments_trustleg g ON g.payment_id = w.id AND g.status <> 'freed' LEFT JOIN payments_trust t ON t.id = g.trust_id
 WHERE w.total + coalesce(o.total, 0) >= %(least)s ORDER BY w.id
+"""
+
+KEEP = """
+INSERT INTO payments_travelrecord (payment_id, counted, linked, vasp, missing, payload, sha256, disbursement_id,
+    originator_id, profile, law, currency, threshold_minor, quote_id, least, made_at, keep_until)
+SELECT g.payment, g.counted, g.linked::jsonb, g.vasp, g.missing, g.payload, g.sha256, %(list)s, %(originator)s,
+    %(profile)s::varchar, %(law)s::text, %(currency)s::varchar, %(threshold)s::bigint, %(quote)s::bigint, %(least)s::bigint,
+    %(at)s::timestamptz, %(until)s::timestamptz
+FROM unnest(%(payments)s::bigint[], %(counted)s::bigint[], %(linked)s::text[], %(vasps)s::varchar[], %(missing)s::varchar[],
+    %(payloads)s::bytea[], %(hashes)s::bytea[]) AS g(payment, counted, linked, vasp, missing, payload, sha256)
+ORDER BY g.payment
 """
 
 
@@ -94,19 +108,16 @@ def apply(disbursement: Disbursement, *, by: User, at: datetime) -> None:
     originator = originators.of_program(program.pk)
     if originator is None:
         raise _nobody_pays(disbursement, found, lines)
-    made: list[TravelRecord] = []
+    writer = _Writer(disbursement, terms, originator, wallet, at)
     for start in range(0, len(lines), ROWS_AT_ONCE):
-        part = list(
-            _records(disbursement, terms, lines[start : start + ROWS_AT_ONCE], originator, wallet, at)
-        )
-        made += TravelRecord.objects.bulk_create(part)
-    hashes = [bytes(row.sha256) for row in made if row.sha256]
+        writer.keep(lines[start : start + ROWS_AT_ONCE])
+    hashes = writer.hashes
     audit.record(
         "travel_rule.apply",
         disbursement,
         by=by,
         scope=program.scope,
-        reason=f"{len(hashes)} payloads and {len(made) - len(hashes)} without; SHA-256 of their hashes in order: "
+        reason=f"{len(hashes)} payloads and {len(lines) - len(hashes)} without; SHA-256 of their hashes in order: "
         f"{hashlib.sha256(b''.join(hashes)).hexdigest()}",
     )
 
@@ -179,82 +190,102 @@ def _counted(disbursement: Disbursement, terms: _Terms, at: datetime) -> list[_L
         ]
 
 
-def _records(
-    disbursement: Disbursement,
-    terms: _Terms,
-    lines: list[_Line],
-    originator: Originator,
-    wallet: Wallet,
-    at: datetime,
-) -> Iterator[TravelRecord]:
-    people = Beneficiary.objects.only("personal").in_bulk([line.beneficiary_id for line in lines])
-    sats = agreed.satoshis(disbursement, [line.amount for line in lines])
-    payer = ivms101.legal_person(
-        name=originator.legal_name,
-        country=originator.country,
-        lei=originator.lei,
-        address_line=originator.address_line,
-        town=originator.town,
-    )
-    for line, amount_sat in zip(lines, sats, strict=True):
-        record = TravelRecord(
-            payment_id=line.payment_id,
-            disbursement=disbursement,
-            originator=originator,
-            profile=disbursement.program.policy_profile,
-            law=terms.provision.law,
-            currency=terms.threshold.currency,
-            threshold_minor=terms.threshold.from_minor,
-            quote=terms.quote,
-            counted=line.counted,
-            least=terms.least,
-            linked=line.linked,
-            vasp=line.vasp,
-            made_at=at,
-            keep_until=at + timedelta(days=terms.threshold.keep_days),
+class _Writer:
+    """Writes the payloads of one list, some hundred with a statement, and remembers their hashes in order."""
+
+    def __init__(
+        self, disbursement: Disbursement, terms: _Terms, originator: Originator, wallet: Wallet, at: datetime
+    ) -> None:
+        self.hashes: list[bytes] = []
+        self._list, self._terms, self._wallet, self._at = disbursement, terms, wallet, at
+        self._network = Network(disbursement.program.network)
+        self._encrypt = encryptor(TRAVEL_CONTEXT)
+        self._payer = ivms101.legal_person(
+            name=originator.legal_name,
+            country=originator.country,
+            lei=originator.lei,
+            address_line=originator.address_line,
+            town=originator.town,
         )
-        name = people[line.beneficiary_id].personal.get("full_name", "").strip()
-        if name:
-            payload = ivms101.text(
-                originator=payer,
-                account=wallet.name,
-                name=name,
-                address=_address(disbursement, line.script_pubkey),
-                vasp=line.vasp,
-                transfer=_transfer(disbursement, record, line, amount_sat),
-            )
-            record.payload = {"text": payload}
-            record.sha256 = hashlib.sha256(payload.encode()).digest()
-        else:
-            record.missing = NAME_MISSING
-        yield record
+        self._same = {
+            "list": disbursement.pk,
+            "originator": originator.pk,
+            "profile": disbursement.program.policy_profile,
+            "law": terms.provision.law,
+            "currency": terms.threshold.currency,
+            "threshold": terms.threshold.from_minor,
+            "quote": None if terms.quote is None else terms.quote.pk,
+            "least": terms.least,
+            "at": at,
+            "until": at + timedelta(days=terms.threshold.keep_days),
+        }
+
+    def keep(self, lines: list[_Line]) -> None:
+        """Write the payload of each line, or what is missing."""
+        names = _names([line.beneficiary_id for line in lines])
+        sats = agreed.satoshis(self._list, [line.amount for line in lines])
+        texts = [
+            self._text(line, name, amount_sat) if name else None
+            for line, name, amount_sat in zip(lines, names, sats, strict=True)
+        ]
+        hashes = [None if text is None else hashlib.sha256(text.encode()).digest() for text in texts]
+        values: dict[str, Any] = self._same | {
+            "payments": [line.payment_id for line in lines],
+            "counted": [line.counted for line in lines],
+            "linked": [json.dumps(line.linked) for line in lines],
+            "vasps": [line.vasp for line in lines],
+            "missing": ["" if name else NAME_MISSING for name in names],
+            "payloads": [None if text is None else self._encrypt(_stored(text)) for text in texts],
+            "hashes": hashes,
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(KEEP, values)
+        self.hashes += [digest for digest in hashes if digest is not None]
+
+    def _text(self, line: _Line, name: str, amount_sat: int) -> str:
+        return ivms101.text(
+            originator=self._payer,
+            account=self._wallet.name,
+            name=name,
+            address=address.address_from_script(line.script_pubkey, self._network),
+            vasp=line.vasp,
+            transfer=self._transfer(line, amount_sat),
+        )
+
+    def _transfer(self, line: _Line, amount_sat: int) -> dict[str, Any]:
+        """Return what is said of a transfer besides who pays whom; a random reference keeps its hash silent."""
+        program, threshold = self._list.program, self._terms.threshold
+        return {
+            "reference": secrets.token_hex(16),
+            "madeAt": ivms101.moment(self._at),
+            "network": program.network,
+            "asset": "BTC",
+            "amountSat": amount_sat,
+            "payment": line.payment_id,
+            "list": self._list.pk,
+            "program": program.code,
+            "unit": program.unit_words,
+            "counted": line.counted,
+            "countedWith": line.linked,
+            "rule": {
+                "profile": program.policy_profile,
+                "id": policy.Rule.TRAVEL_RULE.value,
+                "law": self._terms.provision.law,
+                "threshold": currencies.in_words(threshold.from_minor, threshold.currency),
+            },
+        }
 
 
-def _address(disbursement: Disbursement, script_pubkey: bytes) -> str:
-    return address.address_from_script(script_pubkey, Network(disbursement.program.network))
+def _names(beneficiary_ids: list[int]) -> list[str]:
+    """Return the name of each person, in this order; empty where it is not known."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, personal FROM payments_beneficiary WHERE id = ANY(%s::bigint[])", [beneficiary_ids]
+        )
+        found = {pk: decrypt(bytes(stored), PERSONAL_CONTEXT) for pk, stored in cursor.fetchall()}
+    return [found[pk].get("full_name", "").strip() for pk in beneficiary_ids]
 
 
-def _transfer(
-    disbursement: Disbursement, record: TravelRecord, line: _Line, amount_sat: int
-) -> dict[str, Any]:
-    """Return what is said of a transfer besides who pays whom; the random reference keeps its hash from saying anything."""
-    program = disbursement.program
-    return {
-        "reference": secrets.token_hex(16),
-        "madeAt": ivms101.moment(record.made_at),
-        "network": program.network,
-        "asset": "BTC",
-        "amountSat": amount_sat,
-        "payment": line.payment_id,
-        "list": disbursement.pk,
-        "program": program.code,
-        "unit": program.unit_words,
-        "counted": line.counted,
-        "countedWith": line.linked,
-        "rule": {
-            "profile": record.profile,
-            "id": policy.Rule.TRAVEL_RULE.value,
-            "law": record.law,
-            "threshold": currencies.in_words(record.threshold_minor, record.currency),
-        },
-    }
+def _stored(text: str) -> bytes:
+    """Return what is encrypted of a payload, as the field reads it."""
+    return json.dumps({"text": text}, ensure_ascii=False, separators=(",", ":")).encode()
