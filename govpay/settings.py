@@ -307,6 +307,8 @@ GOVPAY_RATES = {
     "address": env.whole("GOVPAY_RATE_ADDRESS", 12_000, least=0, most=1_000_000),
     "public": env.whole("GOVPAY_RATE_PUBLIC", 120, least=0, most=1_000_000),
     "login": 20,
+    # What may be asked about one number of a program, whoever asks.
+    "status": 6,
     "vouchers": 30,
     "step_up": 20,
 }

@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-import segno
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
+from govpay.pictures import picture
 from payments.services.claim_links import Slip
 
 
@@ -27,10 +27,3 @@ def draw(slip: Slip) -> Drawn:
         f"{slip.link.expires_at:%Y-%m-%d}",
         picture(slip.address),
     )
-
-
-def picture(text: str) -> SafeString:
-    """Return a text as a QR code that stands in the page itself, which asks nobody for anything."""
-    code = segno.make(text, error="m")
-    drawn = code.svg_inline(scale=4, border=2, svgclass="qr", lineclass=None, omitsize=False)
-    return mark_safe(drawn)  # noqa: S308 - made of paths by segno.

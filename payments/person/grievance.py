@@ -8,10 +8,10 @@ from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
 from govpay.errors import GovPayError
-from payments.models import Grievance, GrievanceCategory, Program
+from payments.models import Grievance, GrievanceCategory
 from payments.onchain import amount
 from payments.person import words
-from payments.person.door import PersonForm, public
+from payments.person.door import PersonForm, ProgramField, public
 from payments.services import grievance_replies, grievance_words, grievances
 
 CATEGORIES = [
@@ -40,19 +40,10 @@ class AmountField(forms.CharField):
             raise forms.ValidationError(_("Plain digits, without dots or commas."), code="amount") from error
 
 
-class ProgramField(forms.ModelChoiceField):
-    """A program by its name: people outside do not know codes."""
-
-    def label_from_instance(self, obj: Program) -> str:
-        return obj.name
-
-
 class LodgeForm(PersonForm):
     """What somebody says, and who they are."""
 
-    program = ProgramField(
-        Program.objects.order_by("name"), label=_("Program"), empty_label=None, to_field_name="code"
-    )
+    program = ProgramField()
     category = forms.ChoiceField(choices=CATEGORIES, label=_("What is it about?"))
     text = forms.CharField(
         label=_("What happened?"),

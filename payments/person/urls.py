@@ -2,10 +2,13 @@
 
 from django.urls import path
 
-from payments.person import claim, grievance
+from payments.person import claim, grievance, receipt, status
 
 urlpatterns = [
     path("claim/", claim.claim, name="person-claim"),
     path("grievance/", grievance.lodge, name="person-grievance"),
     path("grievance/follow/", grievance.follow, name="person-grievance-follow"),
+    path("status/", status.status, name="person-status"),
+    path("receipt/<str:ticket>/", receipt.show, name="person-receipt"),
+    path("receipt/<str:ticket>/receipt.json", receipt.download, name="person-receipt-file"),
 ]

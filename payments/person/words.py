@@ -28,7 +28,10 @@ PROBLEMS = {
     "contact_malformed": _("Write it on one line."),
     "malformed": _("There is a character that is no text."),
     "missing": _("Say it in some words."),
+    "no_receipt": _("There can be no receipt for this payment. Ask at the help desk."),
     "not_found": _("There is no grievance with this number and this code."),
+    "receipt_not_ready": _("The receipt is not ready yet. Come again in an hour."),
+    "receipt_unknown": _("There is no such receipt."),
     "status_conflict": _("This cannot be done any more. Read the answer again."),
     "too_long": _("This is too long."),
 }

@@ -59,7 +59,12 @@ _PAYOUT = (
 
 
 def payments(user: Any) -> QuerySet[Any]:
-    """Return a dict for each payment of the user's programs, its payout's state included.
+    """Return a dict for each payment of the user's programs, its payout's state included."""
+    return shown(Payment.objects.filter(disbursement__program_id__in=scope.programs(user, Role.HELPDESK)))
+
+
+def shown(payments: QuerySet[Payment]) -> QuerySet[Any]:
+    """Return a dict for each payment, its payout's state included.
 
     A payout that is given up pays nobody: its void has another output there, so its payments have no tx and no block.
     """
@@ -67,8 +72,7 @@ def payments(user: Any) -> QuerySet[Any]:
         beneficiary_id=OuterRef("beneficiary_id"), program_id=OuterRef("disbursement__program_id")
     )
     reissues = Payment.objects.filter(reissue_of=OuterRef("pk")).exclude(status=PaymentStatus.CANCELLED)
-    mine = scope.programs(user, Role.HELPDESK)
-    rows = Payment.objects.filter(disbursement__program_id__in=mine).annotate(
+    rows = payments.annotate(
         reference=Subquery(enrolled.values("reference")[:1]),
         currency=F("disbursement__program__currency"),
         price=F("disbursement__quote__price"),

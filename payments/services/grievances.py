@@ -4,13 +4,11 @@ People lodge them at the public page or at the help desk. The page never says wh
 whatever is lodged, and marks what fits together (A37).
 """
 
-import hmac
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -18,8 +16,8 @@ from ledger import audit
 from payments.models import Approval, Enrollment, Finding, Grievance, Payment, Program, Role, history
 from payments.models.history import move
 from payments.payout import alarms
-from payments.services import authority, grievance_clock, grievance_words, identity, tickets
-from payments.states import GRIEVANCE_OPEN, DisbursementStatus, GrievanceStatus, StatusConflict
+from payments.services import authority, enrolled, grievance_clock, grievance_words, tickets
+from payments.states import GRIEVANCE_OPEN, GrievanceStatus, StatusConflict
 
 # Who hears people and answers them; whoever had a part in a list answers nothing about its payments.
 HANDLERS = (Role.HELPDESK, Role.OFFICER)
@@ -89,10 +87,10 @@ def lodge_in_person(
     if program is None:
         raise InvalidInput.of("program", "program_unknown", "Choose one of the programs.")
     row = Grievance(program=program, category=category, received_sat=received_sat)
-    found = _proved(program, reference, national_id)
+    found = enrolled.prove(program, reference, national_id)
     if found is not None:
         row.enrollment, row.is_proved = found, True
-        row.payment = _payments(found).order_by("-pk").first()
+        row.payment = enrolled.released_to(found).order_by("-pk").first()
     return _store(row, text, contact, now)
 
 
@@ -253,21 +251,3 @@ def _link(row: Grievance, enrollment_id: int | None, payment_id: int | None) -> 
 def _is_theirs(row: Grievance) -> bool:
     assert row.payment is not None
     return row.enrollment is None or row.payment.beneficiary_id == row.enrollment.beneficiary_id
-
-
-def _payments(enrollment: Enrollment) -> QuerySet[Payment]:
-    """Return the payments to a person in the program whose lists were released."""
-    return Payment.objects.filter(
-        beneficiary_id=enrollment.beneficiary_id,
-        disbursement__program_id=enrollment.program_id,
-        disbursement__status__in=[DisbursementStatus.RELEASED, DisbursementStatus.COMPLETED],
-    )
-
-
-def _proved(program: Program, reference: str, national_id: str) -> Enrollment | None:
-    """Return who is enrolled under the reference, if the id is theirs; the id is hashed whether anybody is or not."""
-    given = identity.hash_of(national_id)
-    found = Enrollment.objects.filter(program=program, reference=reference.strip()[:40])
-    row = found.select_related("beneficiary").first()
-    known = b"" if row is None else bytes(row.beneficiary.identity_hash)
-    return row if given and hmac.compare_digest(known, given) else None

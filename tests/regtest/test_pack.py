@@ -27,6 +27,7 @@ from ledger.packs import receipts
 from ledger.reconciliation import service
 from ledger.seals import checkpoints, note, redaction, sealer
 from payments.models import Disbursement, Payment, Payout
+from payments.person import receipt as person_receipt
 from payments.services import disbursements
 from tests import factories
 from tests.regtest.forger import Forger
@@ -330,6 +331,18 @@ class TestReceipt:
         checkpoints.issue()
         found = verify.check_receipt(receipts.make(payment.pk), "regtest")
         assert (found.payment, found.anchor_height) == (str(payment.pk), None)
+
+    def test_is_shown_to_whoever_was_given_its_address(self, story: Disbursement, client: Client) -> None:
+        payment = Payment.objects.get(disbursement=story, amount_sat=50_000)
+        address = person_receipt.address_of(payment.pk)
+        answer = client.get(address, {"lang": "es"})
+        assert answer.status_code == 200
+        page = answer.content.decode()
+        assert "50\xa0000 satoshis" in page
+        assert payment.payout.mined_txid in page
+        assert "<svg" in page
+        file = client.get(f"{address}receipt.json")
+        assert verify.check_receipt(file.content, "regtest").payment == str(payment.pk)
 
     def test_is_checked_by_the_page(self, story: Disbursement, client: Client) -> None:
         payment = Payment.objects.get(disbursement=story, amount_sat=50_000)

@@ -1,0 +1,174 @@
+"""The page where a person asks how far their payments are, and the receipt that it leads to (A37)."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from payments.models import Beneficiary, Disbursement, Enrollment, Payment, Payout, Program
+from payments.person import receipt, status
+from payments.services import holds, identity
+from payments.states import PaymentStatus
+from tests import claiming, factories
+from tests.payments.person import browsing
+
+pytestmark = pytest.mark.django_db
+
+PAGE = "/person/status/"
+NATIONAL_ID = "35202-7654321-{}"
+
+
+def know(person: Beneficiary, national_id: str) -> None:
+    """Let somebody be who has the id."""
+    hashed = identity.identity_hash(identity.normalize(national_id))
+    Beneficiary.objects.filter(pk=person.pk).update(identity_hash=hashed)
+
+
+@pytest.fixture
+def released(program: Program, officer: User, approver: User, releaser: User) -> Disbursement:
+    """A released list of two, whose people have known ids."""
+    factories.fund(program, 1_000_000)
+    draft = factories.make_disbursement(program, officer, amounts_sat=[60_000, 70_000])
+    for line in Payment.objects.filter(disbursement=draft):
+        know(line.beneficiary, NATIONAL_ID.format(line.line))
+    return claiming.release(draft, officer, approver, releaser)
+
+
+def fields(released: Disbursement, line: int = 1, **changes: Any) -> dict[str, Any]:
+    """What the person of a line fills in."""
+    person = claiming.person_of(released, line)
+    national_id = NATIONAL_ID.format(line)
+    return {
+        "program": person.program.code,
+        "reference": person.reference,
+        "national_id": national_id,
+    } | changes
+
+
+class TestStatus:
+    def test_shows_the_person_their_payment_and_nobody_elses(
+        self, visitor: Client, released: Disbursement
+    ) -> None:
+        response = browsing.send(visitor, PAGE, **fields(released))
+        page = response.content.decode()
+        assert response.status_code == 200
+        assert "60,000 sat" in page
+        assert "It will be sent" in page
+        assert "70,000" not in page
+        assert "/receipt/" not in page
+        browsing.require_strict(response)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"national_id": NATIONAL_ID.format(2)},
+            {"national_id": "none"},
+            {"reference": "nobody"},
+            {"reference": "nobody", "national_id": "none"},
+        ],
+    )
+    def test_says_the_same_of_all_that_does_not_fit(
+        self, visitor: Client, released: Disbursement, changes: dict[str, str]
+    ) -> None:
+        response = browsing.send(visitor, PAGE, **fields(released, **changes))
+        assert response.status_code == 404
+        page = response.content.decode()
+        assert "The numbers do not fit together." in page
+        assert "60,000" not in page
+
+    def test_shows_nothing_of_lists_that_were_not_released(
+        self, visitor: Client, program: Program, officer: User
+    ) -> None:
+        draft = factories.make_disbursement(program, officer, amounts_sat=[60_000])
+        know(Payment.objects.get(disbursement=draft).beneficiary, NATIONAL_ID.format(1))
+        page = browsing.send(visitor, PAGE, **fields(draft)).content.decode()
+        assert "Nothing has been released for you yet." in page
+
+    def test_shows_nothing_of_another_program(self, visitor: Client, released: Disbursement) -> None:
+        other = factories.make_program("OTHER")
+        person = claiming.person_of(released, 1)
+        Enrollment.objects.create(program=other, beneficiary=person.beneficiary, reference=person.reference)
+        page = browsing.send(visitor, PAGE, **fields(released, program="OTHER")).content.decode()
+        assert "Nothing has been released for you yet." in page
+
+    def test_says_what_is_held(self, visitor: Client, released: Disbursement, officer: User) -> None:
+        line = Payment.objects.get(disbursement=released, line=1)
+        holds.hold(by=officer, payment_id=line.pk, note="a question")
+        page = browsing.send(visitor, PAGE, **fields(released)).content.decode()
+        assert "It is held; ask at the help desk" in page
+        assert "a question" not in page
+
+    def test_lets_nobody_guess_for_long(self, visitor: Client, released: Disbursement, settings: Any) -> None:
+        settings.GOVPAY_RATES = settings.GOVPAY_RATES | {"status": 3}
+        wrong = fields(released, national_id="12345-1234567-1")
+        codes = [browsing.send(visitor, PAGE, **wrong).status_code for _ in range(3)]
+        response = browsing.send(visitor, PAGE, **fields(released))
+        assert (codes, response.status_code) == ([404] * 3, 429)
+        assert "asked too often" in response.content.decode()
+        assert browsing.send(visitor, PAGE, **fields(released, line=2)).status_code == 200
+
+    def test_reads_as_much_for_many_payments_as_for_one(
+        self, visitor: Client, released: Disbursement, officer: User, approver: User, releaser: User
+    ) -> None:
+        def count() -> int:
+            with CaptureQueriesContext(
+                connection,
+            ) as found:
+                assert browsing.send(visitor, PAGE, **fields(released)).status_code == 200
+            return len(found)
+
+        one = count()
+        for number in range(5):
+            again = factories.make_disbursement(
+                released.program, officer, amounts_sat=[1_000], period=f"later-{number}"
+            )
+            Payment.objects.filter(disbursement=again).update(
+                beneficiary=claiming.person_of(released, 1).beneficiary
+            )
+            Disbursement.objects.filter(pk=again.pk).update(status=released.status)
+        assert count() == one
+
+
+class TestStates:
+    """Every state that a payment can be in has words."""
+
+    @pytest.mark.parametrize("payout_status", [None, *Payout._meta.get_field("status").choices])
+    @pytest.mark.parametrize("own", list(PaymentStatus))
+    def test_has_words(self, own: PaymentStatus, payout_status: Any) -> None:
+        row = {
+            "status": own,
+            "rail": "bitcoin",
+            "script_pubkey": b"x",
+            "reissued_by_id": None,
+            "settled_at": None,
+            "sent_at": None,
+            "payout_status": payout_status and payout_status[0],
+        }
+        assert status._state(row) in status.STATES
+
+
+class TestReceipt:
+    @pytest.mark.parametrize("ticket", ["1", "1:x", "1:AAAA", "x:y:z"])
+    def test_is_opened_by_our_own_addresses_alone(self, visitor: Client, ticket: str) -> None:
+        response = visitor.get(f"/person/receipt/{ticket}/")
+        assert response.status_code == 404
+        assert "There is no such receipt." in response.content.decode()
+        assert visitor.get(f"/person/receipt/{ticket}/receipt.json").status_code == 404
+
+    def test_is_not_there_before_the_payment_is(self, visitor: Client, released: Disbursement) -> None:
+        line = Payment.objects.get(disbursement=released, line=1)
+        response = visitor.get(receipt.address_of(line.pk))
+        assert response.status_code == 409
+        assert "The receipt is not ready yet." in response.content.decode()
+
+    def test_is_counted_by_address(
+        self, visitor: Client, released: Disbursement, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from payments.person.door import FormsOfAddress
+
+        monkeypatch.setattr(FormsOfAddress, "rate", "2/min", raising=False)
+        address = receipt.address_of(Payment.objects.get(disbursement=released, line=1).pk)
+        assert [visitor.get(address).status_code for _ in range(3)] == [409, 409, 429]
