@@ -47,7 +47,8 @@ def show(request: HttpRequest, ticket: str) -> HttpResponse:
         "found": found,
         "recorded_at": datetime.fromisoformat(found.recorded_at),
         "ticket": ticket,
-        "address": address.address_from_script(bytes.fromhex(found.script), network.current()),
+        "address": found.script
+        and address.address_from_script(bytes.fromhex(found.script), network.current()),
         "picture": picture(f"{settings.GOVPAY_PUBLIC_URL}{reverse('person-receipt', args=[ticket])}"),
     }
     return render(request, "payments/person/receipt.html", context)

@@ -76,7 +76,6 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
     """Return a payment as its person reads it."""
     state = _state(row)
     script = row["script_pubkey"]
-    has_receipt = state == "paid" and row["rail"] == Rail.BITCOIN
     return row | {
         "state": state,
         "word": STATES[state],
@@ -84,7 +83,7 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         if row["amount_minor"] is None
         else currency.in_words(row["amount_minor"], row["currency"]),
         "address": script and address.address_from_script(bytes(script), network.current()),
-        "receipt": receipt.address_of(row["id"]) if has_receipt else None,
+        "receipt": receipt.address_of(row["id"]) if state == "paid" else None,
     }
 
 

@@ -87,10 +87,14 @@ class TestStatus:
         page = browsing.send(visitor, PAGE, **fields(draft)).content.decode()
         assert "Nothing has been released for you yet." in page
 
-    def test_shows_nothing_of_another_program(self, visitor: Client, released: Disbursement) -> None:
+    def test_shows_nothing_of_another_program(
+        self, visitor: Client, released: Disbursement, officer: User
+    ) -> None:
         other = factories.make_program("OTHER")
         person = claiming.person_of(released, 1)
-        Enrollment.objects.create(program=other, beneficiary=person.beneficiary, reference=person.reference)
+        Enrollment.objects.create(
+            program=other, beneficiary=person.beneficiary, reference=person.reference, created_by=officer
+        )
         page = browsing.send(visitor, PAGE, **fields(released, program="OTHER")).content.decode()
         assert "Nothing has been released for you yet." in page
 
@@ -121,14 +125,13 @@ class TestStatus:
             return len(found)
 
         one = count()
-        for number in range(5):
+        person = claiming.person_of(released, 1).beneficiary
+        for number in range(3):
             again = factories.make_disbursement(
                 released.program, officer, amounts_sat=[1_000], period=f"later-{number}"
             )
-            Payment.objects.filter(disbursement=again).update(
-                beneficiary=claiming.person_of(released, 1).beneficiary
-            )
-            Disbursement.objects.filter(pk=again.pk).update(status=released.status)
+            Payment.objects.filter(disbursement=again).update(beneficiary=person)
+            claiming.release(again, officer, approver, releaser)
         assert count() == one
 
 
