@@ -90,12 +90,13 @@ class TestStatus:
     def test_shows_nothing_of_another_program(
         self, visitor: Client, released: Disbursement, officer: User
     ) -> None:
+        asked = fields(released, program="OTHER")
         other = factories.make_program("OTHER")
         person = claiming.person_of(released, 1)
         Enrollment.objects.create(
             program=other, beneficiary=person.beneficiary, reference=person.reference, created_by=officer
         )
-        page = browsing.send(visitor, PAGE, **fields(released, program="OTHER")).content.decode()
+        page = browsing.send(visitor, PAGE, **asked).content.decode()
         assert "Nothing has been released for you yet." in page
 
     def test_says_what_is_held(self, visitor: Client, released: Disbursement, officer: User) -> None:
