@@ -10,6 +10,7 @@ from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from govpay import env
+from govpay.cursor import Cursor
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -188,6 +189,7 @@ DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 10,
     # Statements are bound by the server, which keeps the plan of what a connection asks again and again (ADR 52).
     "server_side_binding": True,
+    "cursor_factory": Cursor,
     "prepare_threshold": 2,
     "keepalives": 1,
     "keepalives_idle": 10,
