@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.postgresql.base import ServerBindingCursor  # type: ignore[attr-defined]
 from psycopg import ClientCursor
 
 # How many parameters a statement may have: their count has 16 bits (PostgreSQL, "Message Formats", Bind).
