@@ -144,6 +144,8 @@ class Reject(Idempotent, Scoped):
 class Estimated(Scoped):
     """What a list of money would be in satoshis at the price now, for whoever approves it."""
 
+    scope = staticmethod(scope.require_person)
+
     @extend_schema(
         operation_id="disbursements_estimate", tags=["lists"], responses={200: serializers.EstimateOut}
     )

@@ -147,6 +147,8 @@ class PeopleTemplate(Scoped):
 class ListTemplate(Scoped):
     """A list to fill in."""
 
+    problems = {422}
+
     @extend_schema(
         operation_id="import_templates_list",
         tags=["imports"],

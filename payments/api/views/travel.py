@@ -27,7 +27,7 @@ def download(record: TravelRecord, payload: bytes) -> HttpResponse:
     """Return a payload as a download that no cache keeps."""
     return HttpResponse(
         payload,
-        content_type="application/json",
+        content_type="application/octet-stream",
         headers={
             "Content-Disposition": f'attachment; filename="{record.filename}"',
             "Cache-Control": "no-store",
@@ -81,7 +81,7 @@ class TravelRecordFetch(Scoped):
         operation_id="payments_fetch_travel_record",
         tags=TAGS,
         request=None,
-        responses={(200, "application/json"): OpenApiTypes.BINARY},
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
     )
     def post(self, request: Request, payment_id: int) -> HttpResponse:
         """Take the payload of a payment (IVMS101) as its auditor or releaser; each reading is an audit event."""
