@@ -96,12 +96,14 @@ def test_moves_by_itself_and_comes_to_rest(
     shown.goto(f"{live_server.url}{page(released)}")
     bar = shown.get_by_role("progressbar", name="Payments")
     assert bar.get_attribute("aria-valuenow") == "10"
+    shown.get_by_role("link", name="Show the payments").focus()
     Payout.objects.filter(disbursement=released, status=PayoutStatus.MINED).update(
         status=PayoutStatus.SETTLED
     )
     with shown.expect_response(lambda response: response.url.endswith("/paying/")):
         shown.clock.fast_forward(5_000)
     shown.locator("[aria-valuenow='20']").wait_for()
+    assert shown.evaluate("document.activeElement.textContent") == "Show the payments"
     Disbursement.objects.filter(pk=released.pk).update(status="completed")
     with shown.expect_response(lambda response: response.url.endswith("/paying/")):
         shown.clock.fast_forward(5_000)
