@@ -1,4 +1,4 @@
-"""Lots by FIFO and weighted average: worked examples, conservation, and a checker that goes satoshi by satoshi."""
+"""Lots by FIFO and weighted average: worked examples, conservation, and a checker that goes satoshi by satoshi (R-33)."""
 
 from collections import defaultdict, deque
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A bank on a real loopback server says whether titles fit; whatever else it does, nobody is confirmed."""
+"""A bank on a real loopback server says whether titles fit; whatever else it does, nobody is confirmed (R-35)."""
 
 import json
 import threading

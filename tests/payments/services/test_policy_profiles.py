@@ -1,4 +1,4 @@
-"""The law of a program: what its profile lets through on which day, and who changes which one it names."""
+"""The law of a program: what its profile lets through on which day, and who changes which one it names (R-24)."""
 
 from datetime import UTC, datetime
 

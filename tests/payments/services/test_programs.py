@@ -1,4 +1,4 @@
-"""Who signs for a new program: the node's wallet on regtest, signers elsewhere by their descriptor anywhere."""
+"""Who signs for a new program: the node's wallet on regtest, signers elsewhere by their descriptor anywhere (R-31)."""
 
 import pytest
 

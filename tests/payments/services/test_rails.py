@@ -1,4 +1,4 @@
-"""Lists by bank or voucher: the same three people, one file, the bank's answer in the books, and no second leg."""
+"""Lists by bank or voucher: the same three people, one file, the bank's answer in the books, and no second leg (R-20)."""
 
 from datetime import timedelta
 from typing import Any
