@@ -36,13 +36,20 @@ OF_FACTORS = {
 }
 ALSO_OF_API = {
     *("approver-keys", "tokens", "program-members", "webhook-secrets"),
-    *("bank-file-fetch", "trust-bank-file-fetch", "trust-decision-sign", "voucher-cancel"),
+    *(
+        "bank-file-fetch",
+        "trust-bank-file-fetch",
+        "trust-decision-sign",
+        "voucher-cancel",
+        "travel-record-fetch",
+    ),
     *(OF_FACTORS - {"authenticator-confirm"}),
 }
 ALSO_OF_ADMIN = {
     *("payments_disbursement_approver_key", "payments_signingrequest_upload_signatures"),
     *("payments_program_add_member", "auth_user_add", "auth_user_change", "auth_user_password_change"),
     *("auth_group_add", "auth_group_change", "payments_webhook_rotate", "payments_trustdecision_sign"),
+    *("payments_bankfile_download", "payments_travelrecord_download"),
 }
 
 
