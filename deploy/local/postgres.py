@@ -37,6 +37,8 @@ SETTINGS = {
 }
 # Only a crash of the machine can lose a commit then; with synchronous_commit off, SIGKILL would too.
 NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
+# After a crash the server first goes through what it had written since its last checkpoint.
+RECOVERY_S = 300
 
 
 class Postgres:
@@ -102,7 +104,7 @@ class Postgres:
             environment=self._environment(),
             uid=self.uid,
         )
-        process.wait_ready(self.process, self._answers)
+        process.wait_ready(self.process, self._answers, timeout_s=RECOVERY_S)
         self._ensure_roles()
         self._file.write(ready="yes")
 
