@@ -4,6 +4,7 @@ Which lines are converted are those that bitcoin can pay: with a script, and not
 money: another list pays it, by a quote of its own.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.db.models import Max
 
 from govpay.errors import Conflict, InvalidInput, NotFound
 from ledger import books, conversion
@@ -29,21 +31,22 @@ MAX_ERRORS = 100
 PAYABLE = "disbursement_id = %(list)s AND script_pubkey IS NOT NULL AND status IN ('pending', 'held')"
 
 
-def rates_of(lines: str) -> str:
-    """Return the expressions that convert lines, each amount once: most lists pay many people the same."""
+def rates_of(lines: str, number: str = "numeric") -> str:
+    """Return the expressions that convert lines in a type of numbers, each amount once: most lists pay many the same."""
+    unit, rate = f"%(unit)s::{number}", f"%(rate)s::{number}"
+    whole = "div({}, {})" if number == "numeric" else "({}) / ({})"
     return f"""
 WITH rates AS MATERIALIZED (
-    SELECT a.amount_minor, b.sat, a.amount_minor - (d.worth + CASE WHEN 2 * d.rest > %(unit)s::numeric
-        OR (2 * d.rest = %(unit)s::numeric AND d.worth %% 2 = 1) THEN 1 ELSE 0 END) AS remainder_minor
+    SELECT a.amount_minor, b.sat, a.amount_minor - (d.worth + CASE WHEN 2 * d.rest > {unit}
+        OR (2 * d.rest = {unit} AND d.worth %% 2 = 1) THEN 1 ELSE 0 END) AS remainder_minor
     FROM (
         SELECT DISTINCT amount_minor FROM payments_payment WHERE {lines}
     ) a
-    CROSS JOIN LATERAL (SELECT div(a.amount_minor * %(unit)s::numeric, %(rate)s::numeric) AS sat) q
-    CROSS JOIN LATERAL (SELECT a.amount_minor * %(unit)s::numeric - q.sat * %(rate)s::numeric AS rest) r
-    CROSS JOIN LATERAL (SELECT q.sat + CASE WHEN 2 * r.rest > %(rate)s::numeric
-        OR (2 * r.rest = %(rate)s::numeric AND q.sat %% 2 = 1) THEN 1 ELSE 0 END AS sat) b
-    CROSS JOIN LATERAL (SELECT div(b.sat * %(rate)s::numeric, %(unit)s::numeric) AS worth,
-        b.sat * %(rate)s::numeric %% %(unit)s::numeric AS rest) d
+    CROSS JOIN LATERAL (SELECT {whole.format(f"a.amount_minor * {unit}", rate)} AS sat) q
+    CROSS JOIN LATERAL (SELECT a.amount_minor * {unit} - q.sat * {rate} AS rest) r
+    CROSS JOIN LATERAL (SELECT q.sat + CASE WHEN 2 * r.rest > {rate}
+        OR (2 * r.rest = {rate} AND q.sat %% 2 = 1) THEN 1 ELSE 0 END AS sat) b
+    CROSS JOIN LATERAL (SELECT {whole.format(f"b.sat * {rate}", unit)} AS worth, b.sat * {rate} %% {unit} AS rest) d
 ), lines AS (
     SELECT p.id, p.line, r.sat, r.remainder_minor, p.amount_minor,
         r.sat < CASE length(p.script_pubkey) {DUST} END AS is_dust
@@ -52,15 +55,16 @@ WITH rates AS MATERIALIZED (
 """  # noqa: S608 - numbers of our own
 
 
-RATES = rates_of(PAYABLE)
-FIGURES = (
-    RATES
+# Machine numbers take a third of the time of exact ones without bounds, and are as exact where every product fits.
+FIGURES = {
+    number: rates_of(PAYABLE, number)
     + """
 SELECT count(*), coalesce(sum(amount_minor), 0), coalesce(sum(sat), 0), coalesce(sum(remainder_minor), 0),
     count(*) FILTER (WHERE is_dust) FROM lines
 """
-)
-DUSTY = f"{RATES} SELECT line, sat FROM lines WHERE is_dust ORDER BY line LIMIT %(rows)s"  # noqa: S608 - the same
+    for number in ("bigint", "numeric")
+}
+DUSTY = f"{rates_of(PAYABLE)} SELECT line, sat FROM lines WHERE is_dust ORDER BY line LIMIT %(rows)s"  # noqa: S608 - the same
 # What a trust takes over is wanted in satoshis at once. All other lines get theirs when they are sealed, with their output:
 # they follow from the quote, and writing each line once more would take longer than all else of a release.
 CONVERT = f"""{rates_of(f"{PAYABLE} AND id IN (SELECT payment_id FROM payments_trustleg)")}
@@ -145,9 +149,17 @@ def preview(*, by: User, disbursement_id: int, now: datetime | None = None) -> P
 
 def figures(disbursement: Disbursement, quote: Quote) -> Figures:
     """Return what a list that is not released would be by a quote."""
+    values = _values(disbursement, quote)
+    most = disbursement.payments.aggregate(most=Max("amount_minor"))["most"] or 0
     with connection.cursor() as cursor:
-        cursor.execute(FIGURES, _values(disbursement, quote))
+        cursor.execute(FIGURES[number_for(most, values)], values)
         return Figures(*map(int, cursor.fetchone()))
+
+
+def number_for(most_minor: int, values: Mapping[str, Any]) -> str:
+    """Return the type of numbers that holds every product where no line is more than that."""
+    largest = most_minor * values["unit"] + 2 * (values["unit"] + values["rate"])
+    return "bigint" if largest < 2**63 else "numeric"
 
 
 def choose(disbursement: Disbursement, quote_id: int | None, *, at: datetime) -> None:
@@ -237,12 +249,10 @@ def of_list(disbursement: Disbursement) -> Converted | None:
 
 def _values(disbursement: Disbursement, quote: Quote) -> dict[str, Any]:
     price, scale = agreed.rate(quote)
-    return {
-        "list": disbursement.pk,
-        "unit": COIN * PRICE_UNIT,
-        "rate": price * 10**scale,
-        "rows": MAX_ERRORS,
-    }
+    unit, rate = COIN * PRICE_UNIT, price * 10**scale
+    # Prices have few decimals, so that both are multiples of much.
+    common = math.gcd(unit, rate)
+    return {"list": disbursement.pk, "unit": unit // common, "rate": rate // common, "rows": MAX_ERRORS}
 
 
 def _dusty(disbursement: Disbursement, quote: Quote) -> InvalidInput:

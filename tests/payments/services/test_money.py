@@ -536,7 +536,25 @@ class TestAfterRelease:
         agreed.require_lines(made, list(rows))
 
 
+def converted(number: str, values: dict[str, Any]) -> list[tuple[int, ...]]:
+    """What each amount of a list is, in satoshis and in what is left over, by one type of numbers."""
+    rates = conversions.rates_of(conversions.PAYABLE, number)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"{rates} SELECT amount_minor, sat, remainder_minor FROM rates ORDER BY amount_minor", values
+        )
+        return [tuple(map(int, row)) for row in cursor.fetchall()]
+
+
 class TestArithmetic:
+    @pytest.mark.parametrize(("price", "number"), [("28100000", "bigint"), ("100000.12345678", "numeric")])
+    def test_is_in_machine_numbers_where_they_are_exact(
+        self, price: str, number: str, program: Program, officer: User
+    ) -> None:
+        made = factories.make_disbursement(program, officer, amounts_minor=[1_450_000, 2_100_000_000_000])
+        values = conversions._values(made, factories.make_quote(price=price))
+        assert conversions.number_for(2_100_000_000_000, values) == number
+
     @pytest.mark.parametrize("price", ["28100000", "200000000", "100000.12345678", "0.00000003", "3"])
     def test_is_exact_with_halves_to_the_even_neighbour(
         self, price: str, program: Program, officer: User
@@ -545,12 +563,14 @@ class TestArithmetic:
         made = factories.make_disbursement(program, officer, amounts_minor=given)
         made.payments.update(script_pubkey=factories.make_script())
         quote = factories.make_quote(price=price)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"{conversions.RATES} SELECT amount_minor, sat, remainder_minor FROM rates ORDER BY amount_minor",
-                conversions._values(made, quote),
-            )
-            found = [tuple(map(int, row)) for row in cursor.fetchall()]
+        values = conversions._values(made, quote)
+        found = converted("numeric", values)
+        assert price != "28100000" or conversions.number_for(given[-1], values) == "bigint"
+        for count in range(1, len(given) + 1):
+            if conversions.number_for(given[count - 1], values) == "bigint":
+                made.payments.filter(amount_minor__gt=given[count - 1]).update(script_pubkey=None)
+                assert converted("bigint", values) == found[:count]
+                made.payments.update(script_pubkey=factories.make_script())
         minor_a_bitcoin = Fraction(price) * 100
         expected = []
         for amount in given:
