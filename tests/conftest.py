@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from payments.models import Program
 from payments.payout import dispatch
-from tests import acts, factories, schema
+from tests import acts, factories, schema, sessions
 
 GUARDED = """
 SELECT DISTINCT t.tgrelid::regclass::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
@@ -89,6 +89,13 @@ def _acts_are_recorded() -> Iterator[None]:
     """Whoever changes something through a door and records nothing fails the test that sends the request."""
     with acts.watching():
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_session_is_left() -> Iterator[None]:
+    """Name the file whose tests leave a thread connected to the database, which would stop others from copying it."""
+    yield
+    assert sessions.others() == []
 
 
 @pytest.fixture(scope="session")

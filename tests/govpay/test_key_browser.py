@@ -1,20 +1,16 @@
 """A security key in a real browser: Chromium with a virtual authenticator, on a real server."""
 
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import CDPSession, Page, sync_playwright
+from playwright.sync_api import CDPSession, Page
 
+from tests import browser as browsing
 from tests import factories
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or ""
-pytestmark = [
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not CHROMIUM, reason="There is no Chromium on PATH."),
-]
+pytestmark = [pytest.mark.django_db(transaction=True), browsing.needs_chromium]
 
 
 @pytest.fixture
@@ -28,12 +24,10 @@ def server(live_server: Any, settings: Any) -> str:
 
 
 @pytest.fixture
-def page(officer: User) -> Iterator[Page]:
+def page(officer: User, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     """A page of a new browser; what goes wrong in its console is kept."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with browsing.launched(monkeypatch) as browser:
         yield browser.new_page()
-        browser.close()
 
 
 @pytest.fixture

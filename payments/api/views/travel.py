@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
@@ -85,5 +86,7 @@ class TravelRecordFetch(Scoped):
     )
     def post(self, request: Request, payment_id: int) -> HttpResponse:
         """Take the payload of a payment (IVMS101) as its auditor or releaser; each reading is an audit event."""
-        record, payload = act(request, travel_records.fetch, Nothing, payment_id=payment_id)
+        with transaction.atomic():
+            self.require_version(request, payment_id=payment_id)
+            record, payload = act(request, travel_records.fetch, Nothing, payment_id=payment_id)
         return download(record, payload)

@@ -103,9 +103,9 @@ class TestChange:
             expect.problem(refused, 400, "if_match_unsupported")
 
     def test_is_refused_stale_at_every_address_that_names_one_thing(
-        self, api: Api, furnished: dict[str, Any], officer: User
+        self, api: Api, furnished: dict[str, Any], everybody: User
     ) -> None:
-        client = api(officer)
+        client = api(everybody)
         tried = set()
         for method, route in routes.operations():
             names = routes.names(route)
