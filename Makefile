@@ -8,7 +8,7 @@ ZERO_KEY := 0000000000000000000000000000000000000000000000000000000000000000
 LINT_SETTINGS := GOVPAY_SECRET_KEY=lint GOVPAY_IDENTITY_KEY=$(ZERO_KEY) GOVPAY_FIELD_KEYS=lint:$(ZERO_KEY) \
 	GOVPAY_APPROVAL_KEYS=lint:$(ZERO_KEY) DATABASE_URL=postgres://lint@127.0.0.1/lint
 
-.PHONY: demo test up fund bench chaos soak matrix flip fuzz sbom messages lint install clean
+.PHONY: demo test up fund bench chaos soak matrix flip fuzz sbom messages mirror lint install clean
 
 demo: install
 	$(PYTHON) -m deploy.demo
@@ -51,7 +51,11 @@ sbom: install
 
 # Brings the catalogues of languages up to date with what pages say; it fails while a text is not translated.
 messages: install
-	$(PYTHON) -m deploy.messages
+	$(LINT_SETTINGS) $(PYTHON) -m deploy.messages
+
+# Writes what the admin's theme does to the left and right the other way round; after another version of the theme.
+mirror: install
+	$(PYTHON) -m deploy.mirror
 
 lint: install
 	$(PYTHON) -m ruff check .

@@ -1,4 +1,4 @@
-"""Lets pages for everybody speak the visitor's language; nothing is stored in the browser for it."""
+"""Which language pages speak: those for everybody what their address says, the admin what somebody chose at its foot."""
 
 import functools
 from collections.abc import Callable
@@ -8,6 +8,28 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
 from django.utils.cache import patch_vary_headers
+
+STAFF = "/admin/"
+
+
+class StaffLanguage:
+    """Shows the admin in the language that was chosen there, else in the one that the browser prefers; nothing else.
+
+    What is sent in parts, as files are, is made after this, in English.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if not request.path.startswith(STAFF):
+            return self.get_response(request)
+        language = translation.get_language_from_request(request)
+        with translation.override(language):
+            response = self.get_response(request)
+        response.headers.setdefault("Content-Language", language)
+        patch_vary_headers(response, ["Accept-Language", "Cookie"])
+        return response
 
 
 def spoken(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:

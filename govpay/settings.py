@@ -147,6 +147,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "govpay.languages.StaffLanguage",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -420,10 +421,15 @@ LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 
 LANGUAGE_CODE = "en"
-# Those of the pages for everybody, each by its own name.
+# Those of pages, each by its own name; the API speaks English.
 LANGUAGES = [("en", "English"), ("es", "Español"), ("ur", "اردو")]
 LOCALE_PATHS = [BASE_DIR / "govpay" / "locale"]
 FORMAT_MODULE_PATH = ["govpay.formats"]
+# What somebody chose at the foot of a page of the admin; no other page gets to see it (docs/adr).
+LANGUAGE_COOKIE_PATH = "/admin/"
+LANGUAGE_COOKIE_AGE = 31_536_000
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
 TIME_ZONE = "UTC"
 USE_TZ = True
 STATIC_URL = "static/"
@@ -463,7 +469,7 @@ CONTENT_SECURITY_POLICY_PATHS = {
 SESSION_ENGINE = "govpay.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 SECURE_HSTS_SECONDS = 31536000 if HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
 X_FRAME_OPTIONS = "DENY"
@@ -476,7 +482,10 @@ UNFOLD = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("payments/favicon.svg")}
     ],
-    "STYLES": [lambda request: static("payments/admin.css")],
+    "STYLES": [
+        lambda request: static("payments/mirrored.css"),
+        lambda request: static("payments/admin.css"),
+    ],
     "SHOW_HISTORY": True,
     "ENVIRONMENT": "govpay.admin.network_badge",
     "ACCOUNT": {

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from govpay.api import problems, views
@@ -25,6 +26,7 @@ urlpatterns = [
     path("admin/logout/", provider_pages.sign_out),
     path("admin/second-factor/", factor_pages.second_factor, name="second-factor"),
     path("admin/step-up/", pages.step_up, name="step-up"),
+    path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
