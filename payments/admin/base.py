@@ -16,7 +16,7 @@ from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
 from govpay.errors import GovPayError
-from payments.admin import scope
+from payments.admin import links, scope
 from payments.admin.paging import BoundedChangeList, BoundedPaginator
 from payments.admin.tables import Notice, Table
 from payments.onchain import address, network
@@ -142,7 +142,8 @@ class ProgramScopedAdmin(ModelAdmin):
     ) -> HttpResponse:
         """Show the list; what govpay refuses to read is a sentence on the screen."""
         try:
-            return _rendered(super().changelist_view(request, extra_context))
+            with links.shown_to(request):
+                return _rendered(super().changelist_view(request, extra_context))
         except GovPayError as error:
             return self._refusal(request, error)
 
@@ -155,7 +156,8 @@ class ProgramScopedAdmin(ModelAdmin):
     ) -> HttpResponse:
         """Show the page of a row; what govpay refuses to read is a sentence on the screen."""
         try:
-            return _rendered(super().changeform_view(request, object_id, form_url, extra_context))
+            with links.shown_to(request):
+                return _rendered(super().changeform_view(request, object_id, form_url, extra_context))
         except GovPayError as error:
             return self._refusal(request, error)
 

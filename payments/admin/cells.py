@@ -7,6 +7,7 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from payments.admin import links
 from payments.models import Program
 from payments.onchain import address as onchain_address
 from payments.onchain import network
@@ -176,9 +177,11 @@ def words(text: str) -> str:
 
 
 def link(row: Model | None, text: Any = "") -> str:
-    """Write a link to the row's own page in the admin."""
+    """Write a link to the row's own page in the admin; only its name for whoever may not open that."""
     if row is None:
         return EMPTY
+    if not links.may_open(type(row)):
+        return format_html("{}", text or row)
     return format_html('<a class="gp-link" href="{}">{}</a>', page_of(row), text or row)
 
 
@@ -189,7 +192,9 @@ def page_of(row: Model) -> str:
 
 
 def list_of(model: type[Model], **parameters: Any) -> str:
-    """Return the address of a model's list in the admin, filtered."""
+    """Return the address of a model's list in the admin, filtered; nothing for whoever may not open it."""
+    if not links.may_open(model):
+        return ""
     meta = model._meta
     query = "&".join(f"{name}={value}" for name, value in parameters.items())
     return reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist") + (f"?{query}" if query else "")

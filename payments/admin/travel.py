@@ -78,7 +78,7 @@ class TravelRecordAdmin(ProgramScopedAdmin):
     noun = "Travel record"
     program_path = "disbursement__program"
     list_display = ("number", "payment_link", "disbursement_link", "counted_words", "state", "until")
-    list_filter = (by_number("disbursement", "list"), KeptFilter)
+    list_filter = (by_number("disbursement", "disbursement"), KeptFilter)
     search_fields = ("pk",)
     search_help_text = "Search by number, or by a payment's"
     actions_detail = ("download",)

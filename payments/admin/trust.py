@@ -12,7 +12,7 @@ from unfold.enums import ActionVariant
 
 from ledger.law import policy, tax
 from ledger.models.lot import MOST_MINOR, MOST_SAT
-from payments.admin import cells, pages, trusts
+from payments.admin import cells, links, pages, trusts
 from payments.admin.forms import ReasonForm
 from payments.admin.prices import is_setter
 from payments.admin.tables import Notice, Table
@@ -234,7 +234,11 @@ class TrustAdmin(trusts.OfTrusts):
                 "Its board was asked nothing yet.",
                 cells.list_of(TrustDecision, trust=obj.pk),
             ),
-            Table("Legs", ("Bitcoin legs",), [], "See the list of legs.", cells.list_of(TrustLeg)),
+            *(
+                [Table("Legs", ("Bitcoin legs",), [], "See the list of legs.", cells.list_of(TrustLeg))]
+                if links.may_open(TrustLeg)
+                else []
+            ),
         ]
 
     @display(description="trust")

@@ -28,6 +28,7 @@ PARTS = (
     "reconciliation",
     "packs",
     "pages",
+    "screens",
 )
 
 
@@ -91,6 +92,7 @@ def measure(stack: Stack, n: int, part: str) -> dict[str, Any]:
         planning,
         reconciliation,
         reports,
+        screens,
         seals,
     )
 
@@ -115,6 +117,7 @@ def measure(stack: Stack, n: int, part: str) -> dict[str, Any]:
         "reconciliation": lambda: reconciliation.measure(10 * n),
         "packs": lambda: packs.measure(stack, n),
         "pages": lambda: pages.measure(100 * n),
+        "screens": lambda: screens.measure(100 * n),
     }
     report[part] = measures[part]()
     return report
