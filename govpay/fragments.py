@@ -14,6 +14,11 @@ def is_asked(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
+def load_anew() -> HttpResponse:
+    """End the asking of a page, and have it load itself anew, once."""
+    return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
+
+
 class FragmentsEnd:
     """Lets a page that asks for a part of itself load anew once it is sent elsewhere: to the login or to a code.
 
@@ -26,5 +31,5 @@ class FragmentsEnd:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
         if request.method == "GET" and is_asked(request) and response.status_code in REDIRECTS:
-            return HttpResponse(status=STOP_POLLING, headers={"HX-Refresh": "true"})
+            return load_anew()
         return response

@@ -55,6 +55,7 @@ class PayoutStatus(models.TextChoices):
 class ImportStatus(models.TextChoices):
     """Where a file stands that is imported in the background."""
 
+    MAPPING = "mapping", "Mapping"  # The file is stored; an officer says which column holds what.
     WAITING = "waiting", "Waiting"  # The file is stored; a worker takes it in some seconds.
     CHECKING = "checking", "Checking"  # A worker reads it, part by part.
     READY = "ready", "Ready"  # Every row is checked; nothing counts until an officer confirms.
@@ -234,6 +235,10 @@ TRANSITIONS: dict[str, tuple[Arrow, ...]] = {
         Arrow(PO.VOIDED, PO.FROZEN, "a reorganization of 100 blocks took the stranger's spend away"),
     ),
     "import": (
+        Arrow(IM.MAPPING, IM.WAITING, "an officer said which column holds what"),
+        Arrow(
+            IM.MAPPING, IM.CANCELLED, "an officer withdrew it, or nobody said in time what its columns hold"
+        ),
         Arrow(IM.WAITING, IM.CHECKING, "a worker took the file"),
         Arrow(IM.WAITING, IM.CANCELLED, "an officer withdrew it"),
         Arrow(IM.CHECKING, IM.READY, "every row is checked"),

@@ -46,7 +46,7 @@ class StrictJSONParser(JSONParser):
         try:
             return json.loads(
                 stream.read().decode("utf-8"),
-                object_pairs_hook=_without_duplicates,
+                object_pairs_hook=without_duplicates,
                 parse_constant=_refuse_constant,
                 parse_float=Decimal,
             )
@@ -87,7 +87,8 @@ def _require_plain(parser_context: Mapping[str, Any] | None) -> None:
         raise BodyEncoded
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON; raise ValueError where a key appears twice."""
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:

@@ -44,6 +44,7 @@ TONES = {
     "working": BUSY,
     "answered": GOOD,
     "loaded": GOOD,
+    "mapping": BUSY,
     "checking": BUSY,
     "ready": INFO,
     "loading": BUSY,

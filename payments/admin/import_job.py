@@ -1,19 +1,28 @@
 """Imports in the admin: a file brought, its check followed, its first rows looked at, confirmed or taken back."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
-from django.utils.html import format_html
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.decorators import action, display
+from unfold.decorators import action
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
-from payments.admin import cells, forms, import_pages, scope
+from payments.admin import (
+    cells,
+    import_columns,
+    import_pages,
+    import_progress,
+    import_rows,
+    import_steps,
+    scope,
+)
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
+from payments.admin.import_facts import ImportFacts
 from payments.admin.tables import Notice, Table, history
 from payments.models import ImportJob, Role
 from payments.models.intake import IntakeKind
@@ -21,19 +30,45 @@ from payments.selectors import imports as selector
 from payments.services import imports
 from payments.states import ImportStatus
 
-# The page is loaded again while a worker is at the file.
-REFRESH_S = 3
-MOVING = (ImportStatus.WAITING, ImportStatus.CHECKING, ImportStatus.LOADING)
-NEXT = {
-    ImportStatus.WAITING: "A worker takes the file in some seconds. This page follows it by itself.",
-    ImportStatus.CHECKING: "Every row is checked. Nothing of the file counts yet; this page follows by itself.",
-    ImportStatus.READY: "Look at the totals and the first rows, then confirm or withdraw. Nothing counts yet.",
-    ImportStatus.LOADING: "It is written, whole or not at all. This page follows by itself.",
+# What an officer does next, and what became of it.
+SAID = {
+    ImportStatus.MAPPING: (
+        "Say what its columns hold, or withdraw it. Nothing counts yet.",
+        cells.INFO,
+        "Next",
+    ),
+    ImportStatus.READY: (
+        "Look at the totals and the first rows, then confirm or withdraw. Nothing counts yet.",
+        cells.INFO,
+        "Next",
+    ),
+    ImportStatus.CANCELLED: (
+        "Nothing of it counts. The file, its rows and its errors are deleted.",
+        cells.PLAIN,
+        "Taken back",
+    ),
 }
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A button that leads to the next step, or out."""
+
+    text: str
+    url: str
+    variant: str
+
+
+OF_ALL = ("state", "program", "kind_name", "became", "why")
+TOTALS = {
+    IntakeKind.PEOPLE: ("rows", "bad", "expected"),
+    IntakeKind.LINES: ("cycle_name", "rows", "bad", "expected", "sum_found", "sum_expected"),
+}
+OF_FILE = ("file", "mapped", "size", "hash", "who", "at", "confirmed")
+
+
 @admin.register(ImportJob)
-class ImportJobAdmin(ProgramScopedAdmin):
+class ImportJobAdmin(ImportFacts, ProgramScopedAdmin):
     """Files that are imported in the background; every button is one service call."""
 
     noun = "Import"
@@ -44,16 +79,10 @@ class ImportJobAdmin(ProgramScopedAdmin):
     search_fields = ("pk",)
     search_help_text = "Search by number"
     actions_list = ("bring_people", "bring_list", "people_template", "list_template", "money_template")
-    actions_detail = ("confirm", "withdraw", "errors")
+    actions_detail = ("columns", "confirm", "withdraw", "errors")
+    change_form_template = "payments/admin/import_job.html"
     when_empty = "Nobody imported a file in the background yet. An officer begins with a button above."
-    fieldsets = (
-        (None, {"fields": ("state", "program", "kind_name", "progress", "why")}),
-        (
-            "Control totals",
-            {"fields": ("cycle_name", "rows", "bad", "expected", "sum_found", "sum_expected")},
-        ),
-        ("File", {"fields": ("file", "size", "hash", "who", "at", "confirmed", "became")}),
-    )
+    fields = (*OF_ALL, *TOTALS[IntakeKind.LINES], *OF_FILE)
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return the imports of the user's programs with what their pages show."""
@@ -67,28 +96,38 @@ class ImportJobAdmin(ProgramScopedAdmin):
         """Offer the ways in to officers."""
         return super().get_actions_list(request) if scope.programs_as(request, Role.OFFICER).exists() else []
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Offer what the status allows to officers of the program."""
-        row = self.get_object(request, str(object_id))
-        if row is None or not scope.holds(request, row.program_id, Role.OFFICER):
-            return []
-        is_maker = row.kind == IntakeKind.PEOPLE or row.made_by_id == request.user.pk
-        names = {
-            "confirm": row.status == ImportStatus.READY and is_maker,
-            "withdraw": row.status in imports.CANCELLABLE,
-            "errors": row.emptied_at is None and row.errors_count + bool(row.code) > 0,
-        }
-        return [self.get_unfold_action(name) for name in self.actions_detail if names[name]]
+    def get_fieldsets(self, request: HttpRequest, obj: ImportJob | None = None) -> Any:
+        """Show what a file of this kind has."""
+        kind = IntakeKind.LINES if obj is None else IntakeKind(obj.kind)
+        parts = ((None, OF_ALL), ("Control totals", TOTALS[kind]), ("File", OF_FILE))
+        return [(name, {"fields": fields}) for name, fields in parts]
 
-    def changeform_view(
-        self, request: HttpRequest, object_id: str | None = None, *args: Any, **kw: Any
-    ) -> Any:
-        """Have the browser load the page again while a worker is at the file; no script is needed."""
-        response = super().changeform_view(request, object_id, *args, **kw)
-        row = None if object_id is None else self.get_object(request, object_id)
-        if row is not None and row.status in MOVING:
-            response["Refresh"] = str(REFRESH_S)
-        return response
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer nothing beside the title: what comes next stands in the page, where a telephone shows it too."""
+        return []
+
+    def turns(self, request: HttpRequest, row: ImportJob) -> list[Turn]:
+        """Return what the status allows to an officer of the program."""
+        is_maker = row.kind == IntakeKind.PEOPLE or row.made_by_id == request.user.pk
+        page = cells.page_of(row)
+        found = {
+            "columns": ("Say its columns", "primary", row.status == ImportStatus.MAPPING and is_maker),
+            "confirm": ("Confirm", "primary", row.status == ImportStatus.READY and is_maker),
+            "withdraw": ("Withdraw", "danger", row.status in imports.CANCELLABLE),
+        }
+        return [
+            Turn(text, page.replace("/change/", f"/{name}/"), variant)
+            for name, (text, variant, is_offered) in found.items()
+            if is_offered
+        ]
+
+    def get_custom_urls(self) -> tuple[tuple[str, str, Any], ...]:
+        """Add the part of the page that asks for itself again."""
+        return (("<path:object_id>/progress/", "payments_importjob_progress", self.followed),)
+
+    def followed(self, request: HttpRequest, object_id: str, model_admin: Any = None) -> HttpResponse:
+        """Return how far the worker is."""
+        return import_progress.answer(request, self.get_row(request, object_id))
 
     @action(description="Import people", url_path="people", icon="group_add", variant=ActionVariant.PRIMARY)
     def bring_people(self, request: HttpRequest) -> HttpResponse:
@@ -100,7 +139,9 @@ class ImportJobAdmin(ProgramScopedAdmin):
     @action(description="Import a list", url_path="list", icon="playlist_add", variant=ActionVariant.PRIMARY)
     def bring_list(self, request: HttpRequest) -> HttpResponse:
         """Bring a list with its control totals."""
-        return import_pages.bring(self, request, "Import a list", forms.ListForm, imports.ask_list)
+        return import_pages.bring(
+            self, request, "Import a list", import_pages.ListImportForm, imports.ask_list
+        )
 
     @action(description="Template for people", url_path="people-template", icon="download")
     def people_template(self, request: HttpRequest) -> HttpResponse:
@@ -117,6 +158,13 @@ class ImportJobAdmin(ProgramScopedAdmin):
         """Hand out a list to fill in whose amounts are minor units, the same in every currency."""
         return import_pages.template(request, IntakeKind.LINES, "USD")
 
+    @action(
+        description="Say its columns", url_path="columns", icon="view_column", variant=ActionVariant.PRIMARY
+    )
+    def columns(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say which column holds what."""
+        return import_columns.say(self, request, self.get_row(request, object_id))
+
     @action(description="Confirm", url_path="confirm", icon="check", variant=ActionVariant.PRIMARY)
     def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Let it count."""
@@ -130,7 +178,9 @@ class ImportJobAdmin(ProgramScopedAdmin):
     def withdraw(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take it back."""
         job = self.get_row(request, object_id)
-        help_text = "The file and its rows are deleted."
+        help_text = (
+            "The file, its rows and its errors are deleted; that it was here and was taken back stays."
+        )
         return import_pages.decide(self, request, job, "Withdraw", help_text, imports.cancel)
 
     @action(description="Download errors (CSV)", url_path="errors", icon="download")
@@ -153,12 +203,26 @@ class ImportJobAdmin(ProgramScopedAdmin):
 
     def notices(self, request: HttpRequest, obj: ImportJob) -> list[Notice]:
         """Say what happens next, or why nothing does."""
-        if obj.status in NEXT:
-            return [Notice(NEXT[ImportStatus(obj.status)], cells.INFO, "Next")]
+        if obj.status in SAID:
+            return [Notice(*SAID[ImportStatus(obj.status)])]
         if obj.status == ImportStatus.REFUSED:
             text = f"{obj.message} Nothing of it counts. Correct the file and bring it again."
             return [Notice(text, cells.BAD, "Refused")]
+        if obj.status == ImportStatus.DONE and obj.intake is not None:
+            what = "people enrolled" if obj.kind == IntakeKind.PEOPLE else "payments in a draft list"
+            left = f"; wrong rows left out: {obj.intake.rows_refused:,}" if obj.intake.rows_refused else ""
+            return [Notice(f"{obj.intake.rows_loaded:,} {what}{left}.", cells.GOOD, "It counts")]
         return []
+
+    def parts(self, request: HttpRequest, obj: ImportJob) -> dict[str, Any]:
+        """Show the steps, how far a worker is, and to officers of the program the rows that are wrong."""
+        is_officer = scope.holds(request, obj.program_id, Role.OFFICER)
+        return {
+            "steps": import_steps.of_job(obj),
+            "progress": import_progress.of_job(obj),
+            "turns": self.turns(request, obj) if is_officer else [],
+            "bad": import_rows.of_job(request.user, obj) if is_officer else None,
+        }
 
     def tables(self, request: HttpRequest, obj: ImportJob) -> list[Table]:
         """Show errors by code, the first rows to officers of the program, and the history."""
@@ -172,108 +236,3 @@ class ImportJobAdmin(ProgramScopedAdmin):
         if scope.holds(request, obj.program_id, Role.OFFICER) and (shown := selector.preview(obj)):
             found.append(import_pages.preview(obj, shown))
         return [*found, history("import", obj.pk)]
-
-    @display(description="import")
-    def number(self, row: ImportJob) -> str:
-        """The row's number."""
-        return f"Import {row.pk}"
-
-    @display(description="kind")
-    def kind_name(self, row: ImportJob) -> str:
-        """What the file lists."""
-        return str(row.get_kind_display())
-
-    @display(description="status")
-    def state(self, row: ImportJob) -> str:
-        """Where it stands."""
-        return cells.status_of(row)
-
-    @display(description="checked")
-    def progress(self, row: ImportJob) -> str:
-        """How many rows are checked, and a bar."""
-        text = f"{row.rows_done:,} of {row.rows_total:,} rows"
-        return format_html(
-            '<progress max="{}" value="{}" aria-label="{}"></progress> {}',
-            max(row.rows_total, 1),
-            row.rows_done,
-            text,
-            text,
-        )
-
-    @display(description="why")
-    def why(self, row: ImportJob) -> str:
-        """Why it was refused or given up."""
-        return cells.long(row.message)
-
-    @display(description="cycle")
-    def cycle_name(self, row: ImportJob) -> str:
-        """A list's period and purpose."""
-        return cells.long(f"{row.period} {row.purpose}".strip())
-
-    @display(description="rows")
-    def rows(self, row: ImportJob) -> str:
-        """How many rows the file has."""
-        return cells.number(row.rows_total)
-
-    @display(description="wrong rows")
-    def bad(self, row: ImportJob) -> str:
-        """How many are wrong."""
-        return cells.number(row.errors_count)
-
-    @display(description="rows expected")
-    def expected(self, row: ImportJob) -> str:
-        """The control total of rows."""
-        return cells.number(row.expected_count)
-
-    @display(description="total")
-    def sum_found(self, row: ImportJob) -> str:
-        """What the list pays."""
-        return cells.money(row.total, row.program)
-
-    @display(description="total expected")
-    def sum_expected(self, row: ImportJob) -> str:
-        """The control total of amounts."""
-        return cells.money(row.expected_total, row.program)
-
-    @display(description="file")
-    def file(self, row: ImportJob) -> str:
-        """The file's name."""
-        return cells.long(row.filename)
-
-    @display(description="bytes")
-    def size(self, row: ImportJob) -> str:
-        """The file's size."""
-        return cells.number(row.size_bytes)
-
-    @display(description="SHA-256")
-    def hash(self, row: ImportJob) -> str:
-        """The file's hash."""
-        return cells.whole(row.sha256)
-
-    @display(description="brought by")
-    def who(self, row: ImportJob) -> str:
-        """Who brought it."""
-        return cells.person(row.made_by)
-
-    @display(description="brought")
-    def at(self, row: ImportJob) -> str:
-        """When."""
-        return cells.moment(row.made_at)
-
-    @display(description="confirmed")
-    def confirmed(self, row: ImportJob) -> str:
-        """Who let it count, and when."""
-        if row.confirmed_by is None:
-            return cells.EMPTY
-        return cells.join(cells.person(row.confirmed_by), cells.moment(row.confirmed_at))
-
-    @display(description="became")
-    def became(self, row: ImportJob) -> str:
-        """The record of the file, and the list that it made."""
-        if row.intake is None:
-            return cells.EMPTY
-        made = getattr(row.intake, "disbursement", None)
-        return cells.join(
-            cells.link(row.intake, f"File {row.intake_id}"),
-            "" if made is None else cells.link(made, f"List {made.pk}"),
-        )

@@ -8,17 +8,27 @@ from django.forms import IntegerField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold import widgets
 
-from payments.admin import cells, forms, pages, uploads
+from payments.admin import cells, forms, import_steps, pages, uploads
 from payments.admin.tables import Table
 from payments.models import ImportJob
 from payments.models.intake import IntakeKind
 from payments.models.program import SAT
 from payments.selectors import imports as selector
 from payments.services import import_files, imports
+from payments.states import ImportStatus
+
+ANY_COLUMNS = (
+    "UTF-8, separated by commas, with a header. The columns may have any names and any order: where the names are not those"
+    " of the template, the next step asks which holds what."
+)
 
 
 class PeopleImportForm(forms.PeopleForm):
     """A file of people, and how many its maker says there are."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["file"].help_text = ANY_COLUMNS
 
     expected_count = IntegerField(
         label="Number of people",
@@ -28,6 +38,14 @@ class PeopleImportForm(forms.PeopleForm):
         widget=widgets.UnfoldAdminIntegerFieldWidget(),
         help_text="Control total from whoever made the file, if there is one: a file that disagrees is refused whole.",
     )
+
+
+class ListImportForm(forms.ListForm):
+    """A list whose columns may have any names."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["file"].help_text = ANY_COLUMNS
 
 
 def bring(
@@ -43,10 +61,13 @@ def bring(
             program_id=cleaned.pop("program").pk,
             file=cast(Any, upload.file),
             filename=upload.name or "",
+            may_ask=True,
             **cleaned,
         )
         messages.success(request, f"Import {job.pk} has begun.")
-        return HttpResponseRedirect(cells.page_of(job))
+        page = cells.page_of(job)
+        is_asked = job.status == ImportStatus.MAPPING
+        return HttpResponseRedirect(page.replace("/change/", "/columns/") if is_asked else page)
 
     return pages.answer(
         model_admin,
@@ -57,8 +78,9 @@ def bring(
             form_options={"programs": programs},
             initial={"program": request.GET.get("program")},
             call=call,
-            submit="Upload and check",
+            submit="Upload",
             back=cells.list_of(ImportJob),
+            steps=import_steps.of_upload(),
             help_text="The file is checked in the background, and counts once you have looked at it and confirmed it.",
         ),
     )
@@ -83,11 +105,13 @@ def decide(
             submit=verb,
             back=cells.page_of(job),
             is_dangerous=service is imports.cancel,
+            steps=import_steps.of_job(job),
             facts=[
                 ("Program", str(job.program)),
+                ("File", job.filename or cells.EMPTY),
                 ("Rows", cells.number(job.rows_total)),
                 ("Wrong rows", cells.number(job.errors_count)),
-                ("Total", cells.money(job.total, job.program)),
+                *([("Total", cells.money(job.total, job.program))] if job.kind == IntakeKind.LINES else []),
             ],
             help_text=help_text,
         ),

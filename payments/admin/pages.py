@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from govpay.errors import GovPayError, NotFound
+from payments.admin.steps import Step
 from payments.admin.tables import Notice, Table
 
 SHOWN_ERRORS = 100
@@ -45,6 +46,8 @@ class Page:
     notices: list[Notice] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
     help_text: str = ""
+    # Of a way of several pages, this one marked.
+    steps: list[Step] = field(default_factory=list)
 
 
 def answer(model_admin: Any, request: HttpRequest, page: Page) -> HttpResponse:
@@ -79,6 +82,7 @@ def answer(model_admin: Any, request: HttpRequest, page: Page) -> HttpResponse:
         "refusal": refusal,
         "notices": page.notices,
         "tables": page.tables,
+        "steps": page.steps,
     }
     status = refusal.http_status if refusal else 200
     return TemplateResponse(request, "payments/admin/ask.html", context, status=status)

@@ -27,7 +27,9 @@ class ImportJob(Tracked):
     """A file that somebody brought. ``lease_token`` fences: a worker that lost its lease writes nothing.
 
     ``rows_done`` is the number of the last row that is checked; ``rows_total`` counts line ends until the file was read.
-    Stored file, rows and faults are deleted after a while, at ``emptied_at``; what became of the file stays.
+    ``columns`` says in which column, from 1, each field is, where the header does not; ``header_mac`` knows that header
+    again, which shows a person where a file has none. Stored file, rows and faults are deleted after a while, at
+    ``emptied_at``; what became of the file stays.
     """
 
     status_subject = "import"
@@ -47,6 +49,8 @@ class ImportJob(Tracked):
     filename = models.CharField(max_length=200, blank=True)
     size_bytes = models.BigIntegerField()
     sha256 = models.BinaryField(max_length=32)
+    columns = models.JSONField(null=True)
+    header_mac = models.BinaryField(max_length=32, null=True)
     made_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
     made_at = models.DateTimeField(db_default=Now())
     confirmed_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
@@ -84,6 +88,11 @@ class ImportJob(Tracked):
             models.CheckConstraint(
                 condition=~Q(status="done") | Q(intake__isnull=False), name="importjob_done_has_an_intake"
             ),
+            models.CheckConstraint(
+                condition=Q(columns__isnull=True, header_mac__isnull=True)
+                | Q(columns__isnull=False, header_mac__isnull=False) & ~Q(status="mapping"),
+                name="importjob_columns_with_their_header",
+            ),
         ]
         indexes = [
             models.Index(
@@ -92,6 +101,11 @@ class ImportJob(Tracked):
                 name="importjob_at_work",
             ),
             models.Index(fields=["finished_at"], condition=Q(emptied_at=None), name="importjob_to_empty"),
+            models.Index(
+                fields=["program", "kind", "header_mac"],
+                condition=Q(header_mac__isnull=False),
+                name="importjob_of_header",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ from payments.models.bank import ACCOUNT_CONTEXT
 from payments.models.encrypted import encryptor
 from payments.rails import iban as iban_rules
 from payments.rails import transfer
-from payments.services import authority, intake, paying_accounts, person_rows, registry
+from payments.services import authority, csv_source, intake, paying_accounts, person_rows, registry
 
 COLUMNS = ("reference", "title", "iban")
 OPTIONAL = ("bic",)
@@ -94,7 +94,7 @@ def load_csv(*, by: User, program_id: int, file: BinaryIO) -> int:
             f"CREATE TEMP TABLE {STAGE} (row int NOT NULL, reference text, account bytea, iban_hash bytea,"
             " is_bad boolean NOT NULL) ON COMMIT DROP"
         )
-    source = intake.CsvSource(file, COLUMNS, faults, optional=OPTIONAL)
+    source = csv_source.CsvSource(file, COLUMNS, faults, optional=OPTIONAL)
     intake.stage(STAGE, STAGE_COLUMNS, _rows(source, faults))
     # Whoever else writes where people are paid waits.
     registry.lock()

@@ -19,7 +19,7 @@ from payments.models import BankFile, BankFileLine, BankReport, Role
 from payments.models.history import move
 from payments.rails import report as reading
 from payments.rails import transfer
-from payments.services import authority, bank_origins, intake
+from payments.services import authority, bank_origins, csv_source, intake
 from payments.states import BankFileStatus
 
 STAGE = "staged_answer"
@@ -268,6 +268,6 @@ class _Hashing:
         return block
 
     def finish(self) -> bytes:
-        while self.read(intake.BLOCK_BYTES):
+        while self.read(csv_source.BLOCK_BYTES):
             pass
         return self._sha256.digest()

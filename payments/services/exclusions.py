@@ -11,7 +11,7 @@ from django.utils import timezone
 from govpay.errors import Conflict, Forbidden, InvalidInput, NotFound
 from ledger import audit
 from payments.models import ExclusionList, Role
-from payments.services import authority, identity, intake
+from payments.services import authority, csv_source, identity, intake
 
 COLUMNS = ("national_id",)
 STAGE = "staged_exclusion"
@@ -94,7 +94,7 @@ def load(*, by: User, exclusion_list_id: int, file: BinaryIO) -> Loaded:
     if found.valid_to is not None and found.valid_to < timezone.now().date():
         raise ExclusionListEnded("The list is not valid any more; make another one.")
     faults = intake.Faults()
-    source = intake.CsvSource(file, COLUMNS, faults)
+    source = csv_source.CsvSource(file, COLUMNS, faults)
     with connection.cursor() as cursor:
         cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{STAGE}")
         cursor.execute(f"CREATE TEMP TABLE {STAGE} (row int NOT NULL, identity_hash bytea) ON COMMIT DROP")
@@ -176,7 +176,7 @@ def _authorize(by: User, program_id: int | None) -> None:
         raise Forbidden(f"A list of all programs needs the permission {PERMISSION}.")
 
 
-def _lines(source: intake.CsvSource, faults: intake.Faults) -> Iterator[str]:
+def _lines(source: csv_source.CsvSource, faults: intake.Faults) -> Iterator[str]:
     hash_of = identity.hasher()
     for row, values in source:
         hashed = _hash(row, values, hash_of, faults)

@@ -1,9 +1,10 @@
-"""Keeps the file of an import in the database, encrypted and in parts, and hands its refused rows back as CSV."""
+"""Keeps the file of an import in the database, encrypted and in parts, and hands its refused rows back."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, compress, islice
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -15,7 +16,7 @@ from payments.models.encrypted import decrypt_bytes, encryptor
 from payments.models.intake import IntakeKind
 from payments.models.program import SAT
 from payments.prices import currency
-from payments.services import intake, lists, people
+from payments.services import csv_source, intake, lists, people
 
 # What a worker checks in one database transaction, and goes on after when it died: some thousand rows.
 PART_BYTES = 512 * 1024
@@ -37,16 +38,19 @@ _EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 # Lists of money, whatever its currency: amounts in minor units.
 _OF_MONEY, _EXAMPLE_OF_MONEY = ("reference", "amount_minor"), ("PEN-000001", "1450000")
-# Every row that is refused, with its faults; of some rows of a very bad file none was kept.
+# Every row that is refused, with its faults: of some rows of a very bad file none was kept.
 _REFUSED = """
-SELECT r.row, coalesce(string_agg(f.code, '; ' ORDER BY f.id), 'error_not_kept'),
-    coalesce(string_agg(CASE f.column WHEN '' THEN '' ELSE f.column || ': ' END || f.message, ' ' ORDER BY f.id),
-        'The row is refused; the file has more errors than are kept.')
-FROM (SELECT row FROM payments_importrow WHERE job_id = %(job)s AND is_bad
-    UNION SELECT row FROM payments_importfault WHERE job_id = %(job)s) r
-LEFT JOIN payments_importfault f ON f.job_id = %(job)s AND f.row = r.row
+SELECT r.row, coalesce(
+    jsonb_agg(jsonb_build_array(f.column, f.code, f.message) ORDER BY f.id) FILTER (WHERE f.id IS NOT NULL), '[]')
+FROM (
+    SELECT row FROM payments_importrow WHERE job_id = %(job)s AND is_bad
+    UNION SELECT row FROM payments_importfault WHERE job_id = %(job)s ORDER BY row LIMIT %(most)s
+) r LEFT JOIN payments_importfault f ON f.job_id = %(job)s AND f.row = r.row
 GROUP BY r.row ORDER BY r.row
 """
+_NOT_KEPT = [("", "error_not_kept", "The row is refused; the file has more errors than are kept.")]
+# Of a page; the file of errors has all of them.
+SHOWN_BAD = 50
 
 
 class FileTooLarge(InvalidInput):
@@ -56,10 +60,15 @@ class FileTooLarge(InvalidInput):
     http_status = 413
 
 
-def store(job: ImportJob, file: BinaryIO) -> None:
-    """Write the file's parts, and its size, hash and lines into the job; raise FileTooLarge."""
+def parts(file: BinaryIO) -> Iterator[bytes]:
+    """Yield a file in the pieces in which it is kept."""
+    return iter(lambda: file.read(PART_BYTES), b"")
+
+
+def store(job: ImportJob, parts: Iterable[bytes]) -> None:
+    """Write a file's parts, and its size, hash and lines into the job; raise FileTooLarge."""
     digest, size, lines = hashlib.sha256(), 0, 0
-    for number, data in enumerate(iter(lambda: file.read(PART_BYTES), b"")):
+    for number, data in enumerate(filter(None, parts)):
         size += len(data)
         if size > settings.GOVPAY_IMPORT_MAX_BYTES:
             most = f"{settings.GOVPAY_IMPORT_MAX_BYTES:,}"
@@ -98,34 +107,75 @@ def columns(job: ImportJob) -> tuple[str, ...]:
     return lists.columns(job.program) if job.kind == IntakeKind.LINES else COLUMNS[job.kind]
 
 
-def source(job: ImportJob, faults: intake.Faults) -> tuple[intake.CsvSource, Stored]:
+def fields(job: ImportJob) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what a job's file must have, and what it may have besides."""
+    return columns(job), OPTIONAL[job.kind]
+
+
+def source(job: ImportJob, faults: intake.Faults) -> tuple[csv_source.CsvSource, Stored]:
     """Return the job's rows, and the file that they are read from."""
     file = Stored(job.pk)
     reader: Any = file
-    return intake.CsvSource(reader, columns(job), faults, optional=OPTIONAL[job.kind]), file
+    rows = csv_source.CsvSource(reader, columns(job), faults, optional=OPTIONAL[job.kind], places=job.columns)
+    return rows, file
+
+
+def first_rows(job: ImportJob, count: int) -> list[list[str]]:
+    """Return the file's header and its first rows as they are."""
+    reader: Any = Stored(job.pk)
+    return csv_source.peek(reader, count)
+
+
+class BadRow(NamedTuple):
+    """A row that is refused (0: the file), its values, empty where it was never read, and column, code and message."""
+
+    row: int
+    values: Sequence[str]
+    faults: list[tuple[str, str, str]]
 
 
 def errors(job: ImportJob) -> Iterator[str]:
     """Yield the rows that were refused as CSV: their own columns, ``code`` and ``message``; harmless to spreadsheets."""
+    there, found = _refused(job)
+    yield spreadsheet.line((*there, "code", "message"))
+    for row, values, faults in found:
+        codes = "; ".join(code for _, code, _ in faults)
+        said = " ".join(f"{column}: {message}" if column else message for column, _, message in faults)
+        yield spreadsheet.line((*values, codes, f"Row {row}: {said}" if row else said))
+
+
+def bad_rows(job: ImportJob) -> tuple[list[str], list[BadRow]]:
+    """Return the fields that the file has, and the first rows that are refused, at most SHOWN_BAD."""
+    there, found = _refused(job, SHOWN_BAD)
+    return there, list(found)
+
+
+def _refused(job: ImportJob, most: int | None = None) -> tuple[list[str], Iterator[BadRow]]:
     reader, _ = source(job, intake.Faults())
     rows = iter(reader)
     # With the first row the header was read.
     first = list(islice(rows, 1))
-    there = list(compress(columns(job) + OPTIONAL[job.kind], reader.there))
-    yield spreadsheet.line((*there, "code", "message"))
-    nothing = ("",) * len(there)
-    refused = _refused(job.pk)
+    there = list(compress(sum(fields(job), ()), reader.there))
+    return there, _matched(reader, chain(first, rows), _faults(job.pk, most), len(there))
+
+
+def _matched(
+    reader: csv_source.CsvSource,
+    rows: Iterator[tuple[int, Sequence[str]]],
+    refused: Iterator[tuple[int, list[tuple[str, str, str]]]],
+    width: int,
+) -> Iterator[BadRow]:
+    nothing = ("",) * width
     bad = next(refused, None)
-    for row, values in chain(first, rows):
+    for row, values in rows:
         while bad is not None and bad[0] <= row:
-            fitted = list(compress(values, reader.there)) or _fitted(reader.misfit, len(there))
-            own = fitted if bad[0] == row else nothing
-            yield _line(own, *bad)
+            fitted = list(compress(values, reader.there)) or _fitted(reader.misfit, width)
+            yield BadRow(bad[0], fitted if bad[0] == row else nothing, bad[1])
             bad = next(refused, None)
         if bad is None:
             return
     while bad is not None:
-        yield _line(nothing, *bad)
+        yield BadRow(bad[0], nothing, bad[1])
         bad = next(refused, None)
 
 
@@ -142,16 +192,12 @@ def template(kind: str, code: str = SAT) -> str:
     return spreadsheet.line(COLUMNS[kind] + OPTIONAL[kind]) + spreadsheet.line(_EXAMPLES[kind])
 
 
-def _refused(job_id: int) -> Iterator[tuple[int, str, str]]:
+def _faults(job_id: int, most: int | None) -> Iterator[tuple[int, list[tuple[str, str, str]]]]:
     with connection.chunked_cursor() as cursor:
-        cursor.execute(_REFUSED, {"job": job_id})
+        cursor.execute(_REFUSED, {"job": job_id, "most": most})
         while rows := cursor.fetchmany(2_000):
-            yield from rows
-
-
-def _line(own: Sequence[str], row: int, code: str, message: str) -> str:
-    where = f"Row {row}: " if row else ""
-    return spreadsheet.line((*own, code, f"{where}{message}"))
+            for row, faults in rows:
+                yield row, [tuple(fault) for fault in json.loads(faults)] or _NOT_KEPT
 
 
 def _fitted(values: Sequence[str], width: int) -> list[str]:

@@ -15,7 +15,7 @@ from payments.models import Cycle, Disbursement, Intake, Program, Role
 from payments.models.intake import IntakeKind, IntakeStatus
 from payments.onchain import amount
 from payments.payout import failpoint
-from payments.services import authority, intake, lines, units
+from payments.services import authority, csv_source, intake, lines, units
 from payments.states import DisbursementStatus
 
 COLUMNS = ("reference", "amount_sat")
@@ -58,7 +58,7 @@ def create_from_csv(
         by=by,
         program=program,
         cycle=(period, purpose),
-        source=intake.CsvSource(file, columns(program), faults),
+        source=csv_source.CsvSource(file, columns(program), faults),
         read_amount=amount.parse_sat,
         filename=filename,
         control=(

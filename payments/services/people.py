@@ -10,7 +10,7 @@ from govpay.errors import InvalidInput
 from ledger import audit
 from payments.models import Enrollment, Intake, Program, Role
 from payments.models.intake import IntakeKind, IntakeStatus
-from payments.services import authority, erasures, exclusions, intake, person_rows, registry
+from payments.services import authority, csv_source, erasures, exclusions, intake, person_rows, registry
 
 COLUMNS = ("reference", "national_id", "full_name", "phone", "address")
 # To which version of the program's text the person agreed, and when: both or neither.
@@ -34,7 +34,7 @@ def import_csv(
     """
     authority.require(user=by, program_id=program_id, roles=(Role.OFFICER,))
     faults = intake.Faults()
-    source = intake.CsvSource(file, COLUMNS, faults, optional=OPTIONAL)
+    source = csv_source.CsvSource(file, COLUMNS, faults, optional=OPTIONAL)
     with transaction.atomic():
         _stage(program_id, source, faults, progress)
         return load_staged(

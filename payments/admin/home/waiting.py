@@ -61,6 +61,12 @@ def table(request: HttpRequest) -> list[Table]:
             {"status__exact": WarrantStatus.PROPOSED},
         ),
         (
+            "Imports whose columns are to be named",
+            ImportJob,
+            Q(made_by=me, status=ImportStatus.MAPPING),
+            {"status__exact": ImportStatus.MAPPING},
+        ),
+        (
             "Imports to confirm",
             ImportJob,
             Q(made_by=me, status=ImportStatus.READY),

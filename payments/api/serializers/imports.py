@@ -1,10 +1,12 @@
 """Imports: what asks for one, how far it is, and what it would store."""
 
+import json
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from govpay.api import parsers
 from govpay.api.serializers import Hash, StrictSerializer, Text, Whole
 from payments.api.serializers.fields import Minor, OwnUnit, Satoshi, Username
 from payments.models.intake import IntakeKind
@@ -17,6 +19,22 @@ class TemplateQuery(StrictSerializer):
     currency = Text(
         required=False, help_text="A code of ISO 4217, such as PKR, for a program of money; else sat."
     )
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
+class ColumnNames(serializers.Field[Any, Any, dict[str, str], Any]):
+    """The name of each field's column in a file's own header: a JSON object in a field of the form."""
+
+    default_error_messages = {"invalid": "Give a JSON object of names: each field's, and its column's."}
+
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        try:
+            found = json.loads(data, object_pairs_hook=parsers.without_duplicates)
+        except (TypeError, ValueError, RecursionError):
+            self.fail("invalid")
+        if not isinstance(found, dict) or not all(isinstance(name, str) for name in found.values()):
+            self.fail("invalid")
+        return found
 
 
 class NewImport(StrictSerializer):
@@ -33,6 +51,11 @@ class NewImport(StrictSerializer):
     expected_total_sat = Satoshi(required=False)
     expected_total_minor = Satoshi(required=False, help_text="Of a list of money.")
     is_urgent = serializers.BooleanField(required=False)
+    columns = ColumnNames(
+        required=False,
+        help_text="Where the file's columns have other names than the fields: a JSON object of each field's name and its"
+        " column's in the file's header. Columns that are not named are left alone.",
+    )
 
     OF_LISTS = ("period", "purpose", "expected_count")
     NOT_OF_PEOPLE = ("period", "purpose", "expected_total_sat", "expected_total_minor", "is_urgent")
@@ -70,6 +93,7 @@ class ImportOut(OwnUnit):
     expected_count = serializers.IntegerField(allow_null=True)
     expected_total_minor = Minor()
     expected_total_sat = serializers.IntegerField(source="expected_total", allow_null=True)
+    columns = serializers.SerializerMethodField()
     filename = serializers.CharField(allow_blank=True)
     size_bytes = serializers.IntegerField()
     sha256 = Hash()
@@ -93,6 +117,12 @@ class ImportOut(OwnUnit):
     emptied_at = serializers.DateTimeField(
         allow_null=True, help_text="When file, rows and errors were deleted."
     )
+
+    @extend_schema_field({"type": ["object", "null"], "additionalProperties": {"type": "integer"}})
+    def get_columns(self, job: Any) -> dict[str, int] | None:
+        """Return in which column of the file, from 1, each field is; null where the header has the fields' own names."""
+        found: dict[str, int] | None = job.columns
+        return found
 
     @extend_schema_field({"type": ["integer", "null"]})
     def get_disbursement_id(self, job: Any) -> int | None:

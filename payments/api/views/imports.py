@@ -66,13 +66,18 @@ class ImportList(Idempotent, ScopedList):
         responses={202: serializers.ImportDetail, **NOT_NOW},
     )
     def post(self, request: Request, program_id: int) -> Response:
-        """Bring a file; a worker checks it, and nothing of it counts until it is `ready` and an officer confirms it."""
+        """Bring a file; a worker checks it, and nothing of it counts until it is `ready` and an officer confirms it.
+
+        `columns` is refused with `columns_refused`, whose `errors` name each field: `column_missing`, `column_unknown`,
+        `column_repeated`, `column_shared` or `field_unknown`.
+        """
         body = serializers.NewImport(data=request.data)
         body.is_valid(raise_exception=True)
         asked = dict(body.validated_data)
         ask = service.ask_list if asked.pop("kind") == IntakeKind.LINES else service.ask_people
         by: Any = request.user
-        job = ask(by=by, program_id=program_id, filename=asked["file"].name or "", **asked)
+        names = asked.pop("columns", None)
+        job = ask(by=by, program_id=program_id, filename=asked["file"].name or "", names=names, **asked)
         return render(request, job, status.HTTP_202_ACCEPTED)
 
 

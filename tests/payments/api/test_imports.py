@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from typing import Any
 
 import pytest
@@ -89,6 +90,67 @@ class TestPeople:
     ) -> None:
         settings.GOVPAY_IMPORT_MAX_BYTES = 1_024
         expect.problem(post(api, officer, program, b"x" * 1_025), 413, "file_too_large")
+        assert ImportJob.objects.count() == 0
+
+
+class TestColumns:
+    """Files whose columns have names of their own."""
+
+    FILE = (
+        "Sr,Name,CNIC,Mobile,Ref,Wallet\n1,{full_name},{national_id},{phone},{reference},{address}\n".format(
+            **make_person(1)
+        ).encode()
+    )
+    NAMES = {
+        "reference": "Ref",
+        "national_id": "CNIC",
+        "full_name": "Name",
+        "phone": "Mobile",
+        "address": "Wallet",
+    }
+
+    def test_are_said_with_the_file(self, api: Api, program: Program, officer: User) -> None:
+        answer = post(api, officer, program, self.FILE, columns=json.dumps(self.NAMES))
+        assert answer.status_code == 202
+        places = {"reference": 5, "national_id": 3, "full_name": 2, "phone": 4, "address": 6}
+        assert (answer.json()["status"], answer.json()["columns"]) == ("waiting", places)
+        importing.run(answer.json()["id"])
+        shown = api(officer).get(f"/api/v1/import-jobs/{answer.json()['id']}/").json()
+        assert (shown["status"], shown["preview"][0]["reference"]) == ("ready", "PEN-000001")
+
+    def test_are_those_of_the_fields_where_nothing_is_said(
+        self, api: Api, program: Program, officer: User
+    ) -> None:
+        job = post(api, officer, program, people_csv(make_person(1))).json()
+        assert (job["status"], job["columns"]) == ("waiting", None)
+        job = post(api, officer, program, self.FILE).json()
+        importing.run(job["id"])
+        shown = api(officer).get(f"/api/v1/import-jobs/{job['id']}/").json()
+        assert (shown["status"], shown["code"], len(shown["faults"])) == ("refused", "column_unknown", 11)
+
+    @pytest.mark.parametrize(
+        ("changes", "column", "code"),
+        [
+            ({"phone": "Ref"}, "reference", "column_shared"),
+            ({"phone": "Tel"}, "phone", "column_unknown"),
+            ({"phone": None}, "phone", "column_missing"),
+            ({"status": "Sr"}, "status", "field_unknown"),
+        ],
+    )
+    def test_are_refused_by_field(
+        self, api: Api, program: Program, officer: User, changes: dict[str, Any], column: str, code: str
+    ) -> None:
+        names = {field: name for field, name in {**self.NAMES, **changes}.items() if name}
+        answer = post(api, officer, program, self.FILE, columns=json.dumps(names))
+        problem = expect.problem(answer, 422, "columns_refused")
+        assert (problem["errors"][0]["column"], problem["errors"][0]["code"]) == (column, code)
+        assert ImportJob.objects.count() == 0
+
+    @pytest.mark.parametrize(
+        "text", ["x", "[]", "1", '{"phone": 1}', '{"phone": "a", "phone": "b"}', "[" * 100_000]
+    )
+    def test_must_be_an_object_of_names(self, api: Api, program: Program, officer: User, text: str) -> None:
+        assert post(api, officer, program, self.FILE, columns=text).status_code == 400
         assert ImportJob.objects.count() == 0
 
 

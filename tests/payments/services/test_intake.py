@@ -117,7 +117,7 @@ class TestCsvSource:
     def test_reads_across_blocks(
         self, program: Program, officer: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("payments.services.intake.BLOCK_BYTES", 7)
+        monkeypatch.setattr("payments.services.csv_source.BLOCK_BYTES", 7)
         intake = import_file(officer, program, b"\xef\xbb\xbf" + GOOD)
         assert (intake.status, count_registry()) == ("loaded", (2, 2, 2))
 
