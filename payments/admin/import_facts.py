@@ -37,11 +37,6 @@ class ImportFacts:
             text,
         )
 
-    @display(description="why")
-    def why(self, row: ImportJob) -> str:
-        """Why it was refused or given up."""
-        return cells.long(row.message)
-
     @display(description="cycle")
     def cycle_name(self, row: ImportJob) -> str:
         """A list's period and purpose."""

@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.urls import reverse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
@@ -42,11 +43,6 @@ SAID = {
         cells.INFO,
         "Next",
     ),
-    ImportStatus.CANCELLED: (
-        "Nothing of it counts. The file, its rows and its errors are deleted.",
-        cells.PLAIN,
-        "Taken back",
-    ),
 }
 
 
@@ -59,7 +55,7 @@ class Turn:
     variant: str
 
 
-OF_ALL = ("state", "program", "kind_name", "became", "why")
+OF_ALL = ("state", "program", "kind_name", "became")
 TOTALS = {
     IntakeKind.PEOPLE: ("rows", "bad", "expected"),
     IntakeKind.LINES: ("cycle_name", "rows", "bad", "expected", "sum_found", "sum_expected"),
@@ -99,7 +95,7 @@ class ImportJobAdmin(ImportFacts, ProgramScopedAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: ImportJob | None = None) -> Any:
         """Show what a file of this kind has."""
         kind = IntakeKind.LINES if obj is None else IntakeKind(obj.kind)
-        parts = ((None, OF_ALL), ("Control totals", TOTALS[kind]), ("File", OF_FILE))
+        parts = (("Control totals", TOTALS[kind]), (None, OF_ALL), ("File", OF_FILE))
         return [(name, {"fields": fields}) for name, fields in parts]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
@@ -115,11 +111,16 @@ class ImportJobAdmin(ImportFacts, ProgramScopedAdmin):
             "confirm": ("Confirm", "primary", row.status == ImportStatus.READY and is_maker),
             "withdraw": ("Withdraw", "danger", row.status in imports.CANCELLABLE),
         }
-        return [
+        turns = [
             Turn(text, page.replace("/change/", f"/{name}/"), variant)
             for name, (text, variant, is_offered) in found.items()
             if is_offered
         ]
+        if row.status in (ImportStatus.REFUSED, ImportStatus.CANCELLED):
+            verb = "bring_people" if row.kind == IntakeKind.PEOPLE else "bring_list"
+            again = f"{reverse(f'admin:payments_importjob_{verb}')}?program={row.program_id}"
+            turns.append(Turn("Bring another file", again, "primary"))
+        return turns
 
     def get_custom_urls(self) -> tuple[tuple[str, str, Any], ...]:
         """Add the part of the page that asks for itself again."""
@@ -205,6 +206,9 @@ class ImportJobAdmin(ImportFacts, ProgramScopedAdmin):
         """Say what happens next, or why nothing does."""
         if obj.status in SAID:
             return [Notice(*SAID[ImportStatus(obj.status)])]
+        if obj.status == ImportStatus.CANCELLED:
+            text = f"{obj.message} Nothing of it counts. The file, its rows and its errors are deleted."
+            return [Notice(text.strip(), cells.PLAIN, "Taken back")]
         if obj.status == ImportStatus.REFUSED:
             text = f"{obj.message} Nothing of it counts. Correct the file and bring it again."
             return [Notice(text, cells.BAD, "Refused")]
@@ -220,12 +224,13 @@ class ImportJobAdmin(ImportFacts, ProgramScopedAdmin):
         return {
             "steps": import_steps.of_job(obj),
             "progress": import_progress.of_job(obj),
+            "preview": self.preview(obj) if is_officer else [],
             "turns": self.turns(request, obj) if is_officer else [],
             "bad": import_rows.of_job(request.user, obj) if is_officer else None,
         }
 
     def tables(self, request: HttpRequest, obj: ImportJob) -> list[Table]:
-        """Show errors by code, the first rows to officers of the program, and the history."""
+        """Show errors by code, and the history."""
         found = []
         if faults := selector.faults_by_code(obj.pk):
             rows = [
@@ -233,6 +238,9 @@ class ImportJobAdmin(ImportFacts, ProgramScopedAdmin):
                 for f in faults
             ]
             found.append(Table("Errors by code", ("Code", "Column", "Errors"), rows))
-        if scope.holds(request, obj.program_id, Role.OFFICER) and (shown := selector.preview(obj)):
-            found.append(import_pages.preview(obj, shown))
         return [*found, history("import", obj.pk)]
+
+    def preview(self, obj: ImportJob) -> list[Table]:
+        """Return the first rows as they would be stored, while that is to be decided."""
+        shown = selector.preview(obj) if obj.status == ImportStatus.READY else []
+        return [import_pages.preview(obj, shown)] if shown else []
