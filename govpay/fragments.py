@@ -6,6 +6,8 @@ from django.http import HttpRequest, HttpResponse
 
 # What htmx takes as the end of polling; what came with it is shown all the same.
 STOP_POLLING = 286
+# What htmx leaves alone: nothing is another than it was.
+UNCHANGED = 204
 REDIRECTS = range(300, 400)
 
 

@@ -11,7 +11,7 @@ from payments.models import ImportJob
 from payments.states import ImportStatus
 
 TEMPLATE = "payments/admin/import_progress.html"
-EVERY_S = 3
+EVERY_S = 5
 # What a worker is at, and what that means.
 MOVING = {
     ImportStatus.WAITING: ("Waiting for a worker", "A worker takes the file in some seconds."),
@@ -52,8 +52,9 @@ def of_job(job: ImportJob) -> Progress | None:
     if job.status not in MOVING:
         return None
     title, text = MOVING[ImportStatus(job.status)]
-    url = f"{reverse('admin:payments_importjob_progress', args=[job.pk])}?at={job.status}"
-    return Progress(title, text, min(job.rows_done, job.rows_total), job.rows_total, url)
+    done = min(job.rows_done, job.rows_total)
+    address = reverse("admin:payments_importjob_progress", args=[job.pk])
+    return Progress(title, text, done, job.rows_total, f"{address}?at={job.status}&done={done}")
 
 
 def answer(request: HttpRequest, job: ImportJob) -> HttpResponse:
@@ -61,4 +62,6 @@ def answer(request: HttpRequest, job: ImportJob) -> HttpResponse:
     progress = of_job(job)
     if progress is None or request.GET.get("at") != job.status:
         return fragments.load_anew()
+    if request.GET.get("done") == str(progress.done):
+        return HttpResponse(status=fragments.UNCHANGED)
     return TemplateResponse(request, TEMPLATE, {"progress": progress})

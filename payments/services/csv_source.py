@@ -31,7 +31,7 @@ class CsvSource:
     The header names the columns, or else ``places`` says in which column, from 1, each is that the file has; what is in no
     place is left alone. A column of ``optional`` that the file lacks is empty in every row; ``there`` says which columns it
     has. Memory holds one block and one row. A blank line counts in the row numbers and is no row. A row of another width
-    than the header's is yielded without values; ``misfit`` has them.
+    than the header's is yielded without values; ``misfit`` has those that fit.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class CsvSource:
         places: Mapping[str, int] | None = None,
     ) -> None:
         self.row_count = 0
-        self.misfit: list[str] = []
+        self.misfit: Sequence[str] = ()
         self._read = file.read
         self._columns = columns + optional
         self._optional = optional
@@ -74,7 +74,7 @@ class CsvSource:
                     self.row_count += 1
                     message = f"The row has {len(values)} fields, not {width}."
                     self._faults.add(row, "", "row_width", message)
-                    self.misfit = values
+                    self.misfit = pick([*values, *[""] * width][:width])
                     yield row, ()
         except _Broken as broken:
             self._faults.add_file("", broken.code, str(broken), row + 1)

@@ -169,8 +169,8 @@ def _matched(
     bad = next(refused, None)
     for row, values in rows:
         while bad is not None and bad[0] <= row:
-            fitted = list(compress(values, reader.there)) or _fitted(reader.misfit, width)
-            yield BadRow(bad[0], fitted if bad[0] == row else nothing, bad[1])
+            own = list(compress(values or reader.misfit, reader.there))
+            yield BadRow(bad[0], own if bad[0] == row else nothing, bad[1])
             bad = next(refused, None)
         if bad is None:
             return
@@ -198,10 +198,6 @@ def _faults(job_id: int, most: int | None) -> Iterator[tuple[int, list[tuple[str
         while rows := cursor.fetchmany(2_000):
             for row, faults in rows:
                 yield row, [tuple(fault) for fault in json.loads(faults)] or _NOT_KEPT
-
-
-def _fitted(values: Sequence[str], width: int) -> list[str]:
-    return [*islice([*values, *[""] * width], width)]
 
 
 def _context(job_id: int, number: int) -> str:

@@ -18,6 +18,7 @@ from django.utils.safestring import SafeString
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from govpay import fragments
 from payments.admin import scope, trusts
 from payments.admin.home import climate, money, switch, trouble, turns
 from payments.models import Alarm, Disbursement, NodeStatus, Stop
@@ -26,8 +27,6 @@ from payments.models.program import LIMITED
 EVERY_S = 5
 ADDRESS = "admin:payments_home_live"
 FRAGMENT = "payments/admin/home/live.html"
-# What htmx leaves alone: nothing is another than it was.
-UNCHANGED = 204
 MOST_DIGITS = 9
 
 
@@ -63,11 +62,11 @@ def live(request: HttpRequest) -> HttpResponse:
     Nothing is written, the session neither: somebody who only looks on is idle.
     """
     if not scope.may_look(request, *LIMITED):
-        return HttpResponse(status=UNCHANGED)
+        return HttpResponse(status=fragments.UNCHANGED)
     found = _shown(request)
     now = _live(found)
     if f"seen={request.GET.get('seen', '')}&" in now.url:
-        return HttpResponse(status=UNCHANGED)
+        return HttpResponse(status=fragments.UNCHANGED)
     context = {"live": now, "news": _news(request, found["counts"])}
     return HttpResponse(render_to_string("payments/admin/home/polled.html", context))
 

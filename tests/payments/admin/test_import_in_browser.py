@@ -86,7 +86,7 @@ def test_is_one_story_by_keyboard(
     bar = shown.get_by_role("progressbar", name="Waiting for a worker")
     assert bar.get_attribute("aria-valuetext") == "0 of 4 rows are checked."
     importing.run(job.pk)
-    shown.clock.fast_forward(3_000)
+    shown.clock.fast_forward(5_000)
     # Once the worker is done the whole page comes anew.
     wrong = shown.get_by_role("region", name="What is wrong")
     wrong.wait_for()
@@ -99,7 +99,7 @@ def test_is_one_story_by_keyboard(
     shown.get_by_role("button", name="Confirm", exact=True).press("Enter")
     shown.get_by_role("progressbar", name="Writing").wait_for()
     importing.run(job.pk)
-    shown.clock.fast_forward(3_000)
+    shown.clock.fast_forward(5_000)
     shown.get_by_text("3 people enrolled; wrong rows left out: 1.").wait_for()
     assert count_registry() == (3, 3, 3)
 

@@ -43,7 +43,7 @@ class TestPeople:
         client = browser(officer)
         job = upload(client, program, people_csv(make_person(1), make_person(2)))
         waits = client.get(page(job))
-        assert '<meta http-equiv="refresh" content="3">' in waits.content.decode()
+        assert '<meta http-equiv="refresh" content="5">' in waits.content.decode()
         assert 'aria-valuetext="0 of 2 rows are checked."' in waits.content.decode()
         importing.run(job.pk)
         ready = client.get(page(job))
@@ -223,7 +223,8 @@ class TestProgress:
         client = browser(officer)
         job = upload(client, program, people_csv(make_person(1), make_person(2)))
         address = client.get(page(job)).context["progress"].url
-        assert address == f"{page(job, 'progress')}?at=waiting"
+        assert address == f"{page(job, 'progress')}?at=waiting&done=0"
+        assert client.get(address, headers={"HX-Request": "true"}).status_code == 204
         ImportJob.objects.filter(pk=job.pk).update(rows_done=1)
         answer = client.get(address, headers={"HX-Request": "true"})
         assert (answer.status_code, b"1 of 2 rows are checked." in answer.content) == (200, True)

@@ -141,6 +141,14 @@ class TestSaid:
         assert rows[0] == [*people.COLUMNS, "code", "message"]
         assert rows[1][:5] == [make_person(2, phone="1")[name] for name in people.COLUMNS]
 
+    def test_finds_the_values_of_a_row_that_is_too_short(self, program: Program, officer: User) -> None:
+        file = ministry(make_person(1)) + b"2,Short Row,99123-0000002-1\n"
+        job = check(bring(officer, program, file, names=NAMES))
+        _, found = imports.bad_rows(by=officer, job_id=job.pk)
+        assert [(bad.row, bad.values, bad.faults[0][1]) for bad in found] == [
+            (2, ["", "99123-0000002-1", "Short Row", "", ""], "row_width")
+        ]
+
     def test_reads_a_file_without_a_header_no_better(self, program: Program, officer: User) -> None:
         file = people_csv(make_person(1), make_person(2)).partition(b"\n")[2]
         job = bring(officer, program, file, may_ask=True)
