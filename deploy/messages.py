@@ -1,28 +1,83 @@
 """Collects what pages say into the catalogues of languages, and compiles these: `make messages`; then people translate."""
 
+import functools
+import os
+import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
+import django
+import unfold
 from babel.messages.catalog import Catalog
 from babel.messages.extract import DEFAULT_KEYWORDS, extract
-from babel.messages.mofile import write_mo
+from babel.messages.mofile import read_mo, write_mo
 from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
+
+from deploy import texts
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "govpay" / "locale"
 LANGUAGES = ("es", "ur")
 KEYWORDS = DEFAULT_KEYWORDS | {"gettext_lazy": None, "gettext_noop": None, "ngettext_lazy": (1, 2)}
 APPS = ("govpay", "ledger", "payments")
+# Where texts need no mark: what code names in English is said where a page is written (govpay/said.py, ADR 65).
+SAID = (
+    *("govpay/admin.py", "govpay/login", "ledger/admin"),
+    "payments/admin/alarm.py",
+    "payments/admin/approval.py",
+    "payments/admin/asks.py",
+    "payments/admin/base.py",
+    "payments/admin/books.py",
+    "payments/admin/cells.py",
+    "payments/admin/confirmed.py",
+    "payments/admin/conversion.py",
+    "payments/admin/costs.py",
+    "payments/admin/decisions.py",
+    "payments/admin/disbursement.py",
+    "payments/admin/figures.py",
+    "payments/admin/filters.py",
+    "payments/admin/forms.py",
+    "payments/admin/history.py",
+    "payments/admin/hold.py",
+    "payments/admin/home",
+    "payments/admin/menu.py",
+    "payments/admin/pages.py",
+    "payments/admin/paying.py",
+    "payments/admin/payment.py",
+    "payments/admin/payout.py",
+    "payments/admin/payout_graph.py",
+    "payments/admin/payout_tables.py",
+    "payments/admin/payout_tx.py",
+    "payments/admin/proved.py",
+    "payments/admin/screened.py",
+    "payments/admin/stop.py",
+    "payments/admin/tables.py",
+    "payments/admin/timeline.py",
+    "payments/admin/verbs.py",
+    "payments/admin/versions.py",
+)
+# The theme marks its texts, and has no catalogue; Django's own are used for what both say.
+THEME = Path(unfold.__file__).parent
+# Of Django's what its catalogues lack in one of the languages, and pages show.
+OF_DJANGO = (
+    "Select %s to view",
+    "Select %s",
+    "username",
+    "Log in",
+    "By %(filter_title)s",
+    " By %(filter_title)s ",
+)
+MARKED = re.compile(r"""(?:\btrans(?:late)?\s+|\b_\()"([^"]+)"|(?:\btrans(?:late)?\s+|\b_\()'([^']+)'""")
 # Catalogues carry no time, so that the same texts make the same file.
 NEVER = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def collect() -> Catalog:
-    """Return what code and templates mark for translation, with the files that say it."""
+    """Return what code and templates say, with the files that say it."""
     found = Catalog(fuzzy=False, creation_date=NEVER)
     for path, text in _sources():
         source = BytesIO(text.encode())
@@ -35,6 +90,16 @@ def collect() -> Catalog:
                 auto_comments=comments,
                 context=context,
             )
+    for path in _said():
+        for text in texts.literals(path.read_text()):
+            if not _is_djangos(text):
+                found.add(text, locations=[(str(path.relative_to(ROOT)), None)])
+    for text in texts.names():
+        if not _is_djangos(text):
+            found.add(text, locations=[("govpay/naming.py", None)])
+    for text in _of_theme():
+        if not _is_djangos(text):
+            found.add(text, locations=[("unfold", None)])
     return found
 
 
@@ -43,8 +108,48 @@ def _sources() -> Iterator[tuple[Path, str]]:
         for path in sorted((ROOT / app).rglob("*.py")):
             yield path, path.read_text()
         for path in sorted((ROOT / app).rglob("*.html")):
-            # What is not marked becomes letters without meaning, between calls of gettext.
-            yield path, templatize(path.read_text(), origin=str(path))
+            # What is not marked becomes letters without meaning, between calls of gettext; how it was indented, nothing.
+            marked = templatize(path.read_text(), origin=str(path))
+            yield path, "\n".join(line.lstrip() for line in marked.splitlines())
+
+
+def _said() -> Iterator[Path]:
+    for place in SAID:
+        path = ROOT / place
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
+
+
+def _of_theme() -> Iterator[str]:
+    """Yield what the theme marks, for it has no catalogue."""
+    places = (THEME / "templates", THEME / "contrib" / "filters", THEME / "overrides")
+    for path in sorted(
+        path for place in places for path in place.rglob("*") if path.suffix in (".html", ".py")
+    ):
+        yield from (a or b for a, b in MARKED.findall(path.read_text()))
+    for path in sorted(THEME.glob("*.py")):
+        yield from (a or b for a, b in MARKED.findall(path.read_text()))
+    yield from OF_DJANGO
+
+
+@functools.cache
+def _djangos() -> frozenset[str]:
+    """Return what Django's own catalogues have in every language."""
+    packages = [Path(django.__file__).parent / part for part in ("conf", "contrib/admin", "contrib/auth")]
+    return frozenset.intersection(
+        *(
+            frozenset().union(*(_texts_of(each / "locale" / language / "LC_MESSAGES") for each in packages))
+            for language in LANGUAGES
+        )
+    )
+
+
+def _texts_of(folder: Path) -> frozenset[str]:
+    with (folder / "django.mo").open("rb") as file:
+        return frozenset(message.id for message in read_mo(file) if isinstance(message.id, str))
+
+
+def _is_djangos(text: str) -> bool:
+    return text in _djangos()
 
 
 def read(language: str) -> Catalog:
@@ -94,4 +199,6 @@ def _strings(string: object) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "govpay.settings")
+    django.setup()
     sys.exit(main())

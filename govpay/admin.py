@@ -13,6 +13,7 @@ from unfold.enums import ActionVariant
 from govpay import tokens
 from govpay.login import admin as failed_logins
 from govpay.models import ApiToken
+from govpay.said import said
 from payments.admin import cells, pages
 from payments.admin.base import ProgramScopedAdmin
 
@@ -22,6 +23,11 @@ __all__ = ["failed_logins", "network_badge"]
 def network_badge(request: HttpRequest) -> list[str]:
     """Return the badge that names the network, so that nobody takes test coins for money."""
     return [settings.GOVPAY_NETWORK, "warning"]
+
+
+def subheader(request: HttpRequest) -> str:
+    """Return what stands below the name of the site."""
+    return str(said("Payments on {0}", settings.GOVPAY_NETWORK))
 
 
 @admin.register(ApiToken)

@@ -10,9 +10,10 @@ class GovPayConfig(AppConfig):
     verbose_name = "govpay"
 
     def ready(self) -> None:
-        """Make the Celery application the one that every thread's tasks are sent by, and have logins recorded."""
-        from govpay import celery
+        """Make the Celery application the one of every thread, have logins recorded, and names said."""
+        from govpay import celery, naming
         from govpay.login import acts
 
         celery.app.set_default()
         acts.connect()
+        naming.speak()

@@ -11,6 +11,7 @@ from django.urls import reverse_lazy
 
 from govpay import env
 from govpay.cursor import Cursor
+from govpay.said import said_later
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -466,6 +467,7 @@ CONTENT_SECURITY_POLICY_PATHS = {
     "/api/docs/": {"style-src": [SELF, UNSAFE_INLINE]},
 }
 
+MESSAGE_STORAGE = "govpay.notes.Notes"
 SESSION_ENGINE = "govpay.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -477,7 +479,7 @@ X_FRAME_OPTIONS = "DENY"
 UNFOLD = {
     "SITE_TITLE": "govpay",
     "SITE_HEADER": "govpay",
-    "SITE_SUBHEADER": f"Payments on {GOVPAY_NETWORK}",
+    "SITE_SUBHEADER": "govpay.admin.subheader",
     "SITE_SYMBOL": "account_balance",
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("payments/favicon.svg")}
@@ -489,7 +491,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "ENVIRONMENT": "govpay.admin.network_badge",
     "ACCOUNT": {
-        "navigation": [{"title": "Second factor", "link": reverse_lazy("second-factor")}],
+        "navigation": [{"title": said_later("Second factor"), "link": reverse_lazy("second-factor")}],
     },
     "DASHBOARD_CALLBACK": "payments.admin.home.fill",
     "SIDEBAR": {

@@ -11,6 +11,7 @@ from unfold.decorators import action, display
 
 from govpay.login import lockout
 from govpay.models import FailedLogin
+from govpay.said import said
 from payments.admin import cells, forms, pages
 from payments.admin.base import ProgramScopedAdmin
 
@@ -55,11 +56,11 @@ class FailedLoginAdmin(ProgramScopedAdmin):
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             user: Any = request.user
             lockout.unlock(**which, by=user)
-            messages.success(request, f"The {what} is unlocked.")
+            messages.success(request, said("The {0} is unlocked.", what))
             return HttpResponseRedirect(cells.list_of(FailedLogin))
 
         page = pages.Page(
-            title=f"Unlock the {what}",
+            title=said("Unlock the {0}", what),
             form_class=forms.AgreeForm,
             call=call,
             submit="Unlock",

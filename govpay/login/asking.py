@@ -16,6 +16,7 @@ from unfold import widgets
 
 from govpay.errors import GovPayError
 from govpay.login import keys
+from govpay.said import said, say_form
 
 # A key's answer is some hundred bytes; a certificate may come with a new one.
 MOST_ANSWER = 20_000
@@ -102,7 +103,9 @@ def show(request: HttpRequest, template: str, title: str, status: int = 200, **m
     """Show a page of signing in, in the theme's colors."""
     # The theme puts its colors, styles and names there.
     theme = admin.site.each_context(request)
-    context = {**theme, "title": title, "app_path": request.get_full_path(), **more}
+    if isinstance(form := more.get("form"), forms.Form):
+        say_form(form)
+    context = {**theme, "title": said(title), "app_path": request.get_full_path(), **more}
     return TemplateResponse(request, template, context, status=status)
 
 

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from govpay.login import asking, devices, errors, keys, lockout, provider, stepup
 from govpay.login.keys import Purpose
+from govpay.said import said
 
 PENDING = "login_waits_for_code"
 PENDING_S = 300
@@ -52,7 +53,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:index"))
     context = {
         **site.each_context(request),
-        "title": "Log in",
+        "title": said("Log in"),
         "subtitle": None,
         "app_path": request.get_full_path(),
         "username": request.user.get_username(),

@@ -17,6 +17,7 @@ from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
 from govpay.errors import GovPayError, NotFound
+from govpay.said import said
 from ledger.admin import cells
 
 READ = "ledger.view_entry"
@@ -133,7 +134,7 @@ class BookAdmin(ModelAdmin):
             except GovPayError as error:
                 refusal = error.message
             else:
-                self.message_user(request, done or f"{title}: done.", messages.SUCCESS)
+                self.message_user(request, done or said("{0}: done.", title), messages.SUCCESS)
                 return redirect(self._page_of(row or made))
         context = self.page(request, title) | {
             "meaning": meaning,
@@ -147,7 +148,7 @@ class BookAdmin(ModelAdmin):
     def page(self, request: HttpRequest, title: str) -> dict[str, Any]:
         """Return what a page that is not a row's is shown with: the way at its head ends with its own title."""
         context: dict[str, Any] = self.admin_site.each_context(request)
-        return context | {"model_admin": self, "media": self.media, "title": title}
+        return context | {"model_admin": self, "media": self.media, "title": said(title)}
 
     def _page_of(self, row: object) -> str:
         return cells.page_of(self.model, row.pk) if isinstance(row, self.model) else cells.list_of(self.model)
@@ -157,7 +158,7 @@ class BookAdmin(ModelAdmin):
     ) -> HttpResponse:
         """Add the tables to a row's page."""
         if obj is not None:
-            context |= {"title": capfirst(str(obj)), "subtitle": None, "tables": self.tables(obj)}
+            context |= {"title": said(capfirst(str(obj))), "subtitle": None, "tables": self.tables(obj)}
             # Django's own page of changes: nothing is changed here, and what is done is an audit event.
             context["show_history"] = False
         response: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)

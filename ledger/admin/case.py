@@ -11,6 +11,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from ledger.admin import board, case_forms, cells
 from ledger.admin.base import BookAdmin, Table, find_row, posted
 from ledger.admin.case_columns import CaseColumns, entry_link
@@ -143,9 +144,10 @@ class CaseAdmin(CaseColumns, BookAdmin):
     def move(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Say where it belongs that is in suspense."""
         row = find_row(cases.get, object_id)
-        meaning = (
-            f"On suspense stands {_on_suspense(row)}. Say to which account it belongs, and name the evidence. It is moved"
-            " once another person agrees."
+        meaning = said(
+            "On suspense stands {0}. Say to which account it belongs, and name the evidence. It is moved "
+            "once another person agrees.",
+            _on_suspense(row),
         )
         call = partial(cases.propose, resolution=Resolution.ACCOUNT)
         return self._ask(
@@ -214,7 +216,7 @@ class CaseAdmin(CaseColumns, BookAdmin):
         meaning: str,
         call: Callable[..., object],
     ) -> HttpResponse:
-        named = f"{title}: case {row.pk}"
+        named = said("{0}: case {1}", title, row.pk)
         return self.ask(
             request, form, title=named, meaning=meaning, call=partial(call, case_id=row.pk), row=row
         )
@@ -243,7 +245,7 @@ def _booked_by(case: Case) -> str:
     if case.resolution == Resolution.SUSPENSE:
         return f"{case.amount_sat:,} sat are booked between the wallet and suspense."
     if case.resolution == Resolution.ACCOUNT:
-        return f"What stands on suspense, {_on_suspense(case)}, moves to {case.account}."
+        return said("What stands on suspense, {0}, moves to {1}.", _on_suspense(case), case.account)
     if case.resolution == Resolution.REVERSAL:
         return f"Entry {case.entry_id} is reversed."
     return ""

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from govpay.said import said
 from ledger.models import Case, Resolution
 from ledger.reconciliation import cases, suspense
 
@@ -59,7 +60,9 @@ class UndoForm(NoteForm):
     def __init__(self, *args: Any, case: Case, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["note"].label = "Why it was wrong"
-        bookings = [(entry.pk, f"Entry {entry.pk}: {entry.kind}") for entry in suspense.bookings(case)]
+        bookings = [
+            (entry.pk, said("Entry {0}: {1}", entry.pk, entry.kind)) for entry in suspense.bookings(case)
+        ]
         self.fields["entry_id"].choices = bookings  # type: ignore[attr-defined]
 
 

@@ -8,6 +8,8 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils.html import format_html
 
+from govpay.said import said
+
 EMPTY = "—"
 GOOD, BAD, UNSURE, PLAIN = "good", "bad", "unsure", "plain"
 # In a sentence of reconciliation: satoshis, and no number of a payment, height or hash.
@@ -52,7 +54,7 @@ def moment(at: datetime | None) -> str:
 
 def label(text: str, tone: str = PLAIN) -> str:
     """Write a state as a colored label."""
-    return format_html('<span class="gl-label gl-{}">{}</span>', tone, text)
+    return format_html('<span class="gl-label gl-{}">{}</span>', tone, said(text))
 
 
 def long(text: str) -> str:
@@ -83,7 +85,7 @@ def lines(text: str) -> str:
 
 def link(url: str, text: Any) -> str:
     """Write a link."""
-    return format_html('<a class="gl-link" href="{}">{}</a>', url, text)
+    return format_html('<a class="gl-link" href="{}">{}</a>', url, said(text))
 
 
 def page_of(model: type[Model], pk: int) -> str:

@@ -12,6 +12,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from ledger import periods, selectors
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, Table, find_row, posted
@@ -125,7 +126,7 @@ class PeriodAdmin(BookAdmin):
         return self.ask(
             request,
             NoteForm(posted(request)),
-            title=f"Close {row.name}",
+            title=said("Close {0}", row.name),
             meaning="What comes late is dated in the next period from now on. A second person seals it.",
             call=partial(periods.close, name=row.name),
             row=row,
@@ -138,7 +139,7 @@ class PeriodAdmin(BookAdmin):
         return self.ask(
             request,
             NoteForm(posted(request)),
-            title=f"Open {row.name} again",
+            title=said("Open {0} again", row.name),
             meaning="Entries may be dated in it again, and it must be closed again before it is sealed.",
             call=partial(periods.reopen, name=row.name),
             row=row,
@@ -162,10 +163,13 @@ class PeriodAdmin(BookAdmin):
         return self.ask(
             request,
             SealForm(posted(request), initial={"digest": figures.digest.hex()}),
-            title=f"Seal {row.name}",
-            meaning=f"{figures.entry_count:,} entries, and a trial balance whose SHA-256 is {figures.digest.hex()}, are"
-            " sealed for good: nothing is dated before its end any more. The trial balance as of its last moment shows"
-            " them.",
+            title=said("Seal {0}", row.name),
+            meaning=said(
+                "{0} entries, and a trial balance whose SHA-256 is {1}, are sealed for good: nothing is dated "
+                "before its end any more. The trial balance as of its last moment shows them.",
+                f"{figures.entry_count:,}",
+                figures.digest.hex(),
+            ),
             call=partial(periods.seal, name=row.name),
             row=row,
         )

@@ -16,6 +16,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from ledger import audit
 from ledger.admin import cells, sources
 from ledger.admin.base import BookAdmin, Table, is_hash, is_number, posted
@@ -315,11 +316,11 @@ def _how_far(row: RunUnderWay) -> str:
 
 def _verdict(run: ReconciliationRun) -> str:
     if run.status == RunStatus.INCONCLUSIVE:
-        return f"{run.scope}: inconclusive, nothing is proved. {run.reason}"
+        return said("{0}: inconclusive, nothing is proved. {1}", run.scope, run.reason)
     place = f"at block {run.block_height:,}"
     if run.status == RunStatus.CLEAN:
         explained = ", or people explained why not" if run.explained_count else ""
-        return f"{run.scope}: clean {place}; claims, books and blocks agree{explained}."
+        return said("{0}: clean {1}; claims, books and blocks agree{2}.", run.scope, place, explained)
     return f"{run.scope}: {run.break_count - run.explained_count:,} breaks {place}."
 
 

@@ -11,6 +11,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import NotFound
+from govpay.said import said
 from ledger import selectors
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, find_row, posted
@@ -107,8 +108,13 @@ class RedactionRequestAdmin(BookAdmin):
             request,
             forms.Form(posted(request)),
             title=f"Agree to request {row.pk}",
-            meaning=f"{row.asked_by} asks to black out leaf {row.leaf_id}: {row.why} Nobody can undo it, and the files of"
-            " packs that hold it are deleted too.",
+            meaning=said(
+                "{0} asks to black out leaf {1}: {2} Nobody can undo it, and the files of packs that hold it "
+                "are deleted too.",
+                row.asked_by,
+                row.leaf_id,
+                row.why,
+            ),
             call=partial(redaction.carry_out, request_id=row.pk),
             row=row,
             done=f"Leaf {row.leaf_id} is blacked out.",

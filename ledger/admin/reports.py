@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from govpay.errors import GovPayError, InvalidInput
+from govpay.said import said
 from ledger import reports, selectors
 from ledger.admin import cells, sources
 from ledger.admin.base import READ
@@ -184,7 +185,9 @@ def _table(report: Report, asked: reports.Asked, query: QueryDict) -> dict[str, 
             for row in rows[:SHOWN]
         ],
         "is_cut": len(rows) > SHOWN,
-        "checkpoint": "" if basis is None else f"{basis.size:,} leaves under {basis.head.hex()}",
+        "checkpoint": ""
+        if basis is None
+        else said("{0} leaves under {1}", f"{basis.size:,}", basis.head.hex()),
     }
 
 
@@ -194,7 +197,7 @@ def _cell(report: Report, row: Sequence[Any], place: int, query: QueryDict) -> s
     if value is None or value == "":
         return ""
     if column.name == "entry_id":
-        return cells.link(cells.page_of(Entry, value), f"Entry {value}")
+        return cells.link(cells.page_of(Entry, value), said("Entry {0}", value))
     if column.name == "reference":
         return sources.payment(value)
     is_account = column.name == "account" or (report.name == "statement" and re.fullmatch(CODE, str(value)))

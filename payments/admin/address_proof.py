@@ -11,6 +11,7 @@ from unfold import widgets
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, pages, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
@@ -53,7 +54,7 @@ def ask(model_admin: Any, request: HttpRequest, row: Enrollment) -> HttpResponse
         model_admin,
         request,
         pages.Page(
-            title=f"Ask {row.reference} for a proof of control",
+            title=said("Ask {0} for a proof of control", row.reference),
             form_class=ChallengeForm,
             initial={"address": cells.address_text(current.script_pubkey)} if current else {},
             call=call,

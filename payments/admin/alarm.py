@@ -11,6 +11,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from ledger.models import ReconciliationRun
 from payments.admin import cells, forms, pages, scope
 from payments.admin.base import ProgramScopedAdmin
@@ -125,7 +126,7 @@ class AlarmAdmin(ProgramScopedAdmin):
     def _ask(self, request: HttpRequest, row: Alarm, *, service: Any, done: str, **page: Any) -> HttpResponse:
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             service(by=request.user, alarm_id=row.pk, **cleaned)
-            messages.success(request, f"Alarm {row.pk} {done}.")
+            messages.success(request, said("Alarm {0} {1}.", row.pk, done))
             return HttpResponseRedirect(cells.page_of(row))
 
         facts = [("Alarm", self.name(row)), ("About", self.about(row)), ("What", self.what(row))]
@@ -175,12 +176,12 @@ class AlarmAdmin(ProgramScopedAdmin):
     @display(description="it means")
     def means(self, row: Alarm) -> str:
         """What its cause is."""
-        return cells.words(CAUSES[row.code].means) if row.code in CAUSES else cells.EMPTY
+        return cells.words(said(CAUSES[row.code].means)) if row.code in CAUSES else cells.EMPTY
 
     @display(description="to do")
     def remedy(self, row: Alarm) -> str:
         """What a person does about it."""
-        return cells.words(CAUSES[row.code].do) if row.code in CAUSES else cells.EMPTY
+        return cells.words(said(CAUSES[row.code].do)) if row.code in CAUSES else cells.EMPTY
 
     @display(description="state")
     def state(self, row: Alarm) -> str:

@@ -9,6 +9,7 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
+from govpay.said import said
 from payments.admin import cells
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter, by_number
@@ -124,7 +125,7 @@ def facts(disbursement: Disbursement) -> list[tuple[str, Any]]:
 
 def counts(needs: dict[str, int]) -> str:
     """Write how many of which group."""
-    return ", ".join(f"{count} of {group}" for group, count in sorted(needs.items()))
+    return ", ".join(said("{0} of {1}", count, group) for group, count in sorted(needs.items()))
 
 
 def is_part(request: HttpRequest, disbursement: Disbursement) -> bool:

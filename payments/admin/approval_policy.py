@@ -11,6 +11,7 @@ from unfold import widgets
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import approval, cells, pages, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
@@ -177,14 +178,14 @@ class ApprovalPolicyAdmin(ProgramScopedAdmin):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             getattr(policies, verb)(by=request.user, policy_id=row.pk)
-            messages.success(request, f"Approval policy {row.pk} is {done}.")
+            messages.success(request, said("Approval policy {0} is {1}.", row.pk, done))
             return HttpResponseRedirect(cells.page_of(row))
 
         return pages.answer(
             self,
             request,
             pages.Page(
-                title=f"{verb.capitalize()} approval policy {row.pk} of {row.program}",
+                title=said("{0} approval policy {1} of {2}", verb.capitalize(), row.pk, row.program),
                 form_class=AgreeForm,
                 call=call,
                 submit=verb.capitalize(),

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from payments.admin import cells, figures, forms, pages, scope
 from payments.admin.tables import Notice
 from payments.models import InterventionKind, Payout, Role, Signer, Wallet
@@ -54,7 +55,11 @@ def open_notices(payout: Payout) -> list[Notice]:
         return []
     state = "is to be decided" if row.status == InterventionStatus.PROPOSED else "is being done"
     return [
-        Notice(f"Intervention {row.pk} {state} first.", cells.BUSY, f"{row.get_kind_display()} asked for")
+        Notice(
+            said("Intervention {0} {1} first.", row.pk, state),
+            cells.BUSY,
+            said("{0} asked for", row.get_kind_display()),
+        )
     ]
 
 
@@ -64,7 +69,7 @@ def reissue_notices(payout: Payout) -> list[Notice]:
         return []
     found = selector.standing_in(payout.pk)
     text = ", ".join(f"list {number} ({count:,} payments)" for number, count in found)
-    return [Notice(f"In its place stands {text}.", cells.INFO, "Reissued")] if found else []
+    return [Notice(said("In its place stands {0}.", text), cells.INFO, "Reissued")] if found else []
 
 
 def _is_pending(payout: Payout, kind: str) -> bool:
@@ -107,7 +112,7 @@ def _ask_rate(model_admin: Any, request: HttpRequest, payout: Payout, kind: str)
         model_admin,
         request,
         pages.Page(
-            title=f"{TITLES[K(kind)]}: payout {payout.pk}",
+            title=said("{0}: payout {1}", TITLES[K(kind)], payout.pk),
             form_class=forms.OverPendingForm if _is_pending(payout, kind) else forms.FeerateForm,
             call=call,
             submit="Show what it costs",
@@ -153,7 +158,9 @@ def _confirm(
             )
         made = interventions.propose(by=by, payout_id=payout.pk, kind=kind, note=cleaned["note"], shown=shown)
         done = "somebody else decides next" if made.needs_second else "the engine does it now"
-        messages.success(request, f"Intervention {made.pk} is {made.get_status_display().lower()}; {done}.")
+        messages.success(
+            request, said("Intervention {0} is {1}; {2}.", made.pk, made.get_status_display().lower(), done)
+        )
         return HttpResponseRedirect(cells.page_of(payout))
 
     second = "Somebody else must agree." if shown["needs_second"] else "It needs nobody else."
@@ -161,7 +168,7 @@ def _confirm(
         model_admin,
         request,
         pages.Page(
-            title=f"{TITLES[K(kind)]}: payout {payout.pk}",
+            title=said("{0}: payout {1}", TITLES[K(kind)], payout.pk),
             form_class=forms.AskForm,
             call=call,
             submit="Propose it" if shown["needs_second"] else "Do it",
@@ -202,7 +209,7 @@ def lift(model_admin: Any, request: HttpRequest, wallet: Wallet) -> HttpResponse
         model_admin,
         request,
         pages.Page(
-            title=f"Lift the halt of {wallet.name}",
+            title=said("Lift the halt of {0}", wallet.name),
             form_class=forms.ReasonForm,
             call=call,
             submit="Propose it",

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold import widgets
 
+from govpay.said import said
 from payments.admin import cells, pages
 from payments.admin.forms import ReasonForm
 from payments.admin.program_form import RulesForm
@@ -39,14 +40,14 @@ def propose_rules(model_admin: Any, request: HttpRequest, program: Program) -> H
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         asked = {name: cleaned[name] for name in RULES}
         made = proposals.propose_rules(by=by, program_id=program.pk, asked=asked, note=cleaned["note"])
-        messages.success(request, f"{made} waits for another security administrator.")
+        messages.success(request, said("{0} waits for another security administrator.", made))
         return HttpResponseRedirect(cells.page_of(made))
 
     return pages.answer(
         model_admin,
         request,
         pages.Page(
-            title=f"Propose rules of {program.code}",
+            title=said("Propose rules of {0}", program.code),
             form_class=RulesForm,
             call=call,
             submit="Propose",
@@ -64,16 +65,16 @@ def propose_role(model_admin: Any, request: HttpRequest, program: Program, kind:
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         made = proposals.propose_role(by=by, program_id=program.pk, kind=kind, **cleaned)
-        messages.success(request, f"{made} waits for another security administrator.")
+        messages.success(request, said("{0} waits for another security administrator.", made))
         return HttpResponseRedirect(cells.page_of(made))
 
     return pages.answer(
         model_admin,
         request,
         pages.Page(
-            title=f"Propose a role in {program.code}"
+            title=said("Propose a role in {0}", program.code)
             if is_grant
-            else f"Propose that a role in {program.code} ends",
+            else said("Propose that a role in {0} ends", program.code),
             form_class=RoleForm,
             call=call,
             submit="Propose",

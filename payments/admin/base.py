@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from payments.admin import links, scope
 from payments.admin.paging import BoundedChangeList, BoundedPaginator
 from payments.admin.tables import Notice, Table
@@ -128,7 +129,7 @@ class ProgramScopedAdmin(ModelAdmin):
         """Add the notices and tables to a row's page."""
         if obj is not None:
             context |= {
-                "title": f"{self.noun} {obj.pk}" if self.noun else str(obj),
+                "title": said(f"{self.noun} {obj.pk}") if self.noun else str(obj),
                 "subtitle": None,
                 "notices": self.notices(request, obj),
                 "tables": self.tables(request, obj),
@@ -166,7 +167,7 @@ class ProgramScopedAdmin(ModelAdmin):
             **self.admin_site.each_context(request),
             "opts": self.opts,
             "media": self.media,
-            "title": "This cannot be shown",
+            "title": said("This cannot be shown"),
             "notices": [Notice(error.message, "bad", "This cannot be shown")],
         }
         return TemplateResponse(

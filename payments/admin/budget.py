@@ -9,6 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import budgeting, cells, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter, by_number
@@ -83,7 +84,7 @@ class BudgetPeriodAdmin(ProgramScopedAdmin):
     @display(description="days")
     def days(self, row: BudgetPeriod) -> str:
         """The first and the last one."""
-        return f"{row.first_date:%Y-%m-%d} to {row.last_date:%Y-%m-%d}"
+        return said("{0} to {1}", f"{row.first_date:%Y-%m-%d}", f"{row.last_date:%Y-%m-%d}")
 
     @display(description="state")
     def state(self, row: BudgetPeriod) -> str:

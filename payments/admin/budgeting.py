@@ -6,6 +6,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 
+from govpay.said import said
 from payments.admin import cells, forms, pages, scope
 from payments.admin.tables import SHOWN, Table
 from payments.models import BudgetPeriod, Role, Warrant, WarrantKind
@@ -46,7 +47,9 @@ def open_period(model_admin: Any, request: HttpRequest) -> HttpResponse:
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         program = cleaned.pop("program")
         made = budgets.open_period(by=by, program_id=program.pk, **cleaned)
-        messages.success(request, f"{made} is open; nothing is allotted yet, so that no list is approved.")
+        messages.success(
+            request, said("{0} is open; nothing is allotted yet, so that no list is approved.", made)
+        )
         return HttpResponseRedirect(cells.page_of(made))
 
     first, last = budgets.fiscal_year(timezone.now().date())
@@ -111,14 +114,14 @@ def close(model_admin: Any, request: HttpRequest, row: BudgetPeriod) -> HttpResp
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         budgets.close_period(by=by, budget_period_id=row.pk, note=cleaned["note"])
-        messages.success(request, f"{row} is closed.")
+        messages.success(request, said("{0} is closed.", row))
         return HttpResponseRedirect(cells.page_of(row))
 
     return pages.answer(
         model_admin,
         request,
         pages.Page(
-            title=f"Close {row}",
+            title=said("Close {0}", row),
             form_class=forms.ReasonForm,
             call=call,
             submit="Close the period",
@@ -141,14 +144,14 @@ def decide(model_admin: Any, request: HttpRequest, row: Warrant, verb: str) -> H
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         made = service(by=by, warrant_id=row.pk, note=cleaned["note"])
-        messages.success(request, f"Warrant {row.pk} is {made.get_status_display().lower()}.")
+        messages.success(request, said("Warrant {0} is {1}.", row.pk, made.get_status_display().lower()))
         return HttpResponseRedirect(cells.page_of(row))
 
     return pages.answer(
         model_admin,
         request,
         pages.Page(
-            title=f"{verb.capitalize()} warrant {row.pk}",
+            title=said("{0} warrant {1}", verb.capitalize(), row.pk),
             form_class=forms.ConsentForm if verb == "confirm" else forms.ReasonForm,
             call=call,
             submit=f"{verb.capitalize()} it",

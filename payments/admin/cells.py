@@ -7,6 +7,7 @@ from django.db.models import Model
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
+from govpay.said import said
 from payments.admin import links
 from payments.models import Program
 from payments.onchain import address as onchain_address
@@ -145,7 +146,7 @@ def urgency(is_urgent: bool) -> str:
     """Say whether a list is paid while fees are high."""
     if is_urgent:
         return label("", "urgent: paid while fees are high", INFO)
-    return "not urgent: waits while fees are high"
+    return str(said("not urgent: waits while fees are high"))
 
 
 def label(status: str, text: str = "", tone: str = "") -> str:
@@ -153,7 +154,7 @@ def label(status: str, text: str = "", tone: str = "") -> str:
     return format_html(
         '<span class="gp-label gp-{}">{}</span>',
         tone or TONES.get(status, PLAIN),
-        text or status.replace("_", " "),
+        said(text or status.replace("_", " ")),
     )
 
 
@@ -182,8 +183,8 @@ def link(row: Model | None, text: Any = "") -> str:
     if row is None:
         return EMPTY
     if not links.may_open(type(row)):
-        return format_html("{}", text or row)
-    return format_html('<a class="gp-link" href="{}">{}</a>', page_of(row), text or row)
+        return format_html("{}", said(text) or row)
+    return format_html('<a class="gp-link" href="{}">{}</a>', page_of(row), said(text) or row)
 
 
 def page_of(row: Model) -> str:

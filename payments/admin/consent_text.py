@@ -11,6 +11,7 @@ from unfold import widgets
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, pages, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
@@ -81,7 +82,7 @@ def ask(model_admin: Any, request: HttpRequest, row: Enrollment) -> HttpResponse
         model_admin,
         request,
         pages.Page(
-            title=f"Record the consent of {row.reference}",
+            title=said("Record the consent of {0}", row.reference),
             form_class=ConsentForm,
             form_options={"versions": versions},
             call=call,
@@ -149,7 +150,7 @@ class ConsentTextAdmin(ProgramScopedAdmin):
             program = cleaned.pop("program")
             by: Any = request.user
             made = consents.publish(by=by, program_id=program.pk, **cleaned)
-            messages.success(request, f"Version {made.version} is kept as it is from now on.")
+            messages.success(request, said("Version {0} is kept as it is from now on.", made.version))
             return HttpResponseRedirect(cells.page_of(made))
 
         return pages.answer(

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from govpay.said import said
 from payments.admin import cells, figures, forms, pages, scope
 from payments.admin.tables import Notice
 from payments.models import Intervention, InterventionKind, Role
@@ -28,7 +29,7 @@ def notices(request: HttpRequest, row: Intervention) -> list[Notice]:
     if row.status == InterventionStatus.FAILED:
         return [Notice(row.failure, cells.BAD, "Nothing was changed")]
     if row.status == InterventionStatus.APPROVED:
-        text = f"It waits: {row.failure}" if row.failure else "The engine does it within seconds."
+        text = said("It waits: {0}", row.failure) if row.failure else "The engine does it within seconds."
         return [Notice(text, cells.BUSY, "Agreed to")]
     if row.status != InterventionStatus.PROPOSED:
         return []
@@ -53,14 +54,14 @@ def decide(model_admin: Any, request: HttpRequest, row: Intervention, verb: str)
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         made = service(by=by, intervention_id=row.pk, note=cleaned["note"])
-        messages.success(request, f"Intervention {row.pk} is {made.get_status_display().lower()}.")
+        messages.success(request, said("Intervention {0} is {1}.", row.pk, made.get_status_display().lower()))
         return HttpResponseRedirect(cells.page_of(row))
 
     return pages.answer(
         model_admin,
         request,
         pages.Page(
-            title=f"{verb.capitalize()} intervention {row.pk}",
+            title=said("{0} intervention {1}", verb.capitalize(), row.pk),
             form_class=forms.ConsentForm if is_approval else forms.ReasonForm,
             call=call,
             submit=f"{verb.capitalize()} it",

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
+from govpay.said import said
 from payments.admin import cells, forms, pages, prices, verbs
 from payments.admin.base import is_number
 from payments.admin.tables import Notice, Table
@@ -84,14 +85,14 @@ def estimate(row: Disbursement, at: datetime) -> list[tuple[str, Any]]:
         ),
         (
             "Price of a bitcoin now",
-            cells.join(price, f"{_age(found.price_age_s)} old; the release takes a quote of its own"),
+            cells.join(price, said("{0} old; the release takes a quote of its own", _age(found.price_age_s))),
         ),
     ]
 
 
 def _age(seconds: int) -> str:
     """Write how old a price is."""
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+    return f"{seconds} s" if seconds < 120 else said("{0} min", seconds // 60)
 
 
 def notices(row: Disbursement, found: Quote | None) -> list[Notice]:

@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from govpay.said import said
 from payments.admin import approval, cells, conversion, costs, forms, law, pages, screened
 from payments.admin.home import trouble
 from payments.admin.tables import Notice
@@ -47,7 +48,7 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
     period = budgets.of_list(row, datetime.now(UTC).date())
     if period is not None and needed > period.available_sat:
         missing = cells.in_words(needed - period.available_sat, row.program)
-        text = f"{missing} are missing in {period}: an officer proposes an allotment first."
+        text = said("{0} are missing in {1}: an officer proposes an allotment first.", missing, period)
         notices.append(Notice(text, cells.BAD, "What is allotted does not carry this list"))
     projected, costs_shown = costs.at_decision(row)
     return _ask(
@@ -58,7 +59,11 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         form_class=forms.ManifestForm,
         service=disbursements.approve,
         done="has your approval; with the last one that it needs its funds are set aside, and somebody else releases it",
-        submit=f"Approve {row.payment_count:,} payment{'s' * (row.payment_count != 1)} of {_total(row)}",
+        submit=said(
+            "Approve {0} payment of {1}" if row.payment_count == 1 else "Approve {0} payments of {1}",
+            f"{row.payment_count:,}",
+            _total(row),
+        ),
         initial={"manifest_hash": cells.hexadecimal(row.manifest_hash)},
         facts=[
             *_totals(row),
@@ -89,7 +94,7 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
     needed = _needed(row)
     if period is not None and needed > period.cash_left_sat:
         missing = cells.in_words(needed - period.cash_left_sat, row.program)
-        text = f"{missing} are missing in {period}: an officer proposes a cash release first."
+        text = said("{0} are missing in {1}: an officer proposes a cash release first.", missing, period)
         notices.append(Notice(text, cells.BAD, "What is released as cash does not carry this list"))
     projected, costs_shown = costs.at_decision(row)
     return _ask(
@@ -100,7 +105,7 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         form_class=forms.QuotedForm,
         service=disbursements.release,
         done="is released; the engine pays it now",
-        submit=f"Release {_total(row)}",
+        submit=said("Release {0}", _total(row)),
         initial={
             "manifest_hash": cells.hexadecimal(row.manifest_hash),
             "quote_id": None if quote is None else quote.pk,
@@ -188,7 +193,7 @@ def _ask(
 ) -> HttpResponse:
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         service(by=request.user, disbursement_id=row.pk, **cleaned)
-        messages.success(request, f"List {row.pk} {done}.")
+        messages.success(request, said("List {0} {1}.", row.pk, done))
         return HttpResponseRedirect(cells.page_of(row))
 
     return pages.answer(model_admin, request, pages.Page(call=call, back=cells.page_of(row), **page))
@@ -206,7 +211,7 @@ def _unclaimed(row: Disbursement) -> list[tuple[str, Any]]:
         return []
     lines = row.payments.filter(script_pubkey=None).aggregate(n=Count("pk"), total=Sum("amount"))
     total = cells.in_words(lines["total"] or 0, row.program)
-    text = f"{lines['n']:,} payments of {total}, paid by another list once they bring one"
+    text = said("{0} payments of {1}, paid by another list once they bring one", f"{lines['n']:,}", total)
     return [("Without an address", text)] if lines["n"] else []
 
 
@@ -214,9 +219,9 @@ def _held(row: Disbursement) -> list[tuple[str, Any]]:
     """Say how much of the list is held, and is not paid with the rest."""
     held = row.payments.filter(status=PaymentStatus.HELD).aggregate(n=Count("pk"), total=Sum("amount"))
     if not held["n"]:
-        return [("Held", "no line")]
-    lines = f"{held['n']:,} line{'s' * (held['n'] != 1)}"
-    return [("Held", f"{lines} of {cells.in_words(held['total'], row.program)}; the rest is paid")]
+        return [("Held", said("no line"))]
+    text = "{0} line of {1}; the rest is paid" if held["n"] == 1 else "{0} lines of {1}; the rest is paid"
+    return [("Held", said(text, f"{held['n']:,}", cells.in_words(held["total"], row.program)))]
 
 
 def _totals(row: Disbursement) -> list[tuple[str, Any]]:

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, scope
 from payments.admin.decided import DecidedAdmin
 from payments.models import ChangeOutcome, DestinationChange
@@ -67,8 +68,8 @@ class DestinationChangeAdmin(DecidedAdmin):
             request,
             object_id,
             service,
-            title=f"{verb} the change of address",
-            done=f"The change of address {done}.",
+            title=said("{0} the change of address", verb),
+            done=said("The change of address {0}.", done),
             help_text=help_text,
         )
 

@@ -9,6 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import (
     approval,
     books,
@@ -167,7 +168,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
             found.append(Notice(text, cells.BAD, "The payment of this list waits"))
         found += manifest_pages.notices(obj)
         if text := decisions.stands_in_for(obj):
-            found.append(Notice(f"It stands in for {text}.", cells.INFO, "Reissue"))
+            found.append(Notice(said("It stands in for {0}.", text), cells.INFO, "Reissue"))
         if obj.status in NEXT:
             found.append(Notice(NEXT[DisbursementStatus(obj.status)], cells.INFO, "Next"))
         return found

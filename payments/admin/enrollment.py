@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import (
     address_proof,
     beneficiary,
@@ -95,7 +96,7 @@ class EnrollmentAdmin(ProgramScopedAdmin):
                 note=cleaned["note"],
             )
             messages.success(
-                request, f"{row.reference} is paid at the old address until somebody else confirms."
+                request, said("{0} is paid at the old address until somebody else confirms.", row.reference)
             )
             return HttpResponseRedirect(cells.page_of(made))
 
@@ -103,7 +104,7 @@ class EnrollmentAdmin(ProgramScopedAdmin):
             self,
             request,
             pages.Page(
-                title=f"Change the address of {row.reference}",
+                title=said("Change the address of {0}", row.reference),
                 form_class=forms.AddressForm,
                 call=call,
                 submit="Propose the change",

@@ -12,6 +12,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, pages, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
@@ -162,14 +163,16 @@ class EntitlementAdmin(ProgramScopedAdmin):
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             by: Any = request.user
             claim_links.send_one(by=by, enrollment_id=row.enrollment_id or 0, **cleaned)
-            messages.success(request, f"{row.reference} gets a link; one that they had before has ended.")
+            messages.success(
+                request, said("{0} gets a link; one that they had before has ended.", row.reference)
+            )
             return HttpResponseRedirect(cells.page_of(row))
 
         return pages.answer(
             self,
             request,
             pages.Page(
-                title=f"Send {row.reference} a link",
+                title=said("Send {0} a link", row.reference),
                 form_class=LinkForm,
                 call=call,
                 submit="Send it",
@@ -186,14 +189,16 @@ class EntitlementAdmin(ProgramScopedAdmin):
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             by: Any = request.user
             code = claim_links.hand_code(by=by, enrollment_id=row.enrollment_id or 0)
-            messages.success(request, f"The code of {row.reference} is {code}. It counts for ten minutes.")
+            messages.success(
+                request, said("The code of {0} is {1}. It counts for ten minutes.", row.reference, code)
+            )
             return HttpResponseRedirect(cells.page_of(row))
 
         return pages.answer(
             self,
             request,
             pages.Page(
-                title=f"Code for {row.reference}",
+                title=said("Code for {0}", row.reference),
                 form_class=forms.Form,
                 call=call,
                 submit="I have seen their papers",

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, forms, pages
 from payments.admin.decided import DecidedAdmin
 from payments.admin.tables import Notice
@@ -34,7 +35,7 @@ def ask(model_admin: Any, request: HttpRequest, row: Enrollment) -> HttpResponse
         model_admin,
         request,
         pages.Page(
-            title=f"Erase what is known of {row.reference}",
+            title=said("Erase what is known of {0}", row.reference),
             form_class=forms.ReasonForm,
             call=call,
             submit="Ask for the erasure",
@@ -106,7 +107,7 @@ class ErasureAdmin(DecidedAdmin):
             object_id,
             service,
             title=title,
-            done=f"What was known of the person {done}.",
+            done=said("What was known of the person {0}.", done),
             help_text=help_text,
             is_dangerous=service is erasures.confirm,
         )

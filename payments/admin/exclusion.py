@@ -11,6 +11,7 @@ from unfold import widgets
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, pages, reasons, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.forms import check_size
@@ -118,7 +119,7 @@ class ExclusionListAdmin(ProgramScopedAdmin):
             program = cleaned.pop("program")
             by: Any = request.user
             made = exclusions.create(by=by, program_id=program.pk if program else None, **cleaned)
-            messages.success(request, f"The list {made.name} is made; now load who is on it.")
+            messages.success(request, said("The list {0} is made; now load who is on it.", made.name))
             return HttpResponseRedirect(cells.page_of(made))
 
         return pages.answer(
@@ -151,7 +152,7 @@ class ExclusionListAdmin(ProgramScopedAdmin):
             self,
             request,
             pages.Page(
-                title=f"Load people on {row.name}",
+                title=said("Load people on {0}", row.name),
                 form_class=EntriesForm,
                 call=call,
                 submit="Check and load",
@@ -169,9 +170,9 @@ class ExclusionListAdmin(ProgramScopedAdmin):
             self,
             request,
             row,
-            title=f"End {row.name}",
+            title=said("End {0}", row.name),
             call=lambda note: exclusions.end(by=by, exclusion_list_id=row.pk, note=note),
-            done=f"The list {row.name} holds nobody any more.",
+            done=said("The list {0} holds nobody any more.", row.name),
             help_text="What it has held goes on within a minute.",
         )
 
@@ -198,7 +199,9 @@ class ExclusionListAdmin(ProgramScopedAdmin):
     @display(description="valid")
     def valid(self, row: ExclusionList) -> str:
         """From and to."""
-        return f"{row.valid_from} to {row.valid_to}" if row.valid_to else f"from {row.valid_from} on"
+        return (
+            said("{0} to {1}", row.valid_from, row.valid_to) if row.valid_to else f"from {row.valid_from} on"
+        )
 
     @display(description="people")
     def entries_count(self, row: Any) -> str:

@@ -12,6 +12,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, grievance_forms, pages, scope
 from payments.admin.base import ProgramScopedAdmin, is_number
 from payments.admin.filters import ProgramFilter
@@ -82,8 +83,13 @@ class GrievanceAdmin(ProgramScopedAdmin):
             where = request.build_absolute_uri(reverse("person-grievance-follow"))
             messages.success(
                 request,
-                f"Write down for the person, for it is shown only now: number {made.grievance.pk}, code {made.secret}. "
-                f"With both they read the answer at {where}",
+                said(
+                    "Write down for the person, for it is shown only now: number {0}, code {1}. With both they read "
+                    "the answer at {2}",
+                    made.grievance.pk,
+                    made.secret,
+                    where,
+                ),
             )
             return HttpResponseRedirect(cells.page_of(made.grievance))
 
@@ -108,7 +114,10 @@ class GrievanceAdmin(ProgramScopedAdmin):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             grievances.take(by=request.user, grievance_id=row.pk)  # type: ignore[arg-type]
-            messages.success(request, f"Grievance {row.pk} is yours; answer it before {row.due_at:%Y-%m-%d}.")
+            messages.success(
+                request,
+                said("Grievance {0} is yours; answer it before {1}.", row.pk, f"{row.due_at:%Y-%m-%d}"),
+            )
             return HttpResponseRedirect(cells.page_of(row))
 
         return self._ask(request, row, "take", AgreeForm, call, "Take it")
@@ -163,7 +172,7 @@ class GrievanceAdmin(ProgramScopedAdmin):
             self,
             request,
             pages.Page(
-                title=f"Grievance {row.pk}: {row.get_category_display()}",
+                title=said("Grievance {0}: {1}", row.pk, row.get_category_display()),
                 form_class=form,
                 initial=initial or {},
                 call=call,

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
+from govpay.said import said
 from payments.admin import cells
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import by_number
@@ -71,7 +72,7 @@ class HoldAdmin(ProgramScopedAdmin):
     @display(description="rule")
     def rule_name(self, hold: Hold) -> str:
         """The rule in words."""
-        return cells.long(hold.label)
+        return cells.long(said(hold.label))
 
     @display(description="why")
     def reason(self, hold: Hold) -> str:

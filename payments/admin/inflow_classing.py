@@ -9,6 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from ledger.exports.form import decimal
 from payments.admin import cells, pages
 from payments.admin import institution_forms as forms
@@ -95,7 +96,7 @@ class InflowClassingAdmin(OfPrices):
             return HttpResponseRedirect(cells.page_of(row))
 
         page = pages.Page(
-            title=f"Withdraw {row}",
+            title=said("Withdraw {0}", row),
             form_class=ReasonForm,
             call=call,
             submit="Withdraw it",

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from ledger.law import policy
 from payments.admin import cells, pages
 from payments.admin import institution_forms as forms
@@ -69,7 +70,7 @@ class InstitutionAdmin(OfPrices):
         row = self.get_row(request, object_id)
         names = [name for name in institutions.OF_INSTITUTION if name in forms.OldForm.base_fields]
         page = pages.Page(
-            title=f"Propose changes of {row}",
+            title=said("Propose changes of {0}", row),
             form_class=forms.OldForm,
             call=lambda cleaned: _proposed(request, institution_id=row.pk, **cleaned),
             submit="Propose",
@@ -87,12 +88,12 @@ class InstitutionAdmin(OfPrices):
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             given = {name: value for name, value in cleaned.items() if value not in (None, "")}
             made: InflowClassing = inflows.give(by=_user(request), **given)
-            messages.success(request, f"{made} waits for another treasurer.".capitalize())
+            messages.success(request, said("{0} waits for another treasurer.", made).capitalize())
             return HttpResponseRedirect(cells.page_of(made))
 
         first = tasks.unclassed().filter(scope=row.scope).values_list("pk", flat=True)[:SHOWN]
         page = pages.Page(
-            title=f"Class what came to {row}",
+            title=said("Class what came to {0}", row),
             form_class=forms.ClassForm,
             call=call,
             submit="Class",
@@ -109,11 +110,11 @@ class InstitutionAdmin(OfPrices):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             made: PurchasePlan = purchase_plans.propose(by=_user(request), institution_id=row.pk, **cleaned)
-            messages.success(request, f"{made} waits for another treasurer.".capitalize())
+            messages.success(request, said("{0} waits for another treasurer.", made).capitalize())
             return HttpResponseRedirect(cells.page_of(made))
 
         page = pages.Page(
-            title=f"Propose that {row} buys",
+            title=said("Propose that {0} buys", row),
             form_class=forms.PlanForm,
             call=call,
             submit="Propose",
@@ -189,9 +190,15 @@ def _position(found: Exposure) -> list[tuple[Any, ...]]:
     held, code = found.position, found.institution.currency
     if held is None:
         return []
-    worth = _money(held.fair_minor, code) if held.price is not None else f"None: {held.message} ({held.rule})"
+    worth = (
+        _money(held.fair_minor, code)
+        if held.price is not None
+        else said("None: {0} ({1})", held.message, held.rule)
+    )
     lost = (
-        found.var.message if found.var.bps is None else f"{_percent(found.var.bps)} by {found.var.days} days"
+        found.var.message
+        if found.var.bps is None
+        else said("{0} by {1} days", _percent(found.var.bps), found.var.days)
     )
     return [
         ("Block", cells.number(held.height)),
@@ -257,7 +264,7 @@ def _percent(bps: int | None) -> str:
 def _proposed(request: HttpRequest, **asked: Any) -> HttpResponse:
     given = {name: value for name, value in asked.items() if value not in (None, "")}
     made = proposals.propose_institution(by=_user(request), **given)
-    messages.success(request, f"{made} waits for another security administrator.")
+    messages.success(request, said("{0} waits for another security administrator.", made))
     return HttpResponseRedirect(cells.page_of(made))
 
 

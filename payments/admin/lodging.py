@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold import widgets
 
+from govpay.said import said
 from payments.admin import cells, pages
 from payments.admin.tables import Notice
 from payments.models import Enrollment, Exclusion
@@ -44,7 +45,7 @@ def notices(row: Enrollment) -> list[Notice]:
     """Say which lists exclude the person."""
     return [
         Notice(
-            f"On the list {entry.exclusion_list.name}: {entry.exclusion_list.reason}",
+            said("On the list {0}: {1}", entry.exclusion_list.name, entry.exclusion_list.reason),
             cells.BUSY,
             "Payments to this person are held",
         )
@@ -56,7 +57,7 @@ def ask(model_admin: Any, request: HttpRequest, row: Enrollment) -> HttpResponse
     """Take down what the person says; somebody else decides."""
     entries = _entries(row)
     if not entries:
-        messages.warning(request, f"No list excludes {row.reference}.")
+        messages.warning(request, said("No list excludes {0}.", row.reference))
         return HttpResponseRedirect(cells.page_of(row))
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
@@ -75,7 +76,7 @@ def ask(model_admin: Any, request: HttpRequest, row: Enrollment) -> HttpResponse
         model_admin,
         request,
         pages.Page(
-            title=f"Record an appeal of {row.reference}",
+            title=said("Record an appeal of {0}", row.reference),
             form_class=AppealForm,
             form_options={"entries": [(e.pk, e.exclusion_list.name) for e in entries]},
             call=call,

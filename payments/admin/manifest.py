@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, Streami
 from unfold import widgets
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from payments.admin import cells, forms, pages, scope
 from payments.admin.tables import Notice, Table
 from payments.models import ApproverKey, Disbursement, ManifestSignature, Role, Signer
@@ -107,8 +108,11 @@ def sign(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRespo
     def call(cleaned: dict[str, Any]) -> HttpResponse | pages.Refusal:
         signed, ours = cleaned["signed"]["manifest_sha256"], bytes(row.manifest_hash or b"")
         if signed != ours:
-            text = (
-                f"This file signs another manifest, {signed.hex()}; the one of list {row.pk} is {ours.hex()}."
+            text = said(
+                "This file signs another manifest, {0}; the one of list {1} is {2}.",
+                signed.hex(),
+                row.pk,
+                ours.hex(),
             )
             return pages.Refusal(text)
         manifests.sign(by=request.user, disbursement_id=row.pk, **cleaned["signed"])  # type: ignore[arg-type]
@@ -131,9 +135,13 @@ def sign(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRespo
                 ("Your key", _key_of(request)),
             ],
             help_text=(
-                f"Download the manifest, sign it on your own machine with python -m payments.signer approve "
-                f"manifest-{row.pk}.txt --key approver.json --sha256 {cells.hexadecimal(row.manifest_hash)} "
-                "--out signature.json, and bring the file that it wrote."
+                said(
+                    "Download the manifest, sign it on your own machine with python -m payments.signer approve "
+                    "manifest-{0}.txt --key approver.json --sha256 {1} --out signature.json, and bring the file "
+                    "that it wrote.",
+                    row.pk,
+                    cells.hexadecimal(row.manifest_hash),
+                )
             ),
         ),
     )
@@ -146,7 +154,9 @@ def key(model_admin: Any, request: HttpRequest) -> HttpResponse:
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         made = approver_keys.register(by=request.user, **cleaned["registration"])  # type: ignore[arg-type]
-        text = f"Your key {bytes(made.public_key).hex()} is registered. Give it to every signer by hand."
+        text = said(
+            "Your key {0} is registered. Give it to every signer by hand.", bytes(made.public_key).hex()
+        )
         messages.success(request, text)
         return HttpResponseRedirect(request.path)
 
@@ -178,8 +188,11 @@ def key(model_admin: Any, request: HttpRequest) -> HttpResponse:
             else [],
             tables=[table],
             help_text=(
-                "Make a key on your own machine with python -m payments.signer approver new --user "
-                f"{request.user.get_username()} --key approver.json, and paste what it prints. You can have one at a time."
+                said(
+                    "Make a key on your own machine with python -m payments.signer approver new --user {0} --key "
+                    "approver.json, and paste what it prints. You can have one at a time.",
+                    request.user.get_username(),
+                )
             ),
         ),
     )
@@ -242,7 +255,10 @@ def notices(row: Disbursement) -> list[Notice]:
     signed = ManifestSignature.objects.filter(disbursement=row, key__user_id=row.approved_by_id or 0)
     if signed.filter(key__retired_at=None).exists():
         return []
-    text = f"{row.approved_by} downloads the manifest, signs it with their own key, and uploads the signature here."
+    text = said(
+        "{0} downloads the manifest, signs it with their own key, and uploads the signature here.",
+        row.approved_by,
+    )
     return [Notice(text, cells.BUSY, "The approver's key has not signed yet")]
 
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold import widgets
 from unfold.decorators import display
 
+from govpay.said import said
 from payments.admin import cells, pages
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
@@ -124,7 +125,12 @@ def add(model_admin: Any, request: HttpRequest, program: Program) -> HttpRespons
         )
         messages.success(
             request,
-            f"{cleaned['user']} is {Role(cleaned['role']).label.lower()} of {cleaned['program'].code} now.",
+            said(
+                "{0} is {1} of {2} now.",
+                cleaned["user"],
+                Role(cleaned["role"]).label.lower(),
+                cleaned["program"].code,
+            ),
         )
         return HttpResponseRedirect(cells.page_of(cleaned["program"]))
 
@@ -132,7 +138,7 @@ def add(model_admin: Any, request: HttpRequest, program: Program) -> HttpRespons
         model_admin,
         request,
         pages.Page(
-            title=f"Add a member to {program.code}",
+            title=said("Add a member to {0}", program.code),
             form_class=MemberForm,
             call=call,
             submit="Give the role",

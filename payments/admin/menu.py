@@ -7,6 +7,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
+from govpay.said import said
 from ledger.admin import reports
 from payments.models import (
     AddressProof,
@@ -187,22 +188,22 @@ OTHER_ICONS = {"User": "person", "Group": "group", "ApiToken": "key"}
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups of the menu with the entries that the user may open."""
     groups: list[dict[str, Any]] = [
-        {"items": [{"title": "Home", "icon": "home", "link": reverse("admin:index")}]}
+        {"items": [{"title": said("Home"), "icon": "home", "link": reverse("admin:index")}]}
     ]
     for title, entries in GROUPS:
         offered = [
-            {"title": name, "icon": icon, "link": _list_of(model)}
+            {"title": said(name), "icon": icon, "link": _list_of(model)}
             for model, name, icon in entries
             if admin.site.get_model_admin(model).has_view_permission(request)
         ]
         if offered:
-            groups.append({"title": title, "separator": True, "items": offered})
+            groups.append({"title": said(title), "separator": True, "items": offered})
     for app in admin.site.get_app_list(request):
         if app["app_label"] != "payments":
             icons = LEDGER_ICONS if app["app_label"] == "ledger" else OTHER_ICONS
             items: list[dict[str, Any]] = [
                 {
-                    "title": model["name"],
+                    "title": said(model["name"]),
                     "icon": icons.get(model["object_name"], "table"),
                     "link": model["admin_url"],
                 }
@@ -214,8 +215,8 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
                 link = reverse(reports.INDEX)
                 if request.path.startswith(link):
                     items = [item | {"active": False} for item in items]
-                items.insert(0, {"title": "Reports", "icon": "summarize", "link": link})
-            groups.append({"title": app["name"], "separator": True, "items": items})
+                items.insert(0, {"title": said("Reports"), "icon": "summarize", "link": link})
+            groups.append({"title": said(app["name"]), "separator": True, "items": items})
     return groups
 
 

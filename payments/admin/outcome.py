@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from unfold import widgets
 
+from govpay.said import said
 from payments.admin import cells, pages
 from payments.admin.tables import Notice, Table
 from payments.models import OutcomeBaseline, OutcomeFigure, Program, Rail
@@ -84,13 +85,13 @@ def show(model_admin: Any, request: HttpRequest, program: Program) -> HttpRespon
         model_admin,
         request,
         pages.Page(
-            title=f"Outcomes of {program.code}",
+            title=said("Outcomes of {0}", program.code),
             form_class=SpanForm,
             call=call,
             submit="Show these days",
             back=cells.page_of(program),
             initial={"first": first, "last": last},
-            facts=[("Program", program.code), ("Days", f"{first} to {last} (UTC)")],
+            facts=[("Program", program.code), ("Days", said("{0} to {1} (UTC)", first, last))],
             notices=[
                 Notice(
                     "Lists approved, lists submitted and files brought on these days, with all that became of them.",
@@ -187,7 +188,7 @@ def _duration(seconds: int) -> str:
     if seconds < 60:
         return f"{seconds} s"
     if seconds < 3_600:
-        return f"{seconds // 60} min {seconds % 60} s"
+        return said("{0} min {1} s", seconds // 60, seconds % 60)
     if seconds < 86_400:
-        return f"{seconds // 3_600} h {seconds % 3_600 // 60} min"
+        return said("{0} h {1} min", seconds // 3600, seconds % 3600 // 60)
     return f"{seconds // 86_400} d {seconds % 86_400 // 3_600} h"

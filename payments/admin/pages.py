@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from govpay.errors import GovPayError, NotFound
+from govpay.said import said, say_form
 from payments.admin.steps import Step
 from payments.admin.tables import Notice, Table
 
@@ -72,11 +73,12 @@ def answer(model_admin: Any, request: HttpRequest, page: Page) -> HttpResponse:
             refusal = Refusal("Some fields need another look; nothing was done.")
     else:
         form = page.form_class(initial=dict(page.initial), **page.form_options)
+    say_form(form)
     context = {
         **model_admin.admin_site.each_context(request),
         "opts": model_admin.opts,
         "media": model_admin.media + form.media,
-        "title": page.title,
+        "title": said(page.title),
         "page": page,
         "form": form,
         "refusal": refusal,

@@ -7,6 +7,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from govpay.said import said
 from payments.admin import cells
 from payments.models import Disbursement, Payment
 from payments.selectors import paying
@@ -43,7 +44,12 @@ class Shown:
     def in_words(self) -> str:
         """The bar for those who do not see it."""
         stages = (f"{tally.stage.label}: {tally.count:,}" for tally in self.found.tallies)
-        return f"{self.found.settled:,} of {self.found.payable:,} payments are settled. {'; '.join(stages)}."
+        return said(
+            "{0} of {1} payments are settled. {2}.",
+            f"{self.found.settled:,}",
+            f"{self.found.payable:,}",
+            "; ".join(stages),
+        )
 
 
 def of_list(disbursement: Disbursement) -> Shown:

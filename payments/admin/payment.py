@@ -11,6 +11,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from ledger.packs import receipts
 from payments.admin import books, cells, forms, hold, pages, scope, verbs
 from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
@@ -149,22 +150,22 @@ class PaymentAdmin(ProgramScopedAdmin):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             service(by=request.user, payment_id=row.pk, note=cleaned["note"])
-            messages.success(request, f"Payment {row.pk} {done}.")
+            messages.success(request, said("Payment {0} {1}.", row.pk, done))
             return HttpResponseRedirect(cells.page_of(row))
 
         return pages.answer(
             self,
             request,
             pages.Page(
-                title=f"{verb} payment {row.pk}",
+                title=said("{0} payment {1}", verb, row.pk),
                 form_class=forms.NoteForm,
                 call=call,
-                submit=f"{verb} the payment",
+                submit=said("{0} the payment", verb),
                 back=cells.page_of(row),
                 is_dangerous=verb == "Withdraw",
                 facts=[
                     ("Reference", row.found_reference or cells.EMPTY),
-                    ("List", f"List {row.disbursement_id}, {row.disbursement.cycle}"),
+                    ("List", said("List {0}, {1}", row.disbursement_id, row.disbursement.cycle)),
                     ("Amount", cells.money(row.amount, row.disbursement.program)),
                     ("Status", cells.status_of(row)),
                 ],

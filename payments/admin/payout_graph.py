@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from govpay.said import said
 from payments.admin import cells
 from payments.models import Payment, Payout, PayoutTx, PayoutTxKind, Reservation
 from payments.payout import feerate
@@ -75,7 +76,7 @@ class Graph:
     @property
     def description(self) -> str:
         """The picture in sentences."""
-        return " ".join(self.words)
+        return " ".join(said(each) for each in self.words)
 
 
 def draw(
@@ -119,7 +120,7 @@ def _coins(graph: Graph, coins: Sequence[Reservation]) -> list[tuple[Box, list[R
             Box(
                 [
                     f"{coin.amount_sat:,} sat",
-                    f"{'anchor' if coin.position == 0 else 'coin'} {_outpoint(coin)}",
+                    said("anchor {0}" if coin.position == 0 else "coin {0}", _outpoint(coin)),
                 ],
                 "info",
                 LEFT,
@@ -130,10 +131,16 @@ def _coins(graph: Graph, coins: Sequence[Reservation]) -> list[tuple[Box, list[R
     ]
     if rest:
         total = sum(coin.amount_sat for coin in rest)
-        found.append((Box([f"and {len(rest):,} more coins", f"{total:,} sat"], "plain", LEFT), list(rest)))
+        found.append(
+            (Box([said("and {0} more coins", f"{len(rest):,}"), f"{total:,} sat"], "plain", LEFT), list(rest))
+        )
     total = sum(coin.amount_sat for coin in coins)
     graph.words.append(
-        f"{_count(len(coins), 'coin')} of {total:,} sat {'goes' if len(coins) == 1 else 'go'} in."
+        said(
+            "{0} coin of {1} sat goes in." if len(coins) == 1 else "{0} coins of {1} sat go in.",
+            f"{len(coins):,}",
+            f"{total:,}",
+        )
     )
     return found
 
@@ -147,12 +154,12 @@ def _versions(
     found: list[tuple[PayoutTx | None, Box]] = []
     for number, version in shown:
         is_mined = version.txid == payout.mined_txid
-        state = "in a block" if is_mined else "newest" if version.txid == speaks else "replaced"
+        state = said("in a block" if is_mined else "newest" if version.txid == speaks else "replaced")
         kind = version.get_kind_display()
         box = Box(
             [
-                f"{number}. {kind}, {state}",
-                f"{version.fee_sat:,} sat, {_rate(version)}",
+                f"{number}. {kind}, {said(state)}",
+                said("{0} sat, {1}", f"{version.fee_sat:,}", _rate(version)),
                 f"{version.txid[:8]}…{version.txid[-6:]}",
             ],
             "good" if is_mined else "busy" if version.txid == speaks else "plain",
@@ -161,13 +168,19 @@ def _versions(
             is_faded=version.txid != speaks,
         )
         graph.words.append(
-            f"Version {number} ({kind.lower()}) is {state} and pays a fee of {version.fee_sat:,} sat, {_rate(version)}."
+            said(
+                "Version {0} ({1}) is {2} and pays a fee of {3} sat, {4}.",
+                number,
+                kind.lower(),
+                state,
+                f"{version.fee_sat:,}",
+                _rate(version),
+            )
         )
         found.append((version, box))
         if number == 1 and folded > 0:
-            found.append(
-                (None, Box([f"and {_count(folded, 'version')} more"], "plain", MIDDLE, is_faded=True))
-            )
+            more = said("and {0} version more" if folded == 1 else "and {0} versions more", folded)
+            found.append((None, Box([more], "plain", MIDDLE, is_faded=True)))
     return found
 
 
@@ -182,14 +195,24 @@ def _outputs(graph: Graph, payout: Payout, payments: Sequence[Payment]) -> list[
     rest = payout.payment_count - len(head)
     if rest:
         rest_sat = payout.payments_sat - sum(payment.amount_sat for payment in head)
-        found.append(Box([f"and {rest:,} more payments", f"{rest_sat:,} sat"], "good", RIGHT))
-    graph.words.append(f"{_count(payout.payment_count, 'payment')} of {payout.payments_sat:,} sat come out.")
+        found.append(Box([said("and {0} more payments", f"{rest:,}"), f"{rest_sat:,} sat"], "good", RIGHT))
+    graph.words.append(
+        said(
+            "{0} payment of {1} sat comes out."
+            if payout.payment_count == 1
+            else "{0} payments of {1} sat come out.",
+            f"{payout.payment_count:,}",
+            f"{payout.payments_sat:,}",
+        )
+    )
     return found
 
 
 def _change_box(graph: Graph, version: PayoutTx, number: int, count: int) -> Box:
-    graph.words.append(f"From version {number} {version.change_sat:,} sat come back to the wallet.")
-    back = "back to the wallet" if count == 1 else f"back, by version {number}"
+    graph.words.append(
+        said("From version {0} {1} sat come back to the wallet.", number, f"{version.change_sat:,}")
+    )
+    back = said("back to the wallet") if count == 1 else said("back, by version {0}", number)
     return Box([f"{version.change_sat:,} sat", back], "info", RIGHT)
 
 
@@ -252,7 +275,3 @@ def _short(text: str) -> str:
 
 def _rate(version: PayoutTx) -> str:
     return feerate.text(version.feerate_sat_kvb)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -9,6 +9,7 @@ from django.utils import timezone
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, price_pages, prices
 from payments.admin.tables import Notice, Table
 from payments.models import PriceRule, Quote
@@ -132,7 +133,9 @@ class PriceRuleAdmin(prices.OfPrices):
     @display(description="floor and ceiling")
     def bounds(self, row: PriceRule) -> str:
         """What no price is beyond."""
-        return cells.figure(f"{reading.grouped(row.floor)} to {reading.grouped(row.ceiling, row.currency)}")
+        return cells.figure(
+            said("{0} to {1}", reading.grouped(row.floor), reading.grouped(row.ceiling, row.currency))
+        )
 
     @display(description="sources that must agree")
     def least(self, row: PriceRule) -> str:

@@ -7,6 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold import widgets
 
+from govpay.said import said
 from payments.admin import cells, pages
 from payments.admin.forms import AgreeForm, ReasonForm
 from payments.models import ManualPrice, PriceBreaker, PriceRule, PriceSource, SourceKind
@@ -147,13 +148,13 @@ def propose_rule(model_admin: Any, request: HttpRequest, row: PriceRule | None =
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         known = {} if row is None else {"currency": row.currency}
         made = proposals.propose_price_rule(by=_user(request), **cleaned, **known)
-        messages.success(request, f"{made} waits for another security administrator.")
+        messages.success(request, said("{0} waits for another security administrator.", made))
         return HttpResponseRedirect(cells.page_of(made))
 
     initial = {} if row is None else {name: getattr(row, name) for name in price_rules.OF_RULE}
     initial |= {name: reading.text_of(initial[name]) for name in price_rules.PRICES if name in initial}
     page = pages.Page(
-        title=f"Propose another rule in {row.currency}"
+        title=said("Propose another rule in {0}", row.currency)
         if row
         else "Propose how a price is made in a currency",
         form_class=RuleForm if row else NewRuleForm,
@@ -173,12 +174,12 @@ def propose_source(model_admin: Any, request: HttpRequest, row: PriceSource | No
         made = proposals.propose_price_source(
             by=_user(request), source_id=None if row is None else row.pk, **cleaned
         )
-        messages.success(request, f"{made} waits for another security administrator.")
+        messages.success(request, said("{0} waits for another security administrator.", made))
         return HttpResponseRedirect(cells.page_of(made))
 
     initial = {} if row is None else {name: getattr(row, name) for name in ("name", "address", "fresh_s")}
     page = pages.Page(
-        title=f"Propose changes of {row}" if row else "Propose a source of prices",
+        title=said("Propose changes of {0}", row) if row else "Propose a source of prices",
         form_class=OldSourceForm if row else NewSourceForm,
         call=call,
         submit="Propose",
@@ -198,7 +199,7 @@ def give(model_admin: Any, request: HttpRequest, row: PriceSource) -> HttpRespon
         return HttpResponseRedirect(cells.page_of(made))
 
     page = pages.Page(
-        title=f"Give a price in {row.currency}",
+        title=said("Give a price in {0}", row.currency),
         form_class=PriceForm,
         call=call,
         submit="Give it",
@@ -217,7 +218,7 @@ def confirm(model_admin: Any, request: HttpRequest, row: ManualPrice) -> HttpRes
         return HttpResponseRedirect(cells.page_of(row))
 
     page = pages.Page(
-        title=f"Confirm a price in {row.source.currency}",
+        title=said("Confirm a price in {0}", row.source.currency),
         form_class=SeenForm,
         call=call,
         submit="Confirm it",
@@ -262,7 +263,7 @@ def ask_to_close(model_admin: Any, request: HttpRequest, row: PriceBreaker) -> H
         return HttpResponseRedirect(cells.page_of(row))
 
     page = pages.Page(
-        title=f"Ask to close {row}",
+        title=said("Ask to close {0}", row),
         form_class=PriceForm,
         call=call,
         submit="Ask",
@@ -282,7 +283,7 @@ def close(model_admin: Any, request: HttpRequest, row: PriceBreaker) -> HttpResp
         return HttpResponseRedirect(cells.page_of(row))
 
     page = pages.Page(
-        title=f"Close {row}",
+        title=said("Close {0}", row),
         form_class=SeenForm,
         call=call,
         submit="Close it",
@@ -300,7 +301,9 @@ def close(model_admin: Any, request: HttpRequest, row: PriceBreaker) -> HttpResp
 
 
 def _jump(row: PriceBreaker) -> list[tuple[str, Any]]:
-    moved = f"{reading.grouped(row.from_price)} to {reading.grouped(row.to_price, row.rule.currency)}"
+    moved = said(
+        "{0} to {1}", reading.grouped(row.from_price), reading.grouped(row.to_price, row.rule.currency)
+    )
     return [("Jumped", moved), ("Opened", cells.moment(row.opened_at))]
 
 

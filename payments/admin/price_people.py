@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, price_pages, prices
 from payments.admin.filters import by_number
 from payments.admin.tables import Notice
@@ -154,7 +155,7 @@ class PriceBreakerAdmin(prices.OfPrices):
             return []
         waits = "One treasurer asks to close it at the price that is right, and another confirms it."
         text = waits if obj.close_price is None else "Another treasurer than who asked closes it."
-        return [Notice(text, cells.BAD, f"Nothing is quoted in {obj.rule.currency}")]
+        return [Notice(text, cells.BAD, said("Nothing is quoted in {0}", obj.rule.currency))]
 
     @display(description="breaker")
     def name(self, row: PriceBreaker) -> str:

@@ -11,6 +11,7 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import authority, cells, home, law, membership, pages, scope, travel, webhook_pages
 from payments.admin.base import ProgramScopedAdmin, is_number
 from payments.admin.measures import MeasuredPages
@@ -133,7 +134,9 @@ class ProgramAdmin(RulesShown, MeasuredPages, ProgramScopedAdmin):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             program = programs.create(by=request.user, **cleaned)  # type: ignore[arg-type]
-            messages.success(request, f"Program {program.code} exists; its wallet is being made in the node.")
+            messages.success(
+                request, said("Program {0} exists; its wallet is being made in the node.", program.code)
+            )
             return HttpResponseRedirect(cells.page_of(program))
 
         return pages.answer(

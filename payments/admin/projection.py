@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold import widgets
 
 from govpay.errors import InvalidInput
+from govpay.said import said
 from payments.admin import cells, pages
 from payments.admin.tables import Notice, Table
 from payments.models import Program
@@ -37,7 +38,7 @@ class ProjectionForm(forms.Form):
     """How many people are paid, and what they get."""
 
     p2wpkh, p2wsh, p2tr, p2pkh, p2sh = (
-        _whole(f"People paid to {kind.upper()}", MOST_PEOPLE, 0) for kind in SCRIPTS
+        _whole(said("People paid to {0}", kind.upper()), MOST_PEOPLE, 0) for kind in SCRIPTS
     )
     group_max_payments = _whole("Payments in one tx, at most", 3_000, help_text="Else the program's rule.")
     block_share_percent = _whole("Percent of each block that is for them", 100, help_text="Else all.")
@@ -97,7 +98,7 @@ def show(model_admin: Any, request: HttpRequest, program: Program) -> HttpRespon
         model_admin,
         request,
         pages.Page(
-            title=f"What paying will cost: {program.code}",
+            title=said("What paying will cost: {0}", program.code),
             form_class=ProjectionForm,
             call=call,
             submit="Show it",
@@ -170,7 +171,7 @@ def _tables(found: Projected) -> list[Table]:
             (
                 "Name",
                 "A payment (sat)",
-                *(f"Times ours at {cost.feerate_sat_vb}" for cost in whole.costs),
+                *(said("Times ours at {0}", cost.feerate_sat_vb) for cost in whole.costs),
                 "Source",
             ),
             [_comparison(each, whole.costs) for each in found.comparisons],
@@ -187,7 +188,7 @@ def _cost(cost: Cost, currency: str) -> tuple[str, ...]:
         cells.figure(f"{in_decimals(cost.per_payment_sat, 3):,}"),
         cells.EMPTY
         if minor is None
-        else cells.figure(f"{in_decimals(minor, 3):,} minor units of {currency}"),
+        else cells.figure(said("{0} minor units of {1}", f"{in_decimals(minor, 3):,}", currency)),
         cells.EMPTY if share is None else cells.figure(f"{in_decimals(share * 100, 3)} %"),
     )
 

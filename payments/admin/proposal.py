@@ -9,6 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, forms, institution_forms, pages, price_pages, reserve, scope, travel, trust
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
@@ -101,7 +102,7 @@ class ProposalAdmin(ProgramScopedAdmin):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             made = getattr(proposals, verb)(by=by, proposal_id=row.pk, note=cleaned["note"])
-            messages.success(request, f"Proposal {row.pk} is {made.get_status_display().lower()}.")
+            messages.success(request, said("Proposal {0} is {1}.", row.pk, made.get_status_display().lower()))
             return HttpResponseRedirect(cells.page_of(row))
 
         is_consent = verb == "confirm"
@@ -109,7 +110,7 @@ class ProposalAdmin(ProgramScopedAdmin):
             self,
             request,
             pages.Page(
-                title=f"{verb.capitalize()} proposal {row.pk}",
+                title=said("{0} proposal {1}", verb.capitalize(), row.pk),
                 form_class=forms.ConsentForm if is_consent else forms.ReasonForm,
                 call=call,
                 submit=f"{verb.capitalize()} it",

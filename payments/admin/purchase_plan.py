@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, pages
 from payments.admin import institution_forms as forms
 from payments.admin.forms import ReasonForm
@@ -59,7 +60,7 @@ class PurchasePlanAdmin(OfPrices):
             return HttpResponseRedirect(cells.page_of(row))
 
         page = pages.Page(
-            title=f"Approve {row}",
+            title=said("Approve {0}", row),
             form_class=forms.SeenForm,
             call=call,
             submit=f"Approve {row.amount_sat:,} sat",
@@ -89,7 +90,7 @@ class PurchasePlanAdmin(OfPrices):
             return HttpResponseRedirect(cells.page_of(row))
 
         page = pages.Page(
-            title=f"End {row}",
+            title=said("End {0}", row),
             form_class=ReasonForm,
             call=call,
             submit="End it",

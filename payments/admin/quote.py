@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from govpay.said import said
 from payments.admin import cells, price_pages, prices
 from payments.admin.tables import Table
 from payments.models import Quote
@@ -84,7 +85,7 @@ class QuoteAdmin(prices.OfPrices):
     @display(description="sources used")
     def used(self, row: Quote) -> str:
         """How many of how many."""
-        return f"{sum(value['is_used'] for value in row.values)} of {len(row.values)}"
+        return said("{0} of {1}", sum(value["is_used"] for value in row.values), len(row.values))
 
 
 def _by(name: str, value: Any, currency: str) -> str:

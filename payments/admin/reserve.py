@@ -12,6 +12,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from ledger.models.lot import MOST_SAT
 from payments.admin import cells, pages
 from payments.admin.forms import ReasonForm
@@ -171,7 +172,7 @@ class HoldingAdmin(OfPrices):
             return _proposed(request, holding_id=row.pk, **cleaned)
 
         page = pages.Page(
-            title=f"Propose changes of {row}",
+            title=said("Propose changes of {0}", row),
             form_class=OldForm,
             call=call,
             submit="Propose",
@@ -200,7 +201,7 @@ class HoldingAdmin(OfPrices):
 
         rows = [(cells.whole(part.address), cells.sat(part.amount_sat)) for part in parts]
         page = pages.Page(
-            title=f"Spread an amount over {row}",
+            title=said("Spread an amount over {0}", row),
             form_class=SpreadForm,
             call=call,
             submit="Spread",
@@ -221,13 +222,17 @@ class HoldingAdmin(OfPrices):
             return []
         text = known.status.message if known.status is not None else ""
         return [
-            Notice(text or "Workers look by themselves.", TONES[known.state], f"The scan is {known.state}")
+            Notice(
+                text or "Workers look by themselves.",
+                TONES[known.state],
+                said("The scan is {0}", known.state),
+            )
         ]
 
     def tables(self, request: HttpRequest, obj: Holding) -> list[Table]:
         """Show what the newest scan that stands found of each address."""
         scan = selector.standing().scan
-        where = "No scan stands yet." if scan is None else f"Not in {scan}."
+        where = "No scan stands yet." if scan is None else said("Not in {0}.", scan)
         rows = [
             (
                 cells.whole(row.address),
@@ -287,7 +292,7 @@ def _findings(row: Any) -> str:
 
 def _proposed(request: HttpRequest, **asked: Any) -> HttpResponse:
     made = proposals.propose_holding(by=_user(request), **asked)
-    messages.success(request, f"{made} waits for another security administrator.")
+    messages.success(request, said("{0} waits for another security administrator.", made))
     return HttpResponseRedirect(cells.page_of(made))
 
 

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, pages, scope
 from payments.admin import institution_forms as forms
 from payments.admin.prices import OfPrices
@@ -93,7 +94,7 @@ class ReserveProofAdmin(OfPrices):
             return HttpResponseRedirect(cells.page_of(row))
 
         page = pages.Page(
-            title=f"Answer {row}",
+            title=said("Answer {0}", row),
             form_class=forms.AnswerForm,
             call=call,
             submit="Check and keep",

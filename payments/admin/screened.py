@@ -1,5 +1,6 @@
 """What speaks or spoke against lines of a list: holds by rule and line by line, and addresses that two people share."""
 
+from govpay.said import said
 from payments.admin import cells
 from payments.admin.tables import Table
 from payments.models import Disbursement, Hold
@@ -28,7 +29,7 @@ def _by_rule(disbursement: Disbursement, found: list[selector.Found]) -> Table:
         ("Rule", "Held now", "Amount held", "Let go by a person", "Ended by itself"),
         [
             (
-                cells.long(row.label),
+                cells.long(said(row.label)),
                 cells.number(row.open),
                 cells.money(row.amount, disbursement.program),
                 cells.number(row.judged),

@@ -11,6 +11,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from payments.admin import cells, forms, pages, scope, signing_codes
 from payments.admin.base import ProgramScopedAdmin, is_hash, is_number
 from payments.admin.filters import ProgramFilter, by_number
@@ -140,10 +141,10 @@ class SigningRequestAdmin(ProgramScopedAdmin):
             data = cleaned["psbt"].encode() if file is None else file.read()
             found = service.upload(by=request.user, request_id=row.pk, data=data)  # type: ignore[arg-type]
             if found.added:
-                messages.success(request, f"Signed by {', '.join(found.added)}.")
+                messages.success(request, said("Signed by {0}.", ", ".join(found.added)))
             else:
                 names = ", ".join(found.repeated)
-                messages.info(request, f"{names} had signed before; nothing has changed.")
+                messages.info(request, said("{0} had signed before; nothing has changed.", names))
             return HttpResponseRedirect(cells.page_of(row))
 
         return pages.answer(
@@ -252,7 +253,7 @@ class SigningRequestAdmin(ProgramScopedAdmin):
     @display(description="signed")
     def progress(self, row: Any) -> str:
         """How many signers signed, of those that must."""
-        return f"{row.signed_count} of {row.needed}"
+        return said("{0} of {1}", row.signed_count, row.needed)
 
     @display(description="deadline")
     def deadline(self, row: Any) -> str:

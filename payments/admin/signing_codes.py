@@ -9,6 +9,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from payments.admin import cells
 from payments.admin.tables import Notice
 from payments.models import SigningRequest
@@ -77,8 +78,10 @@ def _notice(row: SigningRequest, count: int, *, is_too_large: bool) -> Notice:
         )
         return Notice(text, cells.BUSY, "This PSBT is too large for QR codes")
     what = "One code holds" if count == 1 else f"{count} codes hold, in any order,"
-    text = (
-        f"{what} the PSBT of payout {row.version.payout_id}, by BBQr; devices that read UR alone take the file. Back come"
-        " the texts of the device's own codes, into the form for signatures, or a file."
+    text = said(
+        "{0} the PSBT of payout {1}, by BBQr; devices that read UR alone take the file. Back come the "
+        "texts of the device's own codes, into the form for signatures, or a file.",
+        what,
+        row.version.payout_id,
     )
     return Notice(text, cells.INFO, "Scan with the signer's camera")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from govpay.said import said
 from payments.admin import cells
 from payments.models import Approval, Disbursement, ManifestSignature, StatusChange, Step
 from payments.states import DisbursementStatus
@@ -50,11 +51,14 @@ def _steps(disbursement: Disbursement) -> Iterator[Happened]:
         if change.new != DisbursementStatus.APPROVED:
             label = DisbursementStatus(change.new).label
             yield Happened(
-                change.at, cells.label(change.new, label), _who(change.actor), change.note or change.reason
+                change.at,
+                cells.label(change.new, label),
+                _who(change.actor),
+                change.note or said(change.reason),
             )
     approvals = Approval.objects.filter(disbursement=disbursement, step=Step.APPROVE).select_related("user")
     for approval in approvals.order_by("-pk")[:SHOWN]:
-        note = f"For the group {approval.group_name}." if approval.group_name else ""
+        note = said("For the group {0}.", approval.group_name) if approval.group_name else ""
         yield Happened(approval.at, cells.label("approved", "Approved"), cells.person(approval.user), note)
     signatures = ManifestSignature.objects.filter(disbursement=disbursement).select_related("key__user")
     for signature in signatures.order_by("pk")[:SHOWN]:
@@ -65,4 +69,4 @@ def _steps(disbursement: Disbursement) -> Iterator[Happened]:
 
 
 def _who(actor: Any) -> str:
-    return cells.person(actor) if actor else "the engine"
+    return cells.person(actor) if actor else said("the engine")

@@ -10,6 +10,7 @@ from unfold import widgets
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import action, display
 
+from govpay.said import said
 from payments.admin import cells, pages, scope
 from payments.admin.base import ProgramScopedAdmin, is_number
 from payments.admin.filters import by_number
@@ -141,7 +142,10 @@ class TravelRecordAdmin(ProgramScopedAdmin):
     def notices(self, request: HttpRequest, obj: TravelRecord) -> list[Notice]:
         """Say what is not known, and who may read."""
         if obj.missing:
-            text = f"{obj.missing.capitalize()} is not known. The payment is held; withdraw it, and enroll the person anew."
+            text = said(
+                "{0} is not known. The payment is held; withdraw it, and enroll the person anew.",
+                obj.missing.capitalize(),
+            )
             return [Notice(text, cells.BAD, "There is no payload")]
         if not _reads(request, obj):
             return [Notice("Auditors and releasers of the program download it.", cells.INFO, "Payload")]
@@ -176,7 +180,7 @@ class TravelRecordAdmin(ProgramScopedAdmin):
     def state(self, row: TravelRecord) -> str:
         """Whether there is one."""
         if row.missing:
-            return cells.label("", f"{row.missing} is missing", cells.BAD)
+            return cells.label("", said("{0} is missing", row.missing), cells.BAD)
         return (
             cells.label("", "kept", cells.GOOD)
             if _is_kept(row)
@@ -281,14 +285,14 @@ def propose_originator(model_admin: Any, request: HttpRequest, program: Program)
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         made = proposals.propose_originator(by=by, program_id=program.pk, **cleaned)
-        messages.success(request, f"{made} waits for another security administrator.")
+        messages.success(request, said("{0} waits for another security administrator.", made))
         return HttpResponseRedirect(cells.page_of(made))
 
     return pages.answer(
         model_admin,
         request,
         pages.Page(
-            title=f"Propose who pays in {program.code}",
+            title=said("Propose who pays in {0}", program.code),
             form_class=OriginatorForm,
             call=call,
             submit="Propose",

@@ -10,6 +10,7 @@ from unfold import widgets
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from ledger.law import policy, tax
 from ledger.models.lot import MOST_MINOR, MOST_SAT
 from payments.admin import cells, links, pages, trusts
@@ -159,7 +160,7 @@ class TrustAdmin(trusts.OfTrusts):
         """Ask for another name, law or board."""
         row = self.get_row(request, object_id)
         page = pages.Page(
-            title=f"Propose changes of {row}",
+            title=said("Propose changes of {0}", row),
             form_class=OldForm,
             call=lambda cleaned: _proposed(request, trust_id=row.pk, **cleaned),
             submit="Propose",
@@ -186,11 +187,11 @@ class TrustAdmin(trusts.OfTrusts):
             made = trust_boards.propose(
                 by=_user(request), trust_id=row.pk, **given | {"note": cleaned["note"]}
             )
-            messages.success(request, f"{made} waits for a second member of the board.")
+            messages.success(request, said("{0} waits for a second member of the board.", made))
             return HttpResponseRedirect(cells.page_of(made))
 
         page = pages.Page(
-            title=f"Ask the board of {row}",
+            title=said("Ask the board of {0}", row),
             form_class=DecisionForm,
             call=call,
             submit="Propose and sign",
@@ -203,7 +204,8 @@ class TrustAdmin(trusts.OfTrusts):
         """Say what stands against taking legs."""
         below = [purse.currency for purse in obj.purses.all() if purse.free_minor < 0]
         found = [
-            Notice("It takes no bitcoin in it.", cells.BAD, f"Below its floor: {name}") for name in below
+            Notice("It takes no bitcoin in it.", cells.BAD, said("Below its floor: {0}", name))
+            for name in below
         ]
         if obj.room_sat < 0:
             found.append(Notice("It takes no bitcoin.", cells.BAD, "Above its cap"))
@@ -286,7 +288,7 @@ def _money(purse: Any) -> tuple[str, ...]:
 def _proposed(request: HttpRequest, **asked: Any) -> HttpResponse:
     asked["members"] = asked["members"].split()
     made = proposals.propose_trust(by=_user(request), **asked)
-    messages.success(request, f"{made} waits for another security administrator.")
+    messages.success(request, said("{0} waits for another security administrator.", made))
     return HttpResponseRedirect(cells.page_of(made))
 
 

@@ -9,6 +9,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
+from govpay.said import said
 from payments.admin import cells, pages, trusts
 from payments.admin.filters import by_number
 from payments.admin.forms import AgreeForm, ReasonForm
@@ -56,11 +57,11 @@ class TrustDecisionAdmin(trusts.OfTrusts):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             trust_boards.sign(by=_user(request), decision_id=row.pk)
-            messages.success(request, f"{row} is carried, and done.")
+            messages.success(request, said("{0} is carried, and done.", row))
             return HttpResponseRedirect(cells.page_of(row))
 
         page = pages.Page(
-            title=f"Sign {row}",
+            title=said("Sign {0}", row),
             form_class=AgreeForm,
             call=call,
             submit="Sign it",
@@ -83,11 +84,11 @@ class TrustDecisionAdmin(trusts.OfTrusts):
 
         def call(cleaned: dict[str, Any]) -> HttpResponse:
             trust_boards.withdraw(by=_user(request), decision_id=row.pk, **cleaned)
-            messages.success(request, f"{row} is withdrawn.")
+            messages.success(request, said("{0} is withdrawn.", row))
             return HttpResponseRedirect(cells.page_of(row))
 
         page = pages.Page(
-            title=f"Withdraw {row}",
+            title=said("Withdraw {0}", row),
             form_class=ReasonForm,
             call=call,
             submit="Withdraw it",

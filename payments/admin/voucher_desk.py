@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold import widgets
 
+from govpay.said import said
 from payments.admin import pages, scope
 from payments.admin.forms import InProgramForm
 from payments.models import Role
@@ -43,7 +44,7 @@ def redeem(model_admin: Any, request: HttpRequest) -> HttpResponse:
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         paid = vouchers.redeem(by=by, program_id=cleaned["program"].pk, code=cleaned["code"])
         amount = currency.in_words(paid.amount_minor, paid.currency)
-        messages.success(request, f"Pay out {amount}. Voucher {paid.pk} is redeemed.")
+        messages.success(request, said("Pay out {0}. Voucher {1} is redeemed.", amount, paid.pk))
         return HttpResponseRedirect(request.path)
 
     return pages.answer(

@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from unfold import widgets
 
+from govpay.said import said
 from payments.admin import cells, pages
 from payments.admin.forms import AgreeForm, ConsentForm, ReasonForm
 from payments.models import Program, Webhook
@@ -71,14 +72,16 @@ def propose(
         made = proposals.propose_webhook(
             by=by, program_id=program.pk, webhook_id=row.pk if row else None, **cleaned
         )
-        messages.success(request, f"{made} waits for another security administrator.")
+        messages.success(request, said("{0} waits for another security administrator.", made))
         return HttpResponseRedirect(cells.page_of(made))
 
     return pages.answer(
         model_admin,
         request,
         pages.Page(
-            title=f"Propose another address of {row}" if row else f"Propose a webhook of {program.code}",
+            title=said("Propose another address of {0}", row)
+            if row
+            else said("Propose a webhook of {0}", program.code),
             form_class=WebhookForm,
             call=call,
             submit="Propose",
@@ -98,7 +101,7 @@ def rotate(model_admin: Any, request: HttpRequest, row: Webhook) -> HttpResponse
         context = {
             **model_admin.admin_site.each_context(request),
             "opts": model_admin.opts,
-            "title": f"The new secret of {row}",
+            "title": said("The new secret of {0}", row),
             "secret": text,
             "back": cells.page_of(row),
         }
@@ -110,7 +113,7 @@ def rotate(model_admin: Any, request: HttpRequest, row: Webhook) -> HttpResponse
         model_admin,
         request,
         pages.Page(
-            title=f"New secret of {row}",
+            title=said("New secret of {0}", row),
             form_class=SecretForm,
             call=call,
             submit="Make it",
@@ -134,7 +137,7 @@ def replay(model_admin: Any, request: HttpRequest, row: Webhook) -> HttpResponse
         model_admin,
         request,
         pages.Page(
-            title=f"Replay events to {row}",
+            title=said("Replay events to {0}", row),
             form_class=ReplayForm,
             call=call,
             submit="Send them once more",
@@ -157,7 +160,11 @@ def ping(model_admin: Any, request: HttpRequest, row: Webhook) -> HttpResponse:
         model_admin,
         request,
         pages.Page(
-            title=f"Ping {row}", form_class=AgreeForm, call=call, submit="Send it", back=cells.page_of(row)
+            title=said("Ping {0}", row),
+            form_class=AgreeForm,
+            call=call,
+            submit="Send it",
+            back=cells.page_of(row),
         ),
     )
 
@@ -170,7 +177,7 @@ def turn(
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
         done = getattr(webhooks, verb)(by=by, webhook_id=row.pk, **cleaned)
-        messages.success(request, f"{row} is {done.state}.")
+        messages.success(request, said("{0} is {1}.", row, done.state))
         return HttpResponseRedirect(cells.page_of(row))
 
     return pages.answer(

@@ -19,6 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from govpay import fragments
+from govpay.said import said
 from payments.admin import scope, trusts
 from payments.admin.home import climate, money, switch, trouble, turns
 from payments.models import Alarm, Disbursement, NodeStatus, Stop
@@ -116,14 +117,14 @@ def _live(found: dict[str, Any]) -> Live:
 
 def _news(request: HttpRequest, counts: dict[str, int]) -> str:
     """Say what is more than it was: only that is worth interrupting whoever listens to the page."""
-    said = []
+    news = []
     if (more := counts["alarms"] - _before(request, "alarms", counts)) > 0:
-        said.append("1 more alarm is open." if more == 1 else f"{more:,} more alarms are open.")
+        news.append("1 more alarm is open." if more == 1 else f"{more:,} more alarms are open.")
     if (more := counts["waits"] - _before(request, "waits", counts)) > 0:
-        said.append("1 more thing waits for you." if more == 1 else f"{more:,} more things wait for you.")
+        news.append("1 more thing waits for you." if more == 1 else f"{more:,} more things wait for you.")
     if (change := counts["stops"] - _before(request, "stops", counts)) != 0:
-        said.append("The engine was stopped." if change > 0 else "The engine runs again.")
-    return " ".join(said)
+        news.append("The engine was stopped." if change > 0 else "The engine runs again.")
+    return " ".join(said(each) for each in news)
 
 
 def _before(request: HttpRequest, name: str, counts: dict[str, int]) -> int:

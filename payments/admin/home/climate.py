@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from govpay.said import said
 from payments.admin import cells
 from payments.admin.tables import Table
 from payments.models import MempoolLook, NodeStatus
@@ -44,7 +45,10 @@ def _of_pool(pool: MempoolLook) -> list[tuple[str, Any]]:
         ("Fee rate within an hour (6 blocks)", _feerate(pool.hour_sat_kvb)),
         ("Fee rate within a day (144 blocks)", _feerate(pool.day_sat_kvb)),
         ("Least that the node takes", cells.feerate(pool.least_sat_kvb)),
-        ("Memory pool", f"{pool.tx_count:,} txs, {pool.vsize_vb:,} vB: about {blocks} blocks"),
+        (
+            "Memory pool",
+            said("{0} txs, {1} vB: about {2} blocks", f"{pool.tx_count:,}", f"{pool.vsize_vb:,}", blocks),
+        ),
         ("Looked at", f"{pool.at:%Y-%m-%d %H:%M} UTC"),
     ]
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from govpay.said import said
 from payments.admin import cells
 from payments.models import Stop
 from payments.services import stops
@@ -40,7 +41,7 @@ def switch(request: HttpRequest) -> Switch:
     return Switch(
         True,
         cells.label("", "stopped", cells.BAD),
-        f"Since {stop.thrown_at:%Y-%m-%d %H:%M} UTC, by {who}: {stop.reason}",
+        said("Since {0} UTC, by {1}: {2}", f"{stop.thrown_at:%Y-%m-%d %H:%M}", who, stop.reason),
         reverse("admin:payments_stop_lift", args=[stop.pk]) if may else cells.page_of(stop),
         "Lift the stop" if may else "Look at the stop",
     )

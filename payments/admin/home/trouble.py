@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 
+from govpay.said import said
 from payments.admin import cells, scope
 from payments.admin.tables import Notice, Table
 from payments.models import Alarm, Disbursement, Payout, Wallet
@@ -68,7 +69,7 @@ def node_notices() -> list[Notice]:
     title = {
         "not_checked": "The node's state is not known",
         "stale": "The engine stands still: are the workers running?",
-    }.get(look.code, f"The {look.network} node cannot be used")
+    }.get(look.code, said("The {0} node cannot be used", look.network))
     return [Notice(f"{look.message} {goes_on}", cells.BAD, title)]
 
 
@@ -78,7 +79,7 @@ def wallet_notices(request: HttpRequest) -> list[Notice]:
     names = list(missing.order_by("name").values_list("name", flat=True)[:SHOWN])
     if not names:
         return []
-    text = f"{', '.join(names)}: the engine makes a wallet as soon as the node answers."
+    text = said("{0}: the engine makes a wallet as soon as the node answers.", ", ".join(names))
     return [Notice(text, cells.BUSY, "Wallets that the node does not have yet")]
 
 

@@ -6,6 +6,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
+from govpay.said import said
 from ledger.admin import cells as ledger_cells
 from ledger.models import Case, CaseStatus
 from ledger.reconciliation import cases
@@ -137,7 +138,7 @@ def _to_sign(request: HttpRequest) -> list[Table]:
             cells.link(row, f"Request {row.pk}"),
             str(row.version.payout.wallet.program),
             cells.link(row.version.payout, f"Payout {row.version.payout_id}"),
-            f"{row.signed_count} of {row.needed}",
+            said("{0} of {1}", row.signed_count, row.needed),
             cells.moment(row.deadline_at),
         )
         for row in rows[:SHOWN]

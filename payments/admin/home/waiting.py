@@ -7,6 +7,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
+from govpay.said import said
 from payments.admin import cells, scope
 from payments.admin.tables import Table
 from payments.models import (
@@ -99,7 +100,7 @@ def table(request: HttpRequest) -> list[Table]:
         kinds.append(("Purchase plans to approve", PurchasePlan, plans, {}))
     rows: list[tuple[Any, Any]] = [
         (
-            format_html('<a class="gp-link" href="{}">{}</a>', cells.list_of(model, **shown), what),
+            format_html('<a class="gp-link" href="{}">{}</a>', cells.list_of(model, **shown), said(what)),
             cells.number(count),
         )
         for what, model, wanted, shown in kinds

@@ -1,0 +1,57 @@
+"""Says in the reader's language what code names in English, where a page is written and nowhere before (ADR 65).
+
+Texts are looked up as they are; else with their numbers taken out: ``List 5`` is the text ``List {0}``. Marked-up text is
+of cells that have been written already, and stays.
+"""
+
+import re
+from typing import Any, overload
+
+from django.conf import settings
+from django.forms import BaseForm
+from django.forms.utils import pretty_name
+from django.utils.functional import Promise, lazy
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language, gettext
+
+NUMBER = re.compile(r"\d(?:[\d,.:/-]*\d)?")
+
+
+@overload
+def said(text: str, *filled: Any) -> str: ...
+@overload
+def said(text: Any) -> Any: ...
+def said(text: Any, *filled: Any) -> Any:
+    """Return the text in the language of the page; ``filled`` stands where it has ``{0}``, ``{1}``..."""
+    if filled:
+        return gettext(text).format(*map(said, filled))
+    if isinstance(text, Promise):
+        return str(text)
+    if not isinstance(text, str) or isinstance(text, SafeString) or not text:
+        return text
+    if get_language() == settings.LANGUAGE_CODE:
+        return text
+    if (found := gettext(text)) != text:
+        return found
+    pattern = without_numbers(text)
+    found = gettext(pattern)
+    return text if found == pattern else found.format(*NUMBER.findall(text))
+
+
+def without_numbers(text: str) -> str:
+    """Return the text as catalogues have it: ``{0}`` in the place of its first number, and so on."""
+    places = iter(range(len(text)))
+    return NUMBER.sub(lambda _: f"{{{next(places)}}}", text)
+
+
+said_later = lazy(said, str)
+
+
+def say_form(form: BaseForm) -> None:
+    """Say the labels, the help and the choices of a form's fields."""
+    for name, field in form.fields.items():
+        field.label = said(pretty_name(name) if field.label is None else field.label)
+        field.help_text = said(field.help_text)
+        choices: Any = getattr(field, "choices", None)
+        if isinstance(choices, list):
+            field.choices = [(value, said(label)) for value, label in choices]  # type: ignore[attr-defined]

@@ -1,0 +1,150 @@
+"""The admin's pages in Spanish and Urdu: what a catalogue can say is not said in English, and Urdu is well made."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.utils import translation
+from playwright.sync_api import Browser
+
+from deploy import messages
+from govpay.said import said, without_numbers
+from payments.models import Disbursement, Payout, Program
+from tests import browser as browsing
+from tests import factories
+from tests.payments.admin import scenes, screens
+
+# What is no text to a reader, or is written by people and machines.
+SILENT = {"script", "style", "code", "time", "template"}
+VOID = {"area", "br", "col", "hr", "img", "input", "link", "meta", "rect", "path"}
+WORD = re.compile(r"[A-Za-z]{3,}")
+
+
+class Texts(HTMLParser):
+    """Collects what a page says to a reader, in pieces as they are marked up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._within: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Go inside."""
+        given = dict(attrs)
+        if tag not in VOID:
+            is_symbol = "material-symbols-outlined" in (given.get("class") or "")
+            # The names of languages are in their own.
+            self._within.append("script" if is_symbol or ("lang" in given and tag == "button") else tag)
+        self.found += [
+            text for name in ("aria-label", "placeholder", "data-label") if (text := given.get(name))
+        ]
+
+    def handle_endtag(self, tag: str) -> None:
+        """Come out."""
+        if self._within and tag not in VOID:
+            self._within.pop()
+
+    def handle_data(self, data: str) -> None:
+        """Keep a piece of text."""
+        if not SILENT & set(self._within) and (text := " ".join(data.split())):
+            self.found.append(text)
+
+
+def texts_of(client: Client, page: str, language: str) -> list[str]:
+    answer = client.get(page, headers={"Accept-Language": language})
+    assert answer.status_code == 200, page
+    html = answer.content.decode()
+    way = "rtl" if language == "ur" else "ltr"
+    assert f'<html lang="{language}" dir="{way}"' in html
+    parser = Texts()
+    parser.feed(html)
+    return parser.found
+
+
+@pytest.fixture(params=messages.LANGUAGES)
+def language(request: pytest.FixtureRequest) -> str:
+    """Each language that has a catalogue."""
+    return str(request.param)
+
+
+@pytest.fixture
+def reader(program: Program) -> User:
+    """An auditor who reads the books and makes packs."""
+    user = factories.make_member(program, "auditor")
+    user.user_permissions.add(*Permission.objects.filter(codename__in=["view_entry", "make_pack"]))
+    return user
+
+
+@pytest.fixture
+def pages(furnished: dict[str, Any], program: Program) -> list[str]:
+    """The pages that people look at most."""
+    return [
+        "/admin/",
+        "/admin/second-factor/",
+        "/admin/payments/disbursement/",
+        f"/admin/payments/disbursement/{Disbursement.objects.latest('pk').pk}/change/",
+        "/admin/payments/payment/",
+        "/admin/payments/payout/",
+        f"/admin/payments/payout/{Payout.objects.latest('pk').pk}/change/",
+    ]
+
+
+@pytest.mark.django_db
+class TestPages:
+    """What staff read."""
+
+    def test_say_nothing_in_english_that_the_catalogue_can_say(
+        self, client: Client, reader: User, pages: list[str], language: str
+    ) -> None:
+        client.force_login(reader)
+        translated = {m.id: m.string for m in messages.read(language) if isinstance(m.id, str)}
+        for page in pages:
+            for text in texts_of(client, page, language):
+                for known in (text, without_numbers(text)):
+                    assert translated.get(known, known) in (known, text), (page, text)
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    """A browser of its own."""
+    with browsing.launched(monkeypatch) as found:
+        yield found
+
+
+@browsing.needs_chromium
+@pytest.mark.django_db(transaction=True)
+def test_urdu_is_well_made(
+    live_server: Any,
+    browser: Browser,
+    program: Program,
+    officer: User,
+    approver: User,
+    releaser: User,
+) -> None:
+    scenes.furnish(program, officer, approver, releaser)
+    row = Disbursement.objects.latest("pk")
+    for screen in screens.SCREENS.values():
+        page = screens.signed_in(browser, live_server, approver, viewport=screen, locale="ur")
+        wrong = browsing.complaints(page)
+        for url in (
+            "/admin/",
+            "/admin/payments/disbursement/",
+            f"/admin/payments/disbursement/{row.pk}/change/",
+        ):
+            page.goto(f"{live_server.url}{url}")
+            page.wait_for_load_state("networkidle")
+            assert page.evaluate("document.documentElement.lang + document.documentElement.dir") == "urrtl"
+            browsing.require_fitting(page)
+            browsing.require_accessible(page)
+        assert wrong == []
+        page.context.close()
+
+
+@pytest.mark.parametrize("text", ["", None, 5, "Nobody says this 5", "{0}", "{", "5", "List {0}"])
+def test_what_nobody_translates_stays(text: Any) -> None:
+    with translation.override("ur"):
+        assert said(text) == text or text == "List {0}"
