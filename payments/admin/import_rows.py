@@ -10,6 +10,10 @@ from payments.states import ImportStatus
 
 LOOKED_AT = (ImportStatus.READY, ImportStatus.REFUSED, ImportStatus.DONE)
 
+NOT_READ = (
+    "A row without values cannot be read, or is so far down that only the file of errors has its values."
+)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -29,6 +33,7 @@ class Shown:
     fields: list[str]
     rows: list[list[Cell]]
     more_url: str
+    note: str
 
 
 def of_job(by: Any, job: ImportJob) -> Shown | None:
@@ -45,6 +50,7 @@ def of_job(by: Any, job: ImportJob) -> Shown | None:
         fields=fields,
         rows=rows,
         more_url=cells.page_of(job).replace("/change/", "/errors/"),
+        note="" if all(bad.values for bad in found if bad.row) else NOT_READ,
     )
 
 
@@ -52,7 +58,7 @@ def _cells(fields: list[str], bad: import_files.BadRow) -> list[Cell]:
     """What is wrong with a row as such stands with its number."""
     values = [
         Cell(field, value, [(code, message) for column, code, message in bad.faults if column == field])
-        for field, value in zip(fields, bad.values, strict=True)
+        for field, value in zip(fields, bad.values or [""] * len(fields), strict=True)
     ]
     of_row = [_said(*fault) for fault in bad.faults if fault[0] not in fields]
     return [Cell("Row", f"{bad.row:,}", of_row), *values]

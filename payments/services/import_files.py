@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, compress, islice
+from itertools import chain, compress, islice, takewhile
 from typing import Any, BinaryIO, NamedTuple
 
 from django.conf import settings
@@ -50,7 +50,7 @@ GROUP BY r.row ORDER BY r.row
 """
 _NOT_KEPT = [("", "error_not_kept", "The row is refused; the file has more errors than are kept.")]
 # Of a page; the file of errors has all of them.
-SHOWN_BAD = 50
+SHOWN_BAD, SHOWN_PARTS = 50, 32
 
 
 class FileTooLarge(InvalidInput):
@@ -127,7 +127,7 @@ def first_rows(job: ImportJob, count: int) -> list[list[str]]:
 
 
 class BadRow(NamedTuple):
-    """A row that is refused (0: the file), its values, empty where it was never read, and column, code and message."""
+    """A row that is refused (0: the file), its values, none where it was not read, and column, code and message."""
 
     row: int
     values: Sequence[str]
@@ -137,45 +137,50 @@ class BadRow(NamedTuple):
 def errors(job: ImportJob) -> Iterator[str]:
     """Yield the rows that were refused as CSV: their own columns, ``code`` and ``message``; harmless to spreadsheets."""
     there, found = _refused(job)
+    nothing = ("",) * len(there)
     yield spreadsheet.line((*there, "code", "message"))
     for row, values, faults in found:
         codes = "; ".join(code for _, code, _ in faults)
         said = " ".join(f"{column}: {message}" if column else message for column, _, message in faults)
-        yield spreadsheet.line((*values, codes, f"Row {row}: {said}" if row else said))
+        yield spreadsheet.line((*(values or nothing), codes, f"Row {row}: {said}" if row else said))
 
 
 def bad_rows(job: ImportJob) -> tuple[list[str], list[BadRow]]:
-    """Return the fields that the file has, and the first rows that are refused, at most SHOWN_BAD."""
-    there, found = _refused(job, SHOWN_BAD)
+    """Return the fields that the file has, and the first rows that are refused, at most SHOWN_BAD.
+
+    Rows behind the first SHOWN_PARTS of the file come without values: a page does not read all of a large file.
+    """
+    there, found = _refused(job, SHOWN_BAD, SHOWN_PARTS)
     return there, list(found)
 
 
-def _refused(job: ImportJob, most: int | None = None) -> tuple[list[str], Iterator[BadRow]]:
-    reader, _ = source(job, intake.Faults())
+def _refused(
+    job: ImportJob, most: int | None = None, most_parts: int | None = None
+) -> tuple[list[str], Iterator[BadRow]]:
+    reader, file = source(job, intake.Faults())
     rows = iter(reader)
     # With the first row the header was read.
     first = list(islice(rows, 1))
     there = list(compress(sum(fields(job), ()), reader.there))
-    return there, _matched(reader, chain(first, rows), _faults(job.pk, most), len(there))
+    near = takewhile(lambda _: most_parts is None or file.number < most_parts, chain(first, rows))
+    return there, _matched(reader, near, _faults(job.pk, most))
 
 
 def _matched(
     reader: csv_source.CsvSource,
     rows: Iterator[tuple[int, Sequence[str]]],
     refused: Iterator[tuple[int, list[tuple[str, str, str]]]],
-    width: int,
 ) -> Iterator[BadRow]:
-    nothing = ("",) * width
     bad = next(refused, None)
     for row, values in rows:
         while bad is not None and bad[0] <= row:
             own = list(compress(values or reader.misfit, reader.there))
-            yield BadRow(bad[0], own if bad[0] == row else nothing, bad[1])
+            yield BadRow(bad[0], own if bad[0] == row else (), bad[1])
             bad = next(refused, None)
         if bad is None:
             return
     while bad is not None:
-        yield BadRow(bad[0], nothing, bad[1])
+        yield BadRow(bad[0], (), bad[1])
         bad = next(refused, None)
 
 

@@ -141,6 +141,19 @@ class TestSaid:
         assert rows[0] == [*people.COLUMNS, "code", "message"]
         assert rows[1][:5] == [make_person(2, phone="1")[name] for name in people.COLUMNS]
 
+    def test_leaves_rows_far_down_to_the_file_of_errors(
+        self, program: Program, officer: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(import_files, "PART_BYTES", 300)
+        monkeypatch.setattr(import_files, "SHOWN_PARTS", 2)
+        file = ministry(*(make_person(n, phone="1") for n in range(1, 20)))
+        job = check(bring(officer, program, file, names=NAMES))
+        _, found = imports.bad_rows(by=officer, job_id=job.pk)
+        assert [bad.row for bad in found] == [*range(1, 20)]
+        assert (len(found[0].values), len(found[18].values)) == (5, 0)
+        _, lines = imports.errors(by=officer, job_id=job.pk)
+        assert [row[3] for row in csv.reader(io.StringIO("".join(lines)))] == ["phone", *["1"] * 19]
+
     def test_finds_the_values_of_a_row_that_is_too_short(self, program: Program, officer: User) -> None:
         file = ministry(make_person(1)) + b"2,Short Row,99123-0000002-1\n"
         job = check(bring(officer, program, file, names=NAMES))
