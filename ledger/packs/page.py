@@ -9,11 +9,13 @@ from django import forms
 from django.core.files.uploadedfile import UploadedFile
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_GET, require_http_methods
 from rest_framework.throttling import SimpleRateThrottle
 
+from govpay.languages import spoken
 from ledger import verify
 from ledger.models import Checkpoint
 from ledger.packs import evidence
@@ -38,9 +40,13 @@ class ChecksOfAddress(SimpleRateThrottle):
 class ReceiptForm(forms.Form):
     """A receipt, as a file or as its text."""
 
-    file = forms.FileField(label="The receipt's file", required=False, allow_empty_file=True)
+    file = forms.FileField(label=_("The receipt's file"), required=False, allow_empty_file=True)
     text = forms.CharField(
-        label="or its text", required=False, strip=False, max_length=verify.MAX_RECEIPT, widget=forms.Textarea
+        label=_("or its text"),
+        required=False,
+        strip=False,
+        max_length=verify.MAX_RECEIPT,
+        widget=forms.Textarea,
     )
 
     def read(self) -> bytes:
@@ -59,13 +65,14 @@ class ReceiptForm(forms.Form):
             and not self.cleaned_data.get("file")
             and not self.cleaned_data.get("text", "").strip()
         ):
-            raise forms.ValidationError("Choose the file that you were given, or paste its text.")
+            raise forms.ValidationError(_("Choose the file that you were given, or paste its text."))
 
 
 # The token is looked for in the body: only after the limits, and then with the usual protection.
 @csrf_exempt
 @never_cache
 @require_http_methods(["GET", "POST"])
+@spoken
 def check(request: HttpRequest) -> HttpResponse:
     """Show the form, and in plain words what the receipt proves or the first thing that is wrong with it.
 
@@ -105,9 +112,10 @@ def _check(request: HttpRequest) -> HttpResponse:
     return _render(request, 200, form=form, found=found, address=address, amount=amount)
 
 
-def _render(request: HttpRequest, status: int, **context: object) -> TemplateResponse:
+def _render(request: HttpRequest, status: int, **context: object) -> HttpResponse:
     context |= {"keys": sorted(trusted_keys()), "network": evidence.backend().network()}
-    return TemplateResponse(request, "ledger/verify.html", context, status=status)
+    # Written here, while its language is spoken.
+    return TemplateResponse(request, "ledger/verify.html", context, status=status).render()
 
 
 @require_GET

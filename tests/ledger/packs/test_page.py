@@ -117,3 +117,27 @@ class TestLimits:
         for length in (str(page.MAX_BODY + 1), "9" * 5_000, "x", "-1", "\xb2"):
             answer: Any = client.post("/verify/", CONTENT_LENGTH=length, **{"wsgi.input": Unread()})
             assert (answer.status_code, "<code>not_a_receipt</code>" in words(answer)) == (413, True), length
+
+
+class TestLanguages:
+    """The page speaks the visitor's language; what the verifier says stays in its own words."""
+
+    @pytest.mark.parametrize(
+        ("language", "head", "said"),
+        [
+            ("es", '<html lang="es">', "Comprobar un recibo"),
+            ("ur", '<html lang="ur" dir="rtl">', "رسید جانچیں"),
+        ],
+    )
+    def test_is_that_of_the_address(self, client: Client, language: str, head: str, said: str) -> None:
+        answer = client.get("/verify/", {"lang": language})
+        assert head in words(answer)
+        assert f"<h1>{said}</h1>" in words(answer)
+        assert answer["Content-Language"] == language
+
+    def test_says_what_is_wrong_by_its_code_in_any(self, client: Client) -> None:
+        answer = client.post("/verify/?lang=es", {"text": "{}"})
+        assert answer.status_code == 422
+        assert "El recibo no es correcto." in words(answer)
+        plain = client.post("/verify/", {"text": "{}"})
+        assert words(plain).count("<code>") == words(answer).count("<code>")
