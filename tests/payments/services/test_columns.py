@@ -3,10 +3,12 @@
 import csv
 import io
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db.models.functions import Now
 
 from ledger.models import AuditEvent
 from payments.models import Disbursement, Enrollment, ImportJob, Program, StatusChange
@@ -14,6 +16,8 @@ from payments.services import authority, columns, import_files, importing, impor
 from payments.states import StatusConflict
 from tests import factories
 from tests.payments.services.files import count_registry, make_csv, make_person, people_csv
+from tests.payments.services.test_intake import DAMAGED
+from tests.payments.services.test_intake import HEADER as OWN
 
 pytestmark = pytest.mark.django_db
 
@@ -248,6 +252,16 @@ class TestAsked:
         imports.confirm(by=officer, job_id=job.pk)
         assert (check(job).status, Disbursement.objects.get().total_sat) == ("done", 5_000)
 
+    def test_is_given_up_when_nobody_answers(self, program: Program, officer: User) -> None:
+        old, new = (bring(officer, program, ministry(make_person(n)), may_ask=True) for n in (1, 2))
+        ImportJob.objects.filter(pk=old.pk).update(made_at=Now() - timedelta(days=8))
+        imports.forget()
+        old.refresh_from_db()
+        assert (old.status, old.code, old.parts.count()) == ("cancelled", "not_confirmed", 0)
+        assert old.message == "Nobody said what its columns hold for 7 days."
+        new.refresh_from_db()
+        assert (new.status, new.parts.count()) == ("mapping", 1)
+
     def test_can_be_undone_and_nothing_of_the_file_is_left(self, program: Program, officer: User) -> None:
         job = bring(officer, program, ministry(make_person(1)), may_ask=True)
         job = imports.cancel(by=officer, job_id=job.pk)
@@ -258,6 +272,38 @@ class TestAsked:
         ]
         with pytest.raises(imports.ImportEmptied):
             imports.sample(by=officer, job_id=job.pk)
+
+
+class TestBadInputs:
+    """What refuses a file that goes by its own header refuses it here, by the same row, field and code."""
+
+    @pytest.mark.parametrize(
+        ("file", "faults"),
+        [case[1:] for case in DAMAGED if case[1].startswith(OWN)],
+        ids=[case[0] for case in DAMAGED if case[1].startswith(OWN)],
+    )
+    def test_damaged_files_with_names_of_their_own(
+        self, program: Program, officer: User, file: bytes, faults: list[tuple[int, str, str]]
+    ) -> None:
+        names = {field: field for field in people.COLUMNS} | {"national_id": "CNIC no"}
+        file = file.replace(b"national_id", b"CNIC no", 1)
+        job = check(bring(officer, program, file, names=names))
+        assert (job.status, count_registry()) == ("refused", (0, 0, 0))
+        assert sorted(job.faults.values_list("row", "column", "code")) == faults
+
+    @pytest.mark.parametrize(
+        ("file", "faults"), [case[1:] for case in DAMAGED], ids=[case[0] for case in DAMAGED]
+    )
+    def test_damaged_files_whose_columns_may_be_asked(
+        self, program: Program, officer: User, file: bytes, faults: list[tuple[int, str, str]]
+    ) -> None:
+        job = check(bring(officer, program, file, may_ask=True))
+        if job.status == "mapping":
+            # Nothing but the names is wrong, and that is what is asked.
+            assert {code for _, _, code in faults} <= {"column_missing", "column_unknown", "column_repeated"}
+        else:
+            assert (job.status, count_registry()) == ("refused", (0, 0, 0))
+            assert sorted(job.faults.values_list("row", "column", "code")) == sorted(faults)
 
 
 class TestRemembered:
