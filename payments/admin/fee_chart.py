@@ -1,6 +1,6 @@
-"""The fee rates of a payout's versions over time, beside those at which the engine built other payouts meanwhile.
+"""The fee rates of a payout's versions over time, beside what the node expected then and what other payouts were built at.
 
-No estimate of the node's is kept; a payout is built at what the node estimated then, inside the program's bounds.
+What the node expects is looked at each minute and kept for two days; a payout is built at it, inside the program's bounds.
 """
 
 from collections.abc import Sequence
@@ -11,10 +11,12 @@ from typing import Any
 from django.utils import timezone
 
 from payments.admin import cells
-from payments.models import Block, Payout, PayoutTx, PayoutTxKind
+from payments.models import Block, MempoolLook, Payout, PayoutTx, PayoutTxKind
 
 # Of others no more than are read with one look, and none from long before.
 OTHERS, BEFORE = 40, timedelta(hours=6)
+# Of the node's looks each is shown of so short a time, and of a longer one the first of each hour.
+EACH_LOOK = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
@@ -26,30 +28,33 @@ class Chart:
 
 
 def of_payout(payout: Payout, versions: Sequence[PayoutTx]) -> Chart | None:
-    """Return the chart of a payout with these versions, the oldest first, in two queries; None with nothing to compare."""
+    """Return the chart of a payout with these versions, the oldest first, in three queries; None with nothing to compare."""
     if not versions:
         return None
-    end = _mined_at(payout) or timezone.now()
+    end = max(_mined_at(payout) or timezone.now(), versions[-1].built_at)
+    expected = _expected(versions[0].built_at, end)
     others = list(
         PayoutTx.objects.filter(
             payout__wallet=payout.wallet_id,
             kind=PayoutTxKind.ORIGINAL,
-            built_at__range=(versions[0].built_at - BEFORE, max(end, versions[-1].built_at)),
+            built_at__range=(versions[0].built_at - BEFORE, end),
         )
         .exclude(payout=payout)
         .order_by("-built_at")
         .values_list("built_at", "feerate_sat_kvb")[:OTHERS]
     )
-    if len(versions) == 1 and not others:
+    if len(versions) == 1 and not others and not expected:
         return None
     mine = [(version.built_at, version.feerate_sat_kvb) for version in versions]
     data = {
         # The last rate counts until a block holds it, or until now.
-        "versions": [*(_point(*each) for each in mine), _point(max(end, mine[-1][0]), mine[-1][1])],
+        "versions": [*(_point(*each) for each in mine), _point(end, mine[-1][1])],
+        "expected": [_point(*each) for each in expected],
         "others": [_point(*each) for each in reversed(others)],
     }
     shown = [
         *((at, f"Version {number} of this payout", rate) for number, (at, rate) in enumerate(mine, start=1)),
+        *((at, "The node's estimate for an hour", rate) for at, rate in expected),
         *((at, "Another payout", rate) for at, rate in others),
     ]
     rows = [
@@ -57,6 +62,17 @@ def of_payout(payout: Payout, versions: Sequence[PayoutTx]) -> Chart | None:
         for at, what, rate in sorted(shown, key=lambda row: row[0])
     ]
     return Chart(data, rows)
+
+
+def _expected(begin: datetime, end: datetime) -> list[tuple[datetime, int]]:
+    """What the node expected to be enough within an hour, at some moments from begin to end."""
+    smaller = {"second": 0, "microsecond": 0} | ({} if end - begin <= EACH_LOOK else {"minute": 0})
+    looks = MempoolLook.objects.filter(at__range=(begin, end), hour_sat_kvb__isnull=False).order_by("at")
+    firsts: dict[datetime, tuple[datetime, int]] = {}
+    # Two days have a look a minute, and so some thousands.
+    for at, rate in looks.values_list("at", "hour_sat_kvb"):
+        firsts.setdefault(at.replace(**smaller), (at, rate))
+    return list(firsts.values())
 
 
 def _point(at: datetime, feerate_sat_kvb: int) -> dict[str, Any]:

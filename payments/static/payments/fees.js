@@ -9,7 +9,7 @@ function draw(canvas) {
     const found = JSON.parse(document.getElementById(canvas.dataset.source).textContent);
     canvas.closest("figure").hidden = false;
     // Within a day the hour tells more than the date, and a telephone has room for it.
-    const times = [...found.versions, ...found.others].map((point) => point.x);
+    const times = [...found.versions, ...found.expected, ...found.others].map((point) => point.x);
     const isShort = Math.max(...times) - Math.min(...times) < 24 * 3600 * 1000;
     const ink = getComputedStyle(canvas.parentElement).color;
     new Chart(canvas, {
@@ -17,6 +17,7 @@ function draw(canvas) {
         data: {
             datasets: [
                 { label: "This payout", data: found.versions, stepped: true, borderColor: "#9333ea", backgroundColor: "#9333ea", pointRadius: 4 },
+                { label: "What the node expected for an hour", data: found.expected, stepped: true, borderColor: "#0e7490", backgroundColor: "#0e7490", borderDash: [4, 4], borderWidth: 2, pointRadius: 0, pointStyle: "line" },
                 { label: "Other payouts, as they were built", data: found.others, showLine: false, borderColor: "#d99000", backgroundColor: "#d99000", pointRadius: 4, pointStyle: "triangle" },
             ],
         },

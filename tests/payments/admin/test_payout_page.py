@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -13,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from payments.admin import fee_chart, payout_graph
-from payments.models import Block, Disbursement, Payment, Payout, PayoutTx, Program, Reservation
+from payments.models import Block, Disbursement, MempoolLook, Payment, Payout, PayoutTx, Program, Reservation
 from payments.models.payout import ChangeOutput
 from payments.services import disbursements
 from tests import factories
@@ -218,6 +220,35 @@ class TestChart:
             "Another payout 5.5 sat/vB",
             "Version 1 of this payout 2 sat/vB",
             "Version 2 of this payout 3 sat/vB",
+        ]
+
+    def test_compares_them_with_what_the_node_expected(self, payout: Payout) -> None:
+        (version,) = versions = list(payout.txs.all())
+        minute = version.built_at.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        # Of each minute the first look; one without an estimate, and what came before or after, tell nothing.
+        for seconds, expected in (
+            (-3_000, 1_000),
+            (1, 4_000),
+            (2, 9_000),
+            (90, None),
+            (150, 6_000),
+            (7_000, 8_000),
+        ):
+            MempoolLook.objects.create(
+                at=minute + timedelta(seconds=seconds),
+                tx_count=1,
+                vsize_vb=200,
+                least_sat_kvb=1_000,
+                hour_sat_kvb=expected,
+            )
+        with time_machine.travel(minute + timedelta(minutes=10), tick=False):
+            found = fee_chart.of_payout(payout, versions)
+        assert found is not None
+        assert [point["y"] for point in found.data["expected"]] == [4.0, 6.0]
+        assert [plain(what) + " " + plain(rate) for _, what, rate in found.rows] == [
+            "Version 1 of this payout 2 sat/vB",
+            "The node's estimate for an hour 4 sat/vB",
+            "The node's estimate for an hour 6 sat/vB",
         ]
 
 
