@@ -85,6 +85,7 @@ def show(request: HttpRequest, found: Publication | None) -> HttpResponse:
         "addresses": addresses[:SHOWN],
         "more_addresses": max(len(addresses) - SHOWN, 0),
         "keys": checkpoints.own_keys(),
+        "ask_language": request.language_query.replace("?", "&"),  # type: ignore[attr-defined]
     }
     return render(request, "payments/public/transparency.html", context)
 

@@ -3,12 +3,13 @@
 from django.urls import path
 
 from govpay.api import converters
-from payments.public import page, reserve
+from payments.public import check, page, reserve
 
 __all__ = ["converters", "urlpatterns"]
 
 urlpatterns = [
     path("", page.show, name="transparency"),
+    path("check/", check.show, name="transparency-check"),
     path("figures.json", page.figures, name="transparency-figures"),
     path("figures.json.note", page.note, name="transparency-note"),
     path("programs.csv", page.programs, name="transparency-programs"),
