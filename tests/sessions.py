@@ -1,32 +1,48 @@
-"""Who else is connected to the database of the tests."""
+"""Sessions of somebody else in the test's database, and locks that they hold."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
-from django.db import connections
-
-from tests import services
+from django.db import connection, connections
 
 # A session ends a moment after its connection was closed.
-WAIT_S = 5
+ENDS_S = 5
 OTHERS = """
 SELECT pid, usename::text, application_name, state, query FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND datname = %s AND NOT pid = ANY(%s)
+WHERE backend_type = 'client backend' AND datname = current_database() AND NOT pid = ANY(%s) AND pid <> pg_backend_pid()
 """
 
 
+@contextmanager
+def another_session(*, autocommit: bool = False) -> Iterator[psycopg.Connection]:
+    """A session of somebody else in the same database."""
+    parts = connection.get_connection_params()
+    names = ("host", "port", "user", "password", "dbname")
+    known = {name: parts[name] for name in names if parts.get(name)}
+    with psycopg.connect(**known, autocommit=autocommit) as session:
+        yield session
+
+
+@contextmanager
+def holding(key: int) -> Iterator[psycopg.Connection]:
+    """A session of somebody else that holds the advisory lock of this key."""
+    with another_session(autocommit=True) as session:
+        session.execute("SELECT pg_advisory_lock(%s)", [key])
+        try:
+            yield session
+        finally:
+            session.execute("SELECT pg_advisory_unlock(%s)", [key])
+
+
 def others() -> list[str]:
-    """Return what is known of each session that is not of this thread, after waiting for those that end."""
-    name = connections["default"].settings_dict["NAME"]
-    own = [
-        held.connection.info.backend_pid
-        for held in connections.all(initialized_only=True)
-        if held.connection is not None
-    ]
-    address = psycopg.conninfo.make_conninfo(services.ensure_database(), dbname="postgres")
-    with psycopg.connect(address, autocommit=True) as server:
-        until = time.monotonic() + WAIT_S
-        while found := server.execute(OTHERS, [name, own]).fetchall():
+    """Return what is known of each session that is not this thread's, after waiting for those that end."""
+    opened = [each.connection for each in connections.all(initialized_only=True)]
+    own = [known.info.backend_pid for known in opened if known is not None]
+    with another_session(autocommit=True) as session:
+        until = time.monotonic() + ENDS_S
+        while found := session.execute(OTHERS, [own]).fetchall():
             if time.monotonic() > until:
                 break
             time.sleep(0.05)

@@ -66,12 +66,13 @@ def of_payout(payout: Payout, versions: Sequence[PayoutTx]) -> Chart | None:
 
 def _expected(begin: datetime, end: datetime) -> list[tuple[datetime, int]]:
     """What the node expected to be enough within an hour, at some moments from begin to end."""
-    smaller = {"second": 0, "microsecond": 0} | ({} if end - begin <= EACH_LOOK else {"minute": 0})
-    looks = MempoolLook.objects.filter(at__range=(begin, end), hour_sat_kvb__isnull=False).order_by("at")
-    firsts: dict[datetime, tuple[datetime, int]] = {}
+    apart = "%Y-%m-%d %H:%M" if end - begin <= EACH_LOOK else "%Y-%m-%d %H"
+    looks = MempoolLook.objects.filter(at__range=(begin, end)).order_by("at")
+    firsts: dict[str, tuple[datetime, int]] = {}
     # Two days have a look a minute, and so some thousands.
     for at, rate in looks.values_list("at", "hour_sat_kvb"):
-        firsts.setdefault(at.replace(**smaller), (at, rate))
+        if rate is not None:
+            firsts.setdefault(at.strftime(apart), (at, rate))
     return list(firsts.values())
 
 
