@@ -26,47 +26,6 @@ KEYWORDS = DEFAULT_KEYWORDS | {"gettext_lazy": None, "gettext_noop": None, "nget
 APPS = ("govpay", "ledger", "payments")
 # Where texts need no mark: what code names in English is said where a page is written (govpay/said.py, ADR 65).
 SAID = ("govpay/admin.py", "govpay/login", "ledger/admin", "payments/admin", "payments/payout/causes.py")
-# Of these what is not translated yet.
-NOT_YET = (
-    "payments/admin/institution_forms.py",
-    "payments/admin/intake.py",
-    "payments/admin/intervention.py",
-    "payments/admin/law.py",
-    "payments/admin/lodging.py",
-    "payments/admin/manifest.py",
-    "payments/admin/measures.py",
-    "payments/admin/membership.py",
-    "payments/admin/message.py",
-    "payments/admin/outcome.py",
-    "payments/admin/price.py",
-    "payments/admin/price_pages.py",
-    "payments/admin/price_people.py",
-    "payments/admin/price_source.py",
-    "payments/admin/program.py",
-    "payments/admin/program_form.py",
-    "payments/admin/projection.py",
-    "payments/admin/proposal.py",
-    "payments/admin/purchase_plan.py",
-    "payments/admin/quote.py",
-    "payments/admin/reservation.py",
-    "payments/admin/reserve.py",
-    "payments/admin/reserve_proof.py",
-    "payments/admin/rules.py",
-    "payments/admin/signing.py",
-    "payments/admin/signing_codes.py",
-    "payments/admin/travel.py",
-    "payments/admin/trust.py",
-    "payments/admin/trust_decision.py",
-    "payments/admin/trust_leg.py",
-    "payments/admin/trusts.py",
-    "payments/admin/uploads.py",
-    "payments/admin/voucher.py",
-    "payments/admin/voucher_desk.py",
-    "payments/admin/wallet.py",
-    "payments/admin/webhook.py",
-    "payments/admin/webhook_pages.py",
-    "payments/payout/causes.py",
-)
 # The theme marks its texts, and has no catalogue; Django's own are used for what both say.
 THEME = Path(unfold.__file__).parent
 # Of Django's what its catalogues lack in one of the languages, and pages show.
@@ -124,7 +83,7 @@ def _said() -> Iterator[Path]:
     for place in SAID:
         path = ROOT / place
         every = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        yield from (each for each in every if str(each.relative_to(ROOT)) not in NOT_YET)
+        yield from (each for each in every)
 
 
 def _of_theme() -> Iterator[str]:
