@@ -62,28 +62,44 @@ SELECT g.rail,
     (SELECT min(seconds) FROM checks WHERE until >= measured * 0.95) AS reconciled_p95
 FROM (VALUES (''), ('bitcoin'), ('bank'), ('voucher')) AS g(rail)
 """
+# Lists say how many lines they have; only the lines that something happened to are looked at.
 HELD = """
-SELECT count(*), count(*) FILTER (WHERE EXISTS (
-    SELECT FROM payments_statuschange c WHERE c.subject = 'payment' AND c.subject_id = m.id AND c.new = 'held')
-    AND NOT EXISTS (SELECT FROM payments_hold h WHERE h.payment_id = m.id AND h.rule = 'unclaimed'))
-FROM payments_payment m JOIN payments_disbursement d ON d.id = m.disbursement_id
-WHERE d.program_id = %(program)s AND d.submitted_at >= %(since)s AND d.submitted_at < %(before)s
+WITH lists AS MATERIALIZED (
+    SELECT id, payment_count FROM payments_disbursement
+    WHERE program_id = %(program)s AND submitted_at >= %(since)s AND submitted_at < %(before)s
+)
+SELECT (SELECT coalesce(sum(payment_count), 0)::bigint FROM lists), (
+    SELECT count(*) FROM payments_payment m JOIN lists l ON l.id = m.disbursement_id
+    WHERE m.id IN (SELECT c.subject_id FROM payments_statuschange c WHERE c.subject = 'payment' AND c.new = 'held')
+        AND NOT EXISTS (SELECT FROM payments_hold h WHERE h.payment_id = m.id AND h.rule = 'unclaimed'))
 """
 # Of the payments on lists released in a span of time, those that anybody complained of, but for who took it back.
 DISPUTED = """
-SELECT count(*), count(*) FILTER (WHERE EXISTS (
-    SELECT FROM payments_grievance g WHERE g.payment_id = m.id AND g.status <> 'withdrawn'))
-FROM payments_payment m JOIN payments_disbursement d ON d.id = m.disbursement_id
-WHERE d.program_id = %(program)s AND d.released_at >= %(since)s AND d.released_at < %(before)s AND m.status <> 'cancelled'
+WITH lists AS MATERIALIZED (
+    SELECT id, payment_count FROM payments_disbursement
+    WHERE program_id = %(program)s AND released_at >= %(since)s AND released_at < %(before)s
+)
+SELECT (SELECT coalesce(sum(payment_count), 0)::bigint FROM lists) - (
+    SELECT count(*) FROM payments_payment m JOIN lists l ON l.id = m.disbursement_id WHERE m.status = 'cancelled'
+), (
+    SELECT count(DISTINCT m.id) FROM payments_grievance g JOIN payments_payment m ON m.id = g.payment_id
+    JOIN lists l ON l.id = m.disbursement_id WHERE g.status <> 'withdrawn' AND m.status <> 'cancelled')
 """
 # Of the lines on lists released in a span of time, those that wait for their person or have expired; what another list pays
 # counts once, there.
 UNCLAIMED = """
-SELECT count(*), count(*) FILTER (WHERE e.status IN ('waiting', 'expired'))
-FROM payments_payment m JOIN payments_disbursement d ON d.id = m.disbursement_id
-LEFT JOIN payments_entitlement e ON e.payment_id = m.id
-WHERE d.program_id = %(program)s AND d.released_at >= %(since)s AND d.released_at < %(before)s
-    AND (m.status <> 'cancelled' OR e.status = 'expired')
+WITH lists AS MATERIALIZED (
+    SELECT id, payment_count FROM payments_disbursement
+    WHERE program_id = %(program)s AND released_at >= %(since)s AND released_at < %(before)s
+)
+SELECT (SELECT coalesce(sum(payment_count), 0)::bigint FROM lists) - (
+    SELECT count(*) FROM payments_payment m JOIN lists l ON l.id = m.disbursement_id
+    LEFT JOIN payments_entitlement e ON e.payment_id = m.id
+    WHERE m.status = 'cancelled' AND e.status IS DISTINCT FROM 'expired'
+), (
+    SELECT count(*) FROM payments_entitlement e JOIN payments_payment m ON m.id = e.payment_id
+    JOIN lists l ON l.id = m.disbursement_id
+    WHERE e.status = 'expired' OR e.status = 'waiting' AND m.status <> 'cancelled')
 """
 # Of those whose time is up, or that were answered. One that was answered, disputed and not answered again is not.
 ANSWERED = """
