@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold import widgets
 
 from govpay.errors import Forbidden, NotFound
+from govpay.said import said
 from payments.admin import cells, import_steps, pages
 from payments.admin.tables import Table
 from payments.models import ImportJob
@@ -46,14 +47,14 @@ class ColumnsForm(forms.Form):
         for field in (*self._required, *self._optional):
             label, help_text = LABELS[field]
             is_required = field in self._required
-            nothing = "Choose a column" if is_required else "The file does not have it"
+            nothing = said("Choose a column" if is_required else "The file does not have it")
             self.fields[field] = forms.ChoiceField(
                 label=label,
                 choices=[("", nothing), *choices],
                 required=is_required,
                 help_text=help_text,
                 widget=widgets.UnfoldAdminSelectWidget(),
-                error_messages={"required": "Say which column holds it: the field must be there."},
+                error_messages={"required": said("Say which column holds it: the field must be there.")},
             )
 
     def clean(self) -> dict[str, Any]:
@@ -62,7 +63,7 @@ class ColumnsForm(forms.Form):
         for field, code, message in columns.wrong(places, self._width, self._required, self._optional):
             # What the field itself has refused is said once.
             if field in self.cleaned_data:
-                self.add_error(field, forms.ValidationError(message, code=code))
+                self.add_error(field, forms.ValidationError(said(message), code=code))
         return {"places": places}
 
 
@@ -70,7 +71,7 @@ def say(model_admin: Any, request: HttpRequest, job: ImportJob) -> HttpResponse:
     """Ask, and let a worker check the file."""
     by: Any = request.user
     if job.status != ImportStatus.MAPPING:
-        messages.warning(request, f"What the columns of import {job.pk} hold is not asked any more.")
+        messages.warning(request, said("What the columns of import {0} hold is not asked any more.", job.pk))
         return HttpResponseRedirect(cells.page_of(job))
     try:
         rows = imports.sample(by=by, job_id=job.pk)
@@ -105,20 +106,17 @@ def say(model_admin: Any, request: HttpRequest, job: ImportJob) -> HttpResponse:
 def in_words(job: ImportJob) -> str:
     """Write where the fields of a job are."""
     if job.columns is None:
-        return "as the header names them" if job.status != ImportStatus.MAPPING else ""
+        return str(said("as the header names them")) if job.status != ImportStatus.MAPPING else ""
     there = [(label, job.columns[field]) for field, (label, _) in LABELS.items() if field in job.columns]
-    return "; ".join(f"{label}: column {place}" for label, place in there)
+    return "; ".join(said("Column {0}: {1}", place, label) for label, place in there)
 
 
 def _help(header: Sequence[str], is_known: bool) -> str:
     if len(header) == 1:
         return "The file has one column only: are its values separated by commas? Withdraw it if not, and save it so."
-    if is_known:
-        return (
-            "This is what was said of the last file with the very same header; look at it once more. "
-            + LEFT_ALONE
-        )
-    return "Guessed from the names in the header; compare each with the first rows below. " + LEFT_ALONE
+    known = "This is what was said of the last file with the very same header; look at it once more."
+    guessed = "Guessed from the names in the header; compare each with the first rows below."
+    return f"{said(known if is_known else guessed)} {said(LEFT_ALONE)}"
 
 
 def _choice(place: int, rows: list[list[str]]) -> str:
@@ -153,4 +151,4 @@ def _values(place: int, rows: list[list[str]]) -> list[str]:
 
 
 def _name(place: int, rows: list[list[str]]) -> str:
-    return rows[0][place - 1] or "without a name"
+    return rows[0][place - 1] or str(said("without a name"))

@@ -12,6 +12,7 @@ from unfold.decorators import action
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from payments.admin import (
     cells,
     import_columns,
@@ -207,15 +208,18 @@ class ImportJobAdmin(ImportFacts, ProgramScopedAdmin):
         if obj.status in SAID:
             return [Notice(*SAID[ImportStatus(obj.status)])]
         if obj.status == ImportStatus.CANCELLED:
-            text = f"{obj.message} Nothing of it counts. The file, its rows and its errors are deleted."
-            return [Notice(text.strip(), cells.PLAIN, "Taken back")]
+            text = said("Nothing of it counts. The file, its rows and its errors are deleted.")
+            return [Notice(f"{said(obj.message)} {text}".strip(), cells.PLAIN, "Taken back")]
         if obj.status == ImportStatus.REFUSED:
-            text = f"{obj.message} Nothing of it counts. Correct the file and bring it again."
-            return [Notice(text, cells.BAD, "Refused")]
+            text = said("Nothing of it counts. Correct the file and bring it again.")
+            return [Notice(f"{said(obj.message)} {text}", cells.BAD, "Refused")]
         if obj.status == ImportStatus.DONE and obj.intake is not None:
-            what = "people enrolled" if obj.kind == IntakeKind.PEOPLE else "payments in a draft list"
-            left = f"; wrong rows left out: {obj.intake.rows_refused:,}" if obj.intake.rows_refused else ""
-            return [Notice(f"{obj.intake.rows_loaded:,} {what}{left}.", cells.GOOD, "It counts")]
+            is_people = obj.kind == IntakeKind.PEOPLE
+            what = "{0} people are enrolled." if is_people else "{0} payments are in a draft list."
+            text = said(what, f"{obj.intake.rows_loaded:,}")
+            if obj.intake.rows_refused:
+                text += " " + said("Wrong rows that were left out: {0}.", f"{obj.intake.rows_refused:,}")
+            return [Notice(text, cells.GOOD, "It counts")]
         return []
 
     def parts(self, request: HttpRequest, obj: ImportJob) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from django.forms import IntegerField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold import widgets
 
+from govpay.said import said
 from payments.admin import cells, forms, import_steps, pages, uploads
 from payments.admin.tables import Table
 from payments.models import ImportJob
@@ -64,7 +65,7 @@ def bring(
             may_ask=True,
             **cleaned,
         )
-        messages.success(request, f"Import {job.pk} has begun.")
+        messages.success(request, said("Import {0} has begun.", job.pk))
         page = cells.page_of(job)
         is_asked = job.status == ImportStatus.MAPPING
         return HttpResponseRedirect(page.replace("/change/", "/columns/") if is_asked else page)

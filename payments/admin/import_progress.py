@@ -7,6 +7,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 
 from govpay import fragments
+from govpay.said import said
 from payments.models import ImportJob
 from payments.states import ImportStatus
 
@@ -44,7 +45,7 @@ class Progress:
     @property
     def in_words(self) -> str:
         """The bar for those who do not see it."""
-        return f"{self.done:,} of {self.total:,} rows are checked."
+        return said("{0} of {1} rows are checked.", f"{self.done:,}", f"{self.total:,}")
 
 
 def of_job(job: ImportJob) -> Progress | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from govpay.said import said
 from payments.admin import cells
 from payments.models import ImportJob
 from payments.services import import_files, imports
@@ -45,7 +46,7 @@ def of_job(by: Any, job: ImportJob) -> Shown | None:
     rows = [_cells(fields, bad) for bad in found if bad.row]
     most = import_files.SHOWN_BAD
     return Shown(
-        title="What is wrong" + (f" with the first {most} wrong rows" if len(found) == most else ""),
+        title=f"What is wrong with the first {most} wrong rows" if len(found) == most else "What is wrong",
         of_file=[_said(*fault) for bad in found if not bad.row for fault in bad.faults],
         fields=fields,
         rows=rows,
@@ -65,4 +66,4 @@ def _cells(fields: list[str], bad: import_files.BadRow) -> list[Cell]:
 
 
 def _said(column: str, code: str, message: str) -> tuple[str, str]:
-    return code, f"{column}: {message}" if column else message
+    return code, f"{column}: {said(message)}" if column else said(message)

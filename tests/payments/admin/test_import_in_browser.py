@@ -100,7 +100,7 @@ def test_is_one_story_by_keyboard(
     shown.get_by_role("progressbar", name="Writing").wait_for()
     importing.run(job.pk)
     shown.clock.fast_forward(5_000)
-    shown.get_by_text("3 people enrolled; wrong rows left out: 1.").wait_for()
+    shown.get_by_text("3 people are enrolled. Wrong rows that were left out: 1.").wait_for()
     assert count_registry() == (3, 3, 3)
 
 

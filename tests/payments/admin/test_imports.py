@@ -151,7 +151,7 @@ class TestColumns:
         assert (answer.status_code, answer["Location"]) == (302, page(job))
         importing.run(job.pk)
         shown = client.get(page(job)).content.decode()
-        assert "Reference: column 5; National id: column 3" in shown
+        assert "Column 5: Reference; Column 3: National id" in shown
         # The wrong value stands in place, in the row that it is of.
         bad = client.get(page(job)).context["bad"]
         assert [(cell.label, cell.value, cell.faults) for row in bad.rows for cell in row][:5] == [
