@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
 from unfold import widgets
 
 from govpay.errors import Forbidden, NotFound
@@ -138,12 +139,17 @@ def _sample(rows: list[list[str]]) -> Table:
         [
             (
                 cells.number(place),
-                cells.long(_name(place, rows)),
-                *(cells.long(_short(value)) if value else cells.EMPTY for value in _values(place, rows)),
+                _in_its_direction(_name(place, rows)),
+                *(_in_its_direction(_short(value) or cells.EMPTY) for value in _values(place, rows)),
             )
             for place in range(1, width + 1)
         ],
     )
+
+
+def _in_its_direction(value: str) -> str:
+    """Write what a file says, from left to right or from right to left as it is itself."""
+    return format_html('<bdi class="gp-long">{}</bdi>', value)
 
 
 def _values(place: int, rows: list[list[str]]) -> list[str]:
