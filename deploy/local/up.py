@@ -38,10 +38,8 @@ def settings_of(outside: Mapping[str, str]) -> dict[str, str]:
     return SEALING | (ON_REGTEST if outside.get("GOVPAY_NETWORK", "regtest") == "regtest" else {})
 
 
-def run(stack: Stack) -> int:
-    """Start every part, show the logs, and return 1 when a part ends by itself."""
-    block_s = read_block_s()
-    stream = Stream()
+def start(stack: Stack, block_s: float) -> tuple[str, list[Process]]:
+    """Start every part; return what `demo_accounts` said of the logins, and the processes of ours."""
     say("Starting PostgreSQL, Redis and bitcoind.")
     stack.start_services()
     say("Migrating the database.")
@@ -54,6 +52,13 @@ def run(stack: Stack) -> int:
     parts += [stack.start_listener(), stack.start_beat()]
     if stack.environment()["GOVPAY_NETWORK"] == "regtest" and block_s > 0:
         parts.append(start_miner(stack, block_s))
+    return logins, parts
+
+
+def run(stack: Stack) -> int:
+    """Start every part, show the logs, and return 1 when a part ends by itself."""
+    stream = Stream()
+    logins, parts = start(stack, read_block_s())
     for part in parts:
         stream.follow(part)
     for service in (stack.postgres, stack.redis, stack.node):

@@ -9,6 +9,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
+from unfold import widgets
 
 from ledger import verify
 from ledger.admin import cells, sources
@@ -24,7 +25,9 @@ class FileForm(forms.Form):
     """The file."""
 
     file = forms.FileField(
-        label="Receipt (.json) or pack (.zip)", help_text=f"Up to {filesizeformat(MOST_BYTES)}."
+        label="Receipt (.json) or pack (.zip)",
+        help_text=f"Up to {filesizeformat(MOST_BYTES)}.",
+        widget=widgets.UnfoldAdminFileFieldWidget(),
     )
 
     def clean_file(self) -> Any:

@@ -17,7 +17,7 @@ from payments.person.door import PersonForm, ProgramField, public
 from payments.prices import currency
 from payments.selectors import payments
 from payments.services import enrolled
-from payments.states import PaymentStatus, PayoutStatus
+from payments.states import EntitlementStatus, PaymentStatus, PayoutStatus
 
 LIMIT = "status"
 # The newest ones; whoever asks about older ones asks the help desk.
@@ -64,6 +64,7 @@ def status(request: HttpRequest) -> HttpResponse:
         return _ask(request, form, 404, _("The numbers do not fit together. Ask at the help desk."))
     rows = payments.shown(enrolled.released_to(person)).order_by("-pk")
     rows = rows.annotate(period=F("cycle__period"), released_at=F("disbursement__released_at"))
+    rows = rows.annotate(entitled=F("entitlement__status"))
     context = {"person": person, "rows": [_row(row) for row in rows[:SHOWN]], "most": SHOWN}
     return render(request, "payments/person/status_shown.html", context)
 
@@ -89,9 +90,12 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
 
 def _state(row: dict[str, Any]) -> str:
     if row["status"] == PaymentStatus.HELD:
+        if row["entitled"] == EntitlementStatus.CLAIMED:
+            return "coming"
         return "unclaimed" if row["rail"] == Rail.BITCOIN and not row["script_pubkey"] else "held"
     if row["status"] != PaymentStatus.PENDING:
-        return "moved" if row["reissued_by_id"] else "ended"
+        is_listed_anew = row["reissued_by_id"] or row["entitled"] == EntitlementStatus.LISTED
+        return "moved" if is_listed_anew else "ended"
     if row["settled_at"] or row["payout_status"] == PayoutStatus.SETTLED:
         return "paid"
     if row["payout_status"] in (PayoutStatus.MINED, PayoutStatus.SENT):

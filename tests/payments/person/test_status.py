@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from payments.models import Beneficiary, Disbursement, Enrollment, Payment, Payout, Program
 from payments.person import receipt, status
-from payments.services import holds, identity
+from payments.services import entitlements, holds, identity
 from payments.states import PaymentStatus
 from tests import claiming, factories
 from tests.payments.person import browsing
@@ -106,6 +106,27 @@ class TestStatus:
         assert "It is held; ask at the help desk" in page
         assert "a question" not in page
 
+    def test_says_of_what_was_claimed_that_it_comes_and_then_that_another_line_pays_it(
+        self, visitor: Client, program: Program, officer: User, approver: User, releaser: User
+    ) -> None:
+        factories.fund(program, 1_000_000)
+        draft = claiming.waiting_list(program, officer, amounts_sat=[60_000], without=[1])
+        waiting = claiming.release(draft, officer, approver, releaser)
+        asked = fields(waiting, national_id=claiming.NATIONAL_ID.format(1))
+
+        def page() -> str:
+            return str(browsing.send(visitor, PAGE, **asked).content.decode())
+
+        assert "It waits until you bring an address" in page()
+        claiming.bring_address(waiting, 1, officer)
+        assert "It will be sent" in page()
+        listed = entitlements.list_claimed(by=officer, disbursement_id=waiting.pk)
+        claiming.release(listed, officer, approver, releaser)
+        shown = page()
+        assert "It is paid another time" in shown
+        assert "It will be sent" in shown
+        assert "It is not paid" not in shown
+
     def test_lets_nobody_guess_for_long(self, visitor: Client, released: Disbursement, settings: Any) -> None:
         settings.GOVPAY_RATES = settings.GOVPAY_RATES | {"status": 3}
         wrong = fields(released, national_id="12345-1234567-1")
@@ -147,6 +168,7 @@ class TestStates:
             "rail": "bitcoin",
             "script_pubkey": b"x",
             "reissued_by_id": None,
+            "entitled": None,
             "settled_at": None,
             "sent_at": None,
             "payout_status": payout_status and payout_status[0],
