@@ -57,6 +57,11 @@ messages: install
 mirror: install
 	$(PYTHON) -m deploy.mirror
 
+# Tells the stories of tests/stories/ in a browser, over the stack that `make up` starts, and takes the guides' pictures anew.
+pictures: install
+	$(PYTHON) -m pytest -n 0 tests/stories/test_stories.py -k test_is_told
+	$(PYTHON) -m tests.stories.pictures
+
 lint: install
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from deploy.local import up
 from deploy.local.regtest import Miner
-from deploy.local.stack import ROOT, Stack
+from deploy.local.stack import Stack
 from tests import services
 
-KEPT = ROOT / "var" / "stories"
 BLOCK_S = 1.0
 # Everybody needs a second factor, as in a real installation; a code counts for the shortest time that is allowed, so that
 # the stories meet the page that asks for one. The rest is what would take a reader's patience.
@@ -24,6 +23,7 @@ SETTINGS = {
     "GOVPAY_TRANSPARENCY_S": "5",
     "GOVPAY_NODE_TIMEOUT_S": "4",
     "GOVPAY_LEASE_S": "5",
+    "GOVPAY_PRICES_S": "5",
     "GOVPAY_SWEEP_S": "1",
 }
 
@@ -33,7 +33,9 @@ class Stage:
 
     def __init__(self, state_dir: Path) -> None:
         outside = services.outside_environment()
-        settings = up.settings_of(outside) | SETTINGS
+        # Where sources of prices that are files lie.
+        self.prices = state_dir.with_name(f"{state_dir.name}-prices")
+        settings = up.settings_of(outside) | SETTINGS | {"GOVPAY_PRICE_FOLDER": str(self.prices)}
         self.stack = Stack(state_dir, fresh=True, durable=False, outside=outside, settings=settings)
         self.passwords: dict[str, str] = {}
 

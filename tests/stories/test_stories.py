@@ -8,9 +8,20 @@ import pytest
 from deploy.local.postgres import Postgres
 from tests import browser as browsing
 from tests import services
-from tests.stories import approver, auditor, officer, person, releaser, treasurer, wrong_turns
+from tests.stories import (
+    approver,
+    auditor,
+    officer,
+    person,
+    pictures,
+    releaser,
+    rupees,
+    treasurer,
+    wrong_turns,
+)
+from tests.stories.pictures import KEPT
 from tests.stories.play import Play
-from tests.stories.stage import KEPT, Stage
+from tests.stories.stage import Stage
 
 pytestmark = [pytest.mark.real, browsing.needs_chromium]
 
@@ -19,6 +30,7 @@ STORIES = [
     Play.enroll,
     treasurer.fund,
     officer.tell,
+    officer.bring,
     approver.tell,
     releaser.tell,
     person.be_listed,
@@ -31,6 +43,7 @@ STORIES = [
     wrong_turns.stale_page,
     wrong_turns.lockout,
     wrong_turns.dead_node,
+    rupees.expired_quote,
 ]
 
 
@@ -56,3 +69,7 @@ def test_is_told(play: Play, story: Callable[[Play], None]) -> None:
     if play.broken_at:
         pytest.skip(f"{play.broken_at} did not come to its end.")
     play.tell(story)
+
+
+def test_they_take_each_picture_that_a_guide_shows(play: Play) -> None:
+    assert set(pictures.shown()) - pictures.kept(KEPT) == set()

@@ -9,7 +9,7 @@ from typing import Any
 from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Request, Response
 
 from tests import browser as browsing
-from tests.stories.stage import KEPT
+from tests.stories.pictures import KEPT
 
 PATIENCE_MS = 20_000
 FITS = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
@@ -87,7 +87,7 @@ class Visitor:
         begin = time.monotonic()
         while not self.page.get_by_text(text).locator("visible=true").count():
             assert time.monotonic() - begin < patience_s, f"{self.page.url} does not say {text}"
-            self.page.wait_for_timeout(500)
+            self.page.wait_for_timeout(1_000)
             self.page.reload()
         self.look(picture)
 
@@ -118,7 +118,7 @@ class Visitor:
             if self.page.evaluate(FITS):
                 return
             self.page.wait_for_timeout(100)
-        browsing.require_fitting(self.page)
+        raise AssertionError(f"{self.page.url} is wider than {self.page.viewport_size}")
 
     def _hear(self, line: ConsoleMessage) -> None:
         # A refusal is an answer too; that it is the right one is read on its page.
