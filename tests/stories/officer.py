@@ -80,7 +80,7 @@ def bring(play: Play) -> None:
     ayesha.reads("A phone number has 7 to 15 digits")
     ayesha.follow("Confirm")
     ayesha.press("Confirm", exact=True)
-    ayesha.reads("2 people enrolled; wrong rows left out: 1.")
+    ayesha.reads("2 people are enrolled. Wrong rows that were left out: 1.")
     ayesha.look("officer-imported")
 
 
