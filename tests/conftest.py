@@ -14,14 +14,12 @@ from pytest_django import DjangoDbBlocker
 
 from payments.models import Program
 from payments.payout import dispatch
-from tests import acts, factories, schema, sessions
+from tests import acts, emptying, factories, schema, services, sessions
 
 GUARDED = """
 SELECT DISTINCT t.tgrelid::regclass::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
 WHERE p.proname = 'ledger_refuse_change'
 """
-
-MIGRATED = {"django_migrations", "django_content_type", "auth_permission"}
 
 
 @contextmanager
@@ -46,15 +44,15 @@ def books_may_be_emptied() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _tests_end_with_empty_tables() -> Iterator[None]:
-    """Tests with real database transactions leave tables empty, those of the books too, but for what migrating wrote.
-
-    Django's own flush writes kinds of contents and permissions anew each time, which takes as long as emptying the tables.
-    """
+    """Tests with real database transactions leave tables empty, those of the books too, but for what migrating wrote."""
     flush = TransactionTestCase._fixture_teardown
 
     def empty(self: TransactionTestCase) -> None:
+        if services.has_own_postgres():
+            emptying.empty()
+            return
         with books_may_be_emptied(), connection.cursor() as cursor:
-            tables = sorted(set(connection.introspection.table_names(cursor)) - MIGRATED)
+            tables = sorted(set(connection.introspection.table_names(cursor)) - set(emptying.KEPT))
             cursor.execute(f"TRUNCATE {', '.join(tables)}")
 
     TransactionTestCase._fixture_teardown = empty
