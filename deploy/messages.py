@@ -28,14 +28,10 @@ APPS = ("govpay", "ledger", "payments")
 SAID = ("govpay/admin.py", "govpay/login", "ledger/admin", "payments/admin", "payments/payout/causes.py")
 # The theme marks its texts, and has no catalogue; Django's own are used for what both say.
 THEME = Path(unfold.__file__).parent
-# Of Django's what its catalogues lack in one of the languages, and pages show.
+# Of Django's what its catalogues lack in one of the languages, or say otherwise than an office does.
 OF_DJANGO = (
-    "Select %s to view",
-    "Select %s",
-    "username",
-    "Log in",
-    "By %(filter_title)s",
-    " By %(filter_title)s ",
+    *("Select %s to view", " By %(filter_title)s ", "username", "password", "Password", "Home"),
+    *("Log in", "Log out", "Change password"),
 )
 MARKED = re.compile(r"""(?:\btrans(?:late)?\s+|\b_\()"([^"]+)"|(?:\btrans(?:late)?\s+|\b_\()'([^']+)'""")
 # Catalogues carry no time, so that the same texts make the same file.
@@ -66,6 +62,8 @@ def collect() -> Catalog:
     for text in _of_theme():
         if not _is_djangos(text):
             found.add(text, locations=[("unfold", None)])
+    for text in OF_DJANGO:
+        found.add(text, locations=[("django", None)])
     return found
 
 
@@ -95,7 +93,6 @@ def _of_theme() -> Iterator[str]:
         yield from (a or b for a, b in MARKED.findall(path.read_text()))
     for path in sorted(THEME.glob("*.py")):
         yield from (a or b for a, b in MARKED.findall(path.read_text()))
-    yield from OF_DJANGO
 
 
 @functools.cache

@@ -16,8 +16,10 @@ from govpay import naming
 from payments import states
 from payments.payout import causes
 
-# What is shown is a sentence, a title or a label, which begin so; what names a column or a state is told by where it stands.
+# What is shown is a sentence, a title or a label, which begin so, or some words; what names a column or a state is told by
+# where it stands.
 SENTENCE = re.compile(r"(?![A-Z][a-z]+(-?[A-Z][a-z]+)+$)[A-Z][^_/=<>\n]*[a-z]|\{0\} [a-z]")
+PHRASE = re.compile(r"[a-z][a-z']*( [A-Za-z0-9',;:.-]+)+")
 WORDS = re.compile(r"[a-z][^_/=<>]*")
 NAMING = {
     "description",
@@ -89,7 +91,8 @@ def literals(text: str) -> Iterator[str]:
         if id(node) in silent:
             continue
         found = _text(node)
-        if found and (SENTENCE.match(found) or (id(node) in named and WORDS.match(found))):
+        is_named = id(node) in named and WORDS.match(found)
+        if found and (is_named or SENTENCE.match(found) or PHRASE.fullmatch(found)):
             yield found
 
 

@@ -37,7 +37,7 @@ def speak() -> None:
     admin.site.index_title = _later(admin.site.index_title)
     for kind in admin_classes():
         for name, value in list(vars(kind).items()):
-            if name in SHOWN and value:
+            if name in SHOWN and isinstance(value, str):
                 setattr(kind, name, _later(value))
             elif name == "fieldsets" and value:
                 kind.fieldsets = tuple((_later(title), shown) for title, shown in value)

@@ -125,7 +125,7 @@ def _ask_rate(model_admin: Any, request: HttpRequest, payout: Payout, kind: str)
                     "The program allows",
                     cells.join(
                         cells.feerate(program.feerate_floor_sat_kvb),
-                        "to",
+                        said("to"),
                         cells.feerate(program.feerate_ceiling_sat_kvb),
                     ),
                 ),

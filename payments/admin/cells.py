@@ -183,8 +183,8 @@ def link(row: Model | None, text: Any = "") -> str:
     if row is None:
         return EMPTY
     if not links.may_open(type(row)):
-        return format_html("{}", said(text) or row)
-    return format_html('<a class="gp-link" href="{}">{}</a>', page_of(row), said(text) or row)
+        return format_html("{}", said(text or str(row)))
+    return format_html('<a class="gp-link" href="{}">{}</a>', page_of(row), said(text or str(row)))
 
 
 def page_of(row: Model) -> str:

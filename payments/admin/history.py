@@ -81,13 +81,13 @@ class StatusChangeAdmin(ProgramScopedAdmin):
     """Who changed what, when and why."""
 
     noun = "Change"
-    list_display = ("when", "what", "before", "after", "reason", "who")
+    list_display = ("when", "what", "before", "after", "why", "who")
     list_select_related = ("actor",)
     list_filter = (SubjectFilter, by_number("subject_id", "subject_id"))
     date_hierarchy = "at"
     search_fields = ("pk",)
     search_help_text = "Search by the person's user name, or by number"
-    fields = ("when", "what", "before", "after", "reason", "note_text", "who")
+    fields = ("when", "what", "before", "after", "why", "note_text", "who")
     when_empty = "Nothing has happened yet."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StatusChange]:
@@ -124,6 +124,11 @@ class StatusChangeAdmin(ProgramScopedAdmin):
     def before(self, change: StatusChange) -> str:
         """The old status."""
         return cells.label(change.old)
+
+    @display(description="reason")
+    def why(self, row: StatusChange) -> str:
+        """Why the table of changes allows it."""
+        return row.reason
 
     @display(description="to")
     def after(self, change: StatusChange) -> str:

@@ -3,6 +3,7 @@
 from django.utils.html import format_html
 from unfold.decorators import display
 
+from govpay.said import said
 from payments.admin import cells, import_columns
 from payments.models import ImportJob
 
@@ -28,7 +29,7 @@ class ImportFacts:
     @display(description="checked")
     def progress(self, row: ImportJob) -> str:
         """How many rows are checked, and a bar."""
-        text = f"{row.rows_done:,} of {row.rows_total:,} rows"
+        text = said("{0} of {1} rows", f"{row.rows_done:,}", f"{row.rows_total:,}")
         return format_html(
             '<progress max="{}" value="{}" aria-label="{}"></progress> {}',
             max(row.rows_total, 1),
@@ -75,7 +76,7 @@ class ImportFacts:
     @display(description="columns")
     def mapped(self, row: ImportJob) -> str:
         """Which column holds what."""
-        return cells.long(import_columns.in_words(row))
+        return cells.long(said(import_columns.in_words(row)))
 
     @display(description="bytes")
     def size(self, row: ImportJob) -> str:

@@ -203,7 +203,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
             icons = LEDGER_ICONS if app["app_label"] == "ledger" else OTHER_ICONS
             items: list[dict[str, Any]] = [
                 {
-                    "title": said(model["name"]),
+                    "title": said(str(model["name"])),
                     "icon": icons.get(model["object_name"], "table"),
                     "link": model["admin_url"],
                 }

@@ -170,7 +170,9 @@ class PriceBreakerAdmin(prices.OfPrices):
     @display(description="jump")
     def jumped(self, row: PriceBreaker) -> str:
         """From where to where."""
-        return cells.join(prices.number(row.from_price), "to", prices.number(row.to_price, row.rule.currency))
+        return cells.join(
+            prices.number(row.from_price), said("to"), prices.number(row.to_price, row.rule.currency)
+        )
 
     @display(description="opened")
     def opened(self, row: PriceBreaker) -> str:

@@ -1,19 +1,25 @@
 """The admin's pages in Spanish and Urdu: what a catalogue can say is not said in English, and Urdu is well made."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Permission, User
 from django.test import Client
+from django.urls import reverse
 from django.utils import translation
 from playwright.sync_api import Browser
 
 from deploy import messages
+from govpay import naming
 from govpay.said import said, without_numbers
-from payments.models import Disbursement, Payout, Program
+from ledger.models import AuditEvent, Door
+from payments import states
+from payments.admin import cells
+from payments.models import Disbursement, Payout, Program, StatusChange
 from tests import browser as browsing
 from tests import factories
 from tests.payments.admin import scenes, screens
@@ -65,6 +71,21 @@ def texts_of(client: Client, page: str, language: str) -> list[str]:
     return parser.found
 
 
+def left_in_english(client: Client, pages: Iterable[str], language: str) -> dict[str, list[str]]:
+    """Return, by page, the pieces that the catalogue could say; a name that people gave may be one."""
+    translated = {m.id: m.string for m in messages.read(language) if isinstance(m.id, str)}
+    found = {
+        page: [
+            text
+            for text in texts_of(client, page, language)
+            for known in (text, without_numbers(text))
+            if translated.get(known, known) not in (known, text)
+        ]
+        for page in pages
+    }
+    return {page: left for page, left in found.items() if left}
+
+
 @pytest.fixture(params=messages.LANGUAGES)
 def language(request: pytest.FixtureRequest) -> str:
     """Each language that has a catalogue."""
@@ -101,11 +122,51 @@ class TestPages:
         self, client: Client, reader: User, pages: list[str], language: str
     ) -> None:
         client.force_login(reader)
-        translated = {m.id: m.string for m in messages.read(language) if isinstance(m.id, str)}
-        for page in pages:
-            for text in texts_of(client, page, language):
-                for known in (text, without_numbers(text)):
-                    assert translated.get(known, known) in (known, text), (page, text)
+        assert left_in_english(client, pages, language) == {}
+
+    def test_of_every_list_neither(
+        self, client: Client, admin_user: User, furnished: dict[str, Any], language: str
+    ) -> None:
+        client.force_login(admin_user)
+        ours = [model._meta for model in admin.site._registry if model._meta.app_label in naming.OURS]
+        lists = [reverse(f"admin:{each.app_label}_{each.model_name}_changelist") for each in ours]
+        # The accounts' names are what the books call them.
+        lists.remove(reverse("admin:ledger_account_changelist"))
+        assert left_in_english(client, lists, language) == {}
+
+    def test_of_every_row_neither(
+        self, client: Client, admin_user: User, furnished: dict[str, Any], language: str
+    ) -> None:
+        client.force_login(admin_user)
+        rows = [cells.page_of(row) for row in scenes.with_pages(furnished).values()]
+        assert left_in_english(client, rows, language) == {}
+
+
+@pytest.mark.django_db
+class TestActs:
+    """What is stored is the same, whatever language somebody acts in."""
+
+    def test_are_recorded_in_english(self, client: Client, program: Program, officer: User) -> None:
+        factories.fund(program, 10_000_000)
+        row = factories.make_disbursement(program, officer)
+        client.force_login(officer)
+        page = reverse("admin:payments_disbursement_submit", args=[row.pk])
+        assert client.post(page, headers={"Accept-Language": "ur"}).status_code == 302
+        change = StatusChange.objects.get(subject="disbursement", subject_id=row.pk)
+        assert change.reason == states.reason_of("disbursement", "draft", "submitted")
+        event = AuditEvent.objects.filter(door=Door.ADMIN).latest("pk")
+        assert (event.action, event.subject_id) == ("list.submit", str(row.pk))
+
+    def test_are_told_of_in_the_language_of_whoever_did_them(
+        self, client: Client, program: Program, officer: User
+    ) -> None:
+        factories.fund(program, 10_000_000)
+        row = factories.make_disbursement(program, officer)
+        client.force_login(officer)
+        page = reverse("admin:payments_disbursement_submit", args=[row.pk])
+        client.post(page, headers={"Accept-Language": "es"})
+        found = texts_of(client, page.replace("submit", "change"), "es")
+        assert f"La lista {row.pk} está presentada; otra persona la aprueba después." in found
 
 
 @pytest.fixture
