@@ -4,8 +4,7 @@ import base64
 import hashlib
 import json
 import urllib.request
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from tests.invariants.checks import SignedTx
@@ -61,6 +60,18 @@ class Reader:
         return SignedTx(txid, frozenset(inputs), tuple(outputs), raw, vsize_vb)
 
 
+class Block(NamedTuple):
+    """The hash of the block before it, and its txs."""
+
+    parent: str
+    txs: list[SignedTx]
+
+
+# Of this process: tests judge by the same chain again and again, and it grows all the time.
+_read: dict[str, Block] = {}
+NO_BLOCK = "00" * 32
+
+
 def parse_tx(raw: bytes) -> SignedTx:
     """Read one tx."""
     return Reader(raw).tx()
@@ -82,13 +93,22 @@ class Chain:
         with urllib.request.urlopen(request, timeout=60) as reply:
             return json.load(reply)["result"]
 
-    def blocks(self) -> Iterator[tuple[str, list[SignedTx]]]:
-        """Yield every block of the best chain but the first, with its txs."""
-        for height in range(1, self.ask("getblockcount") + 1):
-            block_hash = self.ask("getblockhash", height)
+    def blocks(self) -> list[tuple[str, list[SignedTx]]]:
+        """Return every block of the best chain but the first, from the oldest on, with its txs."""
+        found = []
+        block_hash = self.ask("getbestblockhash")
+        while (block := self._block(block_hash)).parent != NO_BLOCK:
+            found.append((block_hash, block.txs))
+            block_hash = block.parent
+        return found[::-1]
+
+    def _block(self, block_hash: str) -> Block:
+        """Return a block, which its hash binds to what it was when it was read before."""
+        if block_hash not in _read:
             reader = Reader(bytes.fromhex(self.ask("getblock", block_hash, 0)))
-            reader.take(80)
-            yield block_hash, [reader.tx() for _ in range(reader.count())]
+            header = reader.take(80)
+            _read[block_hash] = Block(header[4:36][::-1].hex(), [reader.tx() for _ in range(reader.count())])
+        return _read[block_hash]
 
     def pool(self) -> list[SignedTx]:
         """Return the memory pool's txs."""
