@@ -274,6 +274,7 @@ LEDGER_EVIDENCE = "payments.selectors.evidence.backend"
 LEDGER_PACK_EVIDENCE = "payments.selectors.packs.backend"
 LEDGER_DOORBELL = "payments.doorbell.ring"
 LEDGER_PAGES = "payments.admin.sources.page_of"
+LEDGER_SCOPES = "payments.admin.sources.scope_names"
 LEDGER_IDEMPOTENT = "govpay.api.idempotency.Idempotent"
 # The month in which the fiscal year begins; July, as in Pakistan, unless the environment says otherwise.
 LEDGER_FISCAL_YEAR_MONTH = env.whole("GOVPAY_FISCAL_YEAR_MONTH", 7, least=1, most=12)

@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
 from ledger import books, selectors
-from ledger.admin import cells, reports, sources, tree
+from ledger.admin import cells, reports, scopes, sources, tree
 from ledger.admin.base import BookAdmin, Table
 from ledger.admin.filters import ScopeFilter
 from ledger.models import Account, Layer, Posting
@@ -41,22 +41,21 @@ class TrialBalanceForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        scopes = Account.objects.order_by("scope").values_list("scope", flat=True).distinct()
-        self.fields["scope"].choices = [("", "all scopes"), *((scope, scope) for scope in scopes)]  # type: ignore[attr-defined]
+        self.fields["scope"].choices = [("", "all scopes"), *scopes.with_accounts()]  # type: ignore[attr-defined]
 
 
 @admin.register(Account)
 class AccountAdmin(BookAdmin):
     """The chart of accounts and what stands on each."""
 
-    list_display = ("code", "name", "type", "scope", "balance")
+    list_display = ("code", "name", "type", "of_scope", "balance")
     list_filter = (ScopeFilter, ("kind", ChoicesDropdownFilter))
     search_fields = ("code",)
     search_help_text = "Search by the whole code"
     ordering = ("scope", "code")
     fields = (
         ("code", "name", "type"),
-        ("scope", "currency", "balance"),
+        ("of_scope", "currency", "balance"),
         ("entity", "function", "object", "fund", "project"),
         "opened",
     )

@@ -51,7 +51,7 @@ class ActionFilter(DropdownFilter):
 class AuditEventAdmin(BookAdmin):
     """Who did what, latest first."""
 
-    list_display = ("number", "when", "actor", "act", "about", "scope", "door", "why")
+    list_display = ("number", "when", "actor", "act", "about", "of_scope", "door", "why")
     list_filter = (
         ActionFilter,
         ScopeFilter,
@@ -67,7 +67,14 @@ class AuditEventAdmin(BookAdmin):
     fieldsets = (
         (
             None,
-            {"fields": (("act", "about", "scope"), ("actor", "user", "door"), ("when", "request_id"), "why")},
+            {
+                "fields": (
+                    ("act", "about", "of_scope"),
+                    ("actor", "user", "door"),
+                    ("when", "request_id"),
+                    "why",
+                )
+            },
         ),
         ("Proof", {"fields": ("before", "after", "leaf"), "classes": ("collapse",)}),
     )

@@ -15,10 +15,11 @@ from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from govpay.errors import GovPayError, NotFound
 from govpay.said import said
-from ledger.admin import cells
+from ledger.admin import cells, scopes
 
 READ = "ledger.view_entry"
 MOST_ROWS = 10_000
@@ -92,6 +93,11 @@ class BookAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         """Return every field that the page shows."""
         return list(flatten_fieldsets(self.get_fieldsets(request, obj)))
+
+    @display(description="Scope", ordering="scope")
+    def of_scope(self, row: Any) -> str:
+        """The scope by its name."""
+        return scopes.named(row.scope)
 
     def find(self, term: str) -> Q:
         """Return the condition of the search box: here, the row's own number."""

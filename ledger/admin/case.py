@@ -27,7 +27,7 @@ AS_BEFORE = "The case is what it was before."
 class CaseAdmin(CaseColumns, BookAdmin):
     """Breaks that people work on, latest first."""
 
-    list_display = ("number", "scope", "type", "state", "owned", "amount", "age", "brief")
+    list_display = ("number", "of_scope", "type", "state", "owned", "amount", "age", "brief")
     list_select_related = cases.SHOWN
     list_filter = (
         ScopeFilter,

@@ -26,7 +26,7 @@ SHOWN = 100
 class EntryAdmin(BookAdmin):
     """The journal, latest first."""
 
-    list_display = ("number", "type", "scope", "amount", "lines", "about", "effective", "state")
+    list_display = ("number", "type", "of_scope", "amount", "lines", "about", "effective", "state")
     list_filter = (ScopeFilter, KindFilter, ("effective_at", RangeDateTimeFilter))
     search_fields = ("source_ref",)
     search_help_text = "Search by number, source (payout:12) or idempotency key"
@@ -37,7 +37,7 @@ class EntryAdmin(BookAdmin):
             None,
             {
                 "fields": (
-                    ("type", "scope", "state"),
+                    ("type", "of_scope", "state"),
                     ("amount", "lines", "about"),
                     ("effective", "original"),
                     ("actor", "approver"),

@@ -7,8 +7,8 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 
 from ledger import events
+from ledger.admin import scopes
 from ledger.admin.base import is_number
-from ledger.models import Account
 from ledger.treasury import movements
 
 
@@ -20,8 +20,7 @@ class ScopeFilter(DropdownFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return the scopes."""
-        scopes = Account.objects.order_by("scope").values_list("scope", flat=True).distinct()
-        return [(scope, scope) for scope in scopes]
+        return scopes.with_accounts()
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Keep the rows of the scope."""
@@ -35,7 +34,7 @@ class InstitutionFilter(ScopeFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         """Return their scopes."""
-        return [(scope, scope) for scope in movements.institutions()]
+        return scopes.choices(movements.institutions())
 
 
 class KindFilter(DropdownFilter):

@@ -4,7 +4,7 @@ from django.contrib import admin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeDateTimeFilter
 from unfold.decorators import display
 
-from ledger.admin import cells
+from ledger.admin import cells, scopes
 from ledger.admin.base import BookAdmin
 from ledger.admin.filters import InstitutionFilter
 from ledger.models import LotMovement
@@ -29,7 +29,7 @@ class LotMovementAdmin(BookAdmin):
     @display(description="institution")
     def institution(self, row: LotMovement) -> str:
         """Whose it is."""
-        return row.scope
+        return scopes.named(row.scope)
 
     @display(description="effective")
     def effective(self, row: LotMovement) -> str:

@@ -18,10 +18,10 @@ from unfold.enums import ActionVariant
 from govpay.errors import GovPayError
 from govpay.said import said
 from ledger import audit
-from ledger.admin import cells, sources
+from ledger.admin import cells, scopes, sources
 from ledger.admin.base import BookAdmin, Table, is_hash, is_number, posted
 from ledger.admin.filters import ScopeFilter, by_number
-from ledger.models import Account, Break, Case, ReconciliationRun, RunStatus, RunUnderWay
+from ledger.models import Break, Case, ReconciliationRun, RunStatus, RunUnderWay
 from ledger.reconciliation import service
 from ledger.reconciliation.run import MOST_BREAKS_STORED
 
@@ -42,20 +42,19 @@ class ReconcileForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        scopes = Account.objects.order_by("scope").values_list("scope", flat=True).distinct()
-        self.fields["scope"].choices = [("", "all scopes"), *((scope, scope) for scope in scopes)]  # type: ignore[attr-defined]
+        self.fields["scope"].choices = [("", "all scopes"), *scopes.with_accounts()]  # type: ignore[attr-defined]
 
 
 @admin.register(ReconciliationRun)
 class ReconciliationRunAdmin(BookAdmin):
     """Comparisons of claims, books and blocks, latest first."""
 
-    list_display = ("number", "scope", "outcome", "breaks_found", "matched", "block_short", "finished")
+    list_display = ("number", "of_scope", "outcome", "breaks_found", "matched", "block_short", "finished")
     list_filter = (ScopeFilter, ("status", ChoicesDropdownFilter))
     search_fields = ("block_hash",)
     search_help_text = "Search by number or block hash"
     fields = (
-        ("outcome", "scope", "breaks_found"),
+        ("outcome", "of_scope", "breaks_found"),
         "reason",
         "block",
         ("started", "finished", "extent"),
@@ -311,17 +310,19 @@ class BreakAdmin(BookAdmin):
 
 def _how_far(row: RunUnderWay) -> str:
     so_far = f": {row.done:,} of {row.total:,}" if row.total else ""
-    return f"A run of {row.scope} is under way. At {row.seen_at:%Y-%m-%d %H:%M:%S} UTC: {row.step}{so_far}."
+    return f"A run of {scopes.named(row.scope)} is under way. At {row.seen_at:%Y-%m-%d %H:%M:%S} UTC: {row.step}{so_far}."
 
 
 def _verdict(run: ReconciliationRun) -> str:
     if run.status == RunStatus.INCONCLUSIVE:
-        return said("{0}: inconclusive, nothing is proved. {1}", run.scope, run.reason)
+        return said("{0}: inconclusive, nothing is proved. {1}", scopes.named(run.scope), run.reason)
     place = f"at block {run.block_height:,}"
     if run.status == RunStatus.CLEAN:
         explained = ", or people explained why not" if run.explained_count else ""
-        return said("{0}: clean {1}; claims, books and blocks agree{2}.", run.scope, place, explained)
-    return f"{run.scope}: {run.break_count - run.explained_count:,} breaks {place}."
+        return said(
+            "{0}: clean {1}; claims, books and blocks agree{2}.", scopes.named(run.scope), place, explained
+        )
+    return f"{scopes.named(run.scope)}: {run.break_count - run.explained_count:,} breaks {place}."
 
 
 def _pairs(numbers: dict[str, int]) -> list[tuple[Any, ...]]:

@@ -16,9 +16,9 @@ from django.utils.http import urlencode
 from govpay.errors import GovPayError, InvalidInput
 from govpay.said import said
 from ledger import reports, selectors
-from ledger.admin import cells, sources
+from ledger.admin import cells, scopes, sources
 from ledger.admin.base import READ
-from ledger.models import Account, Entry, Layer
+from ledger.models import Entry, Layer
 from ledger.models.account import CODE
 from ledger.reports import documents, words
 from ledger.reports.report import TIMES, Document, Report, Unit, UnknownReport
@@ -56,10 +56,10 @@ class AskForm(forms.Form):
             if name in self.fields:
                 self.fields[name].label = label
         if "scope" in self.fields:
-            of_accounts = Account.objects.order_by("scope").values_list("scope", flat=True).distinct()
-            scopes = movements.institutions() if document.of_lots else of_accounts
+            institutions = scopes.choices(movements.institutions())
+            offered = institutions if document.of_lots else scopes.with_accounts()
             every = "choose" if "scope" in document.needs else "all scopes"
-            self._offer("scope", [("", every), *((scope, scope) for scope in scopes)])
+            self._offer("scope", [("", every), *offered])
         periods = selectors.periods().values_list("name", flat=True)
         self._offer("period", [("", "—"), *((name, name) for name in periods)])
 

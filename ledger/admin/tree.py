@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
 from ledger import books
-from ledger.admin import cells
+from ledger.admin import cells, scopes
 from ledger.models import Account, Layer
 
 ROOTS = ("Assets", "Liabilities", "Equity", "Income", "Expenses")
@@ -28,8 +28,7 @@ class AtForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        scopes = Account.objects.order_by("scope").values_list("scope", flat=True).distinct()
-        self.fields["scope"].choices = [("", "all scopes"), *((scope, scope) for scope in scopes)]  # type: ignore[attr-defined]
+        self.fields["scope"].choices = [("", "all scopes"), *scopes.with_accounts()]  # type: ignore[attr-defined]
 
 
 @dataclass
@@ -86,5 +85,7 @@ def grow(rows: list[books.Standing]) -> list[Branch]:
             branch.sums[unit] = branch.sums.get(unit, 0) + row.balance
             branch.count += 1
         amount = cells.amount(row.balance, row.currency, row.scale)
-        branch.leaves.append((cells.link(cells.page_of(Account, row.id), last), row.name, row.scope, amount))
+        branch.leaves.append(
+            (cells.link(cells.page_of(Account, row.id), last), row.name, scopes.named(row.scope), amount)
+        )
     return [trunk.branches[root] for root in ROOTS if root in trunk.branches]

@@ -1,11 +1,15 @@
-"""Where the pages of what entries are about are: lists, payments, payouts, coins. The ledger asks here, by settings."""
+"""What entries are about: where its pages are (lists, payments, payouts, coins), and whose books it is in.
+
+The ledger asks here, by settings.
+"""
 
 from collections.abc import Callable
 
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from payments.models import Coin, Disbursement, Payment, Payout
+from ledger import chart
+from payments.models import Coin, Disbursement, Payment, Payout, Program
 
 MODELS = {"disbursement": Disbursement, "payment": Payment, "payout": Payout}
 MAX_DIGITS = 18
@@ -16,6 +20,11 @@ def page_of(source_ref: str) -> str | None:
     noun, _, rest = source_ref.partition(":")
     find: Callable[[str, str], str | None] = _coins if noun in ("outpoint", "output") else _row
     return find(noun, rest)
+
+
+def scope_names() -> dict[str, str]:
+    """Return the code of the program of each scope; a program keeps its code."""
+    return {chart.program_scope(pk): code for pk, code in Program.objects.values_list("pk", "code")}
 
 
 def _row(noun: str, number: str) -> str | None:
