@@ -13,11 +13,12 @@ from django.db import transaction
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.utils import timezone
 from rest_framework.throttling import BaseThrottle
 
 from govpay.api import problems
 from govpay.login import acts, errors
-from govpay.models import Authenticator, SecurityKey
+from govpay.models import Authenticator, FailedLogin, SecurityKey
 from ledger import audit
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,17 @@ def require(request: HttpRequest, username: str) -> None:
     """Raise LockedOut where a user or an address is locked out."""
     if not AxesProxyHandler.is_allowed(request, {"username": username}):
         raise errors.LockedOut("Too many attempts failed; try again later.")
+
+
+def count_locked() -> int:
+    """Return how many user names are locked out now."""
+    since = timezone.now() - settings.AXES_COOLOFF_TIME
+    lately = FailedLogin.objects.filter(attempt_time__gt=since).values("username")
+    return (
+        lately.annotate(failures=Sum("failures_since_start"))
+        .filter(failures__gte=settings.AXES_FAILURE_LIMIT)
+        .count()
+    )
 
 
 @transaction.atomic

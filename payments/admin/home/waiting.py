@@ -7,6 +7,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
 
+from govpay.login import lockout
+from govpay.models import FailedLogin
 from govpay.said import said
 from payments.admin import cells, scope
 from payments.admin.tables import Table
@@ -29,6 +31,8 @@ from payments.models import (
 from payments.reserve import tasks
 from payments.services import budgets, destinations, erasures, grievances, prices
 from payments.states import EntitlementStatus, GrievanceStatus, ImportStatus, PaymentStatus, WarrantStatus
+
+UNLOCKS = "auth.change_user"
 
 
 def table(request: HttpRequest) -> list[Table]:
@@ -108,6 +112,10 @@ def table(request: HttpRequest) -> list[Table]:
     ]
     if prices.may_keep(user):
         rows += _unclassed()
+    if user.has_perm(UNLOCKS) and (locked := lockout.count_locked()):
+        where = cells.list_of(FailedLogin)
+        text = said("User names that are locked out")
+        rows.append((format_html('<a class="gp-link" href="{}">{}</a>', where, text), cells.number(locked)))
     return [Table("Also waits", ("What", "How many"), list(rows))] if rows else []
 
 

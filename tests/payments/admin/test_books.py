@@ -108,3 +108,13 @@ class TestList:
         assert booked
         assert all(cells.page_of(entry) in part for entry in booked)
         assert all(cells.page_of(entry) in followed(browser(reader), part) for entry in booked)
+
+
+class TestScope:
+    @pytest.mark.parametrize("page", ["account", "entry", "account/trial-balance", "account/tree"])
+    def test_is_called_by_its_program(
+        self, page: str, entry: Entry, furnished: dict[str, Any], reader: User, browser: Browser
+    ) -> None:
+        program = furnished["program"]
+        shown = browser(reader).get(f"/admin/ledger/{page}/").content.decode()
+        assert f"{program.code} ({program.scope})" in shown

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from govpay.models import UserSession
+from govpay.models import FailedLogin, UserSession
 from ledger import chart
 from ledger.books import days
 from ledger.models import Account, AuditEvent, Case, ReconciliationRun
@@ -178,6 +178,24 @@ class TestBreaks:
         assert client.get(link(row[0])).status_code == 200
         Case.objects.update(owner=officer)
         assert "Breaks to resolve" not in page(client)
+
+
+class TestLockouts:
+    def test_are_told_to_those_who_unlock(self, program: Program, browser: Browser, settings: Any) -> None:
+        keeper = factories.make_member(program, "security")
+        limit = settings.AXES_FAILURE_LIMIT
+        # Two rows of one name make one; those of a name that may go on, and of one whose time is over, make none.
+        for name, failures in (("bruno", limit - 1), ("bruno", 1), ("ayesha", limit - 1), ("carmen", limit)):
+            address = f"192.0.2.{FailedLogin.objects.count()}"
+            FailedLogin.objects.create(username=name, ip_address=address, failures_since_start=failures)
+        over = timezone.now() - timedelta(seconds=settings.GOVPAY_LOCKOUT_S + 1)
+        FailedLogin.objects.filter(username="carmen").update(attempt_time=over)
+        assert "locked out" not in page(browser(keeper))
+        keeper.user_permissions.add(Permission.objects.get(codename="change_user"))
+        client = browser(User.objects.get(pk=keeper.pk))
+        (row,) = table(client, "Also waits").rows
+        assert [plain(cell) for cell in row] == ["User names that are locked out", "1"]
+        assert client.get(link(row[0])).status_code == 200
 
 
 class TestClimate:
