@@ -56,6 +56,9 @@ def collect() -> Catalog:
         for text in texts.literals(path.read_text()):
             if not _is_djangos(text):
                 found.add(text, locations=[(str(path.relative_to(ROOT)), None)])
+    for path in sorted((ROOT / "payments").rglob("*.py")):
+        for text in texts.beginnings(path.read_text()):
+            found.add(text, locations=[(str(path.relative_to(ROOT)), None)])
     for text in texts.names():
         if not _is_djangos(text):
             found.add(text, locations=[("govpay/naming.py", None)])

@@ -41,10 +41,13 @@ NEVER_SHOWN = {"getLogger", "reverse", "F", "Q", "path", "getattr", "replace", "
 
 def names() -> Iterator[str]:
     """Yield the names of what the admin shows: of models, of their columns and choices, and of rows with their numbers."""
+    from ledger import events  # Its models ask for the settings, which are chosen after this module is read.
+
     for kind in _choices(models.TextChoices):
         yield from (str(each.label) for each in kind if str(each.label) != each.value)
     for arrows in states.TRANSITIONS.values():
         yield from (arrow.reason for arrow in arrows)
+    yield from (kind.replace("_", " ") for kind in events.KINDS)
     yield from (code.replace("_", " ").capitalize() for code in causes.CAUSES)
     yield from (str(apps.get_app_config(label).verbose_name) for label in naming.OURS)
     yield from (
@@ -94,6 +97,15 @@ def literals(text: str) -> Iterator[str]:
         is_named = id(node) in named and WORDS.match(found)
         if found and (is_named or SENTENCE.match(found) or PHRASE.fullmatch(found)):
             yield found
+
+
+def beginnings(text: str) -> Iterator[str]:
+    """Yield why a module lets something begin, which the history of its status says."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and _name(node.func) == "begin":
+            yield from (
+                _text(each.value) for each in node.keywords if each.arg == "reason" and _text(each.value)
+            )
 
 
 def _text(node: ast.AST) -> str:

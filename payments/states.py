@@ -342,6 +342,15 @@ class StatusConflict(Conflict):
     code = "status_conflict"
 
 
+def label_of(subject: str, status: str) -> str:
+    """Return how a status of such a subject is called on its own page."""
+    for arrow in TRANSITIONS[subject]:
+        for each in (arrow.old, arrow.new):
+            if each == status and isinstance(each, models.TextChoices):
+                return str(each.label)
+    return status
+
+
 def reason_of(subject: str, old: str, new: str) -> str:
     """Return why this change may happen; raise StatusConflict when the table has no such arrow."""
     for arrow in TRANSITIONS[subject]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from govpay.said import said
 from payments.admin import cells
 from payments.models import Block, MempoolLook, Payout, PayoutTx, PayoutTxKind
 
@@ -47,6 +48,11 @@ def of_payout(payout: Payout, versions: Sequence[PayoutTx]) -> Chart | None:
         return None
     mine = [(version.built_at, version.feerate_sat_kvb) for version in versions]
     data = {
+        "labels": {
+            "versions": said("This payout"),
+            "expected": said("What the node expected for an hour"),
+            "others": said("Other payouts, as they were built"),
+        },
         # The last rate counts until a block holds it, or until now.
         "versions": [*(_point(*each) for each in mine), _point(end, mine[-1][1])],
         "expected": [_point(*each) for each in expected],

@@ -27,6 +27,7 @@ from payments.models import (
     Voucher,
     Warrant,
 )
+from payments.states import label_of
 
 SUBJECTS: dict[str, type[Model]] = {
     "decision": TrustDecision,
@@ -123,7 +124,7 @@ class StatusChangeAdmin(ProgramScopedAdmin):
     @display(description="from")
     def before(self, change: StatusChange) -> str:
         """The old status."""
-        return cells.label(change.old)
+        return cells.label(change.old, label_of(change.subject, change.old))
 
     @display(description="reason")
     def why(self, row: StatusChange) -> str:
@@ -133,7 +134,7 @@ class StatusChangeAdmin(ProgramScopedAdmin):
     @display(description="to")
     def after(self, change: StatusChange) -> str:
         """The new status."""
-        return cells.label(change.new)
+        return cells.label(change.new, label_of(change.subject, change.new))
 
     @display(description="note")
     def note_text(self, change: StatusChange) -> str:

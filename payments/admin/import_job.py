@@ -238,7 +238,11 @@ class ImportJobAdmin(ImportFacts, ProgramScopedAdmin):
         found = []
         if faults := selector.faults_by_code(obj.pk):
             rows = [
-                (cells.whole(f["code"]), f["column"] or "the row or file", cells.number(f["count"]))
+                (
+                    cells.whole(f["code"]),
+                    cells.whole(f["column"]) if f["column"] else "the row or file",
+                    cells.number(f["count"]),
+                )
                 for f in faults
             ]
             found.append(Table("Errors by code", ("Code", "Column", "Errors"), rows))

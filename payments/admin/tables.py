@@ -6,6 +6,7 @@ from typing import Any
 
 from payments.admin import cells
 from payments.models import StatusChange
+from payments.states import label_of
 
 SHOWN = 50
 
@@ -64,8 +65,8 @@ def history(subject: str, subject_id: int, title: str = "History") -> Table:
         rows=[
             (
                 cells.moment(change.at),
-                cells.label(change.old) if change.old else cells.EMPTY,
-                cells.label(change.new),
+                cells.label(change.old, label_of(subject, change.old)) if change.old else cells.EMPTY,
+                cells.label(change.new, label_of(subject, change.new)),
                 change.reason,
                 cells.long(change.note),
                 cells.person(change.actor) if change.actor else NOBODY.get(subject, "the engine"),

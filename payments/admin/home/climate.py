@@ -81,7 +81,7 @@ def _age(at: Any) -> str:
         return ""
     seconds = (timezone.now() - at).total_seconds()
     if seconds < 2 * MINUTE_S:
-        return "found just now"
+        return said("found just now")
     if seconds < 2 * HOUR_S:
-        return f"found {int(seconds // MINUTE_S)} minutes ago"
-    return f"found {int(seconds // HOUR_S):,} hours ago"
+        return said("found {0} minutes ago", int(seconds // MINUTE_S))
+    return said("found {0} hours ago", f"{int(seconds // HOUR_S):,}")

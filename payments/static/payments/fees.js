@@ -16,9 +16,9 @@ function draw(canvas) {
         type: "line",
         data: {
             datasets: [
-                { label: "This payout", data: found.versions, stepped: true, borderColor: "#9333ea", backgroundColor: "#9333ea", pointRadius: 4 },
-                { label: "What the node expected for an hour", data: found.expected, stepped: true, borderColor: "#0e7490", backgroundColor: "#0e7490", borderDash: [4, 4], borderWidth: 2, pointRadius: 0, pointStyle: "line" },
-                { label: "Other payouts, as they were built", data: found.others, showLine: false, borderColor: "#d99000", backgroundColor: "#d99000", pointRadius: 4, pointStyle: "triangle" },
+                { label: found.labels.versions, data: found.versions, stepped: true, borderColor: "#9333ea", backgroundColor: "#9333ea", pointRadius: 4 },
+                { label: found.labels.expected, data: found.expected, stepped: true, borderColor: "#0e7490", backgroundColor: "#0e7490", borderDash: [4, 4], borderWidth: 2, pointRadius: 0, pointStyle: "line" },
+                { label: found.labels.others, data: found.others, showLine: false, borderColor: "#d99000", backgroundColor: "#d99000", pointRadius: 4, pointStyle: "triangle" },
             ],
         },
         options: {

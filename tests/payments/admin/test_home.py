@@ -215,6 +215,8 @@ class TestClimate:
         climate = client.get(HOME).context["climate"]
         facts = {name: plain(value) for name, value in climate.facts}
         assert facts["Newest block"] == "900,123 found 17 minutes ago"
+        spoken = client.get(HOME, headers={"Accept-Language": "es"}).context["climate"].facts
+        assert "900,123 encontrado hace 17 minutos" in [plain(value) for _, value in spoken]
         assert facts["Fee rate for the next 2 blocks"] == "12.345 sat/vB"
         assert facts["Fee rate within a day (144 blocks)"] == "no estimate"
         assert facts["Least that the node takes"] == "1 sat/vB"

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from payments.admin import fee_chart, payout_graph
 from payments.models import Block, Disbursement, MempoolLook, Payment, Payout, PayoutTx, Program, Reservation
@@ -216,6 +216,10 @@ class TestChart:
         assert found is not None
         assert [point["y"] for point in found.data["versions"]] == [2.0, 3.0, 3.0]
         assert [point["y"] for point in found.data["others"]] == [5.5]
+        with translation.override("es"):
+            spoken = fee_chart.of_payout(payout, versions)
+        assert spoken is not None
+        assert spoken.data["labels"]["versions"] == "Este envío"
         assert sorted(plain(what) + " " + plain(rate) for _, what, rate in found.rows) == [
             "Another payout 5.5 sat/vB",
             "Version 1 of this payout 2 sat/vB",

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser
 from deploy import messages
 from govpay import naming
 from govpay.said import said, without_numbers
+from ledger import events
 from ledger.models import AuditEvent, Door
 from payments import states
 from payments.admin import cells
@@ -123,6 +124,28 @@ class TestPages:
     ) -> None:
         client.force_login(reader)
         assert left_in_english(client, pages, language) == {}
+
+    def test_name_states_and_reasons_of_a_history(
+        self, client: Client, reader: User, furnished: dict[str, Any]
+    ) -> None:
+        payout = Payout.objects.latest("pk")
+        for old, new, reason in (
+            ("", "sealed", "payments were grouped"),
+            ("sent", "mined", "a block holds it"),
+        ):
+            StatusChange.objects.create(
+                subject="payout", subject_id=payout.pk, old=old, new=new, reason=reason
+            )
+        client.force_login(reader)
+        for page in (cells.page_of(payout), reverse("admin:payments_statuschange_changelist")):
+            found = set(texts_of(client, page, "es"))
+            assert {"En un bloque", "se agruparon pagos"} <= found
+            assert not {"mined", "payments were grouped"} & found
+
+    def test_name_every_kind_of_entry(self, language: str) -> None:
+        with translation.override(language):
+            unsaid = [kind for kind in events.KINDS if said(kind.replace("_", " ")) == kind.replace("_", " ")]
+        assert unsaid == []
 
     def test_of_every_list_neither(
         self, client: Client, admin_user: User, furnished: dict[str, Any], language: str
