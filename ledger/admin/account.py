@@ -12,6 +12,7 @@ from django.utils.http import urlencode
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
+from govpay.said import say_form
 from ledger import books, selectors
 from ledger.admin import cells, reports, scopes, sources, tree
 from ledger.admin.base import BookAdmin, Table
@@ -105,6 +106,7 @@ class AccountAdmin(BookAdmin):
     def trial_balance(self, request: HttpRequest) -> HttpResponse:
         """Show debits and credits of every account: now, at the end of a day, as of a time, and as known at one."""
         form = TrialBalanceForm(request.GET or None)
+        say_form(form)
         trial = _trial(form.cleaned_data if form.is_valid() else {})
         scales = {account.currency: account.scale for account in trial.accounts}
         context = self.page(request, "Trial balance") | {

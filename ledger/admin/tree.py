@@ -8,6 +8,7 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from govpay.said import say_form
 from ledger import books
 from ledger.admin import cells, scopes
 from ledger.models import Account, Layer
@@ -56,6 +57,7 @@ class Branch:
 def show(model_admin: Any, request: HttpRequest) -> HttpResponse:
     """Show the tree."""
     form = AtForm(request.GET or None)
+    say_form(form)
     chosen = form.cleaned_data if form.is_valid() else {}
     scope, at = chosen.get("scope"), chosen.get("at")
     rows = books.standing([scope] if scope else None, at, layer=chosen.get("layer") or Layer.SETTLED)

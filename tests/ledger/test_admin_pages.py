@@ -81,6 +81,15 @@ def amounts(text: str, name: str) -> list[str]:
     return re.findall('<span class="gl-number">([^<]*)</span>', line)
 
 
+@pytest.mark.parametrize("page", [TREE, TRIAL])
+def test_what_is_asked_is_in_the_language_of_the_page(page: str, booked: None, reader: Client) -> None:
+    answer = reader.get(page, headers={"Accept-Language": "es"}).content.decode()
+    assert "todos los ámbitos" in answer
+    assert "Liquidado" in answer
+    assert "all scopes" not in answer
+    assert "Settled" not in answer
+
+
 class TestTree:
     @pytest.mark.parametrize(
         ("at", "amount"),
