@@ -138,7 +138,12 @@ def _back() -> str:
 
 
 def _problem(request: HttpRequest, error: GovPayError) -> HttpResponse:
-    text = f"{error.message} ({error.code})"
+    """Say what is wrong. What the provider sent is not said again, in no language either."""
     return asking.show(
-        request, "login/provider_problem.html", "Single sign-on", error.http_status, problems=[text]
+        request,
+        "login/provider_problem.html",
+        "Single sign-on",
+        error.http_status,
+        problems=[f"{error.message} ({error.code})"],
+        language_next=reverse("admin:login"),
     )
