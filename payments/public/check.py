@@ -62,6 +62,8 @@ def show(request: HttpRequest, found: Publication | None) -> HttpResponse:
     context = {
         "figures": figures,
         "pointer": pointer,
+        # Another language shows the same figure; no other page keeps what its address asks for.
+        "kept_query": f"figure={pointer}&",
         "value": _figure(figures, path),
         "program": _at(figures, path[:2]) if path[0] == "programs" else None,
         "found": found,

@@ -130,6 +130,8 @@ class TestPage:
         def count(month: str) -> int:
             return statements.count(lambda: page(reader, "general-ledger", month=month))
 
+        # What scopes are called is asked once in a process.
+        count("2026-09")
         # Scopes, periods, the checkpoint, the rows.
         assert count("2026-09") == count("2026-11") == 4
 
