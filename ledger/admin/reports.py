@@ -56,8 +56,8 @@ class AskForm(forms.Form):
             if name in self.fields:
                 self.fields[name].label = label
         if "scope" in self.fields:
-            institutions = scopes.choices(movements.institutions())
-            offered = institutions if document.of_lots else scopes.with_accounts()
+            of_lots = document.of_lots
+            offered = scopes.choices(movements.institutions()) if of_lots else scopes.with_accounts()
             every = "choose" if "scope" in document.needs else "all scopes"
             self._offer("scope", [("", every), *offered])
         periods = selectors.periods().values_list("name", flat=True)
