@@ -83,8 +83,7 @@ def _sources() -> Iterator[tuple[Path, str]]:
 def _said() -> Iterator[Path]:
     for place in SAID:
         path = ROOT / place
-        every = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        yield from (each for each in every)
+        yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
 
 def _of_theme() -> Iterator[str]:

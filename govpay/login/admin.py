@@ -38,7 +38,7 @@ class FailedLoginAdmin(ProgramScopedAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Let those read who may change users, and so their passwords."""
-        return request.user.is_active and request.user.has_perm("auth.change_user")
+        return request.user.is_active and request.user.has_perm(lockout.UNLOCKS)
 
     @action(description="Unlock the user", url_path="unlock-user", icon="lock_open")
     def unlock_user(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -22,6 +22,8 @@ from govpay.models import Authenticator, FailedLogin, SecurityKey
 from ledger import audit
 
 log = structlog.get_logger(__name__)
+# Of those who may change users, and so their passwords.
+UNLOCKS = "auth.change_user"
 
 
 class Failures(AxesDatabaseHandler):  # type: ignore[misc]

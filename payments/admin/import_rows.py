@@ -58,7 +58,7 @@ def of_job(by: Any, job: ImportJob) -> Shown | None:
 def _cells(fields: list[str], bad: import_files.BadRow) -> list[Cell]:
     """What is wrong with a row as such stands with its number."""
     values = [
-        Cell(field, value, [(code, message) for column, code, message in bad.faults if column == field])
+        Cell(field, value, [(code, said(message)) for column, code, message in bad.faults if column == field])
         for field, value in zip(fields, bad.values or [""] * len(fields), strict=True)
     ]
     of_row = [_said(*fault) for fault in bad.faults if fault[0] not in fields]

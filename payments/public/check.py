@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -70,7 +71,7 @@ def show(request: HttpRequest, found: Publication | None) -> HttpResponse:
         "sha256": bytes(found.sha256).hex(),
         "keys": checkpoints.own_keys(),
         "commands": (
-            f"curl -O {request.build_absolute_uri('/transparency/figures.json')}",
+            f"curl -O {request.build_absolute_uri(reverse('transparency-figures'))}",
             "sha256sum figures.json",
             f"jq '{_jq(path)}' figures.json",
         ),

@@ -32,8 +32,6 @@ from payments.reserve import tasks
 from payments.services import budgets, destinations, erasures, grievances, prices
 from payments.states import EntitlementStatus, GrievanceStatus, ImportStatus, PaymentStatus, WarrantStatus
 
-UNLOCKS = "auth.change_user"
-
 
 def table(request: HttpRequest) -> list[Table]:
     """Return one table of the kinds of work that wait, or none where nothing does; one statement for each kind."""
@@ -112,7 +110,7 @@ def table(request: HttpRequest) -> list[Table]:
     ]
     if prices.may_keep(user):
         rows += _unclassed()
-    if user.has_perm(UNLOCKS) and (locked := lockout.count_locked()):
+    if user.has_perm(lockout.UNLOCKS) and (locked := lockout.count_locked()):
         where = cells.list_of(FailedLogin)
         text = said("User names that are locked out")
         rows.append((format_html('<a class="gp-link" href="{}">{}</a>', where, text), cells.number(locked)))

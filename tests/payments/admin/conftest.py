@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from payments.models import Program
+from tests import factories
 from tests.payments.admin import scenes
 
 
@@ -21,6 +22,14 @@ def browser() -> Callable[[User], Client]:
         return client
 
     return signed_in
+
+
+@pytest.fixture
+def reader(program: Program) -> User:
+    """An auditor who reads the books and makes packs."""
+    user = factories.make_member(program, "auditor")
+    user.user_permissions.add(*Permission.objects.filter(codename__in=["view_entry", "make_pack"]))
+    return user
 
 
 @pytest.fixture

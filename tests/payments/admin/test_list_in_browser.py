@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.urls import reverse
 from playwright.sync_api import Browser
 
@@ -28,14 +28,6 @@ def chromium(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     """A browser of its own."""
     with browsing.launched(monkeypatch) as found:
         yield found
-
-
-@pytest.fixture
-def reader(program: Program) -> User:
-    """An auditor who reads the books and makes packs."""
-    user = factories.make_member(program, "auditor")
-    user.user_permissions.add(*Permission.objects.filter(codename__in=["view_entry", "make_pack"]))
-    return user
 
 
 @pytest.fixture

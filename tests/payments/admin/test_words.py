@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import translation
@@ -91,14 +91,6 @@ def left_in_english(client: Client, pages: Iterable[str], language: str) -> dict
 def language(request: pytest.FixtureRequest) -> str:
     """Each language that has a catalogue."""
     return str(request.param)
-
-
-@pytest.fixture
-def reader(program: Program) -> User:
-    """An auditor who reads the books and makes packs."""
-    user = factories.make_member(program, "auditor")
-    user.user_permissions.add(*Permission.objects.filter(codename__in=["view_entry", "make_pack"]))
-    return user
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_says_what_proves_it(
         *(
             "/programs/0/paid/amount_sat",
             "/programs/1/paid",
-            "/books/root/0",
+            "/books/entries/0",
             "/reserve/addresses/2/amount_sat",
         ),
         *("/\x00", "/programs/1/\u0663", "/a" * 40, "/PROGRAMS/1", "/programs/1/paid/amount_sat/"),
