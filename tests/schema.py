@@ -1,4 +1,4 @@
-"""Keeps the tables that the migrations make, so that the next test run copies them instead of migrating again.
+"""Keeps the tables that the migrations make, so that later test runs and stacks copy them instead of migrating again.
 
 A file of SQL below ``var/test/schema``, named by what it depends on: the migrations, what they import, and the packages.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 import psycopg
 from django.db import connection
 
-from deploy.local.postgres import find_binaries
-from deploy.local.stack import ROOT
+from deploy.local import postgres
+from deploy.local.stack import ROOT, Stack
 from tests import services
 
 KEPT = services.RUNS / "schema"
@@ -27,7 +27,7 @@ def begin() -> None:
     if services.has_own_postgres() and _file().exists():
         with psycopg.connect(services.ensure_database(), autocommit=True) as database:
             database.execute(f"CREATE DATABASE {DATABASE}")
-        _run("psql", DATABASE, "--quiet", "--set=ON_ERROR_STOP=1", f"--file={_file()}")
+        _load(services.ensure_database(), DATABASE)
         connection.settings_dict["TEST"]["TEMPLATE"] = DATABASE
 
 
@@ -37,10 +37,21 @@ def keep() -> None:
         return
     KEPT.mkdir(parents=True, exist_ok=True)
     made = KEPT / f"{os.getpid()}.part"
-    _run("pg_dump", str(connection.settings_dict["NAME"]), f"--file={made}")
+    _run("pg_dump", services.ensure_database(), str(connection.settings_dict["NAME"]), f"--file={made}")
     made.rename(_file())
     for old in sorted(KEPT.iterdir(), key=lambda path: path.stat().st_mtime)[:-AT_MOST]:
         old.unlink(missing_ok=True)
+
+
+def fill(stack: Stack) -> None:
+    """Migrate a fresh stack whose services run, from the tables that were kept, if any were."""
+    if stack.postgres is not None and _file().exists():
+        _load(stack.postgres.owner_url, postgres.DATABASE)
+    stack.migrate()
+
+
+def _load(server: str, database: str) -> None:
+    _run("psql", server, database, "--quiet", "--set=ON_ERROR_STOP=1", f"--file={_file()}")
 
 
 def _file() -> Path:
@@ -50,10 +61,10 @@ def _file() -> Path:
     return KEPT / f"{digest.hexdigest()[:32]}.sql"
 
 
-def _run(program: str, database: str, *words: str) -> None:
-    address = psycopg.conninfo.make_conninfo(services.ensure_database(), dbname=database)
+def _run(program: str, server: str, database: str, *words: str) -> None:
+    address = psycopg.conninfo.make_conninfo(server, dbname=database)
     subprocess.run(
-        [str(find_binaries() / program), "--no-password", f"--dbname={address}", *words],
+        [str(postgres.find_binaries() / program), "--no-password", f"--dbname={address}", *words],
         check=True,
         stdout=subprocess.DEVNULL,
     )

@@ -17,7 +17,7 @@ from deploy.local.postgres import find_binaries
 from deploy.local.regtest import Miner
 from deploy.local.stack import Stack
 from payments.onchain import address, network
-from tests import factories, services
+from tests import factories, schema, services
 from tests.regtest.test_workers import wait_for
 
 pytestmark = pytest.mark.real
@@ -60,7 +60,7 @@ def stack() -> Iterator[Stack]:
     state = services.ensure_state_dir() / f"canary-{os.getpid()}"
     with Stack(state, fresh=True, durable=False, outside=outside) as running:
         running.start_services()
-        running.migrate()
+        schema.fill(running)
         running.manage("shell", "-c", "from tests.regtest import stage; stage.open_program()", owner=True)
         yield running
 

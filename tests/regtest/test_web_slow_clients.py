@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from deploy.local.stack import Stack
-from tests import services
+from tests import schema, services
 
 # As many as the local stack's web process has.
 THREADS, DEADLINE_S = 8, 20
@@ -30,7 +30,7 @@ def port() -> Iterator[int]:
     state = services.ensure_state_dir() / f"slow-{os.getpid()}"
     with Stack(state, fresh=True, durable=False, outside=services.outside_environment()) as stack:
         stack.start_services()
-        stack.migrate()
+        schema.fill(stack)
         stack.start_web()
         yield urlsplit(stack.web_url).port or 0
 

@@ -15,7 +15,7 @@ import redis
 from deploy.local.errors import LocalStackError
 from deploy.local.regtest import Miner
 from deploy.local.stack import Stack
-from tests import services
+from tests import schema, services
 from tests.invariants import installation
 from tests.payments.payout import receiver as receivers
 from tests.regtest import queue
@@ -37,7 +37,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state = services.ensure_state_dir() / f"workers-{os.getpid()}"
     with Stack(state, fresh=True, durable=False, outside=outside) as running:
         running.start_services()
-        running.migrate()
+        schema.fill(running)
         play(running, "open_program()")
         running.start_beat()
         yield running
