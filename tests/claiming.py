@@ -21,12 +21,15 @@ def waiting_list(
     for line in without:
         person = Payment.objects.get(disbursement=draft, line=line).beneficiary
         person.destinations.all().delete()
-        hashed = identity.identity_hash(identity.normalize(NATIONAL_ID.format(line)))
-        Beneficiary.objects.filter(pk=person.pk).update(identity_hash=hashed)
-        person.refresh_from_db()
-        person.personal = person.personal | {"phone": f"+92300000000{line}"}
-        person.save()
+        know(person, NATIONAL_ID.format(line), phone=f"+92300000000{line}")
     return draft
+
+
+def know(person: Beneficiary, national_id: str, **personal: str) -> None:
+    """Let somebody be who has the id, and know more of them."""
+    person.identity_hash = identity.identity_hash(identity.normalize(national_id))
+    person.personal = person.personal | personal
+    person.save()
 
 
 def person_of(disbursement: Disbursement, line: int) -> Enrollment:

@@ -39,6 +39,7 @@ CURES_OF = {
     "scope_missing": "Make a token with the scope that `details.scope` names.",
     "role_missing": "Ask somebody who holds one of `details.roles` in the program.",
     "same_person_twice": "Have somebody else do it.",
+    "election_refused": "Check the numbers, or ask for new digits.",
     "claim_refused": "Check link and numbers; an officer makes a new link.",
     "entitlement_gone": "Withdraw the lines that `details.lines` names, or reject the list.",
     "grievance_about_you": "Ask somebody who had no part in the payment's list.",

@@ -19,7 +19,7 @@ class MessageAdmin(ProgramScopedAdmin):
     noun = "Message"
     list_display = ("number", "program", "what", "how", "state", "made", "tries")
     list_filter = (ProgramFilter, ("kind", ChoicesDropdownFilter), ("channel", ChoicesDropdownFilter))
-    list_select_related = ("program", "link__enrollment")
+    list_select_related = ("program", "link__enrollment", "person_code__enrollment")
     search_fields = ("pk",)
     search_help_text = "Search by number"
     fields = ("program", "what", "how", "person", "state", "made", "due", "tries", "problem", "words")
@@ -49,7 +49,7 @@ class MessageAdmin(ProgramScopedAdmin):
     @display(description="person")
     def person(self, row: Message) -> str:
         """Whom it is for."""
-        return cells.link(row.link.enrollment)
+        return cells.link(row.enrollment)
 
     @display(description="state")
     def state(self, row: Message) -> str:

@@ -142,13 +142,13 @@ class ElectionAdmin(ProgramScopedAdmin):
 
     @display(description="how it was told")
     def reason(self, row: Election) -> str:
-        """What the officer wrote."""
-        return cells.long(row.note)
+        """What the officer wrote, or that the person said it alone."""
+        return cells.long(row.note) if row.code_id is None else cells.words("By the person, with a code")
 
     @display(description="written down by")
     def maker(self, row: Election) -> str:
-        """Which officer."""
-        return cells.person(row.made_by)
+        """Which officer, if one did."""
+        return cells.EMPTY if row.made_by is None else cells.person(row.made_by)
 
     @display(description="written down")
     def made(self, row: Election) -> str:

@@ -41,6 +41,7 @@ from payments.models.intervention import Intervention, InterventionKind
 from payments.models.outcome import OutcomeBaseline, OutcomeFigure
 from payments.models.payment import Payment
 from payments.models.payout import ChangeOutput, Payout, PayoutKind, PayoutTx, PayoutTxKind, Reservation
+from payments.models.person_code import PersonCode
 from payments.models.price import (
     ManualPrice,
     PriceBreaker,
@@ -167,6 +168,7 @@ __all__ = [
     "PayoutKind",
     "PayoutTx",
     "PayoutTxKind",
+    "PersonCode",
     "PriceBreaker",
     "PriceReading",
     "PriceRule",

@@ -12,6 +12,7 @@ from payments.models.beneficiary import Destination, Enrollment
 from payments.models.encrypted import EncryptedJSONField
 from payments.models.history import Tracked
 from payments.models.payment import Payment
+from payments.models.person_code import PersonCode
 from payments.models.program import Program
 from payments.states import ENTITLEMENT_OPEN, EntitlementStatus
 
@@ -137,18 +138,23 @@ class MessageKind(models.TextChoices):
     """What a message says."""
 
     LINK = "claim_link", "Claim link"
-    CODE = "claim_code", "Code"
+    CODE = "claim_code", "Code of a claim link"
+    PERSON_CODE = "person_code", "Code"
 
 
 class Message(models.Model):
-    """Something that a gateway takes to a person. ``content`` (to, subject, text) is encrypted, and gone once it was taken.
+    """Something that a gateway takes to a person: of a claim link, or a code with which they say something.
 
+    ``content`` (to, subject, text) is encrypted, and gone once it was taken.
     An attempt moves ``due_at`` on before it sends; ``message_id`` lets the gateway drop what comes twice.
     """
 
     program = models.ForeignKey(Program, on_delete=models.PROTECT, related_name="messages")
-    link = models.ForeignKey(ClaimLink, on_delete=models.PROTECT, related_name="messages")
-    kind = models.CharField(max_length=10, choices=MessageKind)
+    link = models.ForeignKey(ClaimLink, null=True, on_delete=models.PROTECT, related_name="messages")
+    person_code = models.ForeignKey(
+        PersonCode, null=True, on_delete=models.PROTECT, related_name="messages", db_index=False
+    )
+    kind = models.CharField(max_length=11, choices=MessageKind)
     channel = models.CharField(max_length=10, choices=Channel)
     content = EncryptedJSONField(context=MESSAGE_CONTEXT, null=True)
     message_id = models.UUIDField(unique=True)
@@ -172,7 +178,19 @@ class Message(models.Model):
                 condition=Q(content__isnull=False) | Q(sent_at__isnull=False) | Q(failed_at__isnull=False),
                 name="message_waits_with_its_content",
             ),
+            models.CheckConstraint(
+                condition=Q(kind="person_code", link=None, person_code__isnull=False)
+                | ~Q(kind="person_code") & Q(link__isnull=False, person_code=None),
+                name="message_of_one_thing",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"Message {self.pk}"
+
+    @property
+    def enrollment(self) -> Enrollment:
+        """Whom it is for."""
+        found = self.link or self.person_code
+        assert found is not None
+        return found.enrollment

@@ -8,6 +8,7 @@ from ledger.models.lot import MOST_MINOR, MOST_SAT
 from payments.models.beneficiary import Enrollment
 from payments.models.history import Tracked
 from payments.models.payment import Payment
+from payments.models.person_code import PersonCode
 from payments.models.quote import Quote
 from payments.models.trust import Trust, TrustPurse
 from payments.states import LegStatus
@@ -23,9 +24,10 @@ class ElectionChoice(models.TextChoices):
 
 
 class Election(models.Model):
-    """What an enrolled person chose, as an officer wrote it down; the newest counts, and none is ever changed.
+    """What an enrolled person chose; the newest counts, and none is ever changed.
 
-    The MAC covers person, choice, trust, currency, officer and time under a key that the database lacks.
+    Either an officer wrote it down (``made_by``, with a note), or the person said it themself, with a ``code``. The MAC
+    covers person, choice, trust, currency, who said it and when under a key that the database lacks.
     """
 
     enrollment = models.ForeignKey(
@@ -33,8 +35,9 @@ class Election(models.Model):
     )
     choice = models.CharField(max_length=8, choices=ElectionChoice)
     purse = models.ForeignKey(TrustPurse, null=True, on_delete=models.PROTECT, related_name="+")
-    note = models.CharField(max_length=300)
-    made_by = models.ForeignKey(USER, on_delete=models.PROTECT, related_name="+")
+    note = models.CharField(max_length=300, blank=True)
+    made_by = models.ForeignKey(USER, null=True, on_delete=models.PROTECT, related_name="+")
+    code = models.OneToOneField(PersonCode, null=True, on_delete=models.PROTECT, related_name="election")
     made_at = models.DateTimeField()
     key_id = models.CharField(max_length=8)
     mac = models.BinaryField(max_length=32)
@@ -44,6 +47,10 @@ class Election(models.Model):
             models.CheckConstraint(
                 condition=Q(choice="currency", purse__isnull=False) | Q(choice="bitcoin", purse=None),
                 name="election_of_currency_names_a_trust",
+            ),
+            models.CheckConstraint(
+                condition=Q(made_by=None, code__isnull=False, note="") | Q(made_by__isnull=False, code=None),
+                name="election_by_one",
             ),
         ]
         indexes = [models.Index(fields=["enrollment", "-id"], name="election_newest")]

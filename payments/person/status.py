@@ -55,18 +55,33 @@ def status(request: HttpRequest) -> HttpResponse:
     form = StatusForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
         return _ask(request, form, 422 if request.method == "POST" else 200)
-    said = form.cleaned_data
-    taken = limits.take(LIMIT, f"{said['program'].pk}:{said['reference'].strip()}")
-    if taken is not None and not taken.may:
-        return _ask(request, form, 429, _("This was asked too often. Come again in a minute."))
-    person = enrolled.prove(**said)
+    if not may_ask(form):
+        return _ask(request, form, 429, too_often())
+    person = enrolled.prove(**form.cleaned_data)
     if person is None:
-        return _ask(request, form, 404, _("The numbers do not fit together. Ask at the help desk."))
+        return _ask(request, form, 404, misfit())
     rows = payments.shown(enrolled.released_to(person)).order_by("-pk")
     rows = rows.annotate(period=F("cycle__period"), released_at=F("disbursement__released_at"))
     rows = rows.annotate(entitled=F("entitlement__status"))
     context = {"person": person, "rows": [_row(row) for row in rows[:SHOWN]], "most": SHOWN}
     return render(request, "payments/person/status_shown.html", context)
+
+
+def may_ask(form: StatusForm) -> bool:
+    """Count what is asked about one number of a program, whoever asks, and say whether it may be."""
+    said = form.cleaned_data
+    taken = limits.take(LIMIT, f"{said['program'].pk}:{said['reference'].strip()}")
+    return taken is None or taken.may
+
+
+def too_often() -> str:
+    """Return what is said to whoever asks too often."""
+    return _("This was asked too often. Come again in a minute.")
+
+
+def misfit() -> str:
+    """Return what is said of numbers that do not fit together."""
+    return _("The numbers do not fit together. Ask at the help desk.")
 
 
 def _ask(request: HttpRequest, form: StatusForm, code: int, problem: str = "") -> HttpResponse:

@@ -1,5 +1,7 @@
 """What people elect to be paid in: bitcoin, or a currency that a trust pays; and what they choose where it cannot."""
 
+from datetime import datetime
+
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -15,6 +17,7 @@ from payments.models import (
     HoldRule,
     LegRefusal,
     Payment,
+    Program,
     Role,
     TrustLeg,
     TrustPurse,
@@ -45,17 +48,34 @@ def elect(
         raise InvalidInput.of(
             "note", "missing", f"Say in up to {MAX_NOTE} characters how the person told it."
         )
-    purse, now = _purse(choice, trust_id, currency), timezone.now()
-    if purse is not None:
-        for profile in (purse.trust.policy_profile, enrollment.program.policy_profile):
-            policy.require(profile, policy.Rule.STATE_CONVERSION, at=now)
+    purse = _purse(choice, trust_id, currency)
     made = Election(
-        enrollment=enrollment, choice=choice, purse=purse, note=note.strip(), made_by=by, made_at=now
+        enrollment=enrollment,
+        choice=choice,
+        purse=purse,
+        note=note.strip(),
+        made_by=by,
+        made_at=timezone.now(),
     )
+    return keep(made)
+
+
+def keep(made: Election) -> Election:
+    """Sign and store what somebody elected; raise PolicyRefused where a law does not let the state convert for them."""
+    if made.purse is not None:
+        require_lawful(made.purse, made.enrollment.program, made.made_at)
     words.sign_election(made)
     made.save(force_insert=True)
-    audit.record("election.make", made, by=by, scope=enrollment.program.scope, reason=made.note)
+    audit.record(
+        "election.make", made, by=made.made_by, scope=made.enrollment.program.scope, reason=made.note
+    )
     return made
+
+
+def require_lawful(purse: TrustPurse, program: Program, at: datetime) -> None:
+    """Raise PolicyRefused unless the laws of trust and program both let the state convert."""
+    for profile in (purse.trust.policy_profile, program.policy_profile):
+        policy.require(profile, policy.Rule.STATE_CONVERSION, at=at)
 
 
 @transaction.atomic

@@ -2,7 +2,7 @@
 
 An attempt moves the row's time on before it sends, so that a worker that dies after sending leaves a row that is sent again,
 with the same id, by which a gateway drops doubles. What a message says is encrypted, and gone from the row once it was
-taken: it holds the secret of a claim link. The local gateway keeps it, for the admin to show, and is for regtest alone.
+taken: it holds the secret of a claim link, or a code. The local gateway keeps it, for the admin to show, on regtest alone.
 """
 
 import json
@@ -20,7 +20,7 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from payments import doorbell, outbound
-from payments.models import Channel, ClaimLink, Heartbeat, Message
+from payments.models import Channel, ClaimLink, Heartbeat, Message, PersonCode
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ class NotTaken(Exception):
 
 
 def put(
-    link: ClaimLink,
+    of: ClaimLink | PersonCode,
     *,
     kind: str,
     channel: str,
@@ -53,8 +53,9 @@ def put(
 ) -> Message:
     """Keep a message for a person and ring for it; call it in the database transaction of what it tells."""
     row = Message.objects.create(
-        program_id=link.enrollment.program_id,
-        link=link,
+        program_id=of.enrollment.program_id,
+        link=of if isinstance(of, ClaimLink) else None,
+        person_code=of if isinstance(of, PersonCode) else None,
         kind=kind,
         channel=channel,
         content={"to": to, "subject": subject, "text": text},

@@ -7,6 +7,7 @@ from payments.models import Election, TrustVote
 from payments.payout import agreed
 
 VOTE, ELECTION = "govpay-trust-vote-1", "govpay-election-1"
+OWN_ELECTION = "govpay-own-election-1"
 
 
 class VoteForged(Conflict):
@@ -70,5 +71,7 @@ def _of_vote(row: TrustVote) -> tuple[Any, ...]:
 
 
 def _of_election(row: Election) -> tuple[Any, ...]:
-    made = (row.made_by_id, agreed.moment(row.made_at))
-    return (ELECTION, row.enrollment_id, row.choice, row.purse_id, *made)
+    chosen = (row.enrollment_id, row.choice, row.purse_id)
+    if row.code_id is not None:
+        return (OWN_ELECTION, *chosen, row.code_id, agreed.moment(row.made_at))
+    return (ELECTION, *chosen, row.made_by_id, agreed.moment(row.made_at))

@@ -181,12 +181,12 @@ class LegOut(serializers.Serializer[Any]):
 
 
 class ElectionOut(serializers.Serializer[Any]):
-    """What a person elected; the last one counts."""
+    """What a person elected; the last one counts. ``made_by`` is null where the person said it alone, with a code."""
 
     id = serializers.IntegerField()
     choice = serializers.ChoiceField(choices=ElectionChoice.choices)
     trust_id = serializers.IntegerField(source="purse.trust_id", default=None, allow_null=True)
     currency = serializers.CharField(source="purse.currency", default=None, allow_null=True)
     note = serializers.CharField()
-    made_by = Username()
+    made_by = Username(allow_null=True)
     made_at = serializers.DateTimeField()

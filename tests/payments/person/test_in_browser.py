@@ -1,5 +1,6 @@
 """The pages of people in a real browser, which refuses and sends what no test client does."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.core.cache import cache
 from django.test import Client
 from playwright.sync_api import Page
 
-from payments.models import Destination, Grievance, Program
+from payments.models import Destination, Election, Grievance, Message, Program
 from payments.onchain import address as addresses
 from payments.onchain import network
 from payments.services import claim_links
@@ -17,6 +18,7 @@ from tests import claiming, factories
 from tests.browser import PHONE, complaints, launched, needs_chromium, require_accessible, require_fitting
 
 MOST_BYTES = 100_000
+NATIONAL_ID = "35202-7654321-1"
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -91,6 +93,36 @@ def test_a_person_lodges_a_grievance_and_follows_it(live_server: Any, program: P
     page.get_by_text("You took it back").wait_for()
 
 
+@pytest.mark.parametrize("language", ["en", "es", "ur"])
+def test_a_person_elects_currency_with_digits_from_a_message(
+    live_server: Any, program: Program, page: Page, language: str
+) -> None:
+    purse = factories.make_trust(cash_minor=5_000_000).purses.get()
+    person = factories.make_enrollment(program)
+    claiming.know(person.beneficiary, NATIONAL_ID, phone="+923000000001")
+    page.goto(f"{live_server.url}/person/election/?lang={language}")
+    require_good(page)
+    page.locator("[name=reference]").fill(person.reference)
+    page.locator("[name=national_id]").fill(NATIONAL_ID)
+    page.locator("button").click()
+    page.locator("[name=code]").wait_for()
+    assert page.get_by_role("radio", checked=True).get_attribute("value") == "bitcoin"
+    require_good(page)
+    content = Message.objects.get().content
+    assert content is not None
+    page.get_by_role("radio").nth(1).check()
+    page.locator("[name=code]").fill("1")
+    page.locator("button").click()
+    page.get_by_role("alert").wait_for()
+    require_good(page)
+    assert page.get_by_role("radio", checked=True).get_attribute("value") == str(purse.pk)
+    page.locator("[name=code]").fill(re.findall(r"[0-9]{6}", content["text"])[0])
+    page.locator("button").click()
+    page.get_by_role("status").wait_for()
+    require_good(page)
+    assert Election.objects.get().purse == purse
+
+
 @pytest.mark.parametrize(
     ("language", "begun", "refused"),
     [
@@ -123,7 +155,7 @@ def test_a_person_is_spoken_to_in_their_language(
 def test_a_page_is_small(live_server: Any, db: None, page: Page) -> None:
     sizes: list[int] = []
     page.on("response", lambda answer: sizes.append(len(answer.body())))
-    for address in ("claim/", "grievance/", "grievance/follow/"):
+    for address in ("claim/", "election/", "grievance/", "grievance/follow/"):
         sizes.clear()
         page.goto(f"{live_server.url}/person/{address}?lang=ur", wait_until="networkidle")
         assert sizes

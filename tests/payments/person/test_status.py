@@ -8,9 +8,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from payments.models import Beneficiary, Disbursement, Enrollment, Payment, Payout, Program
+from payments.models import Disbursement, Enrollment, Payment, Payout, Program
 from payments.person import receipt, status
-from payments.services import entitlements, holds, identity
+from payments.services import entitlements, holds
 from payments.states import PaymentStatus
 from tests import claiming, factories
 from tests.payments.person import browsing
@@ -21,19 +21,13 @@ PAGE = "/person/status/"
 NATIONAL_ID = "35202-7654321-{}"
 
 
-def know(person: Beneficiary, national_id: str) -> None:
-    """Let somebody be who has the id."""
-    hashed = identity.identity_hash(identity.normalize(national_id))
-    Beneficiary.objects.filter(pk=person.pk).update(identity_hash=hashed)
-
-
 @pytest.fixture
 def released(program: Program, officer: User, approver: User, releaser: User) -> Disbursement:
     """A released list of two, whose people have known ids."""
     factories.fund(program, 1_000_000)
     draft = factories.make_disbursement(program, officer, amounts_sat=[60_000, 70_000])
     for line in Payment.objects.filter(disbursement=draft):
-        know(line.beneficiary, NATIONAL_ID.format(line.line))
+        claiming.know(line.beneficiary, NATIONAL_ID.format(line.line))
     return claiming.release(draft, officer, approver, releaser)
 
 
@@ -83,7 +77,7 @@ class TestStatus:
         self, visitor: Client, program: Program, officer: User
     ) -> None:
         draft = factories.make_disbursement(program, officer, amounts_sat=[60_000])
-        know(Payment.objects.get(disbursement=draft).beneficiary, NATIONAL_ID.format(1))
+        claiming.know(Payment.objects.get(disbursement=draft).beneficiary, NATIONAL_ID.format(1))
         page = browsing.send(visitor, PAGE, **fields(draft)).content.decode()
         assert "Nothing has been released for you yet." in page
 
