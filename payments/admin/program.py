@@ -80,7 +80,7 @@ class ProgramAdmin(RulesShown, MeasuredPages, ProgramScopedAdmin):
             "Coins and signers",
             {"fields": ("coins_wanted", "merging", "merging_budget", "signing_deadline", "cooling", "proof")},
         ),
-        ("People", {"fields": ("claim_term", "claimed", "grievance_due")}),
+        ("People", {"fields": ("claim_term", "claimed", "grievance_due", "language_name")}),
         ("Law", {"fields": ("law",)}),
     )
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from unfold import widgets
 
 from ledger.law.policy import PROFILES
@@ -32,6 +33,7 @@ LABELS = {
     "group_max_payments": "Payments in one tx, at most",
     "group_max_vsize_vb": "Size of one tx, at most (vB)",
     "policy_profile": "Law that it goes by",
+    "language": "Language of messages and slips",
 }
 HELP_TEXTS = {
     "feerate_patient_sat_kvb": "Empty: every list is paid up to the ceiling.",
@@ -47,6 +49,7 @@ WIDGETS: dict[str, Any] = {rule: widgets.UnfoldAdminIntegerFieldWidget() for rul
     "policy_profile": widgets.UnfoldAdminSelectWidget(
         choices=[(name, profile.title) for name, profile in PROFILES.items()]
     ),
+    "language": widgets.UnfoldAdminSelectWidget(choices=settings.LANGUAGES),
 }
 
 

@@ -1,5 +1,6 @@
 """The rules of a program on its page, each in words."""
 
+from django.conf import settings
 from django.utils.html import format_html
 from unfold.decorators import display
 
@@ -96,6 +97,11 @@ class RulesShown:
     def law(self, program: Program) -> str:
         """The title of its policy profile."""
         return policy.get_profile(program.policy_profile).title
+
+    @display(description="language of messages and slips")
+    def language_name(self, program: Program) -> str:
+        """By its own name."""
+        return dict(settings.LANGUAGES)[program.language]
 
     @display(description="blocks that a fee should suffice for")
     def target(self, program: Program) -> str:

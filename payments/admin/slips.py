@@ -1,5 +1,6 @@
 """Draws the slips that people without a telephone get on paper: a link as QR code, and the same code to be typed."""
 
+import re
 from typing import NamedTuple
 
 from django.utils.safestring import SafeString
@@ -23,7 +24,7 @@ def draw(slip: Slip) -> Drawn:
     return Drawn(
         slip.link.enrollment.reference,
         slip.secret,
-        slip.address.partition("#")[0],
+        re.split("[?#]", slip.address, maxsplit=1)[0],
         f"{slip.link.expires_at:%Y-%m-%d}",
         picture(slip.address),
     )

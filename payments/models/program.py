@@ -63,6 +63,7 @@ RULES = (
     "group_max_payments",
     "group_max_vsize_vb",
     "policy_profile",
+    "language",
 )
 
 
@@ -72,6 +73,12 @@ def known_profile(name: str) -> None:
         policy.get_profile(name)
     except policy.UnknownProfile as error:
         raise ValidationError(error.message) from error
+
+
+def known_language(code: str) -> None:
+    """Raise ValidationError for a language that pages do not speak."""
+    if code not in dict(settings.LANGUAGES):
+        raise ValidationError(f"Pages speak {', '.join(dict(settings.LANGUAGES))}.")
 
 
 class Program(models.Model):
@@ -160,6 +167,8 @@ class Program(models.Model):
     )
     # Which law the program goes by: the name of a policy profile (ledger/law/policy.py).
     policy_profile = models.CharField(max_length=40, default=policy.SANDBOX, validators=[known_profile])
+    # What messages and slips to its people are written in, and the pages that their links open.
+    language = models.CharField(max_length=7, default="en", validators=[known_language])
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 

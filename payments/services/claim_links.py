@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from govpay.errors import Conflict, InvalidInput, NotFound
@@ -105,7 +105,7 @@ def print_slips(
     if not people:
         raise NobodyToSend("Nobody on the list waits for a link.")
     made = _make(people, Channel.PAPER, by, now or timezone.now())
-    return [Slip(link, secret, address_of(secret)) for _row, secret, link in made]
+    return [Slip(link, secret, address_of(secret, row.program.language)) for row, secret, link in made]
 
 
 @transaction.atomic
@@ -124,9 +124,13 @@ def hand_code(*, by: User, enrollment_id: int, now: datetime | None = None) -> s
     return code
 
 
-def address_of(secret: str) -> str:
-    """Return the address of the page, with the secret after the #: what is behind it is sent to no server."""
-    return f"{settings.GOVPAY_PUBLIC_URL}/person/claim/#{secret}"
+def address_of(secret: str, language: str) -> str:
+    """Return the address of the page in a language, with the secret after the #: what is behind it is sent to no server.
+
+    In English, which nobody chose, the page opens in the language that the browser prefers.
+    """
+    query = "" if language == settings.LANGUAGE_CODE else f"?lang={language}"
+    return f"{settings.GOVPAY_PUBLIC_URL}/person/claim/{query}#{secret}"
 
 
 def open_links(at: datetime) -> QuerySet[ClaimLink]:
@@ -142,16 +146,19 @@ def end(links: QuerySet[ClaimLink], at: datetime, **changes: object) -> None:
 
 
 def _send_link(link: ClaimLink, secret: str, channel: str, to: str, at: datetime) -> None:
-    text = _("Money waits for you. Bring your address by %(date)s: %(link)s") % {
-        "date": f"{link.expires_at:%Y-%m-%d}",
-        "link": address_of(secret),
-    }
+    language = link.enrollment.program.language
+    with translation.override(language):
+        subject = _("Money waits for you")
+        text = _("Money waits for you. Bring your address by %(date)s: %(link)s") % {
+            "date": f"{link.expires_at:%Y-%m-%d}",
+            "link": address_of(secret, language),
+        }
     messages.put(
         link,
         kind=MessageKind.LINK,
         channel=channel,
         to=to,
-        subject=_("Money waits for you"),
+        subject=subject,
         text=text,
         now=at,
         expires_at=link.expires_at,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from rest_framework import serializers
 
 from govpay.api.serializers import StrictSerializer, Text, Whole
@@ -114,6 +115,11 @@ class Rules(StrictSerializer):
         required=False,
         choices=[(name, profile.title) for name, profile in PROFILES.items()],
         help_text="Which law it goes by: the name of a policy profile.",
+    )
+    language = serializers.ChoiceField(
+        required=False,
+        choices=settings.LANGUAGES,
+        help_text="What messages and slips to its people are written in, and the pages that their links open.",
     )
 
 

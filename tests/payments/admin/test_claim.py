@@ -89,6 +89,18 @@ class TestSlips:
         assert {tickets.digest(secret) for secret in secrets} == stored
         assert Message.objects.filter(kind="claim_link").count() == 0
 
+    def test_are_in_the_language_of_the_program(
+        self, browser: Browser, released: Disbursement, officer: User
+    ) -> None:
+        Program.objects.update(language="ur")
+        text = browser(officer).post(page("print_slips"), {"disbursement": released.pk}).content.decode()
+        assert '<html lang="en">' in text
+        assert text.count('<section lang="ur" dir="rtl">') == 2
+        assert "Print this page now" in text
+        assert "Your code" not in text
+        # Whoever types the address needs no language in it: the page offers it.
+        assert "<strong>http://127.0.0.1:8000/person/claim/</strong>" in text
+
     def test_leave_the_links_that_are_out_unless_asked_for_them(
         self, browser: Browser, released: Disbursement, officer: User
     ) -> None:

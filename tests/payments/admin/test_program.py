@@ -38,6 +38,7 @@ RULES = {
     "group_max_payments": 500,
     "group_max_vsize_vb": 25_000,
     "policy_profile": "el-salvador-2021",
+    "language": "ur",
     "currency": "sat",
 }
 

@@ -1,6 +1,7 @@
 """Other rails in the admin: a treasurer carries files and reports, and an agent pays vouchers out at a desk."""
 
 import io
+import re
 from collections.abc import Callable
 
 import pytest
@@ -168,3 +169,25 @@ class TestDesk:
     def test_is_for_agents_alone(self, browser: Browser, codes: list[str], cast: railing.Cast) -> None:
         for other in cast:
             assert browser(other).get(reverse(DESK)).status_code == 403
+
+
+class TestSlips:
+    @pytest.mark.parametrize(("language", "direction"), [("en", "ltr"), ("ur", "rtl")])
+    def test_show_each_code_once_in_the_language_of_the_program(
+        self, browser: Browser, money: Program, cast: railing.Cast, language: str, direction: str
+    ) -> None:
+        Program.objects.update(language=language)
+        made = railing.release(railing.draft(money, cast, Rail.VOUCHER), cast)
+        client, address = browser(cast[0]), reverse("admin:payments_voucher_print_slips")
+        answer = client.post(address, {"disbursement": made.pk})
+        text = answer.content.decode()
+        assert "no-store" in answer["Cache-Control"]
+        assert text.count(f'<section lang="{language}" dir="{direction}">') == len(railing.AMOUNTS)
+        assert text.count("<svg") == len(railing.AMOUNTS)
+        assert ("A paying agent takes it once" in text) is (language == "en")
+        codes = re.findall(r"<code>([^<]+)</code>", text)
+        kept = {bytes(row) for row in Voucher.objects.values_list("code_hash", flat=True)}
+        assert {voucher_codes.digest(voucher_codes.read(code)) for code in codes} == kept
+        again = client.post(address, {"disbursement": made.pk})
+        assert again.status_code in (302, 409, 422)
+        assert "<svg" not in again.content.decode()

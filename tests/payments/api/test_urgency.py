@@ -30,6 +30,7 @@ POLICY = {
     "grievance_due_days": 14,
     "destination_proof": 1,
     "policy_profile": "el-salvador-2021",
+    "language": "ur",
 }
 
 
@@ -101,11 +102,13 @@ class TestPolicy:
             "grievance_due_days": 30,
             "destination_proof": 0,
             "policy_profile": "sandbox",
+            "language": "en",
         }
 
     @pytest.mark.parametrize(
         ("rule", "wrong"),
         [
+            ("language", "fr"),
             ("feerate_patient_sat_kvb", 99),
             ("feerate_patient_sat_kvb", 1_000_001),
             ("feerate_patient_sat_kvb", 1_500.5),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from govpay.errors import InvalidInput
 from ledger.models import AuditEvent
@@ -84,6 +84,22 @@ class TestSend:
             bytes(row) for row in ClaimLink.objects.values_list("secret_hash", flat=True)
         }
         assert AuditEvent.objects.filter(action="claim.send").count() == 1
+
+    @pytest.mark.parametrize(
+        ("language", "subject", "query"),
+        [("en", "Money waits for you", ""), ("es", "Hay dinero para usted", "?lang=es")],
+    )
+    def test_writes_in_the_language_of_the_program_whatever_the_officer_speaks(
+        self, released: Disbursement, officer: User, language: str, subject: str, query: str
+    ) -> None:
+        Program.objects.update(language=language)
+        with translation.override("ur"):
+            claim_links.send(by=officer, disbursement_id=released.pk)
+        content = Message.objects.latest("pk").content
+        assert content is not None
+        assert content["subject"] == subject
+        assert content["text"].startswith(f"{subject}. ")
+        assert f"/person/claim/{query}#" in content["text"]
 
     def test_ends_the_links_before(
         self, released: Disbursement, officer: User, slip: claim_links.Slip
