@@ -70,6 +70,8 @@ ACTS: dict[str, tuple[str, ...]] = {
     "POST /api/v1/enrollments/{enrollment_id}/elections/": ("election.make",),
     "POST /api/v1/payments/{payment_id}/bitcoin/": ("payment.withdraw",),
     "POST /api/v1/payments/{payment_id}/voucher/": ("payment.withdraw",),
+    "POST /api/v1/payments/{payment_id}/trust/": ("payment.withdraw",),
+    "POST /api/v1/disbursements/{disbursement_id}/choices/": ("list.of_choices",),
     "POST /api/v1/trusts/{pk}/proposals/paying-accounts/": ("proposal.propose",),
     "POST /api/v1/trusts/{pk}/bank-reports/": ("bank_report.take",),
     "POST /api/v1/trust-decisions/{pk}/bank-file/fetch/": ("bank_file.fetch",),

@@ -128,6 +128,7 @@ CURES_OF = {
             "membership_exists",
             "membership_missing",
             "nobody_to_send",
+            "nothing_chosen",
             "nothing_claimed",
             "nothing_to_pay",
             "nothing_to_reissue",

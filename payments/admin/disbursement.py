@@ -14,6 +14,7 @@ from payments.admin import (
     approval,
     books,
     cells,
+    choice,
     conversion,
     costs,
     decisions,
@@ -56,7 +57,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
     actions_list = ("upload", "approver_key", "retire_key")
     actions_detail = (
         *("submit", "approve", "sign_manifest", "quote", "release", "reject", "cancel"),
-        *("download_manifest", "pack"),
+        *("choices", "download_manifest", "pack"),
     )
     change_form_template = "payments/admin/disbursement.html"
     when_empty = "No list yet. An officer uploads one with New list; the people must be enrolled first."
@@ -93,6 +94,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
             if row is None
             else verbs.of_disbursement(request, row)
             + manifest_pages.offered(request, row)
+            + (["choices"] if choice.is_listed(request, row) else [])
             + (["quote"] if conversion.is_offered(request, row) else [])
             + (["pack"] if proved.is_offered(request, row) else [])
         )
@@ -134,6 +136,11 @@ class DisbursementAdmin(ProgramScopedAdmin):
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Take the list back for a reason."""
         return decisions.cancel(self, request, self.get_row(request, object_id))
+
+    @action(description="List what people chose", url_path="choices", icon="alt_route")
+    def choices(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Make the list of those who take something else than currency that no trust paid."""
+        return choice.list_them(self, request, self.get_row(request, object_id))
 
     @action(description="Sign manifest", url_path="sign-manifest", icon="signature")
     def sign_manifest(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -13,6 +13,7 @@ from payments.admin import (
     address_proof,
     beneficiary,
     cells,
+    choice,
     consent_text,
     erasure,
     forms,
@@ -41,7 +42,7 @@ class EnrollmentAdmin(ProgramScopedAdmin):
     search_help_text = "Search by reference or exact address"
     fields = ("reference", "program", "person", "paid_at_whole", "enrolled", "enrolled_by")
     actions_list = ("import_people", "enroll_person")
-    actions_detail = ("change_address", "ask_proof", "record_consent", "lodge_appeal", "erase")
+    actions_detail = ("change_address", "elect", "ask_proof", "record_consent", "lodge_appeal", "erase")
     when_empty = "Nobody is enrolled yet. An officer uploads a file of people, or enrolls one person."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
@@ -70,7 +71,11 @@ class EnrollmentAdmin(ProgramScopedAdmin):
         row = self.get_object(request, str(object_id))
         if row is None or not scope.holds(request, row.program_id, Role.OFFICER):
             return []
-        names = [name for name in self.actions_detail if name != "lodge_appeal" or lodging.notices(row)]
+        left_out = {
+            *(() if lodging.notices(row) else ("lodge_appeal",)),
+            *(() if choice.may_elect() else ("elect",)),
+        }
+        names = [name for name in self.actions_detail if name not in left_out]
         return [self.get_unfold_action(name) for name in names]
 
     @action(description="Upload people", url_path="import", icon="upload_file", variant=ActionVariant.PRIMARY)
@@ -115,6 +120,11 @@ class EnrollmentAdmin(ProgramScopedAdmin):
             ),
         )
 
+    @action(description="Record what they want", url_path="elect", icon="currency_exchange")
+    def elect(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Write down whether the person wants bitcoin, or a currency of a trust."""
+        return choice.elect(self, request, self.get_row(request, object_id))
+
     @action(description="Ask for a proof of control", url_path="proof", icon="verified_user")
     def ask_proof(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Make a challenge that the person signs with the key of an address."""
@@ -146,6 +156,7 @@ class EnrollmentAdmin(ProgramScopedAdmin):
         return [
             beneficiary.payments_table(request, obj.beneficiary_id, program_id=obj.program_id),
             beneficiary.destinations_table(obj.beneficiary_id),
+            *choice.table(obj),
             consent_text.table(obj),
         ]
 

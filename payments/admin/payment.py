@@ -13,7 +13,7 @@ from unfold.enums import ActionVariant
 from govpay.errors import GovPayError
 from govpay.said import said
 from ledger.packs import receipts
-from payments.admin import books, cells, forms, hold, pages, scope, verbs
+from payments.admin import books, cells, choice, forms, hold, pages, scope, verbs
 from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
 from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Notice, Table, history
@@ -61,7 +61,7 @@ class PaymentAdmin(ProgramScopedAdmin):
     )
     search_fields = ("pk",)
     search_help_text = "Search by reference, txid, exact address, or payment number"
-    actions_detail = ("hold", "resume", "withdraw", "receipt")
+    actions_detail = ("hold", "instead", "resume", "withdraw", "receipt")
     when_empty = "No payment yet: payments are the lines of a list."
     fieldsets = (
         (None, {"fields": ("state", "on_chain", "entitled", "reference", "person")}),
@@ -101,6 +101,12 @@ class PaymentAdmin(ProgramScopedAdmin):
         """Offer what the line's status and the user's role allow."""
         row = self.get_object(request, str(object_id))
         names = [] if row is None else verbs.of_payment(request, row, _held_by(row))
+        if (
+            row is not None
+            and scope.holds(request, row.disbursement.program_id, Role.OFFICER)
+            and choice.is_asked(row)
+        ):
+            names = ["instead", *names]
         is_final = row is not None and row.payout is not None and row.payout.status == PayoutStatus.SETTLED
         if is_final or (row is not None and row.settled_at is not None):
             names = [*names, "receipt"]
@@ -111,6 +117,11 @@ class PaymentAdmin(ProgramScopedAdmin):
         """Stop the line."""
         text = "The rest of the list is paid; this line waits until a second person lets it go on."
         return self._ask(request, object_id, holds.hold, "Hold", "is held", text)
+
+    @action(description="Takes instead", url_path="instead", icon="alt_route", variant=ActionVariant.PRIMARY)
+    def instead(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Write down what the person takes where no trust took the bitcoin."""
+        return choice.take(self, request, self.get_row(request, object_id))
 
     @action(description="Resume", url_path="resume", icon="play_arrow", variant=ActionVariant.PRIMARY)
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -174,10 +185,10 @@ class PaymentAdmin(ProgramScopedAdmin):
         )
 
     def notices(self, request: HttpRequest, obj: Payment) -> list[Notice]:
-        """Say why its payout waits."""
+        """Say why its payout waits, and what its person is asked, or chose, where no trust took it."""
         if obj.payout is not None and obj.payout.problem:
             return [Notice(obj.payout.problem, cells.BAD, f"Payout {obj.payout_id} waits or is frozen")]
-        return []
+        return choice.notices(obj)
 
     def tables(self, request: HttpRequest, obj: Payment) -> list[Table]:
         """Show what is booked for the line, its history, and its payout's."""

@@ -26,7 +26,7 @@ from payments.models.consent import Consent, ConsentText
 from payments.models.control import AddressProof
 from payments.models.destination import ChangeOutcome, DestinationChange
 from payments.models.disbursement import Cycle, Disbursement
-from payments.models.election import Election, ElectionChoice, LegRefusal, TrustLeg
+from payments.models.election import Election, ElectionChoice, Instead, LegRefusal, TrustLeg
 from payments.models.erasure import Erasure, ErasureOutcome
 from payments.models.event import Event
 from payments.models.exclusion import Appeal, AppealOutcome, Exclusion, ExclusionList
@@ -142,6 +142,7 @@ __all__ = [
     "InclusionProof",
     "InflowClassing",
     "Installation",
+    "Instead",
     "Institution",
     "Intake",
     "IntakeError",

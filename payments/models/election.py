@@ -71,11 +71,19 @@ class LegRefusal(models.TextChoices):
     NO_PRICE = "no_price", "There is no price of a bitcoin"
 
 
+class Instead(models.TextChoices):
+    """What somebody takes whose bitcoin the trust did not take."""
+
+    BITCOIN = "bitcoin", "Bitcoin"
+    VOUCHER = "voucher", "A voucher"
+    AGAIN = "again", "Currency, from a trust that is asked again"
+
+
 class TrustLeg(Tracked):
     """The bitcoin of a payment whose person elected currency: it goes to the trust, which owes ``value_minor`` instead.
 
-    ``value_minor`` is what ``amount_sat`` is worth at ``quote``, all fixed when it is taken; ``refusal`` is why it was not.
-    ``attempt`` counts the times that a bank was, or will be, told to pay it.
+    ``value_minor`` is what ``amount_sat`` is worth at ``quote``, all fixed when it is taken; ``refusal`` is why it was not,
+    and ``instead`` what its person then chose. ``attempt`` counts the times that a bank was, or will be, told to pay it.
     """
 
     status_subject = "leg"
@@ -88,6 +96,7 @@ class TrustLeg(Tracked):
     value_minor = models.BigIntegerField(null=True)
     quote = models.ForeignKey(Quote, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
     refusal = models.CharField(max_length=8, choices=LegRefusal, blank=True)
+    instead = models.CharField(max_length=8, choices=Instead, blank=True, default="", db_default="")
     status = models.CharField(max_length=10, choices=LegStatus, default=LegStatus.ASKED, editable=False)
     attempt = models.PositiveSmallIntegerField(default=1)
     asked_at = models.DateTimeField()
@@ -114,6 +123,9 @@ class TrustLeg(Tracked):
             ),
             models.CheckConstraint(
                 condition=~Q(status="refused") | ~Q(refusal=""), name="trustleg_refused_for_a_reason"
+            ),
+            models.CheckConstraint(
+                condition=Q(instead="") | ~Q(refusal=""), name="trustleg_instead_of_what_was_refused"
             ),
         ]
         indexes = [

@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Prefetch, Q, QuerySet
 
 from govpay.errors import NotFound
-from payments.models import Election, Trust, TrustDecision, TrustLeg, TrustPurse, TrustSeat
+from payments.models import Election, Instead, Payment, Trust, TrustDecision, TrustLeg, TrustPurse, TrustSeat
 from payments.selectors import prices, scope
 from payments.services import board
 from payments.states import DecisionStatus
@@ -38,6 +38,18 @@ def trusts() -> QuerySet[Trust]:
         )
         .order_by("-pk")
     )
+
+
+def purses() -> QuerySet[TrustPurse]:
+    """Return the money of each trust in each currency, which people may elect."""
+    return TrustPurse.objects.select_related("trust").order_by("trust", "currency")
+
+
+def chosen_instead(payment: Payment) -> Instead | None:
+    """Return what the person of a line chose that no trust took, or None."""
+    legs = TrustLeg.objects.filter(payment=payment).exclude(instead="")
+    found = legs.values_list("instead", flat=True).first()
+    return None if found is None else Instead(found)
 
 
 def decisions() -> QuerySet[TrustDecision]:

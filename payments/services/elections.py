@@ -15,6 +15,7 @@ from payments.models import (
     ElectionChoice,
     Enrollment,
     HoldRule,
+    Instead,
     LegRefusal,
     Payment,
     Program,
@@ -86,10 +87,8 @@ def take_bitcoin(*, by: User, payment_id: int, note: str) -> Payment:
     NotFound, RoleMissing, StatusConflict for a line that no trust refused, and as `holds.withdraw`.
     """
     payment, leg = _refused(by, payment_id)
-    program_id = payment.disbursement.program_id
-    enrollment = Enrollment.objects.get(program_id=program_id, beneficiary_id=payment.beneficiary_id)
-    elect(by=by, enrollment_id=enrollment.pk, choice=ElectionChoice.BITCOIN, note=note)
-    return _withdraw(by, payment_id, leg, note)
+    elect(by=by, enrollment_id=_enrollment(payment).pk, choice=ElectionChoice.BITCOIN, note=note)
+    return _choose(by, payment_id, leg, Instead.BITCOIN, note)
 
 
 @transaction.atomic
@@ -102,7 +101,25 @@ def take_voucher(*, by: User, payment_id: int, note: str) -> Payment:
     payment, leg = _refused(by, payment_id)
     if payment.disbursement.program.pays_sat:
         raise RailNeedsMoney("The program owes satoshis, which no agent pays; the person takes bitcoin.")
-    return _withdraw(by, payment_id, leg, note)
+    return _choose(by, payment_id, leg, Instead.VOUCHER, note)
+
+
+@transaction.atomic
+def ask_again(*, by: User, payment_id: int, note: str) -> Payment:
+    """Let the trust that the person elected be asked again, by another list: once it has more capital, or is not paused.
+
+    The line is withdrawn, because its leg was valued once; the next one is worth what its satoshis are then. Raises as
+    `take_bitcoin`, and StatusConflict where the person elected bitcoin since, so that nobody would be asked.
+    """
+    payment, leg = _refused(by, payment_id)
+    elected = newest(Enrollment.objects.filter(pk=_enrollment(payment).pk)).get()
+    if elected.choice != ElectionChoice.CURRENCY:
+        raise StatusConflict(
+            "The person elected bitcoin since, so that no trust would be asked: write down what they want first.",
+            subject="payment",
+            status=payment.status,
+        )
+    return _choose(by, payment_id, leg, Instead.AGAIN, note)
 
 
 def _refused(by: User, payment_id: int) -> tuple[Payment, TrustLeg]:
@@ -122,7 +139,15 @@ def _refused(by: User, payment_id: int) -> tuple[Payment, TrustLeg]:
     return payment, leg
 
 
-def _withdraw(by: User, payment_id: int, leg: TrustLeg, note: str) -> Payment:
+def _enrollment(payment: Payment) -> Enrollment:
+    program_id = payment.disbursement.program_id
+    return Enrollment.objects.get(program_id=program_id, beneficiary_id=payment.beneficiary_id)
+
+
+def _choose(by: User, payment_id: int, leg: TrustLeg, choice: Instead, note: str) -> Payment:
+    """Withdraw the line, and keep what its person chose for whoever makes the list that pays it."""
+    leg.instead = choice
+    leg.save(update_fields=["instead"])
     return holds.withdraw(by=by, payment_id=payment_id, note=f"{LegRefusal(leg.refusal).label}: {note}"[:300])
 
 

@@ -2,7 +2,7 @@
 
 A line whose person elected currency pays the trust's address, and the manifest that people agree to says so. At the release
 the trust promises what the satoshis are worth at one quote, under the lock of its money, line after line up to the first
-that it cannot pay. The lines beyond are held: their people choose bitcoin or a voucher, and the rest of the list goes on.
+that it cannot pay. The lines beyond are held: their people choose what they take instead, and the rest of the list goes on.
 """
 
 from collections.abc import Iterator
@@ -250,7 +250,7 @@ def _hold(disbursement: Disbursement, purse: TrustPurse, refused: dict[int, str]
             locked_ids=ids,
         )
     for refusal in sorted(set(refused.values())):
-        note = f"{LegRefusal(refusal).label}. {purse.trust} did not take it; the person chooses bitcoin or a voucher."
+        note = f"{LegRefusal(refusal).label}. {purse.trust} did not take it; the person chooses what they take instead."
         Hold.place(
             [pk for pk, why in refused.items() if why == refusal], rule=HoldRule.TRUST_REFUSED, note=note
         )

@@ -76,6 +76,8 @@ ALLOWED = {
     "POST /api/v1/enrollments/{enrollment_id}/elections/",
     "POST /api/v1/payments/{payment_id}/bitcoin/",
     "POST /api/v1/payments/{payment_id}/voucher/",
+    "POST /api/v1/payments/{payment_id}/trust/",
+    "POST /api/v1/disbursements/{disbursement_id}/choices/",
     "POST /api/v1/trusts/{pk}/proposals/paying-accounts/",
     "POST /api/v1/trusts/{pk}/bank-reports/",
     "GET /api/v1/trust-decisions/{pk}/bank-file/",

@@ -11,16 +11,18 @@ from ledger.law import policy, tax
 from ledger.models.lot import MOST_MINOR, MOST_SAT
 from payments.api.serializers.fields import NOTE_HELP, Username
 from payments.api.serializers.price import CURRENCIES, MAX_ID
-from payments.models import ElectionChoice, LegRefusal, TrustDecisionKind
+from payments.models import ElectionChoice, Instead, LegRefusal, TrustDecisionKind
 from payments.models.trust import SEATS
 from payments.selectors import trusts as selector
-from payments.services import elections, proposals, trust_boards
+from payments.services import chosen_lists, elections, proposals, trust_boards
 from payments.services.trust_acts import MAX_REFERENCE
 from payments.states import DecisionStatus, LegStatus
 
 MINOR_HELP = "Minor units of the currency: paisa, cents."
 FLOOR_HELP = f"{MINOR_HELP} What must be left besides what people are owed when a leg is taken."
 REFUSALS = [("", "None"), *LegRefusal.choices]
+INSTEAD = [("", "None"), *Instead.choices]
+CHOSEN_RAILS = [(name, name) for name in chosen_lists.CHOICES]
 LIMIT_HELP = f"{MINOR_HELP} The most for one person in a list."
 
 
@@ -91,6 +93,12 @@ class TakenInstead(StrictSerializer):
     """How the person told what they take instead of currency."""
 
     note = Text(max_length=elections.MAX_NOTE)
+
+
+class ListOfChoices(StrictSerializer):
+    """How those on the new list are paid: ``bitcoin`` is for who takes it, and for whom the trust is asked again."""
+
+    rail = serializers.ChoiceField(choices=CHOSEN_RAILS)
 
 
 class PurseOut(serializers.Serializer[Any]):
@@ -172,6 +180,9 @@ class LegOut(serializers.Serializer[Any]):
     currency = serializers.CharField(source="purse.currency")
     status = serializers.ChoiceField(choices=LegStatus.choices)
     refusal = serializers.ChoiceField(choices=REFUSALS)
+    instead = serializers.ChoiceField(
+        choices=INSTEAD, help_text="What the person chose once the trust had not taken it."
+    )
     amount_sat = serializers.IntegerField(allow_null=True)
     value_minor = serializers.IntegerField(allow_null=True)
     quote_id = serializers.IntegerField(allow_null=True)

@@ -148,6 +148,18 @@ class TakeVoucher(Idempotent, Scoped):
         return _render(request, payment_id)
 
 
+class AskAgain(Idempotent, Scoped):
+    """A trust is asked again for a person's currency."""
+
+    @extend_schema(
+        operation_id="payments_ask_trust_again", tags=["payments"], request=TakenInstead, responses=PAYMENT
+    )
+    def post(self, request: Request, payment_id: int) -> Response:
+        """Withdraw a line that a trust did not take, so that another list asks the trust of its person again."""
+        act(request, elections.ask_again, TakenInstead, payment_id=payment_id)
+        return _render(request, payment_id)
+
+
 class PaymentHistory(ScopedList):
     """Who did what to a payment, when and why."""
 

@@ -12,12 +12,14 @@ from govpay.api.idempotency import Idempotent
 from govpay.api.serializers import Nothing
 from payments.api import trust_filters as filters
 from payments.api.serializers import trust as serializers
+from payments.api.serializers.disbursement import DisbursementDetail
 from payments.api.serializers.proposal import ProposalOut
+from payments.api.views.disbursements import render
 from payments.api.views.prices import answer_proposal, one_of
 from payments.api.views.scoped import Scoped, ScopedList, act
 from payments.models import Election, Trust, TrustDecision, TrustLeg
 from payments.selectors import trusts as selector
-from payments.services import elections, proposals, trust_boards
+from payments.services import chosen_lists, elections, proposals, trust_boards
 
 TAGS = ["trusts"]
 
@@ -203,3 +205,18 @@ class Elections(Idempotent, ScopedList):
         """Write down what the person wants to be paid in from the next list on."""
         made = act(request, elections.elect, serializers.ElectionMade, enrollment_id=enrollment_id)
         return Response(serializers.ElectionOut(made).data, status.HTTP_201_CREATED)
+
+
+class ListChosen(Idempotent, Scoped):
+    """Makes a list of what people chose instead of currency."""
+
+    @extend_schema(
+        operation_id="disbursements_list_choices",
+        tags=["lists"],
+        request=serializers.ListOfChoices,
+        responses={201: DisbursementDetail},
+    )
+    def post(self, request: Request, disbursement_id: int) -> Response:
+        """Make a draft, on the rail, of those whose lines of this list no trust took and who chose it instead."""
+        made = act(request, chosen_lists.of_list, serializers.ListOfChoices, disbursement_id=disbursement_id)
+        return render(request, made.pk, status.HTTP_201_CREATED)

@@ -142,6 +142,24 @@ class TestElection:
         assert done["status"] == "cancelled"
         assert Election.objects.filter(enrollment=person).latest("pk").choice == "bitcoin"
 
+    def test_asks_the_trust_again_by_a_list_that_is_made_in_one_act(
+        self, api: Api, trust: Trust, three: Three, program: Program
+    ) -> None:
+        draft = make_list(program, three, trust, [51_601, 51_601])
+        release(draft, three)
+        client = api(three.officer)
+        held = Payment.objects.get(disbursement=draft, line=2)
+        done = expect.ok(client.post(f"/api/v1/payments/{held.pk}/trust/", {"note": "By call."}))
+        assert done["status"] == "cancelled"
+        (leg,) = expect.ok(client.get(f"/api/v1/trusts/{trust.pk}/legs/?refusal=floor"))["results"]
+        assert (leg["payment_id"], leg["instead"]) == (held.pk, "again")
+        route = f"/api/v1/disbursements/{draft.pk}/choices/"
+        expect.problem(client.post(route, {"rail": "voucher"}), 409, "nothing_chosen")
+        expect.problem(client.post(route, {"rail": "bank"}), 400, "validation_error")
+        made = expect.ok(client.post(route, {"rail": "bitcoin"}), 201)
+        assert (made["status"], made["payment_count"], made["total_sat"]) == ("draft", 1, 51_601)
+        expect.problem(client.post(route, {"rail": "bitcoin"}), 409, "nothing_chosen")
+
     def test_hides_legs_of_programs_that_the_reader_does_not_read(
         self, api: Api, trust: Trust, three: Three, program: Program
     ) -> None:

@@ -211,7 +211,7 @@ class TestRelease:
         hold = Hold.objects.filter(rule="trust_refused").first()
         assert hold is not None
         assert "below its floor" in hold.note
-        assert "bitcoin or a voucher" in hold.note
+        assert "chooses what they take instead" in hold.note
 
     @pytest.mark.parametrize(
         ("terms", "refusal"),
