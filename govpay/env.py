@@ -103,6 +103,14 @@ def web_address(name: str) -> str:
     return value
 
 
+def bic(name: str) -> str:
+    """Return the BIC of an institution (ISO 9362), or the empty string where none is set."""
+    value = text(name, "")
+    if value and not re.fullmatch(r"[A-Z0-9]{4}[A-Z]{2}[A-Z0-9]{2}([A-Z0-9]{3})?", value):
+        raise ImproperlyConfigured(f"{name} must be a BIC of 8 or 11 capitals and digits, not {value!r}.")
+    return value
+
+
 def sms_gateway(name: str, network_name: str) -> str:
     """Return the web address of a gateway, nothing, or ``local`` (on regtest the default, and nowhere else)."""
     is_regtest = network_name == "regtest"

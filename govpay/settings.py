@@ -68,6 +68,8 @@ env.require_both("GOVPAY_VERIFIER_URL", GOVPAY_VERIFIER_URL, "GOVPAY_VERIFIER_KE
 # Who says whether an account in a bank has the title that we know.
 GOVPAY_PAYEE_CHECK_URL = env.web_address("GOVPAY_PAYEE_CHECK_URL")
 GOVPAY_PAYEE_CHECK_KEY = env.text("GOVPAY_PAYEE_CHECK_KEY", "")
+# For whom it is asked: the institution's own BIC (ISO 9362), where the scheme wants one.
+GOVPAY_PAYEE_CHECK_BIC = env.bic("GOVPAY_PAYEE_CHECK_BIC")
 env.require_both(
     "GOVPAY_PAYEE_CHECK_URL", GOVPAY_PAYEE_CHECK_URL, "GOVPAY_PAYEE_CHECK_KEY", GOVPAY_PAYEE_CHECK_KEY
 )

@@ -286,3 +286,16 @@ class TestSingleSignOn:
         outcome = start("", "", **whole | {"GOVPAY_OIDC_CLIENT_SECRET": "", "GOVPAY_ORIGIN": ""})
         assert outcome.returncode == 1
         assert "GOVPAY_OIDC_CLIENT_SECRET, GOVPAY_ORIGIN is not set, and GOVPAY_OIDC_ISSUER" in outcome.stderr
+
+
+class TestBic:
+    @pytest.mark.parametrize("value", ["", "SBPPPKKA", "SBPPPKKAXXX"])
+    def test_is_of_iso_9362(self, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_PAYEE_CHECK_BIC", value)
+        assert env.bic("GOVPAY_PAYEE_CHECK_BIC") == value
+
+    @pytest.mark.parametrize("value", ["SBPPPKK", "sbpppkka", "SBPPPKKAXX", "SBPP1KKA", "SBPPPKKA\n"])
+    def test_of_any_other_form_is_refused(self, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GOVPAY_PAYEE_CHECK_BIC", value)
+        with pytest.raises(ImproperlyConfigured, match="GOVPAY_PAYEE_CHECK_BIC must be a BIC"):
+            env.bic("GOVPAY_PAYEE_CHECK_BIC")

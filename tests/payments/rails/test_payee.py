@@ -1,7 +1,9 @@
 """A bank on a real loopback server says whether titles fit; whatever else it does, nobody is confirmed (R-35)."""
 
 import json
+import re
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -43,6 +45,7 @@ class Bank:
         self.answer: Answer = say("MTCH")
         self.asked: list[dict[str, Any]] = []
         self.keys: set[str] = set()
+        self.headers: list[dict[str, str]] = []
         self.closing = threading.Event()
         bank = self
 
@@ -51,6 +54,7 @@ class Bank:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 bank.asked.append(body)
                 bank.keys.add(self.headers["Authorization"])
+                bank.headers.append(dict(self.headers))
                 try:
                     bank.answer(self, body)
                 except OSError:
@@ -104,6 +108,19 @@ class TestAsk:
         assert matched(account) == "MTCH"
         payee.ask()
         assert len(bank.asked) == 1
+
+    def test_names_both_banks_and_numbers_its_question_as_the_scheme_wants(
+        self, bank: Bank, program: Program, officer: User, settings: Any
+    ) -> None:
+        settings.GOVPAY_PAYEE_CHECK_BIC = "SBPPPKKA"
+        row = banking.make_account(factories.make_enrollment(program).beneficiary, officer)
+        BankAccount.objects.filter(pk=row.pk).update(account=row.account | {"bic": "SCBLPKKX"})
+        payee.ask()
+        (body,), (headers,) = bank.asked, bank.headers
+        assert body["partyAgent"] == {"financialInstitutionId": {"bicfi": "SCBLPKKX"}}
+        assert body["requestingAgent"] == {"financialInstitutionId": {"bicfi": "SBPPPKKA"}}
+        assert uuid.UUID(headers["X-Request-ID"]).version == 4
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", headers["X-Request-Timestamp"])
 
     @pytest.mark.parametrize("code", ["CMTC", "NMTC", "NOAP"])
     def test_keeps_what_the_bank_says_and_asks_again_later(
