@@ -157,7 +157,10 @@ def answer(
     namespace: str = NS12,
     **changes: str,
 ) -> io.BytesIO:
-    """What the bank says: of transfers by id a code and a reason, of the group ``group``; ``changes`` spoil the rest."""
+    """What the bank says: of transfers by id a code and a reason, of the group ``group``; ``changes`` spoil the rest.
+
+    ``block`` is the id of the block that has them, ``block_status`` what is said of that, ``again`` what a second time.
+    """
     file = read(data)
     facts = {
         "own": uuid4().hex[:20],
@@ -176,14 +179,17 @@ def answer(
             f"<TxInfAndSts><OrgnlEndToEndId>{key}</OrgnlEndToEndId><TxSts>{code}</TxSts>{why}<OrgnlTxRef><Amt>"
             f'<InstdAmt Ccy="{currency}">{amount}</InstdAmt></Amt></OrgnlTxRef></TxInfAndSts>'
         )
-    block = (
-        f"<OrgnlPmtInfAndSts><OrgnlPmtInfId>{file['id']}</OrgnlPmtInfId>{''.join(rows)}</OrgnlPmtInfAndSts>"
-    )
+    blocks = ""
+    for name in ("block_status", "again"):
+        status = f"<PmtInfSts>{changes[name]}</PmtInfSts>" if name in changes else ""
+        if inner := status + ("".join(rows) if name == "block_status" else ""):
+            block = f"<OrgnlPmtInfId>{changes.get('block', file['id'])}</OrgnlPmtInfId>{inner}"
+            blocks += f"<OrgnlPmtInfAndSts>{block}</OrgnlPmtInfAndSts>"
     text = (
         f'<?xml version="1.0" encoding="UTF-8"?><Document xmlns="{namespace}"><CstmrPmtStsRpt><GrpHdr>'
         f"<MsgId>{facts['own']}</MsgId><CreDtTm>2026-11-30T10:00:00</CreDtTm></GrpHdr><OrgnlGrpInfAndSts>"
         f"<OrgnlMsgId>{facts['id']}</OrgnlMsgId><OrgnlMsgNmId>{facts['name']}</OrgnlMsgNmId>"
         f"<OrgnlNbOfTxs>{facts['count']}</OrgnlNbOfTxs><OrgnlCtrlSum>{facts['sum']}</OrgnlCtrlSum>"
-        f"<GrpSts>{group}</GrpSts></OrgnlGrpInfAndSts>{block if rows else ''}</CstmrPmtStsRpt></Document>"
+        f"<GrpSts>{group}</GrpSts></OrgnlGrpInfAndSts>{blocks}</CstmrPmtStsRpt></Document>"
     )
     return io.BytesIO(text.encode())

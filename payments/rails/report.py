@@ -47,19 +47,23 @@ class Report:
     """A report that is being read: ``begin`` returns its head, then iterating yields what it says of transfers."""
 
     def __init__(self, file: BinaryIO, *, most_bytes: int = MOST_BYTES) -> None:
-        tags = ("GrpHdr", "OrgnlGrpInfAndSts", "PmtInfSts", "TxInfAndSts")
+        tags = ("GrpHdr", "OrgnlGrpInfAndSts", "OrgnlPmtInfId", "PmtInfSts", "TxInfAndSts")
         self._elements = schema.elements(file, KIND, tags, most_bytes=most_bytes)
-        # What the bank says of the block of transfers in which all of a file are.
-        self.block_status = ""
+        self._original_id = ""
+        # What the bank says of the block of transfers in which all of a file are, and what else it says of it.
+        self.block_status = self.other_status = ""
+        # A block of which the file has none, if the bank names one: that of a file has the file's own id.
+        self.other_block = ""
 
     def begin(self) -> Head:
         """Read as far as the report says what it is about; raise BadMessage."""
         own = next(self._elements)
         message_id = schema.text(own, "MsgId")
         about = next(self._elements)
+        self._original_id = schema.text(about, "OrgnlMsgId")
         return Head(
             message_id,
-            schema.text(about, "OrgnlMsgId"),
+            self._original_id,
             schema.text(about, "OrgnlMsgNmId"),
             schema.text(about, "GrpSts"),
             schema.text(about, "OrgnlNbOfTxs"),
@@ -69,8 +73,13 @@ class Report:
     def __iter__(self) -> Iterator[Status]:
         row = 0
         for element in self._elements:
-            if schema.local(element) == "PmtInfSts":
-                self.block_status = (element.text or "").strip()
+            name, said = schema.local(element), (element.text or "").strip()
+            if name == "PmtInfSts":
+                self.other_status = self.other_status or (said if self.block_status not in ("", said) else "")
+                self.block_status = self.block_status or said
+                continue
+            if name == "OrgnlPmtInfId":
+                self.other_block = self.other_block or (said if said != self._original_id else "")
                 continue
             row += 1
             amount = element.find("{*}OrgnlTxRef/{*}Amt/{*}InstdAmt")

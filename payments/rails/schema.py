@@ -145,11 +145,10 @@ def _forget(element: etree._Element) -> None:
 def _broken(error: etree.XMLSyntaxError) -> BadMessage:
     line = error.lineno or 0
     named = _ELEMENT.search(error.msg or "")
-    # What the parser says of a value may be somebody's name: the element and the line say where to look.
+    # What the parser says of a value may be somebody's name: the element says where to look.
     if named:
-        return _refused(
-            "message_schema", f"Line {line}: the schema does not allow {named[1]} as it stands there.", line
-        )
+        # Of what the schema does not allow the parser knows no line.
+        return _refused("message_schema", f"The schema does not allow {named[1]} as it stands there.", line)
     return _refused("message_malformed", f"Line {line}: the file is no well-formed XML from there on.", line)
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from govpay.errors import InvalidInput
 from ledger import audit
-from payments.models import BankFile, BankFileLine, BankReport, Role
+from payments.models import BankFile, BankFileLine, BankReport, LineOutcome, Role
 from payments.models.history import move
 from payments.rails import report as reading
 from payments.rails import transfer
@@ -96,8 +96,9 @@ def take(*, by: User, scope: str, file: BinaryIO, now: datetime | None = None) -
     """Take a report on a file of an institution, for which the caller has found that the user may act.
 
     Raises BadMessage for what is no report, and InvalidInput with one error a rule that is broken: ``bank_file_unknown``,
-    ``bank_file_elsewhere``, ``bank_file_not_fetched``, ``report_known``, ``report_count``, ``report_total``, and those of
-    single transfers with their row in the report. Nothing is kept or booked then.
+    ``bank_file_elsewhere``, ``bank_file_not_fetched``, ``report_known``, ``report_count``, ``report_total``, ``block_unknown``,
+    ``status_contradicts``, ``outcome_contradicts``, and those of single transfers with their row in the report. Nothing is
+    kept or booked then.
     """
     hashing = _Hashing(file)
     report = reading.Report(cast(BinaryIO, hashing))
@@ -109,8 +110,11 @@ def take(*, by: User, scope: str, file: BinaryIO, now: datetime | None = None) -
     digest = hashing.finish()
     if BankReport.objects.filter(sha256=digest).exists():
         faults.add_file("", "report_known", "This very report was taken before.")
+    if report.other_block:
+        message = f"The file has no block {report.other_block[:35]}; its only one is {found.message_id}."
+        faults.add_file("OrgnlPmtInfId", "block_unknown", message)
     values = _values(found, report.block_status or head.status)
-    _check_whole(values, faults)
+    _check_whole(found, [head.status, report.block_status, report.other_status], faults)
     if not faults.is_whole_file:
         intake.check(STAGE, _CHECKS, values, faults)
     if faults.kept:
@@ -140,7 +144,8 @@ def _check_head(found: BankFile, head: reading.Head, faults: intake.Faults) -> N
         wrong("OrgnlMsgId", "bank_file_not_fetched", "Nobody has taken this file to a bank yet.")
     if BankReport.objects.filter(bank_file=found, message_id=head.message_id).exists():
         wrong("MsgId", "report_known", "A report of this id on this file was taken before.")
-    if head.line_count and head.line_count != str(found.line_count):
+    # By the schema it is up to 15 digits, which may begin with zeros.
+    if head.line_count and int(head.line_count) != found.line_count:
         wrong(
             "OrgnlNbOfTxs",
             "report_count",
@@ -152,17 +157,36 @@ def _check_head(found: BankFile, head: reading.Head, faults: intake.Faults) -> N
         )
 
 
-def _check_whole(values: dict[str, Any], faults: intake.Faults) -> None:
-    """Note what the report says of the whole file where no meaning is known, or a transfer in it contradicts that."""
-    code = str(values["whole"])
-    if code and not reading.is_known(code):
-        faults.add_file("GrpSts", "status_unknown", f"{code[:4]} is no status whose meaning is known.")
-    opposite = REJECTED if code in reading.SETTLED else SETTLED if code in reading.REJECTED else []
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT min(row) FROM staged_answer WHERE code = ANY(%s)", [opposite])
-        (row,) = cursor.fetchone()
-    if row is not None:
-        faults.add_file("TxSts", "status_contradicts", f"The file as a whole is {code}; this is not.", row)
+def _check_whole(found: BankFile, said: list[str], faults: intake.Faults) -> None:
+    """Note what the report says of the whole file where no meaning is known, or where something contradicts that.
+
+    That is a transfer in the report, something else that it says of the whole, or what the bank said of a transfer before.
+    """
+    codes = [code for code in dict.fromkeys(said) if code]
+    for code in codes:
+        if not reading.is_known(code):
+            faults.add_file("GrpSts", "status_unknown", f"{code[:4]} is no status whose meaning is known.")
+        opposite, outcome = _opposite(code)
+        if other := next((each for each in codes if each in opposite), ""):
+            message = f"The file as a whole is {code}, and {other} as well."
+            faults.add_file("GrpSts", "status_contradicts", message)
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT min(row) FROM staged_answer WHERE code = ANY(%s)", [opposite])
+            (row,) = cursor.fetchone()
+        if row is not None:
+            faults.add_file("TxSts", "status_contradicts", f"The file as a whole is {code}; this is not.", row)
+        before = BankFileLine.objects.filter(bank_file=found, outcome=outcome).order_by("number").first()
+        if before is not None:
+            message = f"The file as a whole is {code}, and {before.end_to_end_id} was {outcome} before."
+            faults.add_file("GrpSts", "outcome_contradicts", message)
+
+
+def _opposite(code: str) -> tuple[list[str], str]:
+    """Return the codes, and the outcome of a line, that cannot be where this is said of the whole; none where all can."""
+    if code in reading.SETTLED:
+        return REJECTED, LineOutcome.REJECTED.value
+    return (SETTLED, LineOutcome.SETTLED.value) if code in reading.REJECTED else ([], "")
 
 
 def _stage(found: BankFile, report: reading.Report, faults: intake.Faults) -> None:

@@ -360,6 +360,71 @@ class TestTake:
         with pytest.raises(DatabaseError, match="bank file"), transaction.atomic():
             BankFileLine.objects.filter(bank_file=file, number=1).update(outcome="settled")
 
+    @pytest.mark.parametrize(("first", "whole"), [(("ACSC", ""), "RJCT"), (("RJCT", "AC01"), "ACSC")])
+    def test_refuses_the_opposite_of_what_was_said_before_in_a_word_on_the_whole_file(
+        self,
+        fetched: tuple[BankFile, bytes],
+        treasurer: User,
+        program: Program,
+        first: tuple[str, str],
+        whole: str,
+    ) -> None:
+        file, data = fetched
+        one, two, three = (each["id"] for each in banking.read(data)["transfers"])
+        bank_reports.take_of_program(
+            by=treasurer, program_id=program.pk, file=banking.answer(data, {one: first})
+        )
+        before = outcomes(file)
+        for report in (
+            banking.answer(data, group=whole),
+            banking.answer(data, {two: (whole, ""), three: (whole, "")}, group=whole),
+            banking.answer(data, block_status=whole),
+        ):
+            with pytest.raises(InvalidInput) as error:
+                bank_reports.take_of_program(by=treasurer, program_id=program.pk, file=report)
+            assert refusal(error) == [(0, "outcome_contradicts")]
+            assert one in error.value.message
+        assert (outcomes(file), BankReport.objects.count()) == (before, 1)
+        # The same word once more is none.
+        bank_reports.take_of_program(
+            by=treasurer, program_id=program.pk, file=banking.answer(data, group=first[0])
+        )
+        assert {outcome for outcome, _ in outcomes(file)} == {before[0][0]}
+
+    @pytest.mark.parametrize(
+        ("changes", "rule"),
+        [
+            ({"group": "RJCT", "block_status": "ACSC"}, "status_contradicts"),
+            ({"block_status": "ACSC", "again": "RJCT"}, "status_contradicts"),
+            ({"group": "ZZZZ", "block_status": "ACSC"}, "status_unknown"),
+            ({"block_status": "RJCT", "block": "SOMEBODYS"}, "block_unknown"),
+            ({"block_status": "ACSC", "again": "ACSC", "block": "SOMEBODYS"}, "block_unknown"),
+        ],
+    )
+    def test_refuses_what_contradicts_itself_or_is_of_another_block(
+        self,
+        fetched: tuple[BankFile, bytes],
+        treasurer: User,
+        program: Program,
+        changes: dict[str, str],
+        rule: str,
+    ) -> None:
+        file, data = fetched
+        with pytest.raises(InvalidInput) as error:
+            bank_reports.take_of_program(
+                by=treasurer, program_id=program.pk, file=banking.answer(data, **changes)
+            )
+        assert refusal(error) == [(0, rule)]
+        assert (outcomes(file), BankReport.objects.count()) == ([("open", "")] * 3, 0)
+
+    def test_takes_a_word_on_the_block_with_a_count_that_begins_with_zeros(
+        self, fetched: tuple[BankFile, bytes], treasurer: User, program: Program
+    ) -> None:
+        file, data = fetched
+        report = banking.answer(data, group="ACSP", block_status="ACSC", again="ACSC", count="000000000000003")
+        bank_reports.take_of_program(by=treasurer, program_id=program.pk, file=report)
+        assert [outcome for outcome, _ in outcomes(file)] == ["settled"] * 3
+
     def test_refuses_a_report_that_breaks_off_wherever_it_does(
         self, fetched: tuple[BankFile, bytes], treasurer: User, program: Program
     ) -> None:
