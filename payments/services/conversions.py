@@ -176,7 +176,8 @@ def choose(disbursement: Disbursement, quote_id: int | None, *, at: datetime) ->
     if quote_id is None:
         message = f"The list is of {currency}: take a quote, and release it with that."
         raise QuoteRequired.of("quote_id", QuoteRequired.code, message)
-    quote = Quote.objects.filter(pk=quote_id).first()
+    # Of two lists that are released at once by one quote the second waits here, and is told so.
+    quote = Quote.objects.select_for_update(no_key=True).filter(pk=quote_id).first()
     if quote is None:
         raise NotFound(f"There is no quote {quote_id}.")
     quotes.verify(quote)

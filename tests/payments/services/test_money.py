@@ -43,7 +43,7 @@ from payments.services import (
 from payments.services import imports as jobs
 from payments.signer import conversion
 from payments.states import DisbursementStatus
-from tests import factories
+from tests import factories, racing
 
 pytestmark = pytest.mark.django_db
 
@@ -393,6 +393,24 @@ class TestRelease:
         with pytest.raises(refusals[case]):
             release(releaser, approved, quote_id)
         nothing_moved(approved, entries)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_by_one_quote_of_two_lists_at_once_is_of_the_first(
+        self, program: Program, approved: Disbursement, officer: User, approver: User, releaser: User
+    ) -> None:
+        quote = factories.make_quote()
+        made = factories.make_disbursement(program, officer, amounts_minor=[PAY_MINOR], period="2026-10")
+        other = agree(made, officer, approver)
+        entries: list[int] = []
+
+        def first() -> None:
+            release(releaser, approved, quote.pk)
+            entries.append(Entry.objects.count())
+
+        _, second = racing.race(first, lambda: release(releaser, other, quote.pk))
+        assert isinstance(second.error, conversions.QuoteUsed)
+        nothing_moved(other, entries[0])
+        assert shown(approved) == [(PAY_MINOR, PAY_SAT, REMAINDER_MINOR)] * 3
 
     def test_refuses_dust_by_its_row(
         self,
