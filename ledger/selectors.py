@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import (
     BigIntegerField,
     CharField,
@@ -14,7 +15,7 @@ from django.db.models import (
     Sum,
     Value,
 )
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, JSONObject
 
 from govpay.errors import NotFound
 from ledger.models import (
@@ -49,13 +50,28 @@ def accounts_with_balance() -> "QuerySet[Account, Account]":
 
 def entries_with_totals() -> "QuerySet[Entry, Entry]":
     """Return the entries with ``line_count``, ``amount_sat`` (the debits in satoshis) and ``reversed_by_id``."""
-    lines = Posting.objects.filter(entry=OuterRef("pk")).order_by().values("entry")
-    debits = lines.filter(amount__gt=0, account__currency="BTC")
-    return Entry.objects.annotate(
-        line_count=_zero_unless(lines.annotate(total=Count("pk"))),
-        amount_sat=_zero_unless(debits.annotate(total=Sum("amount"))),
-        reversed_by_id=F("reversed_by__pk"),
-    )
+    debits = _lines().filter(amount__gt=0, account__currency="BTC")
+    return _entries().annotate(amount_sat=_zero_unless(debits.annotate(total=Sum("amount"))))
+
+
+def entries_with_debits() -> "QuerySet[Entry, Entry]":
+    """Return the entries with ``line_count``, ``debits`` and ``reversed_by_id``.
+
+    ``debits`` are their sums by currency, each with ``currency``, ``scale`` and ``total``: an entry may be of several.
+    """
+    debits = _lines().filter(amount__gt=0).values("account__currency", "account__scale")
+    found = debits.annotate(total=Sum("amount")).order_by("account__currency", "account__scale")
+    shown = JSONObject(currency="account__currency", scale="account__scale", total="total")
+    return _entries().annotate(debits=ArraySubquery(found.values(json=shown)))
+
+
+def _entries() -> "QuerySet[Entry, Entry]":
+    counted = _zero_unless(_lines().annotate(total=Count("pk")))
+    return Entry.objects.annotate(line_count=counted, reversed_by_id=F("reversed_by__pk"))
+
+
+def _lines() -> "QuerySet[Posting, Any]":
+    return Posting.objects.filter(entry=OuterRef("pk")).order_by().values("entry")
 
 
 def postings_with_accounts() -> "QuerySet[Posting, Posting]":

@@ -1,6 +1,7 @@
 """Writes values the way accountants read them: grouped amounts to the right, short hashes, times with their zone."""
 
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,11 +21,26 @@ TONES = {"clean": GOOD, "breaks": BAD, "inconclusive": UNSURE}
 
 def amount(units: int, currency: str = "BTC", scale: int = 8) -> str:
     """Write whole units of a currency, grouped by thousands; satoshis as such, others with their point."""
+    return format_html('<span class="gl-number">{}</span>', in_words(units, currency, scale))
+
+
+def amounts(debits: Sequence[Mapping[str, Any]]) -> str:
+    """Write the sums of an entry's debits, of which there is one a currency."""
+    return format_html('<span class="gl-number">{}</span>', sums(debits))
+
+
+def sums(debits: Sequence[Mapping[str, Any]]) -> str:
+    """Write them as plain text."""
+    return "; ".join(in_words(each["total"], each["currency"], each["scale"]) for each in debits) or in_words(0)
+
+
+def in_words(units: int, currency: str = "BTC", scale: int = 8) -> str:
+    """Write such an amount as plain text."""
     if (currency, scale) == ("BTC", 8):
-        return format_html('<span class="gl-number">{} sat</span>', f"{units:,}")
+        return f"{units:,} sat"
     whole, rest = divmod(abs(units), 10**scale)
     text = ("-" if units < 0 else "") + f"{whole:,}" + (f".{rest:0{scale}d}" if scale else "")
-    return format_html('<span class="gl-number">{} {}</span>', text, currency)
+    return f"{text} {currency}"
 
 
 def number(count: int | None) -> str:

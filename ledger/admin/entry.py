@@ -50,7 +50,7 @@ class EntryAdmin(BookAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any, Any]:
         """Return the entries with their totals."""
-        return selectors.entries_with_totals()
+        return selectors.entries_with_debits()
 
     # Named by a method: a permission's own name makes the theme's start-up check ask the database, which may be empty.
     def has_redact_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
@@ -101,8 +101,8 @@ class EntryAdmin(BookAdmin):
 
     @display(description="amount")
     def amount(self, row: Any) -> str:
-        """The sum of its debits in satoshis."""
-        return cells.amount(row.amount_sat)
+        """The sums of its debits, by currency."""
+        return cells.amounts(row.debits)
 
     @display(description="lines")
     def lines(self, row: Any) -> str:

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 
 from ledger import selectors
 from ledger.admin.base import READ
+from ledger.admin.cells import in_words, sums
 from ledger.models import Entry, Posting
 from payments.admin import cells
 from payments.admin.tables import SHOWN, Table
@@ -19,13 +20,13 @@ def of_source(request: HttpRequest, source_ref: str) -> list[Table]:
     """Return the entries that were posted for something such as payout:12."""
     if not request.user.has_perm(READ):
         return []
-    entries: QuerySet[Any, Any] = selectors.entries_with_totals().filter(source_ref=source_ref).order_by("pk")
+    entries: QuerySet[Any, Any] = selectors.entries_with_debits().filter(source_ref=source_ref).order_by("pk")
     rows = [
         (
             cells.link(entry, f"Entry {entry.pk}"),
             entry.kind.replace("_", " "),
             cells.moment(entry.effective_at),
-            cells.sat(entry.amount_sat),
+            cells.figure(sums(entry.debits)),
         )
         for entry in entries[:SHOWN]
     ]
@@ -46,7 +47,7 @@ def of_payment(request: HttpRequest, payment_id: int) -> list[Table]:
             cells.moment(line.entry.effective_at),
             cells.link(line.account, line.account.code),
             line.get_layer_display(),
-            cells.sat(line.amount),
+            cells.figure(in_words(line.amount, line.account.currency, line.account.scale)),
         )
         for line in lines[:SHOWN]
     ]

@@ -9,10 +9,11 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from ledger import books, events
+from ledger import books, conversion, events
 from ledger.models import Entry, Posting
 from payments.admin import cells
-from payments.models import Payment, Payout
+from payments.models import Disbursement, Payment, Payout, Program, Rail
+from tests import railing
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -118,3 +119,51 @@ class TestScope:
         program = furnished["program"]
         shown = browser(reader).get(f"/admin/ledger/{page}/").content.decode()
         assert f"{program.code} ({program.scope})" in shown
+
+
+class TestMoney:
+    """What is booked in rupees is shown in rupees."""
+
+    @pytest.fixture
+    def cast(self, db: None) -> railing.Cast:
+        return railing.make_cast(railing.make_money())
+
+    @pytest.fixture
+    def made(self, cast: railing.Cast) -> Disbursement:
+        return railing.release(railing.draft(Program.objects.get(), cast, Rail.VOUCHER), cast)
+
+    def test_of_a_list_is_of_its_currency(
+        self, made: Disbursement, cast: railing.Cast, browser: Browser
+    ) -> None:
+        cast[3].user_permissions.add(Permission.objects.get(codename="view_entry"))
+        client = browser(User.objects.get(pk=cast[3].pk))
+        kinds = Entry.objects.filter(source_ref=f"disbursement:{made.pk}").order_by("pk")
+        assert list(kinds.values_list("kind", flat=True)) == ["encumbrance", "commitment", "rail_sent"]
+        # A commitment ends the encumbrance and makes what is owed.
+        assert figures(section(client, made)) == ["30,000.00 PKR", "60,000.00 PKR", "30,000.00 PKR"]
+        first = made.payments.get(line=1)
+        assert figures(section(client, first)) == ["14,500.00 PKR"]
+        assert client.get("/admin/ledger/entry/").content.decode().count(">30,000.00 PKR</span>") == 2
+
+    def test_of_a_conversion_is_of_both(
+        self, made: Disbursement, cast: railing.Cast, browser: Browser
+    ) -> None:
+        draft = conversion.conversion(
+            program_id=made.program_id,
+            disbursement_id=made.pk,
+            converted=conversion.Converted(1_450_000, 51_601, 12),
+            effective_at=NOON,
+            actor="carmen",
+            approver="bruno",
+            memo="",
+        )
+        (entry_id,) = books.post([draft])
+        cast[3].user_permissions.add(Permission.objects.get(codename="view_entry"))
+        client = browser(User.objects.get(pk=cast[3].pk))
+        assert "51,601 sat; 14,500.00 PKR" in section(client, made)
+        page = client.get(f"/admin/ledger/entry/{entry_id}/change/").content.decode()
+        assert "51,601 sat; 14,500.00 PKR" in page
+
+
+def figures(part: str) -> list[str]:
+    return re.findall('<span class="gp-number">([^<]*)</span>', part)
