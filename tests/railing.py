@@ -40,13 +40,18 @@ def draft(money: Program, cast: Cast, rail: str, **changes: Any) -> Disbursement
     return rails.choose(by=cast[0], disbursement_id=made.pk, rail=rail)
 
 
+def agree(made: Disbursement, cast: Cast) -> Disbursement:
+    """Submit and approve a list."""
+    made = disbursements.submit(by=cast[0], disbursement_id=made.pk)
+    agreed = bytes(made.manifest_hash or b"")
+    return disbursements.approve(by=cast[1], disbursement_id=made.pk, manifest_hash=agreed)
+
+
 def release(made: Disbursement, cast: Cast) -> Disbursement:
     """Submit, approve and release a list, and let a worker take it as far as it goes."""
-    officer, approver, releaser, _ = cast
-    made = disbursements.submit(by=officer, disbursement_id=made.pk)
+    made = agree(made, cast)
     agreed = bytes(made.manifest_hash or b"")
-    disbursements.approve(by=approver, disbursement_id=made.pk, manifest_hash=agreed)
-    made = disbursements.release(by=releaser, disbursement_id=made.pk, manifest_hash=agreed)
+    made = disbursements.release(by=cast[2], disbursement_id=made.pk, manifest_hash=agreed)
     rails.pay(made.pk)
     return made
 

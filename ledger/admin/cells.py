@@ -31,7 +31,9 @@ def amounts(debits: Sequence[Mapping[str, Any]]) -> str:
 
 def sums(debits: Sequence[Mapping[str, Any]]) -> str:
     """Write them as plain text."""
-    return "; ".join(in_words(each["total"], each["currency"], each["scale"]) for each in debits) or in_words(0)
+    return "; ".join(in_words(each["total"], each["currency"], each["scale"]) for each in debits) or in_words(
+        0
+    )
 
 
 def in_words(units: int, currency: str = "BTC", scale: int = 8) -> str:

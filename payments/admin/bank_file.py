@@ -11,9 +11,10 @@ from payments.admin import bank_carrying, cells, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter
 from payments.admin.tables import Notice, Table
-from payments.models import BankFile, BankFileLine, Role
+from payments.models import BankFile, BankFileLine, Disbursement, Payment, Role
 from payments.prices import currency
 from payments.rails import iban
+from payments.services import rail_files
 
 SHOWN = 100
 
@@ -30,6 +31,7 @@ class BankFileAdmin(ProgramScopedAdmin):
     fields = (
         "name",
         "program",
+        "made_for",
         "state",
         "lines_count",
         "total",
@@ -84,7 +86,7 @@ class BankFileAdmin(ProgramScopedAdmin):
         lines = [
             (
                 row.end_to_end_id,
-                f"{row.settles} {row.settles_id}",
+                _settles(row),
                 currency.in_words(row.amount_minor, obj.currency),
                 row.reason,
             )
@@ -100,6 +102,13 @@ class BankFileAdmin(ProgramScopedAdmin):
     def name(self, row: BankFile) -> str:
         """The message's own id."""
         return row.message_id
+
+    @display(description="made for")
+    def made_for(self, row: BankFile) -> str:
+        """What decided on it: of a program, a list."""
+        if row.origin != rail_files.NAME:
+            return cells.EMPTY
+        return cells.link(Disbursement(pk=row.origin_id), f"List {row.origin_id}")
 
     @display(description="status")
     def state(self, row: BankFile) -> str:
@@ -140,3 +149,10 @@ class BankFileAdmin(ProgramScopedAdmin):
     def who(self, row: BankFile) -> str:
         """Who had it first."""
         return cells.person(row.fetched_by) if row.fetched_by else cells.EMPTY
+
+
+def _settles(line: BankFileLine) -> str:
+    """Lead to what a line was to settle: of a list's file, a payment."""
+    if line.settles != rail_files.SETTLES:
+        return f"{line.settles} {line.settles_id}"
+    return cells.link(Payment(pk=line.settles_id), f"Payment {line.settles_id}")

@@ -44,14 +44,14 @@ def quote(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpResp
 
 
 def is_offered(request: HttpRequest, row: Disbursement) -> bool:
-    """Say whether the person may release the list, and it is of money."""
-    return not row.program.pays_sat and "release" in verbs.of_disbursement(request, row)
+    """Say whether the person may release the list, and something of it is converted then."""
+    return "release" in verbs.of_disbursement(request, row) and conversions.is_needed(row)
 
 
 def chosen(request: HttpRequest, row: Disbursement) -> Quote | None:
     """Return the quote that the page was opened with, if it is of the list's currency."""
     given = request.POST.get("quote_id") or request.GET.get("quote", "")
-    if row.program.pays_sat or not is_number(given):
+    if not is_number(given) or not conversions.is_needed(row):
         return None
     return Quote.objects.filter(pk=int(given), currency=row.program.currency).first()
 
@@ -97,7 +97,7 @@ def _age(seconds: int) -> str:
 
 def notices(row: Disbursement, found: Quote | None) -> list[Notice]:
     """Say what stands against releasing money."""
-    if row.program.pays_sat:
+    if not conversions.is_needed(row):
         return []
     if found is None:
         return [

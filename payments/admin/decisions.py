@@ -9,10 +9,10 @@ from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
 from govpay.said import said
-from payments.admin import approval, cells, conversion, costs, forms, law, pages, screened
+from payments.admin import approval, cells, conversion, costs, forms, law, pages, rail, screened
 from payments.admin.home import trouble
 from payments.admin.tables import Notice
-from payments.models import BudgetPeriod, Disbursement
+from payments.models import BudgetPeriod, Disbursement, Rail
 from payments.selectors import budgets, funds
 from payments.selectors import disbursements as selector
 from payments.services import disbursements
@@ -41,7 +41,7 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
     needed = _needed(row)
     # Of money fees are satoshis of the wallet, and what it is in satoshis is known when it is released.
     need_sat = needed if row.program.pays_sat else row.fee_reserved_sat or 0
-    notices = law.notices(row.program, datetime.now(UTC))
+    notices = _of_law(row)
     if need_sat > held.available_sat:
         text = f"{need_sat - held.available_sat:,} sat are missing: fund the program's wallet first."
         notices.append(Notice(text, cells.BAD, "The free funds do not carry this list"))
@@ -72,7 +72,7 @@ def approve(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
             *approval.facts(row),
             ("Needed in all", cells.money(needed, row.program)),
             *conversion.estimate(row, datetime.now(UTC)),
-            ("Free in the wallet", cells.sat(held.available_sat)),
+            *_wallet(row, ("Free in the wallet", held.available_sat)),
             *_budget(period),
         ],
         notices=notices,
@@ -87,8 +87,8 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
     period = budgets.of_list(row, datetime.now(UTC).date())
     quote = conversion.chosen(request, row)
     notices = [
-        *trouble.node_notices(),
-        *law.notices(row.program, datetime.now(UTC)),
+        *(trouble.node_notices() if row.rail == Rail.BITCOIN else []),
+        *_of_law(row),
         *conversion.notices(row, quote),
     ]
     needed = _needed(row)
@@ -104,7 +104,7 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
         title=f"Release list {row.pk}",
         form_class=forms.QuotedForm,
         service=disbursements.release,
-        done="is released; the engine pays it now",
+        done=rail.DONE[rail.of(row)],
         submit=said("Release {0}", _total(row)),
         initial={
             "manifest_hash": cells.hexadecimal(row.manifest_hash),
@@ -117,13 +117,14 @@ def release(model_admin: Any, request: HttpRequest, row: Disbursement) -> HttpRe
             *conversion.facts(row, quote),
             *approval.facts(row),
             ("Approved by", cells.join(cells.person(row.approved_by), cells.moment(row.approved_at))),
-            ("In the wallet", cells.sat(held.booked_sat)),
-            ("Free after all approved lists", cells.sat(held.available_sat)),
+            *_wallet(
+                row, ("In the wallet", held.booked_sat), ("Free after all approved lists", held.available_sat)
+            ),
             *_budget(period),
         ],
         notices=notices,
         tables=[*screened.tables(row), *costs_shown],
-        help_text="Payment starts at once and cannot be called back.",
+        help_text=rail.AT_RELEASE[rail.of(row)],
     )
 
 
@@ -136,6 +137,16 @@ def _needed(row: Disbursement) -> int:
     withdrawn = row.payments.filter(status=PaymentStatus.CANCELLED).aggregate(total=Sum("amount"))
     owed: int = row.total - (withdrawn["total"] or 0)
     return owed + (row.fee_reserved_sat or 0) if row.program.pays_sat else owed
+
+
+def _of_law(row: Disbursement) -> list[Notice]:
+    """Say what the law about paying in bitcoin holds against a list; other rails it does not speak of."""
+    return law.notices(row.program, datetime.now(UTC)) if row.rail == Rail.BITCOIN else []
+
+
+def _wallet(row: Disbursement, *figures: tuple[str, int]) -> list[tuple[str, Any]]:
+    """Say what stands in the wallet, for a list that is paid out of it."""
+    return [(name, cells.sat(sat)) for name, sat in figures] if row.rail == Rail.BITCOIN else []
 
 
 def _budget(period: BudgetPeriod | None) -> list[tuple[str, Any]]:
@@ -207,7 +218,7 @@ def stands_in_for(row: Disbursement) -> str:
 
 def _unclaimed(row: Disbursement) -> list[tuple[str, Any]]:
     """Say how much of a submitted list is for people who have no address yet."""
-    if row.status == DisbursementStatus.DRAFT:
+    if row.status == DisbursementStatus.DRAFT or row.rail != Rail.BITCOIN:
         return []
     lines = row.payments.filter(script_pubkey=None).aggregate(n=Count("pk"), total=Sum("amount"))
     total = cells.in_words(lines["total"] or 0, row.program)
@@ -233,8 +244,9 @@ def _totals(row: Disbursement) -> list[tuple[str, Any]]:
         *([("Stands in for", reissued)] if (reissued := stands_in_for(row)) else []),
         ("Total", cells.money(row.total, row.program)),
         *_unclaimed(row),
-        ("Network fees, at most", cells.sat(row.fee_reserved_sat)),
-        ("Urgency", cells.urgency(row.is_urgent)),
+        ("Way of payment", said(rail.of(row).label)),
+        ("Network fees, at most", rail.fees(row)),
+        ("Urgency", rail.urgency(row)),
         ("Manifest hash", cells.whole(row.manifest_hash)),
         ("Made by", cells.join(cells.person(row.made_by), cells.moment(row.made_at))),
     ]

@@ -20,13 +20,13 @@ from payments.admin import (
     decisions,
     paying,
     proved,
+    rail,
     scope,
     screened,
     timeline,
     travel,
     uploads,
     verbs,
-    versions,
 )
 from payments.admin import manifest as manifest_pages
 from payments.admin.base import ProgramScopedAdmin, is_hash
@@ -39,7 +39,6 @@ NEXT = {
     DisbursementStatus.DRAFT: "The officer who made the list checks it and submits it.",
     DisbursementStatus.SUBMITTED: "An approver, who did not make the list, approves or rejects it.",
     DisbursementStatus.APPROVED: "A releaser, who neither made nor approved the list, releases it.",
-    DisbursementStatus.RELEASED: "The engine pays it and follows the payments until they are settled.",
 }
 
 
@@ -56,13 +55,13 @@ class DisbursementAdmin(ProgramScopedAdmin):
     search_help_text = "Search by list number, period, reference of a person, or manifest hash"
     actions_list = ("upload", "approver_key", "retire_key")
     actions_detail = (
-        *("submit", "approve", "sign_manifest", "quote", "release", "reject", "cancel"),
+        *("rail", "submit", "approve", "sign_manifest", "quote", "release", "reject", "cancel"),
         *("choices", "download_manifest", "pack"),
     )
     change_form_template = "payments/admin/disbursement.html"
     when_empty = "No list yet. An officer uploads one with New list; the people must be enrolled first."
     fieldsets = (
-        (None, {"fields": ("state", "program", "cycle_name", "waits")}),
+        (None, {"fields": ("state", "program", "cycle_name", "paid_by", "waits")}),
         ("Control totals", {"fields": ("count", "owed", "fee_ceiling", "urgency", "manifest", "file")}),
     )
 
@@ -95,6 +94,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
             else verbs.of_disbursement(request, row)
             + manifest_pages.offered(request, row)
             + (["choices"] if choice.is_listed(request, row) else [])
+            + (["rail"] if rail.is_offered(request, row) else [])
             + (["quote"] if conversion.is_offered(request, row) else [])
             + (["pack"] if proved.is_offered(request, row) else [])
         )
@@ -104,6 +104,11 @@ class DisbursementAdmin(ProgramScopedAdmin):
     def upload(self, request: HttpRequest) -> HttpResponse:
         """Make a list from a file."""
         return uploads.payment_list(self, request)
+
+    @action(description="Choose how it is paid", url_path="rail", icon="alt_route")
+    def rail(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say how a draft is paid."""
+        return rail.choose(self, request, self.get_row(request, object_id))
 
     @action(description="Submit", url_path="submit", icon="send", variant=ActionVariant.PRIMARY)
     def submit(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -178,6 +183,8 @@ class DisbursementAdmin(ProgramScopedAdmin):
             found.append(Notice(said("It stands in for {0}.", text), cells.INFO, "Reissue"))
         if obj.status in NEXT:
             found.append(Notice(NEXT[DisbursementStatus(obj.status)], cells.INFO, "Next"))
+        if obj.status == DisbursementStatus.RELEASED:
+            found.append(Notice(rail.NEXT[rail.of(obj)], cells.INFO, "Next"))
         return found
 
     def parts(self, request: HttpRequest, obj: Disbursement) -> dict[str, Any]:
@@ -192,7 +199,7 @@ class DisbursementAdmin(ProgramScopedAdmin):
             *conversion.table(obj),
             *travel.table(obj),
             approval.table(obj),
-            *versions.of_list(obj),
+            *rail.tables(obj),
             *_stuck(obj),
             *manifest_pages.table(obj),
             *proved.tables(request, obj),
@@ -222,6 +229,11 @@ class DisbursementAdmin(ProgramScopedAdmin):
         """Where it stands."""
         return cells.status_of(row)
 
+    @display(description="way of payment")
+    def paid_by(self, row: Disbursement) -> str:
+        """On which rail."""
+        return said(rail.of(row).label)
+
     @display(description="payments")
     def count(self, row: Disbursement) -> str:
         """How many payments it has."""
@@ -235,12 +247,12 @@ class DisbursementAdmin(ProgramScopedAdmin):
     @display(description="network fees, at most")
     def fee_ceiling(self, row: Disbursement) -> str:
         """What is set aside for fees."""
-        return cells.sat(row.fee_reserved_sat)
+        return rail.fees(row)
 
     @display(description="urgency")
     def urgency(self, row: Disbursement) -> str:
         """Whether it is paid while fees are high."""
-        return cells.urgency(row.is_urgent)
+        return rail.urgency(row)
 
     @display(description="manifest hash")
     def manifest(self, row: Disbursement) -> str:

@@ -17,7 +17,7 @@ from payments.admin import books, cells, choice, forms, hold, pages, scope, verb
 from payments.admin.base import ProgramScopedAdmin, is_hash, script_of
 from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Notice, Table, history
-from payments.models import Block, Enrollment, Payment, PayoutTx, Role
+from payments.models import Block, Enrollment, Payment, PayoutTx, Rail, Role
 from payments.payout import agreed
 from payments.prices import currency as currencies
 from payments.services import holds
@@ -65,7 +65,7 @@ class PaymentAdmin(ProgramScopedAdmin):
     when_empty = "No payment yet: payments are the lines of a list."
     fieldsets = (
         (None, {"fields": ("state", "on_chain", "entitled", "reference", "person")}),
-        ("List", {"fields": ("program", "list_link", "cycle_name", "line")}),
+        ("List", {"fields": ("program", "list_link", "cycle_name", "line", "paid_by")}),
         ("Chain", {"fields": ("paid_to_whole", "payout_link", "outpoint", "confirmations", "reissue")}),
     )
 
@@ -239,8 +239,16 @@ class PaymentAdmin(ProgramScopedAdmin):
 
     @display(description="status")
     def state(self, payment: Payment) -> str:
-        """The line's own status."""
-        return cells.status_of(payment)
+        """The line's own status; of other rails than bitcoin also whether it is sent or has arrived."""
+        if payment.settled_at is not None:
+            return cells.label("settled")
+        is_sent = payment.sent_at is not None and payment.status == PaymentStatus.PENDING
+        return cells.label("sent") if is_sent else cells.status_of(payment)
+
+    @display(description="way of payment")
+    def paid_by(self, payment: Payment) -> str:
+        """On which rail."""
+        return said(Rail(payment.rail).label)
 
     @display(description="on chain")
     def on_chain(self, payment: Payment) -> str:

@@ -3,14 +3,14 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from payments.admin import cells, price_pages, prices
-from payments.models import PriceSource
+from payments.models import ManualPrice, PriceSource, SourceKind
 
 
 @admin.register(PriceSource)
@@ -27,8 +27,19 @@ class PriceSourceAdmin(prices.OfPrices):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PriceSource]:
-        """Return the sources with what they said last."""
-        return super().get_queryset(request).select_related("reading", "proposal")
+        """Return the sources with what they said last, or two people for them."""
+        given = ManualPrice.objects.filter(
+            source=OuterRef("pk"), confirmed_at__isnull=False, withdrawn_at=None
+        ).order_by("-pk")
+        return (
+            super()
+            .get_queryset(request)
+            .select_related("reading", "proposal")
+            .annotate(
+                given_price=Subquery(given.values("price")[:1]),
+                given_at=Subquery(given.values("given_at")[:1]),
+            )
+        )
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer changes to those who set sources, and a price by hand to treasurers."""
@@ -63,7 +74,9 @@ class PriceSourceAdmin(prices.OfPrices):
     @display(description="state")
     def state(self, row: PriceSource) -> str:
         """Whether it is asked."""
-        return cells.label("", "ended") if row.ended_at else cells.label("", "asked", cells.GOOD)
+        if row.ended_at:
+            return cells.label("", "ended")
+        return cells.label("", "given by hand" if row.kind == SourceKind.MANUAL else "asked", cells.GOOD)
 
     @display(description="set by")
     def set_by(self, row: PriceSource) -> str:
@@ -71,14 +84,14 @@ class PriceSourceAdmin(prices.OfPrices):
         return cells.link(row.proposal)
 
     @display(description="says")
-    def says(self, row: PriceSource) -> str:
+    def says(self, row: Any) -> str:
         """The price."""
-        return prices.number(_reading(row, "value"), row.currency)
+        return prices.number(row.given_price or _reading(row, "value"), row.currency)
 
     @display(description="as of")
-    def as_of(self, row: PriceSource) -> str:
-        """By its own clock, or when it was seen first."""
-        return cells.moment(_reading(row, "value_at"))
+    def as_of(self, row: Any) -> str:
+        """By its own clock, or when it was seen first; of a price by hand when it was given."""
+        return cells.moment(row.given_at or _reading(row, "value_at"))
 
     @display(description="asked")
     def asked(self, row: PriceSource) -> str:

@@ -71,7 +71,8 @@ def of_disbursement(request: HttpRequest, disbursement: Disbursement) -> list[st
 
 def of_payment(request: HttpRequest, payment: Payment, held_by_id: int | None) -> list[str]:
     """Return the names of the buttons for a line; who held it cannot decide what becomes of it."""
-    if payment.payout_id is not None or not scope.holds(request, payment.disbursement.program_id, *OFFICERS):
+    is_sent = payment.payout_id is not None or payment.sent_at is not None
+    if is_sent or not scope.holds(request, payment.disbursement.program_id, *OFFICERS):
         return []
     if payment.disbursement.status not in (*OPEN, DisbursementStatus.RELEASED):
         return []

@@ -16,7 +16,7 @@ from unfold.enums import ActionVariant
 
 from payments.admin import cells, pages, scope, slips, voucher_desk
 from payments.admin.base import ProgramScopedAdmin
-from payments.admin.filters import ProgramFilter
+from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Table, history
 from payments.models import Disbursement, Role, Voucher
 from payments.prices import currency
@@ -53,7 +53,11 @@ class VoucherAdmin(ProgramScopedAdmin):
 
     noun = "Voucher"
     list_display = ("number", "program", "state", "amount", "payment_link", "expires")
-    list_filter = (ProgramFilter, ("status", ChoicesDropdownFilter))
+    list_filter = (
+        ProgramFilter,
+        ("status", ChoicesDropdownFilter),
+        by_number("payment__disbursement", "disbursement"),
+    )
     list_select_related = ("program", "payment__disbursement", "issued_by", "redeemed_by")
     search_fields = ("pk",)
     search_help_text = "Search by number"

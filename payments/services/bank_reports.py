@@ -96,9 +96,9 @@ def take(*, by: User, scope: str, file: BinaryIO, now: datetime | None = None) -
     """Take a report on a file of an institution, for which the caller has found that the user may act.
 
     Raises BadMessage for what is no report, and InvalidInput with one error a rule that is broken: ``bank_file_unknown``,
-    ``bank_file_elsewhere``, ``bank_file_not_fetched``, ``report_known``, ``report_count``, ``report_total``, ``block_unknown``,
-    ``status_contradicts``, ``outcome_contradicts``, and those of single transfers with their row in the report. Nothing is
-    kept or booked then.
+    ``bank_file_elsewhere``, ``bank_file_not_fetched``, ``report_known``, ``report_count``, ``report_total``,
+    ``block_unknown``, ``status_contradicts``, ``outcome_contradicts``, and those of single transfers with their row in the
+    report. Nothing is kept or booked then.
     """
     hashing = _Hashing(file)
     report = reading.Report(cast(BinaryIO, hashing))
@@ -175,7 +175,9 @@ def _check_whole(found: BankFile, said: list[str], faults: intake.Faults) -> Non
             cursor.execute("SELECT min(row) FROM staged_answer WHERE code = ANY(%s)", [opposite])
             (row,) = cursor.fetchone()
         if row is not None:
-            faults.add_file("TxSts", "status_contradicts", f"The file as a whole is {code}; this is not.", row)
+            faults.add_file(
+                "TxSts", "status_contradicts", f"The file as a whole is {code}; this is not.", row
+            )
         before = BankFileLine.objects.filter(bank_file=found, outcome=outcome).order_by("number").first()
         if before is not None:
             message = f"The file as a whole is {code}, and {before.end_to_end_id} was {outcome} before."

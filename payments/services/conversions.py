@@ -17,7 +17,7 @@ from django.db.models import Max
 from govpay.errors import Conflict, InvalidInput, NotFound
 from ledger import books, conversion
 from ledger.conversion import Converted
-from payments.models import Disbursement, Quote, Role
+from payments.models import Disbursement, Quote, Rail, Role
 from payments.payout import agreed
 from payments.prices import currency as currencies
 from payments.prices import quotes
@@ -140,11 +140,18 @@ def preview(*, by: User, disbursement_id: int, now: datetime | None = None) -> P
             status=disbursement.status,
             needed=DisbursementStatus.APPROVED,
         )
-    if disbursement.program.pays_sat:
-        raise _unneeded("The list is of satoshis.")
+    if not is_needed(disbursement):
+        raise _unneeded()
     quote = quotes.take(disbursement.program.currency, at=now, by=by)
     available_sat = funds.of_program(disbursement.program_id).available_sat
     return Preview(quote, figures(disbursement, quote), available_sat)
+
+
+def is_needed(disbursement: Disbursement) -> bool:
+    """Say whether something of a list is converted when it is released: of money, a line that bitcoin can pay."""
+    if disbursement.program.pays_sat or disbursement.rail != Rail.BITCOIN:
+        return False
+    return disbursement.payments.filter(script_pubkey__isnull=False, status__in=("pending", "held")).exists()
 
 
 def figures(disbursement: Disbursement, quote: Quote) -> Figures:
@@ -167,10 +174,9 @@ def choose(disbursement: Disbursement, quote_id: int | None, *, at: datetime) ->
 
     Raises QuoteRequired, QuoteUnneeded, NotFound, quotes.QuoteForged, QuoteOfAnother, QuoteUsed, QuoteExpired.
     """
-    lines = disbursement.payments.filter(script_pubkey__isnull=False, status__in=("pending", "held"))
-    if disbursement.program.pays_sat or not lines.exists():
+    if not is_needed(disbursement):
         if quote_id is not None:
-            raise _unneeded("Nothing of the list is converted.")
+            raise _unneeded()
         return
     currency = disbursement.program.currency
     if quote_id is None:
@@ -279,5 +285,8 @@ def _dusty(disbursement: Disbursement, quote: Quote) -> InvalidInput:
     )
 
 
-def _unneeded(message: str) -> QuoteUnneeded:
+def _unneeded() -> QuoteUnneeded:
+    message = (
+        "Nothing of the list is converted: it is of satoshis, is not paid in bitcoin, or waits for addresses."
+    )
     return QuoteUnneeded.of("quote_id", QuoteUnneeded.code, message)

@@ -235,9 +235,12 @@ class TestManualPrice:
         assert second.post(button(given, "confirm"), {"price": "28100000.5"}).status_code == 302
         given.refresh_from_db()
         assert (given.state, given.confirmed_by) == ("confirmed", other)
+        for shown in (page(source), "/admin/payments/pricesource/"):
+            assert "28,100,000.5 PKR" in text(second, shown)
         assert second.post(button(given, "withdraw"), {"note": "A typo."}).status_code == 302
         given.refresh_from_db()
         assert (given.state, given.withdrawn_by) == ("withdrawn", other)
+        assert "28,100,000.5 PKR" not in text(second, page(source))
 
     def test_is_offered_to_treasurers_on_a_manual_source_only(
         self, rule: PriceRule, treasurer: User, auditor: User, browser: Browser

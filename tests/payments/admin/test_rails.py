@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 
 from ledger.models import AuditEvent
-from payments.models import BankFile, BankReport, Program, Rail, Voucher
-from payments.services import bank_writing, voucher_codes, vouchers
+from payments.models import BankFile, BankReport, Disbursement, Program, Quote, Rail, Voucher
+from payments.services import bank_writing, disbursements, voucher_codes, vouchers
 from tests import banking, factories, railing
 
 pytestmark = pytest.mark.django_db
@@ -112,6 +112,98 @@ class TestBankFiles:
             reverse(BRING), {"program": money.pk, "file": upload(io.BytesIO(report).getvalue())}
         )
         assert (answer.status_code, BankReport.objects.count()) == (422, 0)
+
+
+class TestList:
+    """The pages of a list say on which rail it is paid, and nothing of bitcoin where it is another."""
+
+    OF_BITCOIN = ("Take a quote", "No quote", "In the wallet", "Free in the wallet", "Without an address")
+
+    def page(self, made: Disbursement, verb: str) -> str:
+        return f"/admin/payments/disbursement/{made.pk}/{verb}/"
+
+    def test_is_paid_as_its_officer_chooses(
+        self, browser: Browser, money: Program, cast: railing.Cast
+    ) -> None:
+        made = factories.make_disbursement(money, cast[0], amounts_minor=railing.AMOUNTS)
+        officer = browser(cast[0])
+        assert "Choose how it is paid" in officer.get(self.page(made, "change")).content.decode()
+        wrong = officer.post(self.page(made, "rail"), {"rail": "cash"})
+        assert (wrong.status_code, Disbursement.objects.get().rail) == (422, "bitcoin")
+        answer = officer.post(self.page(made, "rail"), {"rail": "voucher"}, follow=True)
+        assert "is paid so: Vouchers." in answer.content.decode()
+        assert set(made.payments.values_list("rail", flat=True)) == {"voucher"}
+        railing.agree(Disbursement.objects.get(), cast)
+        assert "Choose how it is paid" not in officer.get(self.page(made, "change")).content.decode()
+        assert officer.post(self.page(made, "rail"), {"rail": "bank"}).status_code == 409
+
+    def test_is_chosen_by_nobody_else(self, browser: Browser, money: Program, cast: railing.Cast) -> None:
+        made = factories.make_disbursement(money, cast[0], amounts_minor=railing.AMOUNTS)
+        for other in (*cast[1:], factories.make_member(money, "officer", "another")):
+            client = browser(other)
+            assert "Choose how it is paid" not in client.get(self.page(made, "change")).content.decode()
+            assert client.get(self.page(made, "rail")).status_code == 403
+            assert client.post(self.page(made, "rail"), {"rail": "bank"}).status_code == 403
+        assert Disbursement.objects.get().rail == "bitcoin"
+
+    @pytest.mark.parametrize(("rail", "name"), [(Rail.BANK, "Bank file"), (Rail.VOUCHER, "Vouchers")])
+    def test_is_approved_and_released_without_a_word_of_bitcoin(
+        self, browser: Browser, money: Program, cast: railing.Cast, rail: str, name: str
+    ) -> None:
+        _, approver, releaser, _ = cast
+        made = disbursements.submit(by=cast[0], disbursement_id=railing.draft(money, cast, rail).pk)
+        form = {"manifest_hash": bytes(made.manifest_hash or b"").hex(), "quote_id": ""}
+        for user, verb in ((approver, "approve"), (releaser, "release")):
+            client = browser(user)
+            change = client.get(self.page(made, "change")).content.decode()
+            shown = client.get(self.page(made, verb)).content.decode()
+            assert name in change
+            assert name in shown
+            assert [text for text in self.OF_BITCOIN if text in change + shown] == []
+            assert client.post(self.page(made, verb), form).status_code == 302
+        assert Disbursement.objects.get().status == "released"
+        assert Quote.objects.count() == 0
+
+    def test_leads_to_its_files_and_they_to_it(
+        self, browser: Browser, money: Program, cast: railing.Cast
+    ) -> None:
+        made = railing.release(railing.draft(money, cast, Rail.BANK), cast)
+        file = BankFile.objects.get()
+        client = browser(cast[3])
+        shown = client.get(self.page(made, "change")).content.decode()
+        assert "A treasurer takes its file to the bank" in shown
+        assert f"/admin/payments/bankfile/{file.pk}/change/" in shown
+        assert "The engine seals" not in shown
+        shown = client.get(f"/admin/payments/bankfile/{file.pk}/change/").content.decode()
+        assert self.page(made, "change") in shown
+
+    def test_counts_its_vouchers(self, browser: Browser, money: Program, cast: railing.Cast) -> None:
+        made = railing.release(railing.draft(money, cast, Rail.VOUCHER), cast)
+        slips = vouchers.issue(by=cast[0], disbursement_id=made.pk)
+        agent = factories.make_member(money, "agent")
+        vouchers.redeem(by=agent, program_id=money.pk, code=slips[0].code)
+        client = browser(cast[0])
+        shown = client.get(self.page(made, "change")).content.decode()
+        assert "An officer prints the slips" in shown
+        for text in ("Redeemed", "Issued", "14,500.00 PKR", "15,500.00 PKR"):
+            assert text in shown, text
+        listed = client.get(f"/admin/payments/voucher/?disbursement={made.pk}").content.decode()
+        assert f"Voucher {slips[0].voucher_id}" in listed
+
+    def test_says_of_a_payment_that_it_was_sent_and_has_arrived(
+        self, browser: Browser, money: Program, cast: railing.Cast
+    ) -> None:
+        made = railing.release(railing.draft(money, cast, Rail.VOUCHER), cast)
+        slips = vouchers.issue(by=cast[0], disbursement_id=made.pk)
+        vouchers.redeem(by=factories.make_member(money, "agent"), program_id=money.pk, code=slips[0].code)
+        client = browser(cast[0])
+        for line, status in ((1, "settled"), (2, "sent")):
+            payment = made.payments.get(line=line)
+            shown = client.get(f"/admin/payments/payment/{payment.pk}/change/").content.decode()
+            assert re.search(rf'class="gp-label gp-\w+">{status}<', shown), status
+            assert "Vouchers" in shown
+            # What is on its way cannot be held, so nobody is offered to.
+            assert f"/admin/payments/payment/{payment.pk}/hold/" not in shown
 
 
 class TestDesk:

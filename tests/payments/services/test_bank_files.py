@@ -421,7 +421,9 @@ class TestTake:
         self, fetched: tuple[BankFile, bytes], treasurer: User, program: Program
     ) -> None:
         file, data = fetched
-        report = banking.answer(data, group="ACSP", block_status="ACSC", again="ACSC", count="000000000000003")
+        report = banking.answer(
+            data, group="ACSP", block_status="ACSC", again="ACSC", count="000000000000003"
+        )
         bank_reports.take_of_program(by=treasurer, program_id=program.pk, file=report)
         assert [outcome for outcome, _ in outcomes(file)] == ["settled"] * 3
 

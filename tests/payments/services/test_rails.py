@@ -22,6 +22,7 @@ from payments.models import (
     Payment,
     Payout,
     Program,
+    Quote,
     Rail,
     Voucher,
 )
@@ -30,6 +31,7 @@ from payments.services import (
     bank_files,
     bank_reports,
     bank_writing,
+    conversions,
     disbursements,
     holds,
     rail_legs,
@@ -111,6 +113,12 @@ class TestChoose:
         assert [(each["row"], each["code"]) for each in refusal.value.details["errors"]] == [
             (2, "account_missing")
         ]
+
+    def test_no_quote_is_taken_for_what_is_not_paid_in_bitcoin(self, money: Program, cast: Cast) -> None:
+        made = railing.agree(draft(money, cast, Rail.VOUCHER), cast)
+        with pytest.raises(conversions.QuoteUnneeded):
+            conversions.preview(by=cast[2], disbursement_id=made.pk)
+        assert Quote.objects.count() == 0
 
     def test_a_list_without_an_account_to_pay_from_is_not_released(self, money: Program, cast: Cast) -> None:
         PayingAccount.objects.update(ended_at=timezone.now())
