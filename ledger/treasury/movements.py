@@ -15,11 +15,13 @@ from ledger import arrays, audit
 from ledger.law import tax
 from ledger.models import LotMovement
 from ledger.models.lot import MOST_MINOR, MOST_SAT, PERSON, REFERENCE, SCOPE
+from ledger.treasury import trust
 from ledger.treasury.lots import LotsShort, Movement
 
 RIGHT = "ledger.add_lotmovement"
 MOST_ROWS = 200_000
 MOST_ERRORS = 100
+LOTS_OF_A_TRUST = "{} is a trust: its lots go with its books, by what its board decides and its people elect."
 # The day of the first block.
 FIRST = datetime(2009, 1, 3, tzinfo=UTC)
 # A column an array, in the order of a Movement's fields; returns the number of the first row.
@@ -58,10 +60,13 @@ Error = dict[str, Any]
 def record(*, by: User, scope: str, currency: str, scale: int, movements: Sequence[Movement]) -> int:
     """Record movements of an institution in minor units of ``10 ** -scale`` of a currency; return how many.
 
-    Raises Forbidden without the permission ``ledger.add_lotmovement``, and as `enter`.
+    Raises Forbidden without the permission ``ledger.add_lotmovement``, InvalidInput for a trust, whose lots go with its
+    books, and as `enter`.
     """
     if not by.has_perm(RIGHT):
         raise Forbidden(f"Recording what was acquired and disposed of needs the permission {RIGHT}.")
+    if trust.has_books(scope):
+        raise InvalidInput.of("scope", "lots_of_a_trust", LOTS_OF_A_TRUST.format(scope))
     return enter(by=by, scope=scope, currency=currency, scale=scale, movements=movements)
 
 

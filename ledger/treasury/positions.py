@@ -4,7 +4,7 @@ The cost is by weighted average (`lots.py`): of what is left of the lots that we
 on the addresses. Where no quote was taken there is no value: none is made up.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,7 +23,7 @@ ALL_SAT = 21_000_000 * COIN
 NOT_VALUED = "not_valued"
 # The newest scan of a block before the end, as known at a time. An institution is shown in the currencies of its lots, and
 # where it has none in those that the scan was valued in. A row for each movement of lots, in the order of their arithmetic.
-SQL = """
+_SQL = """
 WITH scan AS (
     SELECT s.* FROM ledger_reservescan s
     WHERE s.block_at < %(before)s AND s.scanned_at <= %(known_at)s AND NOT EXISTS (
@@ -43,7 +43,7 @@ WITH scan AS (
     UNION
     SELECT h.scope, v.currency, v.scale FROM held h JOIN scan ON true
     JOIN ledger_reservevaluation v ON v.scan_id = scan.id
-    WHERE NOT EXISTS (SELECT FROM moved WHERE moved.scope = h.scope)
+    WHERE NOT EXISTS (SELECT FROM moved WHERE moved.scope = h.scope){also}
 )
 SELECT h.scope, coalesce(h.verified_sat, 0)::bigint, coalesce(h.declared_sat, 0)::bigint, h.address_count,
     coalesce(c.currency, ''), coalesce(c.scale, 0), v.price, v.quote_number, coalesce(v.rule, ''), coalesce(v.message, ''),
@@ -55,6 +55,14 @@ LEFT JOIN ledger_reservevaluation v ON v.scan_id = scan.id AND v.currency = c.cu
 LEFT JOIN moved m ON m.scope = c.scope AND m.currency = c.currency AND m.scale = c.scale
 ORDER BY h.scope, c.currency, c.scale, m.effective_at, m.id
 """
+SQL = _SQL.format(also="")
+ALSO = _SQL.format(
+    also="""
+    UNION
+    SELECT h.scope, v.currency, v.scale FROM held h JOIN scan ON true
+    JOIN unnest(%(scopes)s::text[], %(currencies)s::text[]) AS a(scope, currency) ON a.scope = h.scope
+    JOIN ledger_reservevaluation v ON v.scan_id = scan.id AND v.currency = a.currency"""
+)
 OF_POSITION = 13
 
 
@@ -143,8 +151,19 @@ def read(rows: Iterable[tuple[Any, ...]]) -> Iterator[Position]:
         yield found
 
 
-def at(*, before: datetime, known_at: datetime, scope: str | None = None) -> list[Position]:
-    """Return the positions by the newest scan of a block before a time, as known at one, with one statement."""
+def at(
+    *,
+    before: datetime,
+    known_at: datetime,
+    scope: str | None = None,
+    also: Collection[tuple[str, str]] = (),
+) -> list[Position]:
+    """Return the positions by the newest scan of a block before a time, as known at one, with one statement.
+
+    ``also`` are institutions with a currency in which each is shown whether or not it has lots in it.
+    """
+    asked: dict[str, Any] = {"before": before, "known_at": known_at, "scope": scope}
+    asked |= {"scopes": [name for name, _ in also], "currencies": [currency for _, currency in also]}
     with connection.cursor() as cursor:
-        cursor.execute(SQL, {"before": before, "known_at": known_at, "scope": scope})
+        cursor.execute(ALSO, asked)
         return list(read(iter(cursor.fetchone, None)))

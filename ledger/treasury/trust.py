@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ledger import books
 from ledger.books import Draft, Line, NewAccount
-from ledger.models import AccountKind, Elements, Layer
+from ledger.models import Account, AccountKind, Elements, Layer
 
 ENCUMBERED = Layer.ENCUMBERED.value
 # Classes of the GFSM 2014, as of a program's accounts: currency and deposits, other accounts payable, equity.
@@ -59,6 +59,11 @@ def open_currency(scope: str, currency: str, scale: int) -> None:
         [NewAccount(*row[:3], currency, scale, Elements(object=row[3])) for row in money]
         + [NewAccount(*row[:3], elements=Elements(object=row[3])) for row in coins],
     )
+
+
+def has_books(scope: str) -> bool:
+    """Say whether an institution is a trust: whether there is an account of its bitcoin."""
+    return Account.objects.filter(scope=scope, code=accounts(scope, "").inventory).exists()
 
 
 def capital(

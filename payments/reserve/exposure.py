@@ -106,10 +106,14 @@ def floats() -> list[Float]:
 
 def exposures(at: datetime) -> list[Exposure]:
     """Return the exposure of each institution now, by its scope."""
-    known = {(row.scope, row.currency): row for row in positions.at(before=at + positions.AHEAD, known_at=at)}
+    institutions = list(Institution.objects.order_by("scope"))
+    # Lots may be in another currency alone; what an institution holds is measured in its own whatever they are in.
+    own = [(row.scope, row.currency) for row in institutions]
+    held = positions.at(before=at + positions.AHEAD, known_at=at, also=own)
+    known = {(row.scope, row.currency): row for row in held}
     rooms: dict[str, Room] = {}
     found = []
-    for row in Institution.objects.order_by("scope"):
+    for row in institutions:
         if row.policy_profile not in rooms:
             rooms[row.policy_profile] = ceiling.room(row.policy_profile, at=at)
         # What nobody has valued or bought yet has no currency.

@@ -31,8 +31,12 @@ class ScanInconclusive(rpc.NodeError):
 
 
 def due() -> bool:
-    """Say whether a scan is to be made now: there are holdings, and none was made for as long as the settings say."""
-    if not HoldingAddress.objects.filter(is_live=True).exists():
+    """Say whether a scan is to be made now: there are holdings, and none was made for as long as the settings say.
+
+    Once the last holding has ended, one more scan finds nothing, so that nobody takes the one before for what is held.
+    """
+    is_shown = ReserveBalance.objects.filter(scan=reserve.standing().values("pk")[:1]).exists
+    if not (HoldingAddress.objects.filter(is_live=True).exists() or is_shown()):
         return False
     return not ReserveStatus.objects.filter(due_at__gt=Now()).exists()
 

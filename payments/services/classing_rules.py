@@ -10,7 +10,7 @@ from govpay.errors import Conflict, InvalidInput
 from ledger.models import Inflow, InflowKind
 from ledger.models.inflow import ACQUIRED, VOLUNTARY
 from ledger.models.lot import MOST_MINOR
-from ledger.treasury import movements
+from ledger.treasury import movements, trust
 from payments.models import ClassedInflow, InflowClassing, Institution, PurchasePlan
 from payments.models.inflow import MAX_SOURCE, MOST_OUTPUTS
 from payments.prices import currency as currencies
@@ -74,6 +74,12 @@ def institution_of(outputs: Sequence[Inflow]) -> Institution:
         message = f"Nobody has said under which law {scope} is: two security administrators set it up first."
         raise InvalidInput.of("inflow_ids", "unknown_institution", message)
     return found
+
+
+def require_no_trust(institution: Institution, kind: str) -> None:
+    """Raise InvalidInput where something would be acquired for a trust, whose lots go with its books."""
+    if kind in ACQUIRED and trust.has_books(institution.scope):
+        raise InvalidInput.of("kind", "lots_of_a_trust", movements.LOTS_OF_A_TRUST.format(institution.scope))
 
 
 def plan_of(plan_id: int | None, institution: Institution, kind: str) -> PurchasePlan | None:

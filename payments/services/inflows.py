@@ -75,6 +75,7 @@ def give(
     _lock_institution(inflow_ids)
     outputs = classing_rules.outputs_of(inflow_ids, kind)
     institution = classing_rules.institution_of(outputs)
+    classing_rules.require_no_trust(institution, kind)
     plan = classing_rules.plan_of(plan_id, institution, kind)
     source = plan.funding_source if plan is not None else funding_source.strip()
     classing_rules.require_whole(kind, source, funding_source, plan, cost_minor, acquired_at)

@@ -9,6 +9,7 @@ from govpay.errors import InvalidInput
 from ledger import audit
 from payments.models import Institution, Proposal, PurchasePlan
 from payments.prices import currency as currencies
+from payments.reserve import risk
 from payments.services import rules
 from payments.services.change import Kind
 
@@ -54,7 +55,20 @@ def _change(proposal: Proposal, before: dict[str, Any]) -> dict[str, Any]:
         setattr(row, name, after[name])
     row.proposal = proposal
     rules.check(row, exclude=("proposal",))
+    _require_days(row)
     return after
+
+
+def _require_days(row: Institution) -> None:
+    """Refuse a window in which there are never so many pairs of days that the quantile is among them."""
+    needed = risk.least_days(row.var_quantile_bps)
+    if row.var_window_days < needed:
+        raise InvalidInput.of(
+            "var_window_days",
+            "window_too_short",
+            f"At {row.var_quantile_bps / 100:g} % it takes {needed} pairs of days, and a window of {row.var_window_days}"
+            " days never has so many.",
+        )
 
 
 def _require_no_plans(institution_id: int) -> None:

@@ -18,7 +18,7 @@ from payments.models import BankFile, BankReport, Quote, Trust, TrustDecision, T
 from payments.models.history import move
 from payments.prices import quotes
 from payments.rails import payee
-from payments.services import bank_files
+from payments.services import bank_files, rail_files
 from payments.services.bank_origin import Origin
 from payments.services.board import NotOnTheBoard, is_member, require_signed
 from payments.states import LegStatus
@@ -102,7 +102,7 @@ def pay(decision: TrustDecision, trust: Trust, *, at: datetime) -> None:
         currency=purse.currency,
         line_count=len(ids),
         total_minor=total_minor,
-        execution_date=at.date(),
+        execution_date=(at + rail_files.NEXT_DAY).date(),
         fill=fill,
         now=at,
     )

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
@@ -12,6 +13,7 @@ from payments import tasks
 from payments.models import Alarm, HoldingAddress, ReserveStatus
 from payments.payout import alone, rounds
 from payments.reserve import scanning
+from payments.services import proposals
 from tests import sessions
 from tests.regtest.ministry import use_node
 from tests.regtest.reserve import Hold, hold, miner, security
@@ -52,6 +54,21 @@ class TestVisit:
         scanning.visit()
         assert scanning.due() is False
         assert ReserveBalance.objects.filter(scan=ReserveStatus.objects.get().scan).count() == 2
+
+    def test_finds_nothing_once_the_last_holding_has_ended(
+        self, miner: Miner, hold: Hold, security: User
+    ) -> None:
+        """Or the scan before would be told as what is held for ever."""
+        held = hold(kind="addresses", addresses=[miner.make_address()])
+        scanning.visit()
+        ended = proposals.propose_holding(by=security, note="Moved.", holding_id=held.pk, is_ended=True)
+        proposals.confirm(by=User.objects.get(username="samuel"), proposal_id=ended.pk)
+        assert scanning.due() is True
+        scanning.visit()
+        newest = ReserveScan.objects.latest("pk")
+        assert (ReserveScan.objects.count(), newest.balances.count(), scanning.due()) == (2, 0, False)
+        ReserveStatus.objects.update(due_at=timezone.now())
+        assert scanning.due() is False
 
     def test_is_one_at_a_time(self, miner: Miner, hold: Hold) -> None:
         hold(kind="addresses", addresses=[miner.make_address()])

@@ -52,6 +52,18 @@ def tom(program: Program) -> User:
 
 
 class TestInstitution:
+    def test_is_refused_with_a_window_that_never_has_as_many_days_as_its_quantile_takes(
+        self, api: Api, security: User
+    ) -> None:
+        """Its limit of what may be lost would be watched by nobody, and say so to nobody."""
+        asked = OFFICE | {"var_window_days": 99, "var_quantile_bps": 9_900, "most_var_bps": 500}
+        propose = "/api/v1/reserve/proposals/institutions/"
+        body = expect.problem(api(security).post(propose, asked), 422, "invalid_input")
+        assert [(error["column"], error["code"]) for error in body["errors"]] == [
+            ("var_window_days", "window_too_short")
+        ]
+        expect.ok(api(security).post(propose, asked | {"var_window_days": 100}), 201)
+
     def test_is_proposed_confirmed_changed_and_read_with_its_exposure(
         self, api: Api, security: User, second: User, auditor: User
     ) -> None:

@@ -8,6 +8,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from ledger.models import Posting
+from ledger.treasury import movements
+from ledger.treasury.lots import Movement
 from payments.models import Alarm, Disbursement, Holding, Program, Quote
 from payments.reserve import exposure, valuing
 from payments.services import disbursements
@@ -175,6 +177,26 @@ class TestVar:
         )
         (found,) = exposure.exposures(now)
         assert (found.var.bps, found.var.rule) == (None, "quote_forged")
+
+
+class TestLotsInAnotherCurrency:
+    def test_hide_nothing_of_what_an_institution_holds(self, held: Holding, tom: User) -> None:
+        """What it holds is valued in its own currency, in which it has bought nothing."""
+        office = factories.make_institution(
+            other_reserves_minor=10_000_000, most_share_bps=2_500, most_sat=COIN - 1
+        )
+        bought = Movement(timezone.now() - timedelta(days=1), True, 5, 10, "lot:1")
+        movements.record(by=tom, scope=office.scope, currency="PKR", scale=2, movements=[bought])
+        scanned(held, COIN, 100_000)
+        (found,) = exposure.exposures(timezone.now())
+        assert found.position is not None
+        assert (found.position.currency, found.position.fair_minor, found.share_bps) == (
+            "USD",
+            10_000_000,
+            5_000,
+        )
+        exposure.tell(timezone.now())
+        assert codes() == [("exposure_share", office.pk), ("institution_over_cap", office.pk)]
 
 
 class TestCaps:

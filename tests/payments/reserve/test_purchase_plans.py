@@ -155,12 +155,12 @@ class TestPlan:
     ) -> None:
         ceiling_of(100)
         trust = factories.make_trust(policy_profile="sandbox")
-        lena = factories.make_user("lena", "ledger.add_lotmovement")
+        first, *_ = factories.board_of(trust)
         now = timezone.now()
 
         def trade(came: bool, amount_sat: int, reference: str) -> None:
             made = Movement(now, came, amount_sat, 0, reference, "", "" if came else "sandbox")
-            movements.record(by=lena, scope=trust.scope, currency="PKR", scale=2, movements=[made])
+            movements.enter(by=first, scope=trust.scope, currency="PKR", scale=2, movements=[made])
 
         trade(True, 70, "trust_decision:901")
         # What people's legs brought is none of it.

@@ -5,14 +5,17 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 
 from govpay.errors import Conflict, InvalidInput, SamePersonTwice
 from ledger import books
 from ledger.law.policy import PolicyRefused
-from ledger.models import AuditEvent, Entry, LotMovement
+from ledger.models import AuditEvent, Entry, Inflow, LotMovement
+from ledger.treasury import movements
 from ledger.treasury import trust as entries
-from payments.models import Alarm, Program, Trust, TrustDecision, TrustPurse, TrustVote
-from payments.services import proposals, trust_boards
+from ledger.treasury.lots import Movement
+from payments.models import Alarm, Holding, Program, Trust, TrustDecision, TrustPurse, TrustVote
+from payments.services import inflows, proposals, trust_boards
 from payments.services.trust_boards import NotOnTheBoard
 from payments.states import StatusConflict
 from payments.trust.money import InventoryShort, TrustAboveCap, TrustBelowFloor
@@ -320,6 +323,37 @@ class TestMoney:
         """R-26: what is owed is never more than the cash of that currency, at any price."""
         with pytest.raises(IntegrityError, match="trustpurse_people_are_covered"), transaction.atomic():
             TrustPurse.objects.filter(trust=trust).update(owed_minor=1)
+
+
+class TestLots:
+    """Lots go with the books: one person with the right to record lots changes neither."""
+
+    @pytest.fixture
+    def tom(self, program: Program) -> User:
+        user = factories.make_user("tom", "ledger.add_lotmovement")
+        program.memberships.create(user=user, role="treasurer", granted_by=user)
+        return user
+
+    def test_are_not_recorded_by_hand(self, trust: Trust, tom: User) -> None:
+        # Under this name no leg could ever be taken into the inventory.
+        made = Movement(timezone.now(), True, 1_000, 1_000, "leg:1")
+        with pytest.raises(InvalidInput) as refusal:
+            movements.record(by=tom, scope=trust.scope, currency="PKR", scale=2, movements=[made])
+        assert refusal.value.details["errors"][0]["code"] == "lots_of_a_trust"
+        assert LotMovement.objects.count() == 0
+
+    def test_are_not_those_of_outputs_that_somebody_classes_as_acquired(
+        self, trust: Trust, tom: User
+    ) -> None:
+        held = Holding.objects.get(scope=trust.scope)
+        factories.make_institution(trust.scope)
+        factories.make_scan(held, [(1, held.addresses.all()[0].address, 700)])
+        asked = {"inflow_ids": [Inflow.objects.get().pk], "funding_source": "Court 7", "note": "Case 12."}
+        acquired = {"cost_minor": 0, "acquired_at": timezone.now()}
+        with pytest.raises(InvalidInput) as refusal:
+            inflows.give(by=tom, kind="forfeiture", **asked, **acquired)
+        assert refusal.value.details["errors"][0]["code"] == "lots_of_a_trust"
+        assert inflows.give(by=tom, kind="internal_transfer", **asked).amount_sat == 700
 
 
 @pytest.mark.django_db(transaction=True)

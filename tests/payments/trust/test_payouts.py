@@ -73,6 +73,11 @@ def answer(trust: Trust, data: bytes, **codes: tuple[str, str]) -> None:
 
 
 class TestPay:
+    def test_asks_for_the_day_after_as_files_of_lists_do(self, trust: Trust, owed: Disbursement) -> None:
+        """A file is taken to the bank some time after the decision, which may be on the next day."""
+        made, _ = pay(trust)
+        assert made.execution_date == made.made_at.date() + timedelta(days=1)
+
     def test_pays_those_with_an_account_and_what_the_bank_rejects_is_owed_again(
         self, trust: Trust, owed: Disbursement
     ) -> None:
