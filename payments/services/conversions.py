@@ -28,6 +28,8 @@ from payments.signer.conversion import COIN, PRICE_UNIT
 from payments.states import DisbursementStatus, StatusConflict
 
 MAX_ERRORS = 100
+# Advisory locks, one a quote: the application has no right to lock its row, because nobody may change that.
+LOCKS = 0x6771 << 48
 PAYABLE = "disbursement_id = %(list)s AND script_pubkey IS NOT NULL AND status IN ('pending', 'held')"
 
 
@@ -182,13 +184,13 @@ def choose(disbursement: Disbursement, quote_id: int | None, *, at: datetime) ->
     if quote_id is None:
         message = f"The list is of {currency}: take a quote, and release it with that."
         raise QuoteRequired.of("quote_id", QuoteRequired.code, message)
-    # Of two lists that are released at once by one quote the second waits here, and is told so.
-    quote = Quote.objects.select_for_update(no_key=True).filter(pk=quote_id).first()
+    quote = Quote.objects.filter(pk=quote_id).first()
     if quote is None:
         raise NotFound(f"There is no quote {quote_id}.")
     quotes.verify(quote)
     if quote.currency != currency:
         raise QuoteOfAnother(f"Quote {quote.pk} is of {quote.currency}, and the list of {currency}.")
+    _lock(quote)
     other = Disbursement.objects.filter(quote=quote).values_list("pk", flat=True).first()
     if other is not None:
         raise QuoteUsed(f"List {other} was converted by quote {quote.pk}.", disbursement_id=other)
@@ -198,6 +200,12 @@ def choose(disbursement: Disbursement, quote_id: int | None, *, at: datetime) ->
             expires_at=agreed.moment(quote.expires_at),
         )
     disbursement.quote = quote
+
+
+def _lock(quote: Quote) -> None:
+    """Let the second of two lists that are released by one quote at once wait, so that it is told."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCKS + quote.pk])
 
 
 def convert(disbursement: Disbursement) -> Mapping[str, Any]:
