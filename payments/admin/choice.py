@@ -26,6 +26,8 @@ from payments.services import chosen_lists, elections
 from payments.states import PaymentStatus
 
 SHOWN = 10
+# Nothing is chosen for anybody.
+NOTHING = ("", "Choose")
 ACTS = {
     Instead.BITCOIN: elections.take_bitcoin,
     Instead.VOUCHER: elections.take_voucher,
@@ -52,7 +54,7 @@ class InsteadForm(NoteForm):
 
     def __init__(self, *args: Any, choices: list[tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["choice"].choices = choices  # type: ignore[attr-defined]
+        self.fields["choice"].choices = [NOTHING, *choices]  # type: ignore[attr-defined]
 
 
 class ElectionForm(NoteForm):
@@ -65,7 +67,7 @@ class ElectionForm(NoteForm):
         super().__init__(*args, **kwargs)
         of_trusts = [(str(purse.pk), str(purse)) for purse in purses]
         bitcoin = (ElectionChoice.BITCOIN.value, ElectionChoice.BITCOIN.label)
-        self.fields["wants"].choices = [bitcoin, *of_trusts]  # type: ignore[attr-defined]
+        self.fields["wants"].choices = [NOTHING, bitcoin, *of_trusts]  # type: ignore[attr-defined]
 
 
 class RailForm(forms.Form):

@@ -101,6 +101,9 @@ class PaymentAdmin(ProgramScopedAdmin):
         """Offer what the line's status and the user's role allow."""
         row = self.get_object(request, str(object_id))
         names = [] if row is None else verbs.of_payment(request, row, _held_by(row))
+        if row is not None and choice.is_asked(row):
+            # Nobody may judge what holds it.
+            names = [name for name in names if name != "resume"]
         if (
             row is not None
             and scope.holds(request, row.disbursement.program_id, Role.OFFICER)
