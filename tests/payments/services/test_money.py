@@ -1,6 +1,7 @@
 """Programs of money: lists, agreements and budgets in minor units, and a release that converts them by a quote (R-11)."""
 
 import io
+import re
 from datetime import timedelta
 from fractions import Fraction
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from govpay import roles
 from govpay.errors import GovPayError, InvalidInput
 from ledger import books, chart
 from ledger.models import Account, Entry, Layer
@@ -411,6 +414,19 @@ class TestRelease:
         assert isinstance(second.error, conversions.QuoteUsed)
         nothing_moved(other, entries[0])
         assert shown(approved) == [(PAY_MINOR, PAY_SAT, REMAINDER_MINOR)] * 3
+
+    def test_locks_rows_of_no_table_that_the_application_may_not_change(
+        self, approved: Disbursement, releaser: User
+    ) -> None:
+        """PostgreSQL lets only those lock rows who may change them, and tests run as the owner of all tables."""
+        quote = factories.make_quote()
+        with CaptureQueriesContext(connection) as asked:
+            release(releaser, approved, quote.pk)
+        locking = [each["sql"] for each in asked if re.search(r"\bFOR (NO KEY )?UPDATE", each["sql"])]
+        locked = {table for text in locking for table in re.findall(r'FROM "?(payments_\w+)', text)}
+        assert "payments_disbursement" in locked
+        for table in locked:
+            assert any(right.startswith("UPDATE") for right in roles.application(table)), table
 
     def test_refuses_dust_by_its_row(
         self,
