@@ -18,6 +18,7 @@ from ledger.models.inflow import VOLUNTARY, InflowKind
 KINDS = tuple(kind.value for kind in InflowKind)
 # Of each institution. Inflows count by their newest class, from when that took effect; what has none from the time of the
 # block of the scan that found it. Balances are of verified addresses at the last scans of blocks before both ends.
+# What a trust bought is what its board decided: to its addresses it comes as everything does that people's legs bring.
 SQL = """
 WITH stands AS (
     SELECT s.* FROM ledger_reservescan s WHERE s.scanned_at <= %(known_at)s AND NOT EXISTS (
@@ -34,9 +35,12 @@ WITH stands AS (
     SELECT scope, kind AS what, amount_sat FROM came
     WHERE at < %(before)s AND (%(since)s::timestamptz IS NULL OR at >= %(since)s)
     UNION ALL
-    SELECT scope, 'disposed', amount_sat FROM ledger_lotmovement
-    WHERE kind = 'disposal' AND recorded_at <= %(known_at)s AND effective_at < %(before)s
+    SELECT scope, CASE kind WHEN 'disposal' THEN 'disposed' ELSE 'purchase' END, amount_sat FROM ledger_lotmovement
+    WHERE recorded_at <= %(known_at)s AND effective_at < %(before)s
         AND (%(since)s::timestamptz IS NULL OR effective_at >= %(since)s)
+        AND (kind = 'disposal' OR reference LIKE 'trust_decision:%%' AND EXISTS (
+            SELECT FROM ledger_account a WHERE a.scope = ledger_lotmovement.scope AND a.code LIKE 'Assets:TrustInventory:%%'
+        ))
         AND (scope IN (SELECT scope FROM came) OR scope IN (
             SELECT scope FROM ledger_reservebalance WHERE scan_id = (SELECT max(id) FROM stands)
         ))

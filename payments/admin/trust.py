@@ -112,6 +112,9 @@ class DecisionForm(ReasonForm):
     )
 
 
+NO_LEG = "Nobody on a submitted list has elected its currency yet."
+
+
 @admin.register(Trust)
 class TrustAdmin(trusts.OfTrusts):
     """Institutions that take bitcoin for currency."""
@@ -217,8 +220,16 @@ class TrustAdmin(trusts.OfTrusts):
         return [
             Table(
                 "Money",
-                ("Currency", "Cash", "Owed to people", "Promised", "Floor", "Free above it"),
-                [_money(purse) for purse in obj.purses.all()],
+                (
+                    "Currency",
+                    "Cash",
+                    "Owed to people",
+                    "Promised",
+                    "Floor",
+                    "Free above it",
+                    "One person, at most",
+                ),
+                [trusts.money(purse) for purse in obj.purses.all()],
             ),
             Table("Board", ("Member",), [(cells.person(seat.user),) for seat in obj.board]),
             Table(
@@ -237,7 +248,15 @@ class TrustAdmin(trusts.OfTrusts):
                 cells.list_of(TrustDecision, trust=obj.pk),
             ),
             *(
-                [Table("Legs", ("Bitcoin legs",), [], "See the list of legs.", cells.list_of(TrustLeg))]
+                [
+                    Table(
+                        "Legs",
+                        ("State", "Legs"),
+                        trusts.legs(obj),
+                        NO_LEG,
+                        cells.list_of(TrustLeg, trust=obj.pk),
+                    )
+                ]
                 if links.may_open(TrustLeg)
                 else []
             ),
@@ -272,17 +291,6 @@ class TrustAdmin(trusts.OfTrusts):
     def set_by(self, row: Trust) -> str:
         """The proposal that two people agreed to."""
         return cells.link(row.proposal)
-
-
-def _money(purse: Any) -> tuple[str, ...]:
-    figures = (
-        purse.cash_minor,
-        purse.owed_minor,
-        purse.promised_minor,
-        purse.floor_minor,
-        purse.free_minor,
-    )
-    return (purse.currency, *(trusts.units(value, purse) for value in figures))
 
 
 def _proposed(request: HttpRequest, **asked: Any) -> HttpResponse:

@@ -2,14 +2,16 @@
 
 from typing import Any
 
+from django.db.models import Count
 from django.http import HttpRequest
 
 from payments.admin import cells, scope
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.tables import Table
-from payments.models import Role, TrustPurse
+from payments.models import Role, Trust, TrustLeg, TrustPurse
 from payments.prices import currency
 from payments.selectors import trusts as selector
+from payments.states import LegStatus
 
 
 class OfTrusts(ProgramScopedAdmin):
@@ -53,3 +55,25 @@ def units(value_minor: int | None, purse: TrustPurse) -> str:
     if value_minor is None:
         return cells.EMPTY
     return cells.figure(currency.in_words(value_minor, purse.currency))
+
+
+def money(purse: TrustPurse) -> tuple[str, ...]:
+    """Return a row of a trust's money in a currency."""
+    figures = (
+        purse.cash_minor,
+        purse.owed_minor,
+        purse.promised_minor,
+        purse.floor_minor,
+        purse.free_minor,
+        purse.limit_minor,
+    )
+    return (purse.currency, *(units(value, purse) for value in figures))
+
+
+def legs(trust: Trust) -> list[tuple[str, str]]:
+    """Return a row for each state in which legs of the trust are, and how many those are."""
+    counted = TrustLeg.objects.filter(trust=trust).order_by("status").values_list("status")
+    return [
+        (cells.label(status, LegStatus(status).label), cells.number(count))
+        for status, count in counted.annotate(Count("pk"))
+    ]

@@ -14,7 +14,7 @@ from ledger.law import policy
 from ledger.law.policy import PolicyRefused
 from ledger.law.tables import Span
 from ledger.models import Inflow, InflowClass, LotMovement
-from ledger.treasury import movements
+from ledger.treasury import accumulation, movements
 from ledger.treasury.lots import Movement
 from payments.models import Holding, InflowClassing, Institution, Program, PurchasePlan
 from payments.reserve import ceiling
@@ -170,6 +170,11 @@ class TestPlan:
         assert refused.value.details["total_sat"] == 101
         plan(tara, office, amount_sat=30)
         trade(False, 400, "trust_decision:902")
+        # Once its addresses are looked at, the report has both: what legs brought is in no purchase.
+        factories.make_scan(Holding.objects.get(scope=trust.scope), [])
+        known = timezone.now()
+        found = accumulation.count(since=None, before=known, known_at=known)[trust.scope]
+        assert (found.by_kind["purchase"], found.disposed_sat, found.net_voluntary_sat) == (70, 400, -330)
         assert ceiling.room("sandbox", at=timezone.now()).trusts_sat == 0
 
     def test_above_the_institutions_own_cap_is_refused(self, held: Holding, tara: User, tom: User) -> None:
