@@ -5,9 +5,11 @@ import re
 from datetime import timedelta
 from fractions import Fraction
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import DatabaseError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -46,7 +48,7 @@ from payments.services import (
 from payments.services import imports as jobs
 from payments.signer import conversion
 from payments.states import DisbursementStatus
-from tests import factories, racing
+from tests import factories, racing, services
 
 pytestmark = pytest.mark.django_db
 
@@ -396,6 +398,30 @@ class TestRelease:
         with pytest.raises(refusals[case]):
             release(releaser, approved, quote_id)
         nothing_moved(approved, entries)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_needs_no_more_rights_than_the_application_has(
+        self, approved: Disbursement, releaser: User
+    ) -> None:
+        try:
+            url = urlsplit(services.get_postgres().app_url)
+        except LookupError as error:
+            pytest.skip(str(error))
+        quote = factories.make_quote()
+        call_command("grant_roles", verbosity=0)
+
+        def as_application() -> tuple[str, int | None]:
+            own = {"USER": url.username, "PASSWORD": url.password}
+            connection.settings_dict = connection.settings_dict | own
+            made = release(releaser, approved, quote.pk)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT current_user")
+                return str(cursor.fetchone()[0]), made.quote_id
+
+        racer = racing.Racer(as_application)
+        racer.start()
+        racer.join(racing.DEADLINE_S)
+        assert (racer.error, racer.result) == (None, (roles.APPLICATION, quote.pk))
 
     @pytest.mark.django_db(transaction=True)
     def test_by_one_quote_of_two_lists_at_once_is_of_the_first(
