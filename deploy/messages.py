@@ -1,6 +1,7 @@
 """Collects what pages say into the catalogues of languages, and compiles these: `make messages`; then people translate."""
 
 import functools
+import json
 import os
 import re
 import sys
@@ -18,6 +19,7 @@ from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
 from deploy import texts
+from govpay.said import SENTENCES
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCALE = ROOT / "govpay" / "locale"
@@ -26,6 +28,27 @@ KEYWORDS = DEFAULT_KEYWORDS | {"gettext_lazy": None, "gettext_noop": None, "nget
 APPS = ("govpay", "ledger", "payments")
 # Where texts need no mark: what code names in English is said where a page is written (govpay/said.py, ADR 65).
 SAID = ("govpay/admin.py", "govpay/login", "ledger/admin", "payments/admin", "payments/payout/causes.py")
+# What is refused, asked for and found by what pages show; programs that are read by people who run them speak English.
+SAYING = (
+    *(
+        "govpay/errors.py",
+        "govpay/login",
+        "govpay/tokens.py",
+        "ledger/law",
+        "ledger/periods.py",
+        "ledger/reconciliation",
+    ),
+    *("ledger/reports", "ledger/treasury", "ledger/chart.py", "ledger/books"),
+    *(
+        "payments/models",
+        "payments/onchain",
+        "payments/payout",
+        "payments/prices",
+        "payments/rails",
+        "payments/reserve",
+    ),
+    *("payments/selectors", "payments/services", "payments/trust"),
+)
 # The theme marks its texts, and has no catalogue; Django's own are used for what both say.
 THEME = Path(unfold.__file__).parent
 # Of Django's what its catalogues lack in one of the languages, or say otherwise than an office does.
@@ -52,10 +75,13 @@ def collect() -> Catalog:
                 auto_comments=comments,
                 context=context,
             )
-    for path in _said():
+    for path in _modules(SAID):
         for text in texts.literals(path.read_text()):
             if not _is_djangos(text):
                 found.add(text, locations=[(str(path.relative_to(ROOT)), None)])
+    for path, text in said_whole():
+        if not _is_djangos(text):
+            found.add(text, locations=[(str(path.relative_to(ROOT)), None)])
     for path in sorted((ROOT / "payments").rglob("*.py")):
         for text in texts.beginnings(path.read_text()):
             found.add(text, locations=[(str(path.relative_to(ROOT)), None)])
@@ -80,8 +106,21 @@ def _sources() -> Iterator[tuple[Path, str]]:
             yield path, "\n".join(line.lstrip() for line in marked.splitlines())
 
 
-def _said() -> Iterator[Path]:
-    for place in SAID:
+def said_whole() -> Iterator[tuple[Path, str]]:
+    """Yield the sentences of what is refused, asked for and found."""
+    for path in _modules(SAYING):
+        source = path.read_text()
+        for text in (*texts.sentences(source), *texts.checks(source)):
+            yield path, text
+
+
+def with_places() -> list[str]:
+    """Return those of them that name something."""
+    return sorted({text for _, text in said_whole() if texts.PLACE.search(text)})
+
+
+def _modules(places: tuple[str, ...]) -> Iterator[Path]:
+    for place in places:
         path = ROOT / place
         yield from sorted(path.rglob("*.py")) if path.is_dir() else [path]
 
@@ -139,6 +178,7 @@ def compiled(catalog: Catalog) -> bytes:
 def main() -> int:
     """Bring the catalogues up to date; return 1 where a text is not translated yet."""
     missing = 0
+    SENTENCES.write_text(json.dumps(with_places(), ensure_ascii=False, indent=0) + "\n")
     template = collect()
     for language in LANGUAGES:
         path = path_of(language)

@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.apps import apps
@@ -18,8 +18,13 @@ from payments.payout import causes
 
 # What is shown is a sentence, a title or a label, which begin so, or some words; what names a column or a state is told by
 # where it stands.
-SENTENCE = re.compile(r"(?![A-Z][a-z]+(-?[A-Z][a-z]+)+$)[A-Z][^_/=<>\n]*[a-z]|\{0\} [a-z]")
+SENTENCE = re.compile(r"(?![A-Z][a-z]+(-?[A-Z][a-z]+)+$)[A-Z][^_/=<>\n]*[a-z]|\{0\}:? [a-z{]")
 PHRASE = re.compile(r"[a-z][a-z']*( [A-Za-z0-9',;:.-]+)+")
+WHOLE = re.compile(r"(?:[A-Z]|\{0\}).* .*[.!?]")
+PLACE = re.compile(r"\{\d+\}")
+CODE = re.compile(r"[a-z]+(_[a-z]+)+")
+# A sentence says more than it names.
+LEAST_LETTERS = 8
 WORDS = re.compile(r"[a-z][^_/=<>]*")
 NAMING = {
     "description",
@@ -93,10 +98,31 @@ def literals(text: str) -> Iterator[str]:
     for node in ast.walk(tree):
         if id(node) in silent:
             continue
-        found = _text(node)
+        found = _text(node, _is_known)
         is_named = id(node) in named and WORDS.match(found)
         if found and (is_named or SENTENCE.match(found) or PHRASE.fullmatch(found)):
             yield found
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Yield the whole sentences of a module, each with its places counted, whatever stands there."""
+    tree = ast.parse(text)
+    silent = {id(each) for node in ast.walk(tree) for each in _silent(node)}
+    for node in ast.walk(tree):
+        found = "" if id(node) in silent else _text(node, lambda _: True)
+        said = PLACE.sub("", found)
+        if WHOLE.fullmatch(found) and sum(map(str.isalpha, said)) >= LEAST_LETTERS and not {*said} & {*"{}"}:
+            yield found
+
+
+def checks(text: str) -> Iterator[str]:
+    """Yield what a module's checks over staged rows say, of a row alone and with the one before it (`intake.check`)."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Tuple) and len(node.elts) == 4:
+            code, _column, message, _query = (_text(each, lambda _: True) for each in node.elts)
+            if CODE.fullmatch(code) and SENTENCE.match(message):
+                yield f"{message}."
+                yield f"{message} (also in row {{0}})."
 
 
 def beginnings(text: str) -> Iterator[str]:
@@ -104,14 +130,16 @@ def beginnings(text: str) -> Iterator[str]:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Call) and _name(node.func) == "begin":
             yield from (
-                _text(each.value) for each in node.keywords if each.arg == "reason" and _text(each.value)
+                found
+                for each in node.keywords
+                if each.arg == "reason" and (found := _text(each.value, _is_known))
             )
 
 
-def _text(node: ast.AST) -> str:
+def _text(node: ast.AST, may_be_filled: Callable[[ast.AST], bool]) -> str:
     if isinstance(node, ast.Constant):
         return node.value if isinstance(node.value, str) else ""
-    if not isinstance(node, ast.JoinedStr) or not all(map(_is_known, node.values)):
+    if not isinstance(node, ast.JoinedStr) or not all(map(may_be_filled, node.values)):
         return ""
     parts, places = [], 0
     for each in node.values:

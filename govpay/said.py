@@ -1,10 +1,14 @@
 """Says in the reader's language what code names in English, where a page is written and nowhere before (ADR 65).
 
-Texts are looked up as they are; else with their numbers taken out: ``List 5`` is the text ``List {0}``. Marked-up text is
-of cells that have been written already, and stays.
+Texts are looked up as they are; else with their numbers taken out: ``List 5`` is the text ``List {0}``; sentences also with
+whatever they name taken out, by the sentences that services say. Marked-up text is of cells that have been written already,
+and stays.
 """
 
+import functools
+import json
 import re
+from pathlib import Path
 from typing import Any, overload
 
 from django.conf import settings
@@ -15,6 +19,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext
 
 NUMBER = re.compile(r"\d(?:[\d,.:/-]*\d)?")
+PLACE = re.compile(r"\{\d+\}")
+# The sentences with places that services say, as `make messages` finds them.
+SENTENCES = Path(__file__).parent / "locale" / "sentences.json"
+ENDS = (".", "!", "?")
 
 
 @overload
@@ -34,14 +42,30 @@ def said(text: Any, *filled: Any) -> Any:
     if (found := gettext(text)) != text:
         return found
     pattern = without_numbers(text)
-    found = gettext(pattern)
-    return text if found == pattern else found.format(*NUMBER.findall(text))
+    if (found := gettext(pattern)) != pattern:
+        return found.format(*NUMBER.findall(text))
+    return _said_by_sentence(text) if text.endswith(ENDS) else text
 
 
 def without_numbers(text: str) -> str:
     """Return the text as catalogues have it: ``{0}`` in the place of its first number, and so on."""
     places = iter(range(len(text)))
     return NUMBER.sub(lambda _: f"{{{next(places)}}}", text)
+
+
+def _said_by_sentence(text: str) -> str:
+    """Return a sentence in the language of the page, with what it names in the places that the translation has for it."""
+    for sentence, pattern in _sentences():
+        if match := pattern.fullmatch(text):
+            return gettext(sentence).format(*map(said, match.groups()))
+    return text
+
+
+@functools.cache
+def _sentences() -> list[tuple[str, re.Pattern[str]]]:
+    """Return the sentences with places, those that say most first."""
+    known = sorted(json.loads(SENTENCES.read_text()), key=lambda text: len(PLACE.sub("", text)), reverse=True)
+    return [(text, re.compile("(.+?)".join(map(re.escape, PLACE.split(text))))) for text in known]
 
 
 said_later = lazy(said, str)

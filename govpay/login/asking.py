@@ -96,7 +96,12 @@ def taken(
     try:
         return take(form.cleaned_data), [], 200
     except GovPayError as error:
-        return None, [f"{error.message} ({error.code})"], error.http_status
+        return None, [problem(error)], error.http_status
+
+
+def problem(error: GovPayError) -> str:
+    """Return what is wrong in the reader's language, and its code in nobody's."""
+    return f"{said(error.message)} ({error.code})"
 
 
 def show(request: HttpRequest, template: str, title: str, status: int = 200, **more: Any) -> HttpResponse:

@@ -39,7 +39,7 @@ def second_factor(request: HttpRequest) -> HttpResponse:
         try:
             return change(request, user)
         except GovPayError as error:
-            problems, status = [f"{error.message} ({error.code})"], error.http_status
+            problems, status = [asking.problem(error)], error.http_status
     return asking.show(
         request,
         "login/second_factor.html",

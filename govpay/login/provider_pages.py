@@ -144,6 +144,6 @@ def _problem(request: HttpRequest, error: GovPayError) -> HttpResponse:
         "login/provider_problem.html",
         "Single sign-on",
         error.http_status,
-        problems=[f"{error.message} ({error.code})"],
+        problems=[asking.problem(error)],
         language_next=reverse("admin:login"),
     )

@@ -82,11 +82,11 @@ def long(text: str) -> str:
 
 def sentence(text: str, *, is_short: bool = False) -> str:
     """Write what reconciliation says, with its satoshis grouped, and hashes shortened where a row must stay low."""
-    shown = SATOSHIS.sub(lambda found: f"{int(found[0]):,}", text)
+    shown = SATOSHIS.sub(lambda found: f"{int(found[0]):,}", said(text))
     if not is_short:
         return long(shown)
     shown = HASHES.sub(lambda found: _ends(found[0]), shown)
-    return format_html('<span class="gl-long" title="{}">{}</span>', text, shown) if text else EMPTY
+    return format_html('<span class="gl-long" title="{}">{}</span>', said(text), shown) if text else EMPTY
 
 
 def compared(text: str, *, is_short: bool = False) -> str:

@@ -11,6 +11,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.errors import GovPayError
+from govpay.said import said
 from ledger.admin import cells
 from ledger.admin.base import BookAdmin, find_row, posted
 from ledger.models import PackJob, PackKind, PackStatus
@@ -163,4 +164,4 @@ class PackJobAdmin(BookAdmin):
     @display(description="why")
     def reason(self, row: PackJob) -> str:
         """Why it failed, or why its file was deleted."""
-        return cells.long(row.message) if row.message else cells.EMPTY
+        return cells.long(said(row.message)) if row.message else cells.EMPTY

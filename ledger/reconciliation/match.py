@@ -48,12 +48,18 @@ def match(scope: Scope, standing: Standing, utxo: UtxoFact, now: datetime) -> Re
             return sums.get(outcome, (0, 0))[1]
 
         expected_sat = standing.booked_sat + total("leaving") + total("difference")
-        for unit, by, expected, other, found in (
-            ("wallet", "books", expected_sat, "blocks", standing.unspent_sat),
-            ("coins", "blocks", standing.unspent_sat, "node's own set", utxo.amount_sat),
+        booked, unspent, counted = expected_sat, standing.unspent_sat, utxo.amount_sat
+        for unit, expected, found, message in (
+            (
+                *("wallet", booked, unspent),
+                f"By the books {booked:,} sat are unspent, by the blocks {unspent:,} sat.",
+            ),
+            (
+                *("coins", unspent, counted),
+                f"By the blocks {unspent:,} sat are unspent, by the node's own set {counted:,} sat.",
+            ),
         ):
             if expected != found:
-                message = f"By the {by} {expected:,} sat are unspent, by the {other} {found:,} sat."
                 difference = found - expected
                 shown: dict[str, str | int] = {
                     "unit": unit,

@@ -204,7 +204,7 @@ class AlarmAdmin(ProgramScopedAdmin):
     @display(description="what")
     def what(self, row: Alarm) -> str:
         """What is wrong."""
-        return cells.long(row.message)
+        return cells.long(said(row.message))
 
     @display(description="since")
     def opened(self, row: Alarm) -> str:

@@ -17,6 +17,7 @@ from unfold.admin import ModelAdmin
 
 from govpay.errors import GovPayError
 from govpay.said import said
+from ledger.exports.source import snapshot
 from payments.admin import links, scope
 from payments.admin.paging import BoundedChangeList, BoundedPaginator
 from payments.admin.tables import Notice, Table
@@ -157,7 +158,8 @@ class ProgramScopedAdmin(ModelAdmin):
     ) -> HttpResponse:
         """Show the page of a row; what govpay refuses to read is a sentence on the screen."""
         try:
-            with links.shown_to(request):
+            # A worker goes on meanwhile: what the page says of a row, its history and the rest is of one moment.
+            with snapshot(is_read_only=False), links.shown_to(request):
                 return _rendered(super().changeform_view(request, object_id, form_url, extra_context))
         except GovPayError as error:
             return self._refusal(request, error)

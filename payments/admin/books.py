@@ -30,7 +30,7 @@ def of_source(request: HttpRequest, source_ref: str) -> list[Table]:
         )
         for entry in entries[:SHOWN]
     ]
-    headers = ("Entry", "Kind", "Effective", "Amount")
+    headers = ("Entry", "Kind", "Effective", "Debits in all")
     more = cells.list_of(Entry, q=quote(source_ref))
     return [Table(TITLE, headers, rows, "Nothing is booked yet.", more, "Open in the journal")]
 

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
+from govpay.said import said
 from payments.admin import cells
 from payments.admin.base import ProgramScopedAdmin, is_hash, is_number
 from payments.admin.filters import ProgramFilter
@@ -148,7 +149,7 @@ class NodeStatusAdmin(ProgramScopedAdmin):
     @display(description="message")
     def message_text(self, status: NodeStatus) -> str:
         """What is wrong with it."""
-        return cells.problem(status.message) or cells.EMPTY
+        return cells.problem(said(status.message)) or cells.EMPTY
 
     @display(description="tip")
     def tip(self, status: NodeStatus) -> str:

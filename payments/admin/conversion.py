@@ -76,7 +76,9 @@ def estimate(row: Disbursement, at: datetime) -> list[tuple[str, Any]]:
         return []
     found = estimates.of_list(row, at=at)
     if found.amount_sat is None or found.price is None or found.price_age_s is None:
-        return [("In satoshis, about", cells.join(cells.label("no price", tone=cells.INFO), found.message))]
+        return [
+            ("In satoshis, about", cells.join(cells.label("no price", tone=cells.INFO), said(found.message)))
+        ]
     price = prices.number(found.price, found.currency)
     return [
         (

@@ -196,7 +196,7 @@ def _position(found: Exposure) -> list[tuple[Any, ...]]:
         else said("None: {0} ({1})", held.message, held.rule)
     )
     lost = (
-        found.var.message
+        said(found.var.message)
         if found.var.bps is None
         else said("{0} by {1} days", _percent(found.var.bps), found.var.days)
     )

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 
+from govpay.said import said
 from ledger.exports import spreadsheet
 from payments.admin import cells
 from payments.admin.base import ProgramScopedAdmin, is_hash
@@ -86,7 +87,7 @@ class IntakeAdmin(ProgramScopedAdmin):
                             error.row or "file",
                             error.column,
                             cells.whole(error.code),
-                            cells.long(error.message),
+                            cells.long(said(error.message)),
                         )
                         for error in obj.errors.order_by("row", "id")[:SHOWN]
                     ],

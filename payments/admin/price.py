@@ -169,5 +169,5 @@ def _source(line: selector.Line, currency: str) -> tuple[Any, ...]:
         prices.number(line.value["value"], currency),
         prices.moment(line.value["value_at"]),
         prices.used(line.value),
-        cells.long(line.message),
+        cells.long(said(line.message)),
     )

@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html
 
+from govpay.said import said
 from ledger.admin.base import READ
 from ledger.models import Break, PackJob, PackKind, PackStatus, ReconciliationRun, RunStatus
 from ledger.packs import jobs
@@ -109,7 +110,7 @@ def _reconciliation(disbursement: Disbursement) -> list[Table]:
                         f"Payment {one.payment_id}" if one.payment_id else f"Payout {one.payout_id}",
                         cells.long(one.expected),
                         cells.long(one.found),
-                        cells.long(one.message),
+                        cells.long(said(one.message)),
                     )
                     for one in breaks.order_by("pk")[:SHOWN]
                 ],
@@ -132,7 +133,7 @@ def _packs(disbursement: Disbursement) -> Table:
         [
             (
                 cells.link(job, f"Pack {job.pk}"),
-                cells.join(_state(job), cells.long(job.message) if job.message else ""),
+                cells.join(_state(job), cells.long(said(job.message)) if job.message else ""),
                 cells.long(job.asked_by),
                 cells.moment(job.asked_at),
                 cells.EMPTY if job.size_bytes is None else cells.figure(f"{job.size_bytes:,} bytes"),

@@ -8,6 +8,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from govpay.said import said
 from payments.admin import cells, forms, pages, scope
 from payments.models import Disbursement, Enrollment, Intake, Program, Role
 from payments.models.intake import IntakeStatus
@@ -145,7 +146,7 @@ def _refused(intake: Intake, what: str) -> pages.Refusal:
     )
     page = cells.page_of(intake)
     return pages.Refusal(
-        f"{what}: {intake.rows_refused:,} of {intake.rows_total:,} rows are wrong."
+        said("{0}: {1} of {2} rows are wrong.", what, f"{intake.rows_refused:,}", f"{intake.rows_total:,}")
         if intake.rows_refused
         else f"{what}.",
         errors,

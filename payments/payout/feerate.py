@@ -84,9 +84,11 @@ def require_bounds(program: Program, feerate_sat_kvb: int) -> None:
     floor, ceiling = program.feerate_floor_sat_kvb, program.feerate_ceiling_sat_kvb
     if floor <= feerate_sat_kvb <= ceiling:
         return
-    bound = "below the program's floor" if feerate_sat_kvb < floor else "above the program's ceiling"
+    asked, bounds = text(feerate_sat_kvb), f"{text(floor)} to {text(ceiling)}"
     raise FeerateRefused(
-        f"{text(feerate_sat_kvb)} is {bound}; it may be {text(floor)} to {text(ceiling)}.",
+        f"{asked} is below the program's floor; it may be {bounds}."
+        if feerate_sat_kvb < floor
+        else f"{asked} is above the program's ceiling; it may be {bounds}.",
         feerate_sat_kvb=feerate_sat_kvb,
         floor_sat_kvb=floor,
         ceiling_sat_kvb=ceiling,

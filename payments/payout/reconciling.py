@@ -76,8 +76,11 @@ def watch(now: datetime) -> None:
     overdue = _standing().annotate(**since).filter(Q(since__lt=late) | Q(full_since__lt=late_full))
     ids = []
     for pk, last_at, full_at in overdue.values_list("pk", "since", "full_since"):
-        what, at = ("No", last_at) if last_at < late else ("No full", full_at)
-        message = f"{what} reconciliation has proved anything since {at:%Y-%m-%d %H:%M:%S} UTC."
+        message = (
+            f"No reconciliation has proved anything since {last_at:%Y-%m-%d %H:%M:%S} UTC."
+            if last_at < late
+            else f"No full reconciliation has proved anything since {full_at:%Y-%m-%d %H:%M:%S} UTC."
+        )
         alarms.sound(OVERDUE, subject="program", subject_id=pk, program_id=pk, message=message)
         ids.append(pk)
     alarms.clear_others(OVERDUE, subject="program", subject_ids=ids, note="It was reconciled.")

@@ -104,8 +104,12 @@ def watch() -> None:
     if not Heartbeat.is_due("sweep", every_s=late_s()):
         return
     last = Heartbeat.objects.filter(name="sweep").first()
-    since = f"since {last.beat_at:%Y-%m-%d %H:%M:%S} UTC" if last else "ever"
-    alarms.sound(LATE, subject="scheduler", message=f"Nothing has swept for lost work {since}.")
+    message = (
+        f"Nothing has swept for lost work since {last.beat_at:%Y-%m-%d %H:%M:%S} UTC."
+        if last
+        else "Nothing has ever swept for lost work."
+    )
+    alarms.sound(LATE, subject="scheduler", message=message)
     webhook.deliver()
 
 

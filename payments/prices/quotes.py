@@ -56,8 +56,8 @@ class Standing:
         if not self.rule.is_on:
             return Against(Broken.NO_RULE, f"Prices in {self.rule.currency} are switched off.")
         if self.breaker is not None:
-            moved = f"from {grouped(self.breaker.from_price)} to {grouped(self.breaker.to_price, self.rule.currency)}"
-            text = f"The price jumped {moved}, and two people have not closed the breaker yet."
+            before, after = self.breaker.from_price, grouped(self.breaker.to_price, self.rule.currency)
+            text = f"The price jumped from {grouped(before)} to {after}, and two people have not closed the breaker yet."
             return Against(Broken.BREAKER, text)
         return Against(self.verdict.broken, self.verdict.message)
 

@@ -72,10 +72,9 @@ def tell(now: datetime) -> None:
     breakers = PriceBreaker.objects.filter(closed_at=None, rule__is_on=True).select_related("rule")
     jumped = {row.rule_id: row for row in breakers.order_by("rule")}
     for row in jumped.values():
-        moved = f"from {grouped(row.from_price)} to {grouped(row.to_price, row.rule.currency)}"
-        alarms.sound(
-            OPEN, subject=SUBJECT, subject_id=row.rule_id, message=f"The price of a bitcoin jumped {moved}."
-        )
+        before, after = grouped(row.from_price), grouped(row.to_price, row.rule.currency)
+        message = f"The price of a bitcoin jumped from {before} to {after}."
+        alarms.sound(OPEN, subject=SUBJECT, subject_id=row.rule_id, message=message)
     alarms.clear_others(
         OPEN,
         subject=SUBJECT,

@@ -45,6 +45,10 @@ SEALED = _(
 )
 
 
+# By how its name ends; names of other figures say themselves what they count.
+UNITS = {"sat": "sat", "bps": "/ 10,000", "s": "s"}
+
+
 class Proof(NamedTuple):
     """What proves a figure, in words, and the commands by which anybody looks for themselves."""
 
@@ -66,6 +70,7 @@ def show(request: HttpRequest, found: Publication | None) -> HttpResponse:
         # Another language shows the same figure; no other page keeps what its address asks for.
         "kept_query": f"figure={pointer}&",
         "value": _figure(figures, path),
+        "unit": UNITS.get(path[-1].rpartition("_")[2], ""),
         "program": _at(figures, path[:2]) if path[0] == "programs" else None,
         "found": found,
         "sha256": bytes(found.sha256).hex(),

@@ -249,8 +249,12 @@ def forget() -> None:
         with transaction.atomic():
             locked = ImportJob.objects.select_for_update().get(pk=job.pk)
             if locked.status == job.status:
-                lacks = "confirmed it" if job.status == ImportStatus.READY else "said what its columns hold"
-                message = f"Nobody {lacks} for {settings.GOVPAY_IMPORT_KEPT_DAYS} days."
+                days = settings.GOVPAY_IMPORT_KEPT_DAYS
+                message = (
+                    f"Nobody confirmed it for {days} days."
+                    if job.status == ImportStatus.READY
+                    else f"Nobody said what its columns hold for {days} days."
+                )
                 _move(
                     locked,
                     ImportStatus(job.status),

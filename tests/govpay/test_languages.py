@@ -1,5 +1,6 @@
 """Pages for everybody in English, Spanish and Urdu: whole catalogues, and a choice that nothing has to be stored for."""
 
+import json
 import re
 from collections.abc import Callable
 
@@ -9,13 +10,14 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.utils import translation
 
-from deploy import messages
+from deploy import messages, texts
 from govpay.languages import spoken
+from govpay.said import SENTENCES, said
 from payments.onchain import address
 from payments.person import words
 
 PLACES = re.compile(r"%\(\w+\)s")
-PAGES = ("/person/claim/", "/person/grievance/", "/person/grievance/follow/")
+PAGES = ("/person/claim/", "/person/election/", "/person/grievance/", "/person/grievance/follow/")
 
 
 @pytest.fixture(params=messages.LANGUAGES)
@@ -48,6 +50,48 @@ class TestCatalogues:
     def test_is_compiled_as_it_stands(self, language: str) -> None:
         path = messages.path_of(language).with_suffix(".mo")
         assert path.read_bytes() == messages.compiled(messages.read(language))
+
+
+class TestSentences:
+    """What services say of a thing, said in another language with the thing in it."""
+
+    def test_are_kept_as_code_has_them(self) -> None:
+        assert json.loads(SENTENCES.read_text()) == messages.with_places()
+
+    def test_are_translated_with_all_that_they_name(self, language: str) -> None:
+        for sentence in messages.with_places():
+            things = [f"q{n}z" for n in range(len(texts.PLACE.findall(sentence)))]
+            with translation.override(language):
+                found = said(sentence.format(*things))
+            assert found != sentence.format(*things), sentence
+            assert set(re.findall(r"q\d+z", found)) == set(things), sentence
+
+    @pytest.mark.parametrize(
+        ("text", "in_spanish"),
+        [
+            ("There is no list 12.", "No hay una lista 12."),
+            (
+                "A sentence of somebody that nobody translated.",
+                "A sentence of somebody that nobody translated.",
+            ),
+        ],
+    )
+    def test_are_said_where_a_page_is_written(self, text: str, in_spanish: str) -> None:
+        with translation.override("es"):
+            assert said(text) == in_spanish
+        assert said(text) == text
+
+    def test_are_whole_sentences_that_say_more_than_they_name(self) -> None:
+        module = """
+'''About rows and what is wrong with them.'''
+def check(row):
+    raise Wrong(f"Row {row} has {len(row):,} values too many.")
+    raise Wrong("There is nothing.")
+    raise Wrong("There is {nothing} here.")
+    raise Wrong(f"{row} {row}.")
+    log("nothing happened here.")
+"""
+        assert sorted(texts.sentences(module)) == ["Row {0} has {1} values too many.", "There is nothing."]
 
 
 def _strings(text: object) -> list[str]:

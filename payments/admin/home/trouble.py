@@ -47,7 +47,7 @@ def open_alarms(request: HttpRequest) -> Table:
                 cells.link(alarm, alarm.code.replace("_", " ").capitalize()),
                 str(alarm.program or "all"),
                 f"{alarm.subject} {alarm.subject_id or ''}".strip().capitalize(),
-                cells.long(alarm.message),
+                cells.long(said(alarm.message)),
                 cells.moment(alarm.opened_at),
                 "once" if alarm.times == 1 else f"{alarm.times:,} times",
                 cells.person(alarm.owner),
@@ -70,7 +70,7 @@ def node_notices() -> list[Notice]:
         "not_checked": "The node's state is not known",
         "stale": "The engine stands still: are the workers running?",
     }.get(look.code, said("The {0} node cannot be used", look.network))
-    return [Notice(f"{look.message} {goes_on}", cells.BAD, title)]
+    return [Notice(f"{said(look.message)} {said(goes_on)}", cells.BAD, title)]
 
 
 def wallet_notices(request: HttpRequest) -> list[Notice]:

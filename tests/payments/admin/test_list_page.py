@@ -13,11 +13,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from ledger.models import Break, PackJob, ReconciliationRun
+from payments.admin.disbursement import DisbursementAdmin
 from payments.models import Destination, Disbursement, Intervention, Payment, Payout, PayoutTx, Program
 from payments.selectors import paying
 from payments.services import disbursements, holds
 from payments.states import PayoutStatus
-from tests import factories
+from tests import factories, racing
 from tests.payments.admin import scenes
 
 pytestmark = pytest.mark.django_db
@@ -364,3 +365,30 @@ class TestQueries:
                 assert client.get(page(made, verb)).status_code == 200
             found.append(len(captured))
         assert found[0] == found[1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_is_of_one_moment_whatever_is_done_meanwhile(
+    program: Program, officer: User, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = factories.make_disbursement(program, officer)
+    find = DisbursementAdmin.get_object
+    raced: list[racing.Racer] = []
+
+    def found_and_submitted(self: DisbursementAdmin, *args: Any) -> Any:
+        row = find(self, *args)
+        if not raced:
+            raced.append(racing.Racer(lambda: disbursements.submit(by=officer, disbursement_id=made.pk)))
+            raced[0].start()
+            raced[0].join(racing.DEADLINE_S)
+        return row
+
+    client = browser(officer)
+    with monkeypatch.context() as patch:
+        patch.setattr(DisbursementAdmin, "get_object", found_and_submitted)
+        before = text_of(client.get(page(made)))
+    after = text_of(client.get(page(made)))
+    assert raced[0].error is None
+    told = "the maker fixed the list"
+    assert (told in before, told in after) == (False, True)
+    assert ("Status Draft" in before, "Status Submitted" in after) == (True, True)

@@ -1,9 +1,11 @@
 """The ways in: files and single persons, with every broken rule on the screen and nothing kept."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -52,6 +54,43 @@ def post_list(client: Client, program: Program, file: SimpleUploadedFile, **chan
         "expected_total": "110000",
     } | changes
     return client.post(LIST, data)
+
+
+class TestLanguages:
+    """What is refused is said in the reader's language, with codes that are nobody's."""
+
+    @pytest.mark.parametrize("language", ["es", "ur"])
+    def test_of_rows(self, program: Program, officer: User, browser: Browser, language: str) -> None:
+        factories.make_enrollment(program, reference="P-1")
+        client = browser(officer)
+
+        def refused() -> tuple[list[str], list[str]]:
+            rows = people(
+                "A-1,12345-1234567-1,,+923001234567,nonsense",
+                f"A 2,12345,Ana,12,{MAINNET}",
+                f"A-3,12345-1234567-3,Ana,,{new_address()},",
+            )
+            lines = csv_file("reference,amount_sat\nP-1,5\nP-9,70000\nP-1,x\n")
+            codes, said = [], []
+            for answer in (
+                client.post(PEOPLE, {"program": program.pk, "file": rows}),
+                post_list(client, program, lines),
+            ):
+                assert answer.status_code == 422
+                text = answer.content.decode()
+                codes += re.findall(r'<code class="gp-hash">([a-z_]+)</code>', text)
+                said += re.findall(r"<strong>([^<]+)</strong></p>", text)
+                said += re.findall(r"<span>([^<]{8,})</span></td>\s*</tr>", text)
+            return codes, said
+
+        codes, in_english = refused()
+        client.cookies[settings.LANGUAGE_COOKIE_NAME] = language
+        same_codes, translated = refused()
+        assert len(codes) > 8
+        assert len(in_english) == len(codes) + 2
+        assert codes == same_codes
+        assert len(translated) == len(in_english)
+        assert [text for text in translated if text in in_english] == []
 
 
 class TestUploadPeople:
