@@ -14,7 +14,7 @@ from payments.models import BankFile, BankFileLine, BankReport, Program
 from payments.rails import schema, transfer
 from payments.services import authority, bank_files, bank_origins, bank_reports, bank_writing, reencryption
 from payments.services.bank_origin import Origin
-from tests import banking, factories
+from tests import banking, factories, racing
 
 NOW = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
 Make = Callable[..., BankFile]
@@ -315,6 +315,22 @@ class TestTake:
                 bank_reports.take_of_program(by=treasurer, program_id=program.pk, file=again)
             assert (0, "report_known") in refusal(error)
         assert BankReport.objects.count() == 1
+
+    @pytest.mark.django_db(transaction=True)
+    def test_of_two_reports_at_once_the_second_is_held_to_the_first(
+        self, fetched: tuple[BankFile, bytes], treasurer: User, program: Program
+    ) -> None:
+        file, data = fetched
+        one = banking.read(data)["transfers"][0]["id"]
+
+        def take(code: str) -> BankReport:
+            report = banking.answer(data, {one: (code, "")})
+            return bank_reports.take_of_program(by=treasurer, program_id=program.pk, file=report)
+
+        _, second = racing.race(lambda: take("ACSC"), lambda: take("RJCT"))
+        assert isinstance(second.error, InvalidInput)
+        assert [each["code"] for each in second.error.details["errors"]] == ["outcome_contradicts"]
+        assert (outcomes(file)[0], BankReport.objects.count()) == (("settled", ""), 1)
 
     def test_refuses_a_report_on_a_file_of_another_program(
         self, fetched: tuple[BankFile, bytes], calls: list[Any]

@@ -14,7 +14,7 @@ from payments.models import Disbursement, Program, Voucher
 from payments.services import authority, voucher_cancelling, voucher_codes, vouchers
 from payments.services.tickets import LETTERS
 from payments.states import StatusConflict
-from tests import factories, railing
+from tests import factories, racing, railing
 from tests.railing import Cast, balances, draft, release, statuses
 
 pytestmark = pytest.mark.django_db
@@ -188,3 +188,60 @@ class TestCancel:
         for people in ({"cancelled_by": cast[0]}, {"cancelled_by": cast[0], "cancel_asked_by": cast[0]}):
             with pytest.raises(IntegrityError, match="voucher_cancelled_by_two"), transaction.atomic():
                 row.update(status="cancelled", ended_at=timezone.now(), **people)
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    """Whoever comes second to a voucher is told, and its money goes one way only."""
+
+    PAID, BACK = {"transit": 1_550_000, "payable": -1_550_000}, {"transit": 0, "payable": 0}
+
+    def stands(self, money: Program) -> dict[str, int]:
+        found = balances(money)
+        return {name: found[name] for name in ("transit", "payable")}
+
+    def test_two_desks_pay_a_code_once(
+        self, money: Program, agent: User, printed: tuple[Disbursement, list[vouchers.Slip]]
+    ) -> None:
+        other = factories.make_member(money, "agent", "another agent")
+        code = printed[1][0].code
+
+        def redeem(by: User) -> Voucher:
+            return vouchers.redeem(by=by, program_id=money.pk, code=code)
+
+        _, second = racing.race(lambda: redeem(agent), lambda: redeem(other))
+        assert isinstance(second.error, vouchers.VoucherGone)
+        assert second.error.details["status"] == "redeemed"
+        assert (Voucher.objects.get(status="redeemed").redeemed_by, self.stands(money)) == (agent, self.PAID)
+
+    def test_what_is_being_redeemed_does_not_expire(
+        self, money: Program, agent: User, printed: tuple[Disbursement, list[vouchers.Slip]]
+    ) -> None:
+        made, slips = printed
+        over = slips[0].expires_at
+        _, second = racing.race(
+            lambda: vouchers.redeem(
+                by=agent, program_id=money.pk, code=slips[0].code, now=over - timedelta(seconds=1)
+            ),
+            lambda: vouchers.expire(made.pk, now=over),
+        )
+        assert (second.error, second.result) == (None, 2)
+        assert statuses(made) == ["pending", "voided", "voided"]
+        assert self.stands(money) == self.BACK
+
+    def test_what_is_expiring_is_not_redeemed(
+        self, money: Program, agent: User, printed: tuple[Disbursement, list[vouchers.Slip]]
+    ) -> None:
+        made, slips = printed
+        over = slips[0].expires_at
+        _, second = racing.race(
+            lambda: vouchers.expire(made.pk, now=over),
+            # The agent typed it a second before, and waits.
+            lambda: vouchers.redeem(
+                by=agent, program_id=money.pk, code=slips[0].code, now=over - timedelta(seconds=1)
+            ),
+        )
+        assert isinstance(second.error, vouchers.VoucherGone)
+        assert second.error.details["status"] == "expired"
+        assert statuses(made) == ["voided"] * 3
+        assert self.stands(money) == self.BACK
