@@ -101,8 +101,9 @@ def load_csv(*, by: User, program_id: int, file: BinaryIO) -> int:
     if not faults.is_whole_file:
         intake.check(STAGE, _CHECKS, {"program": program_id}, faults)
     if faults.kept:
-        count = len({fault.row for fault in faults.kept})
-        raise InvalidInput(f"No account was taken: {count:,} rows break a rule.", errors=faults.as_errors())
+        rows = {fault.row for fault in faults.kept if fault.row}
+        what = "the file as a whole breaks a rule" if not rows else f"{len(rows):,} rows break a rule"
+        raise InvalidInput(f"No account was taken: {what}.", errors=faults.as_errors())
     with connection.cursor() as cursor:
         cursor.execute(_INSERT, {"program": program_id, "user": by.pk, "now": timezone.now()})
         count = cursor.rowcount

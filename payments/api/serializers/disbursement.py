@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from govpay.api.serializers import Hash, StrictSerializer, Text, Whole
 from payments.api.serializers.fields import NOTE_HELP, Satoshi, Username
-from payments.api.serializers.price import QuoteOut
+from payments.api.serializers.price import Price, QuoteOut
 from payments.models import Rail
 from payments.states import DisbursementStatus, PaymentStatus, PayoutStatus
 
@@ -183,7 +183,7 @@ class EstimateOut(serializers.Serializer[Any]):
     currency = serializers.CharField()
     amount_minor = serializers.IntegerField(allow_null=True)
     amount_sat = serializers.IntegerField(allow_null=True)
-    price = serializers.CharField(allow_null=True, help_text="Of a bitcoin, in major units of the currency.")
+    price = Price(allow_null=True, help_text="Of a bitcoin, in major units of the currency.")
     price_at = serializers.DateTimeField(allow_null=True)
     price_age_s = serializers.IntegerField(allow_null=True)
     message = serializers.CharField()

@@ -27,6 +27,16 @@ class TestLoad:
         assert found.account == {"title": "Title 1", "iban": banking.iban(1), "bic": ""}
         assert (found.is_current, found.changed_at, found.title_match) == (True, None, "")
 
+    @pytest.mark.parametrize("data", [b"reference,title,iban\n", b"reference;title;iban\nP-1;Ana;PK00\n"])
+    def test_refuses_a_file_that_is_none_as_a_whole(
+        self, program: Program, officer: User, data: bytes
+    ) -> None:
+        with pytest.raises(InvalidInput) as error:
+            bank_accounts.load_csv(by=officer, program_id=program.pk, file=io.BytesIO(data))
+        assert error.value.message == "No account was taken: the file as a whole breaks a rule."
+        assert {each["row"] for each in error.value.details["errors"]} == {0}
+        assert BankAccount.objects.count() == 0
+
     def test_refuses_a_file_with_every_row_that_breaks_a_rule(self, program: Program, officer: User) -> None:
         known, other = factories.make_enrollment(program), factories.make_enrollment(program)
         banking.make_account(known.beneficiary, officer)
