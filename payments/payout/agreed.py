@@ -53,11 +53,11 @@ class Part(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """An agreed manifest: its header, its lines in parts, and by which quote they were converted."""
+    """An agreed manifest: its header, its lines in parts, and the quote by which they were converted as its MAC covers it."""
 
     header: bytes
     parts: list[Part]
-    quote_id: int | None
+    quoted: list[Any] | None
 
 
 # Released lists by id and hash: that people agreed to a hash, and what hashes to it, stays true for ever.
@@ -279,8 +279,10 @@ def read(disbursement: Disbursement) -> None:
 def _agreed(disbursement: Disbursement) -> Manifest:
     key = (disbursement.pk, bytes(disbursement.manifest_hash or b""))
     header = manifest.header(disbursement)
+    # Not by its number alone: a row of another price would be believed.
+    quoted = None if disbursement.quote is None else _quoted(disbursement.quote)
     known = _manifests.get(key)
-    if known is not None and (known.header, known.quote_id) == (header, disbursement.quote_id):
+    if known is not None and (known.header, known.quoted) == (header, quoted):
         return known
     of(disbursement).require_released()
     whole = hashlib.sha256(header)
@@ -292,7 +294,7 @@ def _agreed(disbursement: Disbursement) -> Manifest:
         parts.append(Part(chunk[0][0], chunk[-1][0], len(chunk), hashlib.sha256(text).digest()))
     if whole.digest() != key[1]:
         raise _forged(disbursement, "its lines or totals were changed")
-    _manifests[key] = Manifest(header, parts, disbursement.quote_id)
+    _manifests[key] = Manifest(header, parts, quoted)
     while len(_manifests) > LISTS_KEPT:
         _manifests.popitem(last=False)
     return _manifests[key]

@@ -567,20 +567,25 @@ class TestAfterRelease:
         with pytest.raises(DatabaseError, match="disbursement_converted_once"), transaction.atomic():
             Disbursement.objects.filter(pk=made.pk).update(quote=other)
 
-    @pytest.mark.parametrize("tampered", ["line", "quote"])
+    @pytest.mark.parametrize("tampered", ["line", "quote", "price"])
     def test_what_an_owner_of_the_tables_changes_is_not_sealed(
         self, tampered: str, approved: Disbursement, releaser: User, quote: Quote
     ) -> None:
         made = release(releaser, approved, quote.pk)
+        # A worker that has sealed the list's first group knows it.
+        agreed.read(Disbursement.objects.select_related("program", "cycle", "quote").get(pk=made.pk))
         cheap = factories.make_quote(price="14050000")
         with connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute("ALTER TABLE payments_payment DISABLE TRIGGER USER")
+            cursor.execute("ALTER TABLE payments_quote DISABLE TRIGGER USER")
             cursor.execute("ALTER TABLE payments_disbursement DISABLE TRIGGER USER")
             if tampered == "line":
                 cursor.execute(
                     "UPDATE payments_payment SET amount_sat = 103203, remainder_minor = 0 WHERE line = 1"
                 )
+            elif tampered == "price":
+                cursor.execute("UPDATE payments_quote SET price = 14050000 WHERE id = %s", [quote.pk])
             else:
                 cursor.execute("UPDATE payments_disbursement SET quote_id = %s", [cheap.pk])
         whole = Disbursement.objects.select_related("program", "cycle").get(pk=made.pk)
