@@ -39,7 +39,7 @@ ACTS = (
     Act("confirm rules of approval", "approval-policy-confirm", "payments_approvalpolicy_confirm"),
     Act("confirm a bank account", "bank-account-confirm"),
     Act("take a file to the bank", "bank-file-fetch", "payments_bankfile_download"),
-    Act("take a trust's file to the bank", "trust-bank-file-fetch"),
+    Act("take a trust's file to the bank", "trust-bank-file-fetch", "payments_trustdecision_take_file"),
     Act("read who pays whom", "travel-record-fetch", "payments_travelrecord_download"),
     Act("cancel a voucher", "voucher-cancel"),
     Act("confirm a change of address", "destination-change-confirm", "payments_destinationchange_confirm"),

@@ -11,20 +11,24 @@ from unfold import widgets
 
 from payments.admin import cells, pages, scope
 from payments.admin.forms import AgreeForm, InProgramForm
-from payments.models import BankFile, Role
+from payments.models import BankFile, BankReport, Role
 from payments.prices import currency
 from payments.services import bank_reports, bank_writing
 from payments.states import BankFileStatus
 
 
-class ReportForm(InProgramForm):
-    """What the bank said, of a file of which program."""
+class ReportForm(forms.Form):
+    """What the bank said."""
 
     file = forms.FileField(
         label="Report (pain.002)",
         widget=widgets.UnfoldAdminFileFieldWidget(),
         help_text="As the bank gave it. It is taken whole, once, or not at all.",
     )
+
+
+class ReportInProgramForm(InProgramForm, ReportForm):
+    """What the bank said, of a file of which program."""
 
 
 def is_carrier(request: HttpRequest, row: BankFile) -> bool:
@@ -41,6 +45,11 @@ def download(model_admin: Any, request: HttpRequest, row: BankFile) -> HttpRespo
     """Give a file out, once it was said that it goes to the bank."""
     if not is_carrier(request, row):
         raise PermissionDenied
+    return give_out(model_admin, request, row, back=cells.page_of(row))
+
+
+def give_out(model_admin: Any, request: HttpRequest, row: BankFile, *, back: str) -> HttpResponse:
+    """Show what is in a file, and hand it to whoever may take it to the bank."""
     by: Any = request.user
 
     def call(cleaned: dict[str, Any]) -> HttpResponse:
@@ -59,7 +68,7 @@ def download(model_admin: Any, request: HttpRequest, row: BankFile) -> HttpRespo
             form_class=AgreeForm,
             call=call,
             submit="Download",
-            back=cells.page_of(row),
+            back=back,
             facts=[
                 ("Transfers", cells.number(row.line_count)),
                 ("Total", currency.in_words(row.total_minor, row.currency)),
@@ -68,6 +77,12 @@ def download(model_admin: Any, request: HttpRequest, row: BankFile) -> HttpRespo
             help_text="It names everybody who is paid, with their accounts. Its bytes are the same every time.",
         ),
     )
+
+
+def tell(request: HttpRequest, made: BankReport) -> None:
+    """Say what a report that was taken has settled."""
+    text = f"The bank has paid {made.settled_count:,} and rejected {made.rejected_count:,} transfers."
+    messages.success(request, text)
 
 
 def bring(model_admin: Any, request: HttpRequest) -> HttpResponse:
@@ -82,10 +97,7 @@ def bring(model_admin: Any, request: HttpRequest) -> HttpResponse:
         made = bank_reports.take_of_program(
             by=by, program_id=cleaned["program"].pk, file=cast(BinaryIO, upload.file)
         )
-        messages.success(
-            request,
-            f"The bank has paid {made.settled_count:,} and rejected {made.rejected_count:,} transfers.",
-        )
+        tell(request, made)
         return HttpResponseRedirect(cells.page_of(made.bank_file))
 
     return pages.answer(
@@ -93,7 +105,7 @@ def bring(model_admin: Any, request: HttpRequest) -> HttpResponse:
         request,
         pages.Page(
             title="Bring the bank's report",
-            form_class=ReportForm,
+            form_class=ReportInProgramForm,
             form_options={"programs": programs},
             call=call,
             submit="Take the report",

@@ -10,7 +10,6 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.said import said
-from ledger.exports.form import decimal
 from payments.admin import cells, pages
 from payments.admin import institution_forms as forms
 from payments.admin.forms import ReasonForm
@@ -160,7 +159,7 @@ class InflowClassingAdmin(OfPrices):
         code = row.institution.currency
         if row.cost_minor is None:
             return cells.EMPTY
-        return cells.figure(f"{decimal(row.cost_minor, currency.scale(code))} {code}")
+        return cells.figure(currency.in_words(row.cost_minor, code))
 
     @display(description="state")
     def state_label(self, row: InflowClassing) -> str:

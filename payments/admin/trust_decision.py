@@ -10,7 +10,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from govpay.said import said
-from payments.admin import cells, pages, trusts
+from payments.admin import cells, pages, trust_carrying, trusts
 from payments.admin.filters import by_number
 from payments.admin.forms import AgreeForm, ReasonForm
 from payments.admin.tables import Table, history
@@ -33,7 +33,7 @@ class TrustDecisionAdmin(trusts.OfTrusts):
         ("kind", ChoicesDropdownFilter),
     )
     when_empty = "No board was asked anything yet."
-    actions_detail = ("sign", "withdraw")
+    actions_detail = ("sign", "withdraw", "take_file", "bring_report")
     fieldsets = (
         (None, {"fields": ("trust_link", "kind", "state", "reason")}),
         ("People", {"fields": ("proposer", "proposed", "expires", "ended")}),
@@ -47,7 +47,10 @@ class TrustDecisionAdmin(trusts.OfTrusts):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer a second member the signature, and its proposer the way back."""
         row = self.get_object(request, str(object_id))
-        names = [] if row is None or row.status != DecisionStatus.OPEN else _offered(request, row)
+        if row is None:
+            return []
+        is_open = row.status == DecisionStatus.OPEN
+        names = _offered(request, row) if is_open else trust_carrying.offered(request, row)
         return [self.get_unfold_action(name) for name in names]
 
     @action(description="Sign", url_path="sign", icon="draw", variant=ActionVariant.PRIMARY)
@@ -97,6 +100,18 @@ class TrustDecisionAdmin(trusts.OfTrusts):
         )
         return pages.answer(self, request, page)
 
+    @action(
+        description="Take to the bank", url_path="bank-file", icon="download", variant=ActionVariant.PRIMARY
+    )
+    def take_file(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give the file out that pays what people are owed."""
+        return trust_carrying.take(self, request, self.get_row(request, object_id))
+
+    @action(description="Bring the bank's report", url_path="bank-report", icon="upload_file")
+    def bring_report(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take what the bank said."""
+        return trust_carrying.bring(self, request, self.get_row(request, object_id))
+
     def tables(self, request: HttpRequest, obj: TrustDecision) -> list[Table]:
         """Show the terms, the signatures and the history."""
         signed = [(cells.person(vote.user), cells.moment(vote.at)) for vote in obj.votes.all()]
@@ -104,6 +119,7 @@ class TrustDecisionAdmin(trusts.OfTrusts):
         return [
             Table("Terms", ("Term", "Value"), terms, "It has none."),
             Table("Signatures", ("Member", "Signed"), signed),
+            *trust_carrying.table(obj),
             history("decision", obj.pk),
         ]
 

@@ -21,7 +21,7 @@ class TrustLegAdmin(ProgramScopedAdmin):
 
     noun = "Leg"
     program_path = "payment__disbursement__program"
-    list_display = ("name", "trust", "payment_link", "amount", "value", "state", "why")
+    list_display = ("name", "trust", "payment_link", "amount", "value", "state", "why", "chosen")
     list_filter = (
         by_number("trust", "trust"),
         ("status", ChoicesDropdownFilter),
@@ -29,7 +29,7 @@ class TrustLegAdmin(ProgramScopedAdmin):
     )
     when_empty = "Nobody on a submitted list has elected currency yet."
     fieldsets = (
-        (None, {"fields": ("trust_link", "payment_link", "state", "why")}),
+        (None, {"fields": ("trust_link", "payment_link", "state", "why", "chosen")}),
         ("Worth", {"fields": ("amount", "value", "quote_link")}),
         ("Times", {"fields": ("asked", "taken", "owed")}),
     )
@@ -88,6 +88,11 @@ class TrustLegAdmin(ProgramScopedAdmin):
     def why(self, row: TrustLeg) -> str:
         """Why the trust did not take it."""
         return cells.long(row.get_refusal_display()) if row.refusal else cells.EMPTY
+
+    @display(description="taken instead")
+    def chosen(self, row: TrustLeg) -> str:
+        """What its person chose then."""
+        return cells.long(row.get_instead_display()) if row.instead else cells.EMPTY
 
     @display(description="quote")
     def quote_link(self, row: TrustLeg) -> str:

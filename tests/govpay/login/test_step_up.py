@@ -49,7 +49,7 @@ ALSO_OF_ADMIN = {
     *("payments_disbursement_approver_key", "payments_signingrequest_upload_signatures"),
     *("payments_program_add_member", "auth_user_add", "auth_user_change", "auth_user_password_change"),
     *("auth_group_add", "auth_group_change", "payments_webhook_rotate", "payments_trustdecision_sign"),
-    *("payments_bankfile_download", "payments_travelrecord_download"),
+    *("payments_bankfile_download", "payments_travelrecord_download", "payments_trustdecision_take_file"),
 }
 
 
