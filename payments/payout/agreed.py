@@ -53,7 +53,7 @@ class Part(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """An agreed manifest: its header, its lines in parts, and the quote by which they were converted as its MAC covers it."""
+    """An agreed manifest: its header, its lines in parts, and the quote that converted them as its MAC covers it."""
 
     header: bytes
     parts: list[Part]
