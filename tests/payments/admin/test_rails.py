@@ -190,6 +190,17 @@ class TestList:
         listed = client.get(f"/admin/payments/voucher/?disbursement={made.pk}").content.decode()
         assert f"Voucher {slips[0].voucher_id}" in listed
 
+    def test_prints_slips_whose_picture_any_telephone_reads(
+        self, browser: Browser, money: Program, cast: railing.Cast
+    ) -> None:
+        made = railing.release(railing.draft(money, cast, Rail.VOUCHER), cast)
+        page = reverse("admin:payments_voucher_print_slips")
+        shown = browser(cast[0]).post(page, {"disbursement": made.pk}).content.decode()
+        assert Voucher.objects.filter(status="issued").count() == 3
+        widths = [int(width) for width in re.findall(r'<svg [^>]*\bwidth="(\d+)"', shown)]
+        # 21 modules, the fewest that a QR code has, which a Micro QR code does not, and four on each side, drawn by fours.
+        assert widths == [(21 + 2 * 4) * 4] * 3
+
     def test_says_of_a_payment_that_it_was_sent_and_has_arrived(
         self, browser: Browser, money: Program, cast: railing.Cast
     ) -> None:
