@@ -159,7 +159,8 @@ def answer(
 ) -> io.BytesIO:
     """What the bank says: of transfers by id a code and a reason, of the group ``group``; ``changes`` spoil the rest.
 
-    ``block`` is the id of the block that has them, ``block_status`` what is said of that, ``again`` what a second time.
+    ``block`` is the id of the block that has them, ``block_status`` what is said of that, ``again`` what a second time;
+    ``reason`` is that of the group.
     """
     file = read(data)
     facts = {
@@ -174,9 +175,8 @@ def answer(
     for key, (code, reason) in (said or {}).items():
         known = by_id.get(key, file["transfers"][0])
         amount, currency = changes.get("amount", known["amount"]), changes.get("currency", known["currency"])
-        why = f"<StsRsnInf><Rsn><Cd>{reason}</Cd></Rsn></StsRsnInf>" if reason else ""
         rows.append(
-            f"<TxInfAndSts><OrgnlEndToEndId>{key}</OrgnlEndToEndId><TxSts>{code}</TxSts>{why}<OrgnlTxRef><Amt>"
+            f"<TxInfAndSts><OrgnlEndToEndId>{key}</OrgnlEndToEndId><TxSts>{code}</TxSts>{_why(reason)}<OrgnlTxRef><Amt>"
             f'<InstdAmt Ccy="{currency}">{amount}</InstdAmt></Amt></OrgnlTxRef></TxInfAndSts>'
         )
     blocks = ""
@@ -190,6 +190,10 @@ def answer(
         f"<MsgId>{facts['own']}</MsgId><CreDtTm>2026-11-30T10:00:00</CreDtTm></GrpHdr><OrgnlGrpInfAndSts>"
         f"<OrgnlMsgId>{facts['id']}</OrgnlMsgId><OrgnlMsgNmId>{facts['name']}</OrgnlMsgNmId>"
         f"<OrgnlNbOfTxs>{facts['count']}</OrgnlNbOfTxs><OrgnlCtrlSum>{facts['sum']}</OrgnlCtrlSum>"
-        f"<GrpSts>{group}</GrpSts></OrgnlGrpInfAndSts>{blocks}</CstmrPmtStsRpt></Document>"
+        f"<GrpSts>{group}</GrpSts>{_why(changes.get('reason', ''))}</OrgnlGrpInfAndSts>{blocks}</CstmrPmtStsRpt></Document>"
     )
     return io.BytesIO(text.encode())
+
+
+def _why(reason: str) -> str:
+    return f"<StsRsnInf><Rsn><Cd>{reason}</Cd></Rsn></StsRsnInf>" if reason else ""

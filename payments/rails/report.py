@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
+from lxml import etree
+
 from payments.prices import currency
 from payments.rails import schema
 
@@ -22,7 +24,10 @@ _DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,17})?")
 
 
 class Head(NamedTuple):
-    """What a report says once: its own id, the file that it is about and of what kind that is, and figures if it has any."""
+    """What a report says once: its own id, the file that it is about and of what kind that is, and figures if it has any.
+
+    ``reason`` is why ``status`` is what it is.
+    """
 
     message_id: str
     original_message_id: str
@@ -30,6 +35,7 @@ class Head(NamedTuple):
     status: str
     line_count: str
     total: str
+    reason: str
 
 
 class Status(NamedTuple):
@@ -68,6 +74,7 @@ class Report:
             schema.text(about, "GrpSts"),
             schema.text(about, "OrgnlNbOfTxs"),
             schema.text(about, "OrgnlCtrlSum"),
+            _reason(about),
         )
 
     def __iter__(self) -> Iterator[Status]:
@@ -87,10 +94,15 @@ class Report:
                 row,
                 schema.text(element, "OrgnlEndToEndId") or schema.text(element, "OrgnlInstrId"),
                 schema.text(element, "TxSts"),
-                schema.text(element, "StsRsnInf/Rsn/Cd") or schema.text(element, "StsRsnInf/Rsn/Prtry"),
+                _reason(element),
                 (amount.text or "").strip() if amount is not None else "",
                 amount.get("Ccy", "") if amount is not None else "",
             )
+
+
+def _reason(element: etree._Element) -> str:
+    """Return the first reason that stands in an element, by its code or in the bank's own words."""
+    return schema.text(element, "StsRsnInf/Rsn/Cd") or schema.text(element, "StsRsnInf/Rsn/Prtry")
 
 
 def is_known(code: str) -> bool:

@@ -69,7 +69,8 @@ _CHECKS: list[intake.Check] = [
 ]
 # Of each line that is still open: what the report says of it, or else of its file as a whole.
 _FINAL = f"""
-SELECT l.id, {OUTCOME.format("coalesce(s.code, %(whole)s::varchar)")} AS outcome, coalesce(s.reason, '') AS reason,
+SELECT l.id, {OUTCOME.format("coalesce(s.code, %(whole)s::varchar)")} AS outcome,
+    coalesce(s.reason, %(reason)s::varchar) AS reason,
     l.amount_minor
 FROM payments_bankfileline l LEFT JOIN staged_answer s ON s.end_to_end_id = l.end_to_end_id
 WHERE l.bank_file_id = %(file)s AND l.outcome = 'open'
@@ -113,7 +114,9 @@ def take(*, by: User, scope: str, file: BinaryIO, now: datetime | None = None) -
     if report.other_block:
         message = f"The file has no block {report.other_block[:35]}; its only one is {found.message_id}."
         faults.add_file("OrgnlPmtInfId", "block_unknown", message)
-    values = _values(found, report.block_status or head.status)
+    # Of a block the reason is not read: what is said of the group is none of it.
+    reason = "" if report.block_status else head.reason
+    values = _values(found, report.block_status or head.status, reason)
     _check_whole(found, [head.status, report.block_status, report.other_status], faults)
     if not faults.is_whole_file:
         intake.check(STAGE, _CHECKS, values, faults)
@@ -226,11 +229,12 @@ def _rows(found: BankFile, report: reading.Report, faults: intake.Faults) -> Ite
         yield "\t".join((str(status.row), *texts, amount, _copied(status.currency), "ft"[is_bad])) + "\n"
 
 
-def _values(found: BankFile, whole: str) -> dict[str, Any]:
+def _values(found: BankFile, whole: str, reason: str) -> dict[str, Any]:
     return {
         "file": found.pk,
         "currency": found.currency,
         "whole": whole,
+        "reason": reason[:35],
         "settled": SETTLED,
         "rejected": REJECTED,
     }

@@ -1,6 +1,7 @@
 """What is written for banks holds to ISO's schema, and what banks send is read safely, in memory that does not grow."""
 
 import io
+import re
 import tracemalloc
 from datetime import UTC, date, datetime
 
@@ -101,11 +102,22 @@ class TestRead:
     def test_reads_head_and_statuses(self, namespace: str) -> None:
         said = {"GP20261130AB-1": ("ACSC", ""), "GP20261130AB-2": ("RJCT", "AC04")}
         head, statuses = read(banking.answer(written(), said, namespace=namespace, own="R1"))
-        assert head == ("R1", "GP20261130AB", "pain.001.001.09", "PART", "2", "29000.01")
+        assert head == ("R1", "GP20261130AB", "pain.001.001.09", "PART", "2", "29000.01", "")
         assert statuses == [
             (1, "GP20261130AB-1", "ACSC", "", "14500.00", "PKR"),
             (2, "GP20261130AB-2", "RJCT", "AC04", "14500.01", "PKR"),
         ]
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "iso-8859-1"])
+    @pytest.mark.parametrize("prefix", ["", "p:"])
+    def test_reads_the_same_in_any_encoding_and_with_any_prefix(self, encoding: str, prefix: str) -> None:
+        text = banking.answer(written(), {"GP20261130AB-1": ("ACSC", "")}, own="R1").getvalue().decode()
+        text = re.sub("<(/?)(?=[A-Z])", rf"<\1{prefix}", text)
+        text = text.replace("xmlns=", f"xmlns:{prefix[:-1]}=" if prefix else "xmlns=")
+        text = text.replace("UTF-8", encoding.removesuffix("-sig"))
+        head, statuses = read(io.BytesIO(text.encode(encoding)))
+        assert (head.message_id, head.original_message_id) == ("R1", "GP20261130AB")
+        assert statuses == [(1, "GP20261130AB-1", "ACSC", "", "14500.00", "PKR")]
 
     @pytest.mark.parametrize("doctype", [BOMB, OUTSIDE])
     def test_refuses_a_document_type_whatever_it_declares(self, doctype: str) -> None:

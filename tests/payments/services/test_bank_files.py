@@ -220,10 +220,10 @@ class TestTake:
             by=treasurer, program_id=program.pk, file=banking.answer(data, group="ACCP")
         )
         assert outcomes(file) == [("open", "")] * 3
-        bank_reports.take_of_program(
-            by=treasurer, program_id=program.pk, file=banking.answer(data, group="RJCT")
-        )
-        assert [outcome for outcome, _ in outcomes(file)] == ["rejected"] * 3
+        first = banking.read(data)["transfers"][0]["id"]
+        report = banking.answer(data, {first: ("RJCT", "AC04")}, group="RJCT", reason="AM04")
+        bank_reports.take_of_program(by=treasurer, program_id=program.pk, file=report)
+        assert outcomes(file) == [("rejected", "AC04"), ("rejected", "AM04"), ("rejected", "AM04")]
         file.refresh_from_db()
         assert file.status == "answered"
 
