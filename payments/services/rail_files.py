@@ -9,11 +9,12 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import Count, Max, Sum
+from django.db.models import Count, Max, OuterRef, Subquery, Sum
 from django.utils import timezone
 
 from payments.models import BankFile, BankFileLine, BankReport, Disbursement, LineOutcome, Payment, Rail, Role
-from payments.services import authority, bank_files, rail_legs
+from payments.payout import agreed
+from payments.services import authority, bank_accounts, bank_files, rail_legs
 from payments.services.bank_origin import Origin
 from payments.states import DisbursementStatus, PaymentStatus
 
@@ -92,8 +93,23 @@ def _require(user: User, bank_file: BankFile) -> None:
 
 
 def _check(bank_file: BankFile) -> None:
-    """Raise ApprovalForged unless people agreed to the list, and its lines are still those."""
-    rail_legs.require_agreed(_list_of(bank_file))
+    """Raise ApprovalForged unless people agreed to the list, its lines are still those, and the file pays just these."""
+    disbursement = _list_of(bank_file)
+    rail_legs.require_agreed(disbursement)
+    # An account is agreed to by its keyed hash: what is encrypted beside that could be another's.
+    of_line = Payment.objects.filter(
+        pk=OuterRef("settles_id"), disbursement=disbursement, amount=OuterRef("amount_minor")
+    )
+    lines = BankFileLine.objects.filter(bank_file=bank_file, settles=SETTLES).order_by("number")
+    agreed_to = lines.annotate(agreed=Subquery(of_line.values("bank_account__iban_hash")[:1]))
+    rows = agreed_to.values_list("number", "account", "agreed")
+    for number, account, iban_hash in rows.iterator(chunk_size=bank_files.ROWS_AT_ONCE):
+        if bank_accounts.hash_of(account.get("iban", "")) != bytes(iban_hash or b""):
+            raise agreed.ApprovalForged(
+                f"List {disbursement.pk} is not what people agreed to: transfer {number} of file"
+                f" {bank_file.message_id} goes to another account, or is of another amount. Nothing of the file is paid.",
+                disbursement_id=disbursement.pk,
+            )
 
 
 def _written(bank_file: BankFile, at: datetime) -> None:

@@ -230,6 +230,32 @@ class TestBank:
             bank_writing.fetch(by=cast[3], bank_file_id=file.pk)
         assert not Entry.objects.filter(kind="rail_sent").exists()
 
+    @pytest.mark.parametrize("tampered", ["account", "line"])
+    def test_no_file_pays_at_an_account_whose_number_nobody_agreed_to(
+        self, money: Program, cast: Cast, tampered: str
+    ) -> None:
+        made = railing.agree(draft(money, cast, Rail.BANK), cast)
+        mine, others = BankAccount.objects.order_by("pk")[:2]
+        if tampered == "account":
+            # What is encrypted is moved to another row, whose keyed hash stays, as does the manifest with that.
+            BankAccount.objects.filter(pk=others.pk).update(account=mine.account)
+        agreed = bytes(made.manifest_hash or b"")
+        disbursements.release(by=cast[2], disbursement_id=made.pk, manifest_hash=agreed)
+        rails.pay(made.pk)
+        file = BankFile.objects.get()
+        if tampered == "line":
+            with connection.cursor() as cursor:
+                cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+                cursor.execute("ALTER TABLE payments_bankfileline DISABLE TRIGGER USER")
+            BankFileLine.objects.filter(number=2).update(account=mine.account)
+        bank_writing.write(file.pk)
+        file.refresh_from_db()
+        assert (file.status, "transfer 2 of file" in file.problem) == ("waiting", True)
+        assert Alarm.objects.filter(code="approval_forged", closed_at=None).exists()
+        with pytest.raises(bank_writing.BankFileNotReady, match="another account"):
+            bank_writing.fetch(by=cast[3], bank_file_id=file.pk)
+        assert not Entry.objects.filter(kind="rail_sent").exists()
+
     def test_what_is_on_its_way_cannot_be_stopped(
         self, cast: Cast, banked: tuple[Disbursement, BankFile, bytes]
     ) -> None:
