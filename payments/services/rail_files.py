@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import Count, Max, OuterRef, Subquery, Sum
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery, Sum
 from django.utils import timezone
 
 from payments.models import BankFile, BankFileLine, BankReport, Disbursement, LineOutcome, Payment, Rail, Role
@@ -102,7 +102,7 @@ def _check(bank_file: BankFile) -> None:
     )
     lines = BankFileLine.objects.filter(bank_file=bank_file, settles=SETTLES).order_by("number")
     agreed_to = lines.annotate(agreed=Subquery(of_line.values("bank_account__iban_hash")[:1]))
-    rows = agreed_to.values_list("number", "account", "agreed")
+    rows: QuerySet[Any, Any] = agreed_to.values_list("number", "account", "agreed")
     for number, account, iban_hash in rows.iterator(chunk_size=bank_files.ROWS_AT_ONCE):
         if bank_accounts.hash_of(account.get("iban", "")) != bytes(iban_hash or b""):
             raise agreed.ApprovalForged(
