@@ -61,8 +61,10 @@ WITH balances AS MATERIALIZED (
     UNION ALL SELECT 9, 'bitcoin on addresses', '', 'BTC', 8, on_addresses, coalesce(block, 'no scan stands yet')
     FROM counted
     UNION ALL SELECT 10, 'difference', 'books less lots', 'BTC', 8, by_books - by_lots,
-        CASE WHEN by_books = by_lots THEN 'none' ELSE 'one of them was changed past the trust' END FROM counted
+        CASE WHEN NOT EXISTS (SELECT FROM balances) THEN 'THERE ARE NO BOOKS OF SUCH A TRUST'
+            WHEN by_books = by_lots THEN 'none' ELSE 'one of them was changed past the trust' END FROM counted
     UNION ALL SELECT 11, 'difference', 'books less addresses', 'BTC', 8, by_books - on_addresses, CASE
+        WHEN NOT EXISTS (SELECT FROM balances) THEN 'THERE ARE NO BOOKS OF SUCH A TRUST'
         WHEN block IS NULL THEN 'nothing was counted yet' WHEN by_books = on_addresses THEN 'none'
         WHEN by_books > on_addresses THEN 'booked, and not on an address of its holdings at this block'
         ELSE 'on its addresses, and not booked by then' END FROM counted

@@ -90,3 +90,9 @@ class TestStatement:
         assert "signed" in [form.name for form in documents.forms_of(document)]
         asked = reports.ask(document, now=timezone.now(), scope=trust.scope)
         assert b"".join(documents.produce(document, "pdf", asked)).startswith(b"%PDF")
+
+    def test_says_of_a_name_that_was_mistyped_that_nothing_is_known_of_it(self, trust: Trust) -> None:
+        """Nothing differs there, and a signed page would say so."""
+        found = columns("trust", "part", "note", scope="trust:9")
+        notes = [note for part, note in found if part == "difference"]
+        assert notes == ["THERE ARE NO BOOKS OF SUCH A TRUST"] * 2
