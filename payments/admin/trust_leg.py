@@ -21,7 +21,7 @@ class TrustLegAdmin(ProgramScopedAdmin):
 
     noun = "Leg"
     program_path = "payment__disbursement__program"
-    list_display = ("name", "trust", "payment_link", "amount", "value", "state", "why", "chosen")
+    list_display = ("name", "trust", "payment_link", "amount", "value", "state", "why")
     list_filter = (
         by_number("trust", "trust"),
         ("status", ChoicesDropdownFilter),

@@ -5,20 +5,31 @@ title by the bank's word, waits. What a bank rejects is owed again, and goes int
 """
 
 from datetime import datetime
+from typing import Any
 
 from django.contrib.auth.models import User
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import OuterRef, Sum
 from django.utils import timezone
 
 from govpay.errors import Conflict
 from ledger import audit, books
 from ledger.treasury import trust as entries
-from payments.models import BankFile, BankReport, Quote, Trust, TrustDecision, TrustLeg, TrustPurse
+from payments.models import (
+    BankAccount,
+    BankFile,
+    BankReport,
+    Quote,
+    Trust,
+    TrustDecision,
+    TrustLeg,
+    TrustPurse,
+)
 from payments.models.history import move
 from payments.prices import quotes
 from payments.rails import payee
-from payments.services import bank_files, rail_files
+from payments.services import bank_accounts, bank_files, rail_files
 from payments.services.bank_origin import Origin
 from payments.services.board import NotOnTheBoard, is_member, require_signed
 from payments.states import LegStatus
@@ -116,7 +127,10 @@ def _require(by: User, bank_file: BankFile) -> None:
 
 
 def _check(bank_file: BankFile) -> None:
-    """Raise unless two members signed the decision, and each line is of what its bitcoin was worth at a quote of ours."""
+    """Raise unless two members signed the decision, and each line is of what its bitcoin was worth at a quote of ours.
+
+    And goes to an account whose number is the person's by its keyed hash: what is encrypted beside that could be another's.
+    """
     require_signed(TrustDecision.objects.get(pk=bank_file.origin_id))
     of_file = TrustLeg.objects.filter(pk__in=bank_file.lines.values("settles_id"))
     quote_ids = set(of_file.order_by().values_list("quote_id", flat=True))
@@ -128,11 +142,20 @@ def _check(bank_file: BankFile) -> None:
         )
         found = cursor.fetchone()
     if found is not None:
-        raise TrustLineWrong(
-            f"Line {found[0]} of {bank_file} is not what the trust owes.",
-            line=found[0],
-            bank_file=bank_file.pk,
-        )
+        raise _wrong(bank_file, found[0])
+    # One that was changed since the decision is the person's too.
+    accounts = BankAccount.objects.filter(beneficiary__payments__trust_leg__pk=OuterRef("settles_id"))
+    lines = bank_file.lines.annotate(known=ArraySubquery(accounts.values("iban_hash"))).order_by("number")
+    rows: Any = lines.values_list("number", "account", "known")
+    for number, account, known in rows.iterator(chunk_size=bank_files.ROWS_AT_ONCE):
+        if bank_accounts.hash_of(account.get("iban", "")) not in map(bytes, known):
+            raise _wrong(bank_file, number)
+
+
+def _wrong(bank_file: BankFile, number: int) -> TrustLineWrong:
+    return TrustLineWrong(
+        f"Line {number} of {bank_file} is not what the trust owes.", line=number, bank_file=bank_file.pk
+    )
 
 
 def _written(bank_file: BankFile, now: datetime) -> None:

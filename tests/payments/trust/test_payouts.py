@@ -161,6 +161,21 @@ class TestPay:
         with pytest.raises(NotOnTheBoard):
             bank_writing.fetch(by=three.releaser, bank_file_id=made.pk)
 
+    def test_a_line_that_goes_to_an_account_of_somebody_else_is_not_written(
+        self, trust: Trust, owed: Disbursement
+    ) -> None:
+        """What is encrypted is moved to another row, whose keyed hash stays."""
+        mine, others = BankAccount.objects.order_by("pk")[:2]
+        BankAccount.objects.filter(pk=others.pk).update(account=mine.account)
+        decision = factories.decide(trust, "pay", currency="PKR")
+        made = BankFile.objects.get(origin_id=decision.pk)
+        bank_writing.write(made.pk)
+        made.refresh_from_db()
+        assert (made.status, made.problem) == (
+            "waiting",
+            f"Line 2 of bank file {made.message_id} is not what the trust owes.",
+        )
+
     def test_a_line_that_is_not_what_the_bitcoin_was_worth_is_not_written(
         self, trust: Trust, owed: Disbursement
     ) -> None:
