@@ -92,14 +92,17 @@ def room(profile_name: str, *, at: datetime) -> Room:
 
 
 def _traded(scopes: set[str], since: datetime | None) -> int:
-    """Return what boards of trusts bought less what they sold; what people's legs bring, the public sector had before."""
+    """Return what boards of trusts bought less what they sold; what people's legs bring, the public sector had before.
+
+    What a trust sold on net is no room for anybody, another trust included.
+    """
     rows = LotMovement.objects.filter(scope__in=scopes, reference__startswith=TRADED)
     if since is not None:
         rows = rows.filter(effective_at__gte=since)
-    sums = dict(rows.order_by().values_list("kind").annotate(sat=Sum("amount_sat")))
-    net_sat = int(sums.get(MovementKind.ACQUISITION, 0)) - int(sums.get(MovementKind.DISPOSAL, 0))
-    # What trusts sold on net is no room for others.
-    return max(net_sat, 0)
+    came = Sum("amount_sat", filter=Q(kind=MovementKind.ACQUISITION), default=0)
+    went = Sum("amount_sat", filter=Q(kind=MovementKind.DISPOSAL), default=0)
+    nets = rows.order_by().values("scope").annotate(net_sat=came - went)
+    return sum(max(int(net_sat), 0) for net_sat in nets.values_list("net_sat", flat=True))
 
 
 def require(institution: Institution, more_sat: int, *, at: datetime) -> None:

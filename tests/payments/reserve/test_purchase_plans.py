@@ -170,12 +170,16 @@ class TestPlan:
         assert refused.value.details["total_sat"] == 101
         plan(tara, office, amount_sat=30)
         trade(False, 400, "trust_decision:902")
+        # Nor is it room for another trust.
+        second = factories.make_trust("trust:2", policy_profile="sandbox")
+        made = Movement(now, True, 60, 0, "trust_decision:903")
+        movements.enter(by=first, scope=second.scope, currency="PKR", scale=2, movements=[made])
+        assert ceiling.room("sandbox", at=timezone.now()).trusts_sat == 60
         # Once its addresses are looked at, the report has both: what legs brought is in no purchase.
         factories.make_scan(Holding.objects.get(scope=trust.scope), [])
         known = timezone.now()
         found = accumulation.count(since=None, before=known, known_at=known)[trust.scope]
         assert (found.by_kind["purchase"], found.disposed_sat, found.net_voluntary_sat) == (70, 400, -330)
-        assert ceiling.room("sandbox", at=timezone.now()).trusts_sat == 0
 
     def test_above_the_institutions_own_cap_is_refused(self, held: Holding, tara: User, tom: User) -> None:
         office = factories.make_institution(most_sat=1_000)

@@ -10,7 +10,7 @@ from payments.services.authority import RoleMissing
 from payments.services.chosen_lists import NothingChosen
 from payments.states import StatusConflict
 from payments.trust import following
-from tests import claiming, factories
+from tests import claiming, factories, racing
 from tests.payments.trust.conftest import Three, elect_all, give_price, make_list, release
 
 pytestmark = pytest.mark.django_db
@@ -195,3 +195,26 @@ class TestListOfChoices:
         with pytest.raises(RoleMissing):
             chosen_lists.of_list(by=staff.approver, disbursement_id=chosen.pk, rail="voucher")
         assert Disbursement.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAtOnce:
+    def test_two_officers_who_list_the_same_choices_make_one_list(
+        self, staff: Three, drained: Disbursement
+    ) -> None:
+        elections.take_voucher(by=staff.officer, payment_id=line(drained, 2).pk, note="By call.")
+        ask = {"by": staff.officer, "disbursement_id": drained.pk, "rail": "voucher"}
+        made, racer = racing.race(lambda: chosen_lists.of_list(**ask), lambda: chosen_lists.of_list(**ask))
+        assert isinstance(made, Disbursement)
+        assert (made.payment_count, type(racer.error)) == (1, NothingChosen)
+
+    def test_two_officers_who_write_down_different_choices_withdraw_the_line_once(
+        self, staff: Three, drained: Disbursement
+    ) -> None:
+        held = line(drained, 2).pk
+        _, racer = racing.race(
+            lambda: elections.take_voucher(by=staff.officer, payment_id=held, note="By call."),
+            lambda: elections.ask_again(by=staff.officer, payment_id=held, note="By letter."),
+        )
+        assert isinstance(racer.error, StatusConflict)
+        assert (line(drained, 2).status, legs(drained)[1][2]) == ("cancelled", "voucher")
