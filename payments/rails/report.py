@@ -20,6 +20,8 @@ REJECTED = frozenset({"RJCT", "CANC"})
 WAITING = frozenset(
     {"ACCP", "ACFC", "ACSP", "ACTC", "ACWC", "ACWP", "ACPD", "PATC", "PDNG", "RCVD", "PRES", "PART"}
 )
+# What stands where the schema wants an id and the bank has none.
+UNSAID = "NOTPROVIDED"
 _DECIMAL = re.compile(r"[0-9]{1,18}(\.[0-9]{1,17})?")
 
 
@@ -86,7 +88,8 @@ class Report:
                 self.block_status = self.block_status or said
                 continue
             if name == "OrgnlPmtInfId":
-                self.other_block = self.other_block or (said if said != self._original_id else "")
+                is_own = said in (self._original_id, UNSAID)
+                self.other_block = self.other_block or ("" if is_own else said)
                 continue
             row += 1
             amount = element.find("{*}OrgnlTxRef/{*}Amt/{*}InstdAmt")

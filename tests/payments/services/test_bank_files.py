@@ -438,7 +438,12 @@ class TestTake:
     ) -> None:
         file, data = fetched
         report = banking.answer(
-            data, group="ACSP", block_status="ACSC", again="ACSC", count="000000000000003"
+            data,
+            group="ACSP",
+            block="NOTPROVIDED",
+            block_status="ACSC",
+            again="ACSC",
+            count="000000000000003",
         )
         bank_reports.take_of_program(by=treasurer, program_id=program.pk, file=report)
         assert [outcome for outcome, _ in outcomes(file)] == ["settled"] * 3
