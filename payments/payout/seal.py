@@ -41,17 +41,20 @@ OUTPUT_OVERHEAD_VB = 9
 # Advisory locks, one a list, far from all others.
 SEALER_LOCKS = 0x676F << 48
 
-# Locks what nobody else is sealing. The list's own row is read once, so that a list that is stopped claims nothing.
-# What a line reissues must be void still: a reorganization of 100 blocks may have undone that.
-CLAIM = """
-SELECT p.id, p.beneficiary_id, p.script_pubkey, p.amount, p.reissue_of_id, p.amount_sat FROM payments_payment p
-WHERE p.disbursement_id = (SELECT id FROM payments_disbursement WHERE id = %s AND status = 'released')
-AND (p.reissue_of_id IS NULL OR 'voided' = (
+# What a line reissues must be void still, on whichever rail it goes: a reorganization of 100 blocks may have undone that.
+STILL_VOID = """
+(p.reissue_of_id IS NULL OR 'voided' = (
     SELECT coalesce(v.status, o.status) FROM payments_payment o LEFT JOIN payments_payout v ON v.id = o.payout_id
     WHERE o.id = p.reissue_of_id))
+"""
+# Locks what nobody else is sealing. The list's own row is read once, so that a list that is stopped claims nothing.
+CLAIM = f"""
+SELECT p.id, p.beneficiary_id, p.script_pubkey, p.amount, p.reissue_of_id, p.amount_sat FROM payments_payment p
+WHERE p.disbursement_id = (SELECT id FROM payments_disbursement WHERE id = %s AND status = 'released')
+AND {STILL_VOID}
 AND p.payout_id IS NULL AND p.sent_at IS NULL AND p.status = 'pending'
 ORDER BY p.id LIMIT %s FOR UPDATE SKIP LOCKED
-"""
+"""  # noqa: S608 - a text of our own
 # The range keeps the planner from walking through all that the list has still to pay, whatever it believes of it.
 ASSIGN = """
 UPDATE payments_payment p SET payout_id = %(payout)s, vout = g.position - 1{money}

@@ -9,29 +9,32 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Max, OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
 from payments.models import BankFile, BankFileLine, BankReport, Disbursement, LineOutcome, Payment, Rail, Role
-from payments.payout import agreed
+from payments.payout import agreed, seal
 from payments.services import authority, bank_accounts, bank_files, rail_legs
 from payments.services.bank_origin import Origin
-from payments.states import DisbursementStatus, PaymentStatus
+from payments.states import DisbursementStatus
 
 NAME, SETTLES = "list", "payment"
 # What is released late in the day is asked for on the next.
 NEXT_DAY = timedelta(days=1)
-COPY = """
+WAITING = f"""
+FROM payments_payment p
+WHERE p.disbursement_id = %(list)s AND p.status = 'pending' AND p.sent_at IS NULL AND {seal.STILL_VOID}
+"""
+COPY = f"""
 INSERT INTO payments_bankfileline (bank_file_id, number, end_to_end_id, settles, settles_id, amount_minor, account, words,
     outcome, reason)
 SELECT %(file)s, n.number, %(message)s::varchar || '-' || n.number, 'payment', n.id, n.amount, a.account, %(words)s::varchar,
     'open', ''
 FROM (
-    SELECT p.id, p.bank_account_id, p.amount, row_number() OVER (ORDER BY p.id) AS number FROM payments_payment p
-    WHERE p.disbursement_id = %(list)s AND p.status = 'pending' AND p.sent_at IS NULL
+    SELECT p.id, p.bank_account_id, p.amount, row_number() OVER (ORDER BY p.id) AS number {WAITING}
 ) n JOIN payments_bankaccount a ON a.id = n.bank_account_id
 ORDER BY n.number
-"""
+"""  # noqa: S608 - texts of our own
 MARK = """
 UPDATE payments_payment p SET sent_at = %(at)s FROM payments_bankfileline l
 WHERE l.bank_file_id = %(file)s AND l.settles = 'payment' AND p.id = l.settles_id
@@ -49,8 +52,8 @@ def send(disbursement_id: int, *, now: datetime | None = None) -> BankFile | Non
     disbursement = rows.get(pk=disbursement_id, rail=Rail.BANK)
     if disbursement.status != DisbursementStatus.RELEASED:
         return None
-    waiting = _waiting(disbursement)
-    if not waiting["count"]:
+    count, total_minor = _waiting(disbursement)
+    if not count:
         return None
     rail_legs.require_agreed(disbursement)
     last = BankFile.objects.filter(origin=NAME, origin_id=disbursement.pk).aggregate(last=Max("part"))["last"]
@@ -74,17 +77,19 @@ def send(disbursement_id: int, *, now: datetime | None = None) -> BankFile | Non
         scope=disbursement.program.scope,
         program_id=disbursement.program_id,
         currency=disbursement.program.currency,
-        line_count=waiting["count"],
-        total_minor=waiting["total"],
+        line_count=count,
+        total_minor=total_minor,
         execution_date=(now + NEXT_DAY).date(),
         fill=fill,
         now=now,
     )
 
 
-def _waiting(disbursement: Disbursement) -> dict[str, int]:
-    rows = Payment.objects.filter(disbursement=disbursement, status=PaymentStatus.PENDING, sent_at=None)
-    return rows.aggregate(count=Count("pk"), total=Sum("amount"))
+def _waiting(disbursement: Disbursement) -> tuple[int, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*), coalesce(sum(p.amount), 0) {WAITING}", {"list": disbursement.pk})
+        count, total_minor = cursor.fetchone()
+    return int(count), int(total_minor)
 
 
 def _require(user: User, bank_file: BankFile) -> None:

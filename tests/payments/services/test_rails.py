@@ -330,6 +330,35 @@ class TestMove:
             == AMOUNTS[:2]
         )
 
+    @pytest.mark.parametrize("rail", [Rail.BANK, Rail.VOUCHER])
+    def test_what_is_not_void_any_more_is_paid_by_nothing_else(
+        self, money: Program, cast: Cast, rail: str
+    ) -> None:
+        first = factories.make_disbursement(money, cast[0], amounts_minor=AMOUNTS[:2])
+        release_in_bitcoin(first, cast)
+        payout = scenes.make_payout(first, list(first.payments.order_by("line")), status="sent")
+        Payout.objects.filter(pk=payout.pk).update(status="voided")
+        Payment.objects.filter(payout=payout).update(status="voided")
+        again = reissues.of_payout(by=cast[0], payout_id=payout.pk)
+        for payment in again.payments.all():
+            banking.make_account(payment.beneficiary, cast[0])
+        rails.choose(by=cast[0], disbursement_id=again.pk, rail=rail)
+        railing.agree(again, cast)
+        waits, goes = again.payments.order_by("line")
+        holds.hold(by=cast[0], payment_id=waits.pk, note="Wait.")
+        again.refresh_from_db()
+        agreed = bytes(again.manifest_hash or b"")
+        disbursements.release(by=cast[2], disbursement_id=again.pk, manifest_hash=agreed)
+        rails.pay(again.pk)
+        holds.resume(by=cast[1], payment_id=waits.pk, note="Go on.")
+        # A very long reorganization, and the payout that was void may confirm after all.
+        Payout.objects.filter(pk=payout.pk).update(status="sent")
+        rails.pay(again.pk)
+        assert list(again.payments.filter(sent_at__isnull=False)) == [goes]
+        Payout.objects.filter(pk=payout.pk).update(status="voided")
+        rails.pay(again.pk)
+        assert again.payments.filter(sent_at__isnull=False).count() == 2
+
     def test_what_the_bank_rejected_is_claimed_for_bitcoin_again(
         self, money: Program, cast: Cast, banked: tuple[Disbursement, BankFile, bytes]
     ) -> None:
