@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
@@ -23,11 +24,12 @@ SHOWN = 100
 class BankFileAdmin(ProgramScopedAdmin):
     """Files of credit transfers; treasurers take them to the bank, and bring its answers."""
 
+    noun = "Bank file"
     list_display = ("name", "program", "state", "lines_count", "total", "made", "who")
     list_filter = (ProgramFilter, ("status", ChoicesDropdownFilter))
     list_select_related = ("program", "fetched_by")
     search_fields = ("pk",)
-    search_help_text = "Search by number"
+    search_help_text = "Search by number, or by the file's own id"
     fields = (
         "name",
         "program",
@@ -44,6 +46,10 @@ class BankFileAdmin(ProgramScopedAdmin):
     actions_list = ("bring_report",)
     actions_detail = ("download",)
     when_empty = "No list was released that is paid by bank file."
+
+    def find(self, request: HttpRequest, term: str) -> Q:
+        """Search by number, or by the id that the bank answers with."""
+        return super().find(request, term) | Q(message_id=term)
 
     def get_actions_list(self, request: HttpRequest) -> list[Any]:
         """Offer the bank's reports to treasurers."""

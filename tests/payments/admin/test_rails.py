@@ -176,6 +176,9 @@ class TestList:
         assert "The engine seals" not in shown
         shown = client.get(f"/admin/payments/bankfile/{file.pk}/change/").content.decode()
         assert self.page(made, "change") in shown
+        assert f"Bank file {file.pk}" in shown
+        listed = client.get(f"/admin/payments/bankfile/?q={file.message_id}").content.decode()
+        assert f"/admin/payments/bankfile/{file.pk}/change/" in listed
 
     def test_counts_its_vouchers(self, browser: Browser, money: Program, cast: railing.Cast) -> None:
         made = railing.release(railing.draft(money, cast, Rail.VOUCHER), cast)
