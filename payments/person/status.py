@@ -17,7 +17,7 @@ from payments.person.door import PersonForm, ProgramField, public
 from payments.prices import currency
 from payments.selectors import payments
 from payments.services import enrolled
-from payments.states import EntitlementStatus, PaymentStatus, PayoutStatus
+from payments.states import EntitlementStatus, LegStatus, PaymentStatus, PayoutStatus
 
 LIMIT = "status"
 # The newest ones; whoever asks about older ones asks the help desk.
@@ -29,10 +29,22 @@ STATES = {
     "ordered": gettext_lazy("The bank has been told to pay you"),
     "voucher": gettext_lazy("A voucher is made for you; ask for it at the help desk"),
     "coming": gettext_lazy("It will be sent"),
+    "taken": gettext_lazy("A trust takes the bitcoin, and then its bank pays you"),
+    "owed": gettext_lazy("The trust has the bitcoin; its bank will be told to pay you"),
+    "refused": gettext_lazy("The trust cannot pay you now; say at the help desk what you take instead"),
     "unclaimed": gettext_lazy("It waits until you bring an address"),
     "held": gettext_lazy("It is held; ask at the help desk"),
     "moved": gettext_lazy("It is paid another time"),
     "ended": gettext_lazy("It is not paid; ask at the help desk"),
+}
+
+
+# A trust that took the bitcoin of a payment has paid nobody before its bank has.
+OF_TRUSTS = {
+    LegStatus.TAKEN.value: "taken",
+    LegStatus.OWED.value: "owed",
+    LegStatus.INSTRUCTED.value: "ordered",
+    LegStatus.PAID.value: "paid",
 }
 
 
@@ -62,7 +74,12 @@ def status(request: HttpRequest) -> HttpResponse:
         return _ask(request, form, 404, misfit())
     rows = payments.shown(enrolled.released_to(person)).order_by("-pk")
     rows = rows.annotate(period=F("cycle__period"), released_at=F("disbursement__released_at"))
-    rows = rows.annotate(entitled=F("entitlement__status"))
+    rows = rows.annotate(entitled=F("entitlement__status"), leg=F("trust_leg__status"))
+    rows = rows.annotate(
+        instead=F("trust_leg__instead"),
+        leg_minor=F("trust_leg__value_minor"),
+        leg_currency=F("trust_leg__purse__currency"),
+    )
     context = {"person": person, "rows": [_row(row) for row in rows[:SHOWN]], "most": SHOWN}
     return render(request, "payments/person/status_shown.html", context)
 
@@ -91,7 +108,9 @@ def _ask(request: HttpRequest, form: StatusForm, code: int, problem: str = "") -
 def _row(row: dict[str, Any]) -> dict[str, Any]:
     """Return a payment as its person reads it."""
     state = _state(row)
-    script = row["script_pubkey"]
+    # Where a trust gives currency for it, the address is the trust's.
+    script = None if row["leg"] else row["script_pubkey"]
+    is_settled = state == "paid" or (row["leg"] in OF_TRUSTS and row["payout_status"] == PayoutStatus.SETTLED)
     return row | {
         "state": state,
         "word": STATES[state],
@@ -99,18 +118,27 @@ def _row(row: dict[str, Any]) -> dict[str, Any]:
         if row["amount_minor"] is None
         else currency.in_words(row["amount_minor"], row["currency"]),
         "address": script and address.address_from_script(bytes(script), network.current()),
-        "receipt": receipt.address_of(row["id"]) if state == "paid" else None,
+        "from_trust": currency.in_words(row["leg_minor"], row["leg_currency"])
+        if row["leg"] in OF_TRUSTS
+        else None,
+        "receipt": receipt.address_of(row["id"]) if is_settled else None,
     }
 
 
 def _state(row: dict[str, Any]) -> str:
     if row["status"] == PaymentStatus.HELD:
+        if row["leg"] == LegStatus.REFUSED:
+            return "refused"
         if row["entitled"] == EntitlementStatus.CLAIMED:
             return "coming"
         return "unclaimed" if row["rail"] == Rail.BITCOIN and not row["script_pubkey"] else "held"
     if row["status"] != PaymentStatus.PENDING:
-        is_listed_anew = row["reissued_by_id"] or row["entitled"] == EntitlementStatus.LISTED
+        is_listed_anew = (
+            row["reissued_by_id"] or row["instead"] or row["entitled"] == EntitlementStatus.LISTED
+        )
         return "moved" if is_listed_anew else "ended"
+    if row["leg"] in OF_TRUSTS:
+        return OF_TRUSTS[row["leg"]]
     if row["settled_at"] or row["payout_status"] == PayoutStatus.SETTLED:
         return "paid"
     if row["payout_status"] in (PayoutStatus.MINED, PayoutStatus.SENT):

@@ -8,12 +8,14 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from payments.models import Disbursement, Enrollment, Payment, Payout, Program
+from payments.models import Disbursement, Enrollment, Payment, Payout, Program, TrustLeg
 from payments.person import receipt, status
-from payments.services import entitlements, holds
-from payments.states import PaymentStatus
+from payments.services import elections, entitlements, holds
+from payments.states import LegStatus, PaymentStatus
 from tests import claiming, factories
 from tests.payments.person import browsing
+from tests.payments.trust.conftest import Three, give_price, make_list, release
+from tests.payments.trust.test_legs import settle
 
 pytestmark = pytest.mark.django_db
 
@@ -156,7 +158,8 @@ class TestStates:
 
     @pytest.mark.parametrize("payout_status", [None, *Payout._meta.get_field("status").choices])
     @pytest.mark.parametrize("own", list(PaymentStatus))
-    def test_has_words(self, own: PaymentStatus, payout_status: Any) -> None:
+    @pytest.mark.parametrize("leg", [None, *LegStatus.values])
+    def test_has_words(self, own: PaymentStatus, payout_status: Any, leg: str | None) -> None:
         row = {
             "status": own,
             "rail": "bitcoin",
@@ -166,6 +169,8 @@ class TestStates:
             "settled_at": None,
             "sent_at": None,
             "payout_status": payout_status and payout_status[0],
+            "leg": leg,
+            "instead": "",
         }
         assert status._state(row) in status.STATES
 
@@ -192,3 +197,53 @@ class TestReceipt:
         monkeypatch.setattr(FormsOfAddress, "rate", "2/min", raising=False)
         address = receipt.address_of(Payment.objects.get(disbursement=released, line=1).pk)
         assert [visitor.get(address).status_code for _ in range(3)] == [409, 409, 429]
+
+
+class TestTrust:
+    """Who elected currency is paid once the trust's bank has paid, and not when its bitcoin has reached the trust."""
+
+    @pytest.fixture
+    def drained(self, program: Program, officer: User, approver: User, releaser: User) -> Disbursement:
+        """A released list, of which a trust took the first of two lines."""
+        give_price("28100000")
+        trust = factories.make_trust(cash_minor=1_449_988)
+        three = Three(officer, approver, releaser)
+        draft = make_list(program, three, trust, [51_601] * 2)
+        for row in Payment.objects.filter(disbursement=draft):
+            claiming.know(row.beneficiary, NATIONAL_ID.format(row.line))
+        return release(draft, three)
+
+    @pytest.mark.parametrize(
+        ("leg", "payout", "words"),
+        [
+            ("taken", "", "A trust takes the bitcoin, and then its bank pays you"),
+            ("owed", "settled", "The trust has the bitcoin; its bank will be told to pay you"),
+            ("instructed", "settled", "The bank has been told to pay you"),
+            ("paid", "settled", "Paid, for good"),
+        ],
+    )
+    def test_says_how_far_the_currency_is(
+        self, visitor: Client, drained: Disbursement, leg: str, payout: str, words: str
+    ) -> None:
+        if payout:
+            settle(drained, line=1)
+        TrustLeg.objects.filter(payment__disbursement=drained, payment__line=1).update(status=leg)
+        page = browsing.send(visitor, PAGE, **fields(drained)).content.decode()
+        assert words in page
+        assert ("Paid, for good" in page) == (leg == "paid")
+        assert "14,499.88 PKR" in page
+        # The address is the trust's, and no concern of the person's.
+        assert "To the address" not in page
+        assert ("/receipt/" in page) == bool(payout)
+
+    def test_asks_for_what_is_taken_instead_and_then_says_that_it_is_paid_another_time(
+        self, visitor: Client, drained: Disbursement, officer: User
+    ) -> None:
+        page = browsing.send(visitor, PAGE, **fields(drained, 2)).content.decode()
+        assert "The trust cannot pay you now; say at the help desk what you take instead" in page
+        assert "The trust pays you" not in page
+        held = Payment.objects.get(disbursement=drained, line=2)
+        elections.ask_again(by=officer, payment_id=held.pk, note="By call.")
+        assert (
+            "It is paid another time" in browsing.send(visitor, PAGE, **fields(drained, 2)).content.decode()
+        )
