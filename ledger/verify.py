@@ -658,6 +658,8 @@ class Receipt:
         # What was paid, in words, and on another rail than bitcoin what says so: the bank's ids and hashes, or the voucher.
         self.amount, self.rail = "", "bitcoin"
         self.told: dict[str, str] = {}
+        # What a trust that got the bitcoin owes the person instead, in words, and whether its bank has paid that.
+        self.owed, self.is_owed_no_more = "", False
         # Every block that it names or shows, by height.
         self.blocks: dict[int, str] = {}
         self.remarks: list[str] = []
@@ -804,6 +806,7 @@ def _receipt_trust(said: Record, root: bytes, size: str, found: Receipt) -> None
     paid = (
         f"The bank says that it has paid that ({memo})." if len(lines) == 2 else "It has not paid that yet."
     )
+    found.owed, found.is_owed_no_more = what, len(lines) == 2
     found.remarks.append(
         f"The bitcoin went to {trust} in the person's place, which owes the person {what}. {paid} That is the trust's and"
         " the bank's word: the chain proves the bitcoin alone."

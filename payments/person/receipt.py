@@ -2,6 +2,7 @@
 
 import functools
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.core import signing
@@ -43,7 +44,12 @@ def show(request: HttpRequest, ticket: str) -> HttpResponse:
         found = verify.check_receipt(_make(ticket), network.current().value)
     except GovPayError as error:
         return _none(request, error)
-    context = {
+    return render(request, "payments/person/receipt.html", shown(found, ticket))
+
+
+def shown(found: verify.Receipt, ticket: str) -> dict[str, Any]:
+    """Return what the page says of a receipt that was checked."""
+    return {
         "found": found,
         "recorded_at": datetime.fromisoformat(found.recorded_at),
         "ticket": ticket,
@@ -51,7 +57,6 @@ def show(request: HttpRequest, ticket: str) -> HttpResponse:
         and address.address_from_script(bytes.fromhex(found.script), network.current()),
         "picture": picture(f"{settings.GOVPAY_PUBLIC_URL}{reverse('person-receipt', args=[ticket])}"),
     }
-    return render(request, "payments/person/receipt.html", context)
 
 
 @opened

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import pytest_django
 from django.core.management import call_command
-from django.test import override_settings
+from django.shortcuts import render
+from django.test import RequestFactory, override_settings
 
 from ledger import verify
 from payments.models import BankFile, Payment, TrustLeg
+from payments.person import receipt
 from payments.services import bank_reports, bank_writing
 from payments.trust import following
 from tests import banking, factories
@@ -202,6 +204,29 @@ class TestReceipt:
         words = [remark for remark in found.remarks if "went to trust:1 in the person's place" in remark]
         assert (found.amount_sat, len(words)) == (SAT, 0 if line == 4 else 1)
         assert all(said in remark for remark in words)
+
+    @pytest.mark.parametrize(
+        ("line", "said"),
+        [
+            (
+                1,
+                "They went to a trust, which owes you 14499.88 PKR instead. Its bank says that it has paid you that.",
+            ),
+            (
+                3,
+                "They went to a trust, which owes you 14499.88 PKR instead. Its bank has not paid you that yet.",
+            ),
+            (4, ""),
+        ],
+    )
+    def test_says_so_to_its_person_on_the_page(
+        self, honest: Path, rf: RequestFactory, line: int, said: str
+    ) -> None:
+        found = verify.check_receipt((honest / f"{line}.json").read_bytes(), "regtest")
+        page = render(rf.get("/"), "payments/person/receipt.html", receipt.shown(found, "1:x"))
+        text = page.content.decode()
+        assert "51,601 satoshis were paid" in text
+        assert ("to a trust" in text, said in text) == (bool(said), True)
 
     def test_is_refused_where_another_entry_stands_for_the_payment(self, honest: Path) -> None:
         record = json.loads((honest / "1.json").read_text(encoding="utf-8"))
