@@ -192,5 +192,7 @@ class Message(models.Model):
     def enrollment(self) -> Enrollment:
         """Whom it is for."""
         found = self.link or self.person_code
+        # Of whom is erased no message is left.
         assert found is not None
+        assert found.enrollment is not None
         return found.enrollment

@@ -27,11 +27,12 @@ class Election(models.Model):
     """What an enrolled person chose; the newest counts, and none is ever changed.
 
     Either an officer wrote it down (``made_by``, with a note), or the person said it themself, with a ``code``. The MAC
-    covers person, choice, trust, currency, who said it and when under a key that the database lacks.
+    covers person, choice, trust, currency, who said it and when under a key that the database lacks. Of whom is erased it
+    stays without person and note, because legs are of it.
     """
 
     enrollment = models.ForeignKey(
-        Enrollment, on_delete=models.PROTECT, related_name="elections", db_index=False
+        Enrollment, null=True, on_delete=models.PROTECT, related_name="elections", db_index=False
     )
     choice = models.CharField(max_length=8, choices=ElectionChoice)
     purse = models.ForeignKey(TrustPurse, null=True, on_delete=models.PROTECT, related_name="+")

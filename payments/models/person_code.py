@@ -9,10 +9,13 @@ from payments.models.beneficiary import Enrollment
 class PersonCode(models.Model):
     """Six digits that went to the telephone of an enrolled person, who says something with them alone, once.
 
-    Only a keyed hash is kept of them. ``attempts`` counts what was wrong; too many end it.
+    Only a keyed hash is kept of them, and of whom is erased not whose they were. ``attempts`` counts what was wrong; too
+    many end it.
     """
 
-    enrollment = models.ForeignKey(Enrollment, on_delete=models.PROTECT, related_name="codes", db_index=False)
+    enrollment = models.ForeignKey(
+        Enrollment, null=True, on_delete=models.PROTECT, related_name="codes", db_index=False
+    )
     code_hash = models.BinaryField(max_length=32)
     made_at = models.DateTimeField()
     expires_at = models.DateTimeField()

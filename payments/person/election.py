@@ -86,6 +86,7 @@ def _choose(request: HttpRequest, known: status.StatusForm) -> HttpResponse:
         return _show(
             request, "choose", 404, form=form, problem=_("These are not the digits, or they count no more.")
         )
+    assert made.enrollment is not None
     return _show(
         request,
         "done",

@@ -63,13 +63,13 @@ def elect(
 
 def keep(made: Election) -> Election:
     """Sign and store what somebody elected; raise PolicyRefused where a law does not let the state convert for them."""
+    assert made.enrollment is not None
+    program = made.enrollment.program
     if made.purse is not None:
-        require_lawful(made.purse, made.enrollment.program, made.made_at)
+        require_lawful(made.purse, program, made.made_at)
     words.sign_election(made)
     made.save(force_insert=True)
-    audit.record(
-        "election.make", made, by=made.made_by, scope=made.enrollment.program.scope, reason=made.note
-    )
+    audit.record("election.make", made, by=made.made_by, scope=program.scope, reason=made.note)
     return made
 
 

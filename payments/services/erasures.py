@@ -25,6 +25,7 @@ from payments.models import (
     Consent,
     Destination,
     DestinationChange,
+    Election,
     Enrollment,
     Erasure,
     ErasureOutcome,
@@ -32,13 +33,17 @@ from payments.models import (
     Membership,
     Message,
     Payment,
+    PersonCode,
     Role,
+    TrustLeg,
 )
 from payments.services import authority, intake, registry
-from payments.states import PaymentStatus, PayoutStatus
+from payments.states import LegStatus, PaymentStatus, PayoutStatus
 
 PERMISSION = "payments.change_erasure"
 MAX_NOTE = 300
+# Bitcoin that a trust got, and whose person its bank has not paid.
+OWED = (LegStatus.OWED, LegStatus.INSTRUCTED)
 NOTHING_KNOWN = {"full_name": "", "phone": ""}
 
 
@@ -153,7 +158,12 @@ def _destroy(beneficiary_id: int, at: datetime | None) -> None:
     grievances.exclude(answer=None).update(answer={"text": ""})
     grievances.update(said={"text": "", "contact": ""}, enrollment=None)
     # Nothing waits for the person, so that no link of theirs leads anywhere.
-    Message.objects.filter(link__enrollment__beneficiary_id=beneficiary_id).delete()
+    of_link = Q(link__enrollment__beneficiary_id=beneficiary_id)
+    Message.objects.filter(of_link | Q(person_code__enrollment__beneficiary_id=beneficiary_id)).delete()
+    # Legs are of what they elected, which stays, as codes do with which they said it; whose it was does not.
+    enrolled = list(Enrollment.objects.filter(beneficiary_id=beneficiary_id).values_list("pk", flat=True))
+    Election.objects.filter(enrollment__in=enrolled).update(enrollment=None, note="")
+    PersonCode.objects.filter(enrollment__in=enrolled).update(enrollment=None)
     ClaimLink.objects.filter(enrollment__beneficiary_id=beneficiary_id).delete()
     Enrollment.objects.filter(beneficiary_id=beneficiary_id).delete()
 
@@ -182,6 +192,10 @@ def _require_nothing_open(beneficiary_id: int) -> None:
         raise PaymentsOpen(
             f"Payments to the person are neither settled nor withdrawn: {count}.", payments=count
         )
+    # Without an account nobody could be paid what a trust owes them.
+    by_trusts = TrustLeg.objects.filter(payment__beneficiary_id=beneficiary_id, status__in=OWED)
+    if count := by_trusts.count():
+        raise PaymentsOpen(f"Trusts owe the person currency for payments: {count}.", payments=count)
     standing = {
         "appeal": Appeal.objects.filter(beneficiary_id=beneficiary_id, outcome=AppealOutcome.OPEN),
         "change of address": DestinationChange.objects.filter(

@@ -52,6 +52,7 @@ def put(
     expires_at: datetime,
 ) -> Message:
     """Keep a message for a person and ring for it; call it in the database transaction of what it tells."""
+    assert of.enrollment is not None
     row = Message.objects.create(
         program_id=of.enrollment.program_id,
         link=of if isinstance(of, ClaimLink) else None,

@@ -1,6 +1,8 @@
 """Two people destroy what is known of a person; what the books need stays, and nobody is paid twice by coming back."""
 
 import io
+from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,17 +14,33 @@ from payments.models import (
     Beneficiary,
     Destination,
     Disbursement,
+    Election,
     Enrollment,
     Erasure,
     Grievance,
     Hold,
     IntakeError,
+    Message,
     Payment,
+    PersonCode,
     Program,
+    Trust,
+    TrustLeg,
 )
-from payments.services import destinations, disbursements, erasures, grievance_replies, grievances, people
+from payments.services import (
+    destinations,
+    disbursements,
+    elections,
+    erasures,
+    grievance_replies,
+    grievances,
+    people,
+)
+from payments.trust import following
 from tests import factories, racing
 from tests.holders import Holder
+from tests.payments.trust.conftest import Three, elect_all, give_price, release
+from tests.payments.trust.test_legs import settle
 
 COLUMNS = "reference,national_id,full_name,phone,address"
 ID = "AB-1234567"
@@ -117,6 +135,83 @@ class TestConfirm:
         with pytest.raises(InvalidInput):
             erasures.confirm(by=eraser, erasure_id=erasure.pk, note="")
         assert Enrollment.objects.count() == 1
+
+
+@pytest.mark.django_db
+class TestElections:
+    """Who has elected a trust's currency may be erased too, but not while a trust owes them."""
+
+    @pytest.fixture
+    def trust(self) -> Trust:
+        return factories.make_trust(cash_minor=1_449_988)
+
+    def test_stay_without_the_person_and_are_never_changed_else(
+        self, enrollment: Enrollment, officer: User, eraser: User, trust: Trust
+    ) -> None:
+        asked = {"choice": "currency", "trust_id": trust.pk, "currency": "PKR", "note": "Asha told me."}
+        made = elections.elect(by=officer, enrollment_id=enrollment.pk, **asked)
+        with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+            Election.objects.filter(pk=made.pk).update(note="Another.")
+        with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+            Election.objects.filter(pk=made.pk).update(enrollment=None, note="", choice="bitcoin", purse=None)
+        erase(officer, eraser, enrollment)
+        made.refresh_from_db()
+        assert (made.enrollment_id, made.note, made.choice) == (None, "", "currency")
+        assert not Enrollment.objects.exists()
+
+    def test_said_with_a_code_go_the_same_way_and_the_message_with_the_digits_is_gone(
+        self, enrollment: Enrollment, officer: User, eraser: User, trust: Trust
+    ) -> None:
+        now = timezone.now()
+        code = PersonCode.objects.create(
+            enrollment=enrollment, code_hash=bytes(32), made_at=now, expires_at=now + timedelta(minutes=10)
+        )
+        elections.keep(
+            Election(
+                enrollment=enrollment, choice="currency", purse=trust.purses.get(), code=code, made_at=now
+            )
+        )
+        Message.objects.create(
+            program=enrollment.program,
+            person_code=code,
+            kind="person_code",
+            channel="sms",
+            content={"to": "+923001234567", "subject": "", "text": "123456"},
+            message_id=uuid4(),
+            made_at=now,
+            due_at=now,
+            expires_at=now + timedelta(minutes=10),
+        )
+        erase(officer, eraser, enrollment)
+        assert not Message.objects.exists()
+        assert list(PersonCode.objects.values_list("enrollment", flat=True)) == [None]
+        assert Election.objects.get().code_id == code.pk
+
+    @pytest.mark.parametrize("leg", ["owed", "instructed"])
+    def test_are_carried_out_first_where_a_trust_owes_the_person(
+        self,
+        program: Program,
+        enrollment: Enrollment,
+        officer: User,
+        approver: User,
+        releaser: User,
+        eraser: User,
+        trust: Trust,
+        leg: str,
+    ) -> None:
+        give_price("28100000")
+        factories.fund(program, 1_000_000)
+        draft = listed(program, officer, enrollment).disbursement
+        elect_all(draft, trust, officer)
+        release(draft, Three(officer, approver, releaser))
+        settle(draft)
+        following.follow(trust.pk)
+        rows = TrustLeg.objects.filter(payment__disbursement=draft)
+        rows.update(status=leg)
+        with pytest.raises(erasures.PaymentsOpen, match="Trusts owe the person currency for payments: 1"):
+            ask(officer, enrollment)
+        rows.update(status="paid")
+        assert erase(officer, eraser, enrollment).outcome == "erased"
 
 
 @pytest.mark.django_db
