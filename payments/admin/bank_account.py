@@ -1,21 +1,43 @@
 """Bank accounts of people in the admin: the number masked, the title never shown, and what the bank says of it."""
 
-from django.contrib import admin
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
-from unfold.contrib.filters.admin import ChoicesDropdownFilter
-from unfold.decorators import display
+from typing import Any, BinaryIO, cast
 
-from payments.admin import beneficiary, cells
+from django import forms
+from django.contrib import admin, messages
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold import widgets
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import action, display
+
+from govpay.said import said
+from payments.admin import beneficiary, cells, pages, scope, uploads
 from payments.admin.base import ProgramScopedAdmin
-from payments.models import BankAccount, TitleMatch
+from payments.admin.forms import InProgramForm, check_size
+from payments.models import BankAccount, Role, TitleMatch
 from payments.rails import iban
 from payments.services import bank_accounts
 
 
+class AccountsForm(InProgramForm):
+    """A file of people's first accounts."""
+
+    file = forms.FileField(
+        label="CSV file",
+        allow_empty_file=True,
+        widget=widgets.UnfoldAdminFileFieldWidget(),
+        help_text="UTF-8, with the columns reference, title and iban, and bic if there is any.",
+    )
+
+    def clean_file(self) -> UploadedFile:
+        """Return the file unless it is too large."""
+        return check_size(self.cleaned_data["file"])
+
+
 @admin.register(BankAccount)
 class BankAccountAdmin(ProgramScopedAdmin):
-    """Where the people of the user's programs are and were paid by bank; accounts come and change over the API."""
+    """Where the people of the user's programs are and were paid by bank; accounts change over the API."""
 
     noun = "Bank account"
     list_display = ("number", "account", "person", "state", "title", "since")
@@ -24,13 +46,47 @@ class BankAccountAdmin(ProgramScopedAdmin):
     search_fields = ("pk",)
     search_help_text = "Search by exact IBAN"
     fields = ("account", "person", "state", "title", "since", "given_by", "why", "decided")
-    when_empty = "No account was brought yet."
+    when_empty = "No account was brought yet. An officer brings a file of them."
+    actions_list = ("bring",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BankAccount]:
         """Return the accounts of people enrolled in the user's programs."""
         mine = beneficiary.visible_enrollments(request).values("beneficiary")
         rows = BankAccount.objects.filter(beneficiary__in=mine).select_related("beneficiary", "created_by")
         return rows.defer("beneficiary__personal")
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        """Offer a file of first accounts to officers."""
+        is_officer = scope.programs_as(request, Role.OFFICER).exists()
+        return [self.get_unfold_action("bring")] if is_officer else []
+
+    @action(description="Bring accounts", url_path="bring", icon="upload_file")
+    def bring(self, request: HttpRequest) -> HttpResponse:
+        """Give people their first account from a file."""
+        programs = uploads.own_programs(request)
+
+        def call(cleaned: dict[str, Any]) -> HttpResponse:
+            by: Any = request.user
+            upload: UploadedFile = cleaned["file"]
+            count = bank_accounts.load_csv(
+                by=by, program_id=cleaned["program"].pk, file=cast(BinaryIO, upload.file)
+            )
+            messages.success(request, said("{0} people have an account now.", f"{count:,}"))
+            return HttpResponseRedirect(cells.list_of(BankAccount))
+
+        return pages.answer(
+            self,
+            request,
+            pages.Page(
+                title="Bring accounts",
+                form_class=AccountsForm,
+                form_options={"programs": programs},
+                call=call,
+                submit="Check and take",
+                back=cells.list_of(BankAccount),
+                help_text="Whole or not at all: every row that breaks a rule is named. Who has an account keeps it.",
+            ),
+        )
 
     def find(self, request: HttpRequest, term: str) -> Q:
         """Search by the keyed hash of an account number."""

@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
-from payments.admin import cells, pages, scope, slips, voucher_desk
+from payments.admin import cells, pages, scope, slips, voucher_desk, voucher_ending
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.filters import ProgramFilter, by_number
 from payments.admin.tables import Table, history
@@ -49,7 +49,7 @@ class Drawn(NamedTuple):
 
 @admin.register(Voucher)
 class VoucherAdmin(ProgramScopedAdmin):
-    """Vouchers of released lists; agents redeem them, and two people take one back over the API."""
+    """Vouchers of released lists; agents redeem them, and two people take one back."""
 
     noun = "Voucher"
     list_display = ("number", "program", "state", "amount", "payment_link", "expires")
@@ -66,6 +66,7 @@ class VoucherAdmin(ProgramScopedAdmin):
         "cancellation",
     )
     actions_list = ("print_slips", "redeem")
+    actions_detail = ("ask_to_cancel", "cancel")
     when_empty = "No list was released that is paid by voucher."
 
     def find(self, request: HttpRequest, term: str) -> Q:
@@ -77,6 +78,22 @@ class VoucherAdmin(ProgramScopedAdmin):
         names = ["print_slips"] if scope.programs_as(request, Role.OFFICER).exists() else []
         names += ["redeem"] if voucher_desk.is_agent(request) else []
         return [self.get_unfold_action(name) for name in names]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer to take it back, in two steps by two people."""
+        row = self.get_object(request, str(object_id))
+        names = [] if row is None else voucher_ending.offered(request, row)
+        return [self.get_unfold_action(name) for name in names]
+
+    @action(description="Ask to cancel", url_path="ask-to-cancel", icon="undo")
+    def ask_to_cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for it to be cancelled."""
+        return voucher_ending.ask(self, request, self.get_row(request, object_id))
+
+    @action(description="Cancel", url_path="cancel", icon="block", variant=ActionVariant.DANGER)
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Cancel what somebody else asked for."""
+        return voucher_ending.decide(self, request, self.get_row(request, object_id))
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Show the desk to agents too."""

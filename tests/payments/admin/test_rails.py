@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from ledger.models import AuditEvent
-from payments.models import BankFile, BankReport, Disbursement, Program, Quote, Rail, Voucher
+from payments.models import BankAccount, BankFile, BankReport, Disbursement, Program, Quote, Rail, Voucher
 from payments.services import bank_writing, disbursements, voucher_codes, vouchers
 from tests import banking, factories, railing
 
@@ -297,3 +297,80 @@ class TestSlips:
         again = client.post(address, {"disbursement": made.pk})
         assert again.status_code in (302, 409, 422)
         assert "<svg" not in again.content.decode()
+
+
+class TestCancelling:
+    """Two people take a voucher back on its page."""
+
+    @pytest.fixture
+    def voucher(self, money: Program, cast: railing.Cast) -> Voucher:
+        made = railing.release(railing.draft(money, cast, Rail.VOUCHER), cast)
+        vouchers.issue(by=cast[0], disbursement_id=made.pk)
+        return Voucher.objects.order_by("pk")[0]
+
+    def page(self, voucher: Voucher, verb: str) -> str:
+        return f"/admin/payments/voucher/{voucher.pk}/{verb}/"
+
+    @pytest.mark.parametrize("is_replaced", [True, False])
+    def test_is_asked_for_by_one_and_decided_by_another(
+        self, browser: Browser, voucher: Voucher, cast: railing.Cast, is_replaced: bool
+    ) -> None:
+        officer, approver = browser(cast[0]), browser(cast[1])
+        change, ask, cancel = (self.page(voucher, verb) for verb in ("change", "ask-to-cancel", "cancel"))
+        assert ask in officer.get(change).content.decode()
+        assert officer.post(ask, {"note": ""}).status_code == 422
+        answer = officer.post(ask, {"note": "The slip was lost."}, follow=True)
+        assert "Somebody else decides" in answer.content.decode()
+        assert cancel not in answer.content.decode()
+        assert officer.post(cancel, {}).status_code == 403
+        assert "The slip was lost." in approver.get(cancel).content.decode()
+        answer = approver.post(cancel, {"is_replaced": "on"} if is_replaced else {}, follow=True)
+        voucher.refresh_from_db()
+        assert (voucher.status, voucher.cancelled_by) == ("cancelled", cast[1])
+        assert Voucher.objects.filter(replaces=voucher).count() == is_replaced
+        assert ("stands in for it." in answer.content.decode()) == is_replaced
+        assert voucher.payment.status == ("pending" if is_replaced else "voided")
+        assert [officer.get(page).status_code for page in (ask, cancel)] == [403, 403]
+
+    def test_is_offered_to_nobody_else(self, browser: Browser, voucher: Voucher, cast: railing.Cast) -> None:
+        ask, cancel = (self.page(voucher, verb) for verb in ("ask-to-cancel", "cancel"))
+        for other in cast[1:]:
+            client = browser(other)
+            shown = client.get(self.page(voucher, "change")).content.decode()
+            assert [page in shown for page in (ask, cancel)] == [False, False]
+            assert [client.get(page).status_code for page in (ask, cancel)] == [403, 403]
+            assert client.post(ask, {"note": "Lost."}).status_code == 403
+        voucher.refresh_from_db()
+        assert (voucher.status, voucher.cancel_asked_by) == ("issued", None)
+
+
+class TestAccounts:
+    """An officer brings people's first accounts."""
+
+    PAGE = "/admin/payments/bankaccount/bring/"
+
+    def test_are_taken_whole_or_not_at_all(
+        self, browser: Browser, money: Program, cast: railing.Cast
+    ) -> None:
+        one, two = (factories.make_enrollment(money).reference for _ in range(2))
+        officer, head = browser(cast[0]), "reference,title,iban\n"
+        assert self.PAGE in officer.get("/admin/payments/bankaccount/").content.decode()
+        bad = f"{head}{one},Ana,{banking.iban(1)}\n{two},,PK00\n"
+        answer = officer.post(self.PAGE, {"program": money.pk, "file": upload(bad.encode())})
+        assert (answer.status_code, BankAccount.objects.count()) == (422, 0)
+        for text in ("iban_malformed", "title_malformed"):
+            assert text in answer.content.decode()
+        good = f"{head}{one},Ana,{banking.iban(1)}\n{two},Bo,{banking.iban(2)}\n"
+        answer = officer.post(self.PAGE, {"program": money.pk, "file": upload(good.encode())}, follow=True)
+        assert "2 people have an account now." in answer.content.decode()
+        assert BankAccount.objects.filter(is_current=True).count() == 2
+
+    def test_are_brought_by_officers_alone(
+        self, browser: Browser, money: Program, cast: railing.Cast
+    ) -> None:
+        for other in cast[1:]:
+            client = browser(other)
+            assert self.PAGE not in client.get("/admin/payments/bankaccount/").content.decode()
+            assert client.get(self.PAGE).status_code == 403
+            assert client.post(self.PAGE, {"program": money.pk, "file": upload(b"x")}).status_code == 403
+        assert BankAccount.objects.count() == 0
