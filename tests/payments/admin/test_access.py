@@ -75,6 +75,7 @@ WITHOUT_PAGES = {
     "payingaccount",
     "originator",
     "voucherdesk",
+    "personcode",
 }
 
 
