@@ -42,6 +42,8 @@ APPEND_ONLY = {
     # What is proposed never changes; only what becomes of it does.
     "payments_proposal": ["SELECT", "INSERT", "UPDATE (status, decided_by_id, decided_at)"],
     "payments_pastmembership": ["SELECT", "INSERT"],
+    "payments_election": ["SELECT", "INSERT"],
+    "payments_personcode": ["SELECT", "INSERT", "UPDATE (attempts, used_at)"],
     "payments_quote": ["SELECT", "INSERT"],
     # A bank file's bytes follow from its lines; of these only what the bank says is added, once.
     "payments_bankfile": ["SELECT", "INSERT", f"UPDATE ({OF_A_BANK_FILE})"],
@@ -94,6 +96,7 @@ SECRETS: dict[str, list[str]] = {
     "payments_voucher": ["code_hash"],
     "payments_bankfileline": ["account"],
     "payments_claimlink": ["contact", "secret_hash", "code_hash"],
+    "payments_personcode": ["code_hash"],
     "payments_message": ["content"],
     "payments_importpart": ["data"],
     "payments_importrow": ["personal"],

@@ -14,7 +14,7 @@ from pytest_django import DjangoDbBlocker
 
 from payments.models import Program
 from payments.payout import dispatch
-from tests import acts, emptying, factories, schema, services, sessions
+from tests import acts, application, emptying, factories, schema, services, sessions
 
 GUARDED = """
 SELECT DISTINCT t.tgrelid::regclass::text FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
@@ -68,9 +68,11 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Keep the tables for the next run."""
+    """Keep the tables for the next run, and let requests have the application's rights on them."""
     with django_db_blocker.unblock():
         schema.keep()
+        if services.has_own_postgres():
+            application.admit()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -86,6 +88,13 @@ def _quick_passwords() -> Iterator[None]:
 def _acts_are_recorded() -> Iterator[None]:
     """Whoever changes something through a door and records nothing fails the test that sends the request."""
     with acts.watching():
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _doors_and_workers_have_the_rights_of_the_application() -> Iterator[None]:
+    """Whoever needs more rights than an installation gives fails the test."""
+    with application.has_its_rights():
         yield
 
 
