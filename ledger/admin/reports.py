@@ -28,6 +28,7 @@ INDEX = "admin:ledger_account_show_reports"
 SHOWN = 500
 TIME = forms.DateTimeInput(attrs={"type": "datetime-local", "step": "1"}, format="%Y-%m-%dT%H:%M:%S")
 LABELS = {
+    "person": "For (such as enrollment:12)",
     "since": "From (UTC)",
     "before": "Before (UTC)",
     "known_at": "As known at (UTC)",
@@ -39,6 +40,7 @@ class AskForm(forms.Form):
 
     scope = forms.ChoiceField(required=False)
     account = forms.CharField(required=False, max_length=120)
+    person = forms.CharField(required=False, max_length=40)
     layer = forms.ChoiceField(required=False, choices=Layer.choices)
     month = forms.RegexField(
         r"^\d{4}-\d{2}$", required=False, widget=forms.TextInput(attrs={"type": "month"})

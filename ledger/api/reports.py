@@ -77,6 +77,12 @@ class ReportQuery(Strict):
         trim_whitespace=False,
         help_text="One account's code, which must exist.",
     )
+    person = serializers.CharField(
+        required=False,
+        max_length=40,
+        trim_whitespace=False,
+        help_text="Of gains and lots: whom disposals were made for, such as enrollment:12.",
+    )
     layer = serializers.ChoiceField(required=False, choices=Layer.choices)
     month = serializers.RegexField(
         r"^[0-9]{4}-(0[1-9]|1[0-2])$", required=False, help_text="Such as 2026-11, in UTC."

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from govpay.errors import InvalidInput, NotFound
 from ledger import selectors
-from ledger.models import Account, Layer
+from ledger.models import Account, Layer, LotMovement
 from ledger.reports.report import Document
 
 MONTH = re.compile(r"(\d{4})-(0[1-9]|1[0-2])", re.ASCII)
@@ -27,6 +27,7 @@ class Asked:
 
     scope: str | None
     account: str | None
+    person: str | None
     layer: str
     since: datetime | None
     before: datetime
@@ -64,6 +65,7 @@ def ask(document: Document, *, now: datetime, **given: Any) -> Asked:
     asked = Asked(
         scope=chosen.get("scope"),
         account=chosen.get("account"),
+        person=chosen.get("person"),
         layer=chosen.get("layer", Layer.SETTLED.value),
         since=since if document.has_beginning else None,
         before=before,
@@ -80,6 +82,8 @@ def ask(document: Document, *, now: datetime, **given: Any) -> Asked:
             raise _invalid(name, f"{document.title} needs {' or '.join(ways)}.", "required", ways=ways)
     if asked.account is not None and not Account.objects.filter(code=asked.account).exists():
         raise NotFound(f"There is no account {asked.account}.", account=asked.account)
+    if asked.person is not None and not LotMovement.objects.filter(person=asked.person).exists():
+        raise NotFound(f"Nothing was disposed of for {asked.person}.", person=asked.person)
     return asked
 
 

@@ -85,10 +85,11 @@ def produce(document: Document, form: str, asked: Asked) -> Iterator[bytes]:
 
 
 def filename(document: Document, form: str, asked: Asked) -> str:
-    """Name the file after what is in it: document, scope, and the last day that counts."""
-    scope = "" if asked.scope is None else "-" + re.sub("[^A-Za-z0-9]", "-", asked.scope)
+    """Name the file after what is in it: document, scope, person, and the last day that counts."""
+    whose = (each for each in (asked.scope, asked.person) if each is not None)
     last = (asked.values()["as_of"]).date()
-    return f"{document.name}{scope}-{last}.{FORMS[form].suffix}"
+    words = (document.name, *(re.sub("[^A-Za-z0-9]", "-", each) for each in whose), str(last))
+    return f"{'-'.join(words)}.{FORMS[form].suffix}"
 
 
 def _journal(form: str, asked: Asked) -> Iterator[bytes]:

@@ -42,7 +42,9 @@ def write_jsonl(table: Table) -> Iterator[str]:
 def describe(table: Table) -> dict[str, Any]:
     """Return what was asked, and the checkpoint that stood then."""
     asked, basis = table.asked, table.basis
-    return {
+    # What nobody asks for changes no bytes of what was signed before it could be asked.
+    person = {} if asked.person is None else {"person": asked.person}
+    return person | {
         "report": table.report.name,
         "scope": asked.scope,
         "account": asked.account,

@@ -88,7 +88,8 @@ def _partitions(rows: Iterator[Row]) -> Iterator[tuple[Row, Iterator[Movement]]]
 
 
 def _is_asked(movement: Movement, asked: Asked) -> bool:
-    return asked.since is None or movement.at >= asked.since
+    is_theirs = asked.person is None or movement.person == asked.person
+    return is_theirs and (asked.since is None or movement.at >= asked.since)
 
 
 def _add(total: int | None, more: int | None) -> int | None:
@@ -120,6 +121,7 @@ LOTS = Report(
     sql=SQL,
     derive=lot_by_lot,
     signed=False,
+    takes=("scope", "person"),
     of_lots=True,
 )
 STATEMENT = Report(
@@ -144,5 +146,6 @@ STATEMENT = Report(
     ),
     sql=SQL,
     derive=statement,
+    takes=("scope", "person"),
     of_lots=True,
 )

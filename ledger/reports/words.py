@@ -47,10 +47,11 @@ def when(at: datetime) -> str:
 
 
 def time_of(asked: Asked) -> str:
-    """Say which time was asked for, and as known when."""
+    """Say which time was asked for, as known when, and for whom alone."""
     begin = "" if asked.since is None else f"from {when(asked.since)} "
     layer = "" if asked.layer == "settled" else f", {asked.layer}"
-    return f"{begin}before {when(asked.before)}, as known at {when(asked.known_at)}{layer}"
+    person = "" if asked.person is None else f", for {asked.person} alone"
+    return f"{begin}before {when(asked.before)}, as known at {when(asked.known_at)}{layer}{person}"
 
 
 def _currency(report: Report, row: Sequence[Any]) -> tuple[str, int]:

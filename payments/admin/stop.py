@@ -75,8 +75,8 @@ class StopAdmin(ProgramScopedAdmin):
             submit="Stop the engine",
             back=cells.list_of(Stop),
             is_dangerous=True,
-            help_text="From now on nothing is sealed, signed or sent, in any program. What was sent before may still "
-            "be put into a block. You cannot lift your own stop.",
+            help_text="From now on nothing is sealed, signed or sent, in any program: no bank file leaves, and no voucher "
+            "is redeemed. What was sent before may still be put into a block. You cannot lift your own stop.",
         )
         return pages.answer(self, request, page)
 

@@ -180,6 +180,13 @@ def is_stopped() -> bool:
     return Stop.objects.filter(is_open=True).exists()
 
 
+def require_runs() -> None:
+    """Raise EngineStopped while the global stop is thrown: for what leaves by a bank or a desk, without a wallet."""
+    stop = Stop.objects.filter(is_open=True).first()
+    if stop is not None:
+        raise EngineStopped(f"The engine is stopped: {stop.reason}", stop_id=stop.pk)
+
+
 def require_wallet_runs(wallet: Wallet) -> None:
     """Raise EngineStopped or WalletHalted while nothing of this wallet may be sealed, signed or sent.
 

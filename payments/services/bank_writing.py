@@ -15,7 +15,7 @@ from govpay.errors import Conflict, GovPayError, NotFound
 from ledger import audit
 from payments.models import BankFile
 from payments.models.history import move
-from payments.payout import agreed
+from payments.payout import agreed, guard
 from payments.rails import schema, transfer
 from payments.services import bank_files, bank_origins
 from payments.states import BankFileStatus
@@ -101,13 +101,14 @@ def fetch(
 ) -> tuple[BankFile, BinaryIO]:
     """Return a file and its bytes for the bank; the first time it counts as brought there.
 
-    ``may`` raises unless the user may have it; without one its origin says. Raises NotFound, RoleMissing, BankFileNotReady,
-    and BankFileChanged unless the bytes are those that were written.
+    ``may`` raises unless the user may have it; without one its origin says. Raises NotFound, RoleMissing, EngineStopped,
+    BankFileNotReady, and BankFileChanged unless the bytes are those that were written.
     """
     found = BankFile.objects.filter(pk=bank_file_id).first()
     if found is None:
         raise NotFound("There is no such file in your programs.")
     (may or bank_origins.of(found).require)(by, found)
+    guard.require_runs()
     if found.status == BankFileStatus.WAITING:
         raise BankFileNotReady(found.problem or "A worker writes the file; ask again in some seconds.")
     written = _spool(found)

@@ -17,7 +17,7 @@ from govpay.errors import Conflict, Forbidden, NotFound, SamePersonTwice
 from ledger import audit
 from payments.models import Disbursement, Rail, Role, Voucher, VoucherDesk
 from payments.models.history import move
-from payments.payout import seal
+from payments.payout import guard, seal
 from payments.services import authority, rail_legs, voucher_codes
 from payments.states import VOUCHER_LIVE, DisbursementStatus, VoucherStatus
 
@@ -160,10 +160,12 @@ def redeem(*, by: User, program_id: int, code: str, now: datetime | None = None)
     """Take a voucher's code for its money, as a paying agent of the program; what it pays has arrived with that.
 
     Raises NotFound, RoleMissing, CodeMistyped, VoucherGone with what became of it, SamePersonTwice for who printed it,
-    VoucherRefused for a code that no voucher of the program has, which is counted, and DeskLocked after too many of these.
+    VoucherRefused for a code that no voucher of the program has, which is counted, DeskLocked after too many of these, and
+    EngineStopped: then nothing is counted.
     Call it outside a database transaction: what is counted stays when the refusal goes out.
     """
     authority.require(user=by, program_id=program_id, roles=(Role.AGENT,))
+    guard.require_runs()
     plain = voucher_codes.read(code)
     now = now or timezone.now()
     with transaction.atomic():

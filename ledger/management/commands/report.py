@@ -21,7 +21,7 @@ from ledger.reports.report import Document, Report, Unit
 from ledger.seals import checkpoints, note
 
 MOST_SHOWN = 1_000
-ASKED = ("scope", "account", "layer", "month", "period", "since", "before", "known_at")
+ASKED = ("scope", "account", "person", "layer", "month", "period", "since", "before", "known_at")
 
 
 class Command(BaseCommand):
@@ -34,6 +34,9 @@ class Command(BaseCommand):
         parser.add_argument("file", nargs="?", help="check: the PDF, with its note beside it as FILE.note")
         parser.add_argument("--scope", help="one scope such as program:1, instead of all")
         parser.add_argument("--account", help="one account's code")
+        parser.add_argument(
+            "--person", help="gains, lots: whom disposals were made for, such as enrollment:12"
+        )
         parser.add_argument("--layer", choices=Layer.values, help="settled unless said otherwise")
         parser.add_argument("--month", help="such as 2026-11, in UTC")
         parser.add_argument("--period", help="a period's name")

@@ -34,7 +34,14 @@ def written(name: str, form: str, **given: Any) -> str:
 class TestAsk:
     def test_without_anything_means_all_up_to_now(self) -> None:
         assert ask() == reports.Asked(
-            scope=None, account=None, layer="settled", since=None, before=NOW, known_at=NOW, is_over=True
+            scope=None,
+            account=None,
+            person=None,
+            layer="settled",
+            since=None,
+            before=NOW,
+            known_at=NOW,
+            is_over=True,
         )
 
     def test_of_what_was_known_ends_then(self) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
+from govpay.errors import InvalidInput, NotFound
 from ledger import reports
 from ledger.law import tax
 from ledger.law.tables import Span
 from ledger.law.tax import TaxRule, TaxTable, Treatment
-from ledger.reports import documents
+from ledger.reports import documents, files, words
+from ledger.reports.gains import STATEMENT
 from ledger.treasury import movements
 from ledger.treasury.lots import Movement
 from tests import factories
@@ -128,3 +130,31 @@ class TestTax:
         assert columns("gains", "disposals", "fifo_gain", "fifo_tax", "average_tax", "law") == [
             (3, 10, 4, 4, "Art. 1")
         ]
+
+
+@pytest.mark.usefixtures("books")
+class TestOnePerson:
+    """A statement of one person, which whoever was disposed for is given."""
+
+    def test_has_their_disposals_alone_with_the_lots_that_everybody_shares(self) -> None:
+        (theirs,) = rows("gains", person="enrollment:12")
+        assert [row for row in rows("gains") if row["person"] == "enrollment:12"] == [theirs]
+        assert columns("lots", "disposal", "acquisition", "gain", person="enrollment:12") == [
+            ("sale:2", "purchase:2", -60)
+        ]
+        assert rows("gains", person="enrollment:12", scope="reserve:1") == []
+
+    def test_says_whose_it_is(self) -> None:
+        asked = reports.ask(STATEMENT, now=at(6), person="enrollment:12")
+        assert words.time_of(asked).endswith(", for enrollment:12 alone")
+        assert documents.filename(STATEMENT, "csv", asked) == "gains-enrollment-12-2026-05-31.csv"
+        with reports.tabulate(STATEMENT, asked) as table:
+            assert files.describe(table)["person"] == "enrollment:12"
+        with reports.tabulate(STATEMENT, reports.ask(STATEMENT, now=at(6))) as table:
+            assert "person" not in files.describe(table)
+
+    def test_is_of_nobody_for_whom_nothing_was_disposed(self) -> None:
+        with pytest.raises(NotFound, match="Nothing was disposed of for enrollment:13"):
+            rows("gains", person="enrollment:13")
+        with pytest.raises(InvalidInput, match="takes no person"):
+            rows("fees", person="enrollment:12")

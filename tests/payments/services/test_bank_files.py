@@ -11,8 +11,17 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from govpay.errors import InvalidInput
 from payments.models import BankFile, BankFileLine, BankReport, Program
+from payments.payout.guard import EngineStopped
 from payments.rails import schema, transfer
-from payments.services import authority, bank_files, bank_origins, bank_reports, bank_writing, reencryption
+from payments.services import (
+    authority,
+    bank_files,
+    bank_origins,
+    bank_reports,
+    bank_writing,
+    reencryption,
+    stops,
+)
 from payments.services.bank_origin import Origin
 from tests import banking, factories, racing
 
@@ -116,6 +125,15 @@ class TestMake:
             "name": "Person\\1",
             "iban": banking.iban(2),
         }
+
+    def test_is_given_to_nobody_while_the_engine_is_stopped(self, make: Make, treasurer: User) -> None:
+        made = make([2_000])
+        bank_writing.write(made.pk)
+        stops.throw(by=treasurer, reason="A list looks wrong.")
+        with pytest.raises(EngineStopped, match="A list looks wrong"):
+            bank_writing.fetch(by=treasurer, bank_file_id=made.pk)
+        made.refresh_from_db()
+        assert (made.status, made.fetched_by) == ("ready", None)
 
     def test_no_two_lines_settle_the_same(self, make: Make) -> None:
         make([5])

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from govpay.errors import InvalidInput, SamePersonTwice
 from ledger.models import AuditEvent
-from payments.models import Disbursement, Program, Voucher
-from payments.services import authority, voucher_cancelling, voucher_codes, vouchers
+from payments.models import Disbursement, Program, Voucher, VoucherDesk
+from payments.payout.guard import EngineStopped
+from payments.services import authority, stops, voucher_cancelling, voucher_codes, vouchers
 from payments.services.tickets import LETTERS
 from payments.states import StatusConflict
 from tests import factories, racing, railing
@@ -72,6 +73,19 @@ class TestCodes:
 
 
 class TestDesk:
+    def test_pays_nothing_while_the_engine_is_stopped_and_counts_nothing(
+        self, money: Program, cast: Cast, printed: tuple[Disbursement, list[vouchers.Slip]], agent: User
+    ) -> None:
+        stop = stops.throw(by=cast[3], reason="A list looks wrong.")
+        for code in (printed[1][0].code, wrong_code()):
+            with pytest.raises(EngineStopped, match="A list looks wrong"):
+                vouchers.redeem(by=agent, program_id=money.pk, code=code)
+        assert not VoucherDesk.objects.exists()
+        stops.lift(
+            by=factories.make_member(money, "treasurer", "other"), stop_id=stop.pk, reason="It is not."
+        )
+        assert vouchers.redeem(by=agent, program_id=money.pk, code=printed[1][0].code).status == "redeemed"
+
     def test_locks_after_too_many_codes_that_are_none_and_opens_again(
         self,
         money: Program,
