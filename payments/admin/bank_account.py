@@ -10,9 +10,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold import widgets
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import action, display
+from unfold.enums import ActionVariant
 
 from govpay.said import said
-from payments.admin import beneficiary, cells, pages, scope, uploads
+from payments.admin import account_change, beneficiary, cells, pages, scope, uploads
 from payments.admin.base import ProgramScopedAdmin
 from payments.admin.forms import InProgramForm, check_size
 from payments.models import BankAccount, Role, TitleMatch
@@ -37,17 +38,18 @@ class AccountsForm(InProgramForm):
 
 @admin.register(BankAccount)
 class BankAccountAdmin(ProgramScopedAdmin):
-    """Where the people of the user's programs are and were paid by bank; accounts change over the API."""
+    """Where the people of the user's programs are and were paid by bank; two people change that."""
 
     noun = "Bank account"
-    list_display = ("number", "account", "person", "state", "title", "since")
-    list_filter = (("title_match", ChoicesDropdownFilter),)
+    list_display = ("number", "masked", "person", "state", "title", "since")
+    list_filter = (account_change.WaitsFilter, ("title_match", ChoicesDropdownFilter))
     list_select_related = ("created_by", "decided_by")
     search_fields = ("pk",)
     search_help_text = "Search by exact IBAN"
-    fields = ("account", "person", "state", "title", "since", "given_by", "why", "decided")
+    fields = ("masked", "person", "state", "title", "since", "given_by", "why", "decided")
     when_empty = "No account was brought yet. An officer brings a file of them."
     actions_list = ("bring",)
+    actions_detail = ("confirm", "refuse")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BankAccount]:
         """Return the accounts of people enrolled in the user's programs."""
@@ -59,6 +61,26 @@ class BankAccountAdmin(ProgramScopedAdmin):
         """Offer a file of first accounts to officers."""
         is_officer = scope.programs_as(request, Role.OFFICER).exists()
         return [self.get_unfold_action("bring")] if is_officer else []
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Offer what the role and the second-person rule allow."""
+        row = self.get_object(request, str(object_id))
+        if row is None or not account_change.may_decide(request, row):
+            return []
+        is_own = row.created_by_id == request.user.pk
+        return [
+            self.get_unfold_action(name) for name in self.actions_detail if not (is_own and name == "confirm")
+        ]
+
+    @action(description="Confirm", url_path="confirm", icon="check", variant=ActionVariant.PRIMARY)
+    def confirm(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Agree to an account as a second person."""
+        return account_change.confirm(self, request, self.get_row(request, object_id))
+
+    @action(description="Refuse", url_path="refuse", icon="close", variant=ActionVariant.WARNING)
+    def refuse(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Refuse an account, or take back what one proposed oneself."""
+        return account_change.refuse(self, request, self.get_row(request, object_id))
 
     @action(description="Bring accounts", url_path="bring", icon="upload_file")
     def bring(self, request: HttpRequest) -> HttpResponse:
@@ -101,10 +123,9 @@ class BankAccountAdmin(ProgramScopedAdmin):
         return f"Bank account {row.pk}"
 
     @display(description="account")
-    def account(self, row: BankAccount) -> str:
+    def masked(self, row: BankAccount) -> str:
         """Country, check digits and the last four characters."""
-        known = row.account.get("iban", "")
-        return iban.masked(known) if known else "erased"
+        return account_change.masked(row) if row.account.get("iban") else "erased"
 
     @display(description="person")
     def person(self, row: BankAccount) -> str:
@@ -116,10 +137,9 @@ class BankAccountAdmin(ProgramScopedAdmin):
         """Whether new lists pay there."""
         if row.is_current:
             return cells.label("", "current", cells.GOOD)
-        is_open = row.replaces_id is not None and row.decided_at is None
-        return (
-            cells.label("", "waits for a second person", cells.BUSY) if is_open else cells.label("", "past")
-        )
+        if account_change.is_open(row):
+            return cells.label("", "waits for a second person", cells.BUSY)
+        return cells.label("", "past")
 
     @display(description="title")
     def title(self, row: BankAccount) -> str:

@@ -10,6 +10,7 @@ from unfold.enums import ActionVariant
 
 from govpay.said import said
 from payments.admin import (
+    account_change,
     address_proof,
     beneficiary,
     cells,
@@ -42,7 +43,15 @@ class EnrollmentAdmin(ProgramScopedAdmin):
     search_help_text = "Search by reference or exact address"
     fields = ("reference", "program", "person", "paid_at_whole", "enrolled", "enrolled_by")
     actions_list = ("import_people", "enroll_person")
-    actions_detail = ("change_address", "elect", "ask_proof", "record_consent", "lodge_appeal", "erase")
+    actions_detail = (
+        "change_address",
+        "change_account",
+        "elect",
+        "ask_proof",
+        "record_consent",
+        "lodge_appeal",
+        "erase",
+    )
     when_empty = "Nobody is enrolled yet. An officer uploads a file of people, or enrolls one person."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Enrollment]:
@@ -119,6 +128,11 @@ class EnrollmentAdmin(ProgramScopedAdmin):
                 "that were submitted already keep the address they were submitted with.",
             ),
         )
+
+    @action(description="Change bank account", url_path="change-account", icon="account_balance")
+    def change_account(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Propose to pay the person at another account in a bank."""
+        return account_change.propose(self, request, self.get_row(request, object_id))
 
     @action(description="Record what they want", url_path="elect", icon="currency_exchange")
     def elect(self, request: HttpRequest, object_id: str) -> HttpResponse:

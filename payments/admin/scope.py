@@ -50,7 +50,7 @@ def holds(request: HttpRequest, program_id: int, *wanted: str) -> bool:
     return request.user.is_active and not roles(request).get(program_id, frozenset()).isdisjoint(wanted)
 
 
-def programs_as(request: HttpRequest, role: str) -> QuerySet[Program]:
-    """Return the programs where the user has the role."""
-    ids = [program_id for program_id, held in roles(request).items() if role in held]
+def programs_as(request: HttpRequest, *wanted: str) -> QuerySet[Program]:
+    """Return the programs where the user has one of the roles."""
+    ids = [program_id for program_id, held in roles(request).items() if not held.isdisjoint(wanted)]
     return Program.objects.filter(pk__in=ids).order_by("code")

@@ -10,13 +10,15 @@ from django.utils.html import format_html
 from govpay.login import lockout
 from govpay.models import FailedLogin
 from govpay.said import said
-from payments.admin import cells, scope
+from payments.admin import account_change, cells, scope
 from payments.admin.tables import Table
 from payments.models import (
     Appeal,
     AppealOutcome,
+    BankAccount,
     ChangeOutcome,
     DestinationChange,
+    Enrollment,
     Entitlement,
     Erasure,
     ErasureOutcome,
@@ -29,13 +31,14 @@ from payments.models import (
     Warrant,
 )
 from payments.reserve import tasks
-from payments.services import budgets, destinations, erasures, grievances, prices
+from payments.services import bank_accounts, budgets, destinations, erasures, grievances, prices
 from payments.states import EntitlementStatus, GrievanceStatus, ImportStatus, PaymentStatus, WarrantStatus
 
 
 def table(request: HttpRequest) -> list[Table]:
     """Return one table of the kinds of work that wait, or none where nothing does; one statement for each kind."""
     me = request.user.pk
+    people = Enrollment.objects.filter(_in(request, "program", *bank_accounts.DECIDERS))
     # What it is, the rows of the user's programs, whose are left out, and the filter that shows them.
     kinds: list[tuple[str, type[Model], Q, dict[str, str]]] = [
         (
@@ -45,6 +48,12 @@ def table(request: HttpRequest) -> list[Table]:
             & Q(outcome=ChangeOutcome.OPEN)
             & ~Q(proposed_by=me),
             {"outcome__exact": ChangeOutcome.OPEN},
+        ),
+        (
+            "Bank accounts to decide",
+            BankAccount,
+            Q(beneficiary__in=people.values("beneficiary")) & account_change.OPEN & ~Q(created_by=me),
+            {"waits": "yes"},
         ),
         (
             "Appeals to decide",

@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.admin.utils import flatten
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
 from payments import states
 from payments.models import Program, StatusChange
+from payments.models.encrypted import EncryptedJSONField
 from tests import factories
 from tests.payments.admin import scenes
 from tests.payments.scenery import approver, furnished, officer, program, releaser, scenery
@@ -100,6 +102,21 @@ class TestRegister:
     def test_has_every_model_of_payments(self) -> None:
         models = {model._meta.model_name for model in apps.get_app_config("payments").get_models()}
         assert {*OWNED, *SHARED} == models - WITHOUT_PAGES
+
+    def test_shows_no_column_of_what_is_encrypted(self) -> None:
+        # Django takes a column before a method of the same name, so that a method that masks one would never be asked.
+        for model, model_admin in admin.site._registry.items():
+            columns = {field.name: field for field in model._meta.get_fields() if field.concrete}
+            shown = flatten(
+                [
+                    *model_admin.list_display,
+                    *(model_admin.fields or ()),
+                    *(fields["fields"] for _, fields in model_admin.fieldsets or ()),
+                ]
+            )
+            for name in map(str, shown):
+                assert not isinstance(columns.get(name), EncryptedJSONField), (model, name)
+                assert name not in columns or not hasattr(model_admin, name), (model, name)
 
 
 class TestRead:

@@ -12,7 +12,8 @@ from django.urls import reverse
 
 from ledger.models import AuditEvent
 from payments.models import BankAccount, BankFile, BankReport, Disbursement, Program, Quote, Rail, Voucher
-from payments.services import bank_writing, disbursements, voucher_codes, vouchers
+from payments.rails import iban
+from payments.services import bank_accounts, bank_writing, disbursements, voucher_codes, vouchers
 from tests import banking, factories, railing
 
 pytestmark = pytest.mark.django_db
@@ -374,3 +375,54 @@ class TestAccounts:
             assert client.get(self.PAGE).status_code == 403
             assert client.post(self.PAGE, {"program": money.pk, "file": upload(b"x")}).status_code == 403
         assert BankAccount.objects.count() == 0
+
+    def test_are_changed_by_two_people(self, browser: Browser, money: Program, cast: railing.Cast) -> None:
+        person = factories.make_enrollment(money)
+        old = banking.make_account(person.beneficiary, cast[0], number=1)
+        officer, approver = browser(cast[0]), browser(cast[1])
+        change = reverse("admin:payments_enrollment_change_account", args=[person.pk])
+        given = {"title": "Ana", "iban": banking.iban(2), "bic": "", "note": "She moved."}
+        refused = officer.post(change, given | {"iban": "PK00"})
+        assert (refused.status_code, "iban_malformed" in refused.content.decode()) == (422, True)
+        shown = officer.post(change, given, follow=True).content.decode()
+        assert "is paid at the old account until somebody else confirms." in shown
+        made = BankAccount.objects.get(replaces=old)
+        pages = {
+            verb: reverse(f"admin:payments_bankaccount_{verb}", args=[made.pk])
+            for verb in ("change", "confirm", "refuse")
+        }
+        for hidden in (banking.iban(2), "&#x27;Ana&#x27;"):
+            assert hidden not in shown
+            assert hidden not in approver.get("/admin/payments/bankaccount/").content.decode()
+        assert iban.masked(banking.iban(2)) in shown
+        assert (pages["confirm"] in shown, pages["refuse"] in shown) == (False, True)
+        own = officer.post(pages["confirm"])
+        assert (own.status_code, BankAccount.objects.get(is_current=True)) == (403, old)
+        home = approver.get("/admin/").content.decode()
+        assert "Bank accounts to decide" in home
+        waiting = approver.get("/admin/payments/bankaccount/?waits=yes").content.decode()
+        assert pages["change"] in waiting
+        assert reverse("admin:payments_bankaccount_change", args=[old.pk]) not in waiting
+        assert pages["confirm"] in approver.get(pages["change"]).content.decode()
+        asked = approver.get(pages["confirm"]).content.decode()
+        assert "She moved." in asked
+        assert approver.post(pages["confirm"]).status_code == 302
+        assert BankAccount.objects.get(is_current=True) == made
+        assert approver.post(pages["confirm"]).status_code == 409
+        assert "Bank accounts to decide" not in approver.get("/admin/").content.decode()
+
+    def test_that_are_refused_leave_the_old_one(
+        self, browser: Browser, money: Program, cast: railing.Cast
+    ) -> None:
+        person = factories.make_enrollment(money)
+        old = banking.make_account(person.beneficiary, cast[0], number=1)
+        made = bank_accounts.propose(
+            by=cast[0], enrollment_id=person.pk, title="Ana", iban=banking.iban(2), note="She moved."
+        )
+        address = reverse("admin:payments_bankaccount_refuse", args=[made.pk])
+        assert browser(cast[3]).post(address, {"note": "No."}).status_code == 403
+        assert browser(cast[1]).post(address, {"note": ""}).status_code == 422
+        assert browser(cast[1]).post(address, {"note": "Nobody knows of it."}).status_code == 302
+        made.refresh_from_db()
+        assert (made.is_current, made.decided_by) == (False, cast[1])
+        assert BankAccount.objects.get(is_current=True) == old
