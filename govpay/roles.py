@@ -42,8 +42,9 @@ APPEND_ONLY = {
     # What is proposed never changes; only what becomes of it does.
     "payments_proposal": ["SELECT", "INSERT", "UPDATE (status, decided_by_id, decided_at)"],
     "payments_pastmembership": ["SELECT", "INSERT"],
-    "payments_election": ["SELECT", "INSERT"],
-    "payments_personcode": ["SELECT", "INSERT", "UPDATE (attempts, used_at)"],
+    # Whose they were is forgotten when somebody is erased; a trigger refuses anything else.
+    "payments_election": ["SELECT", "INSERT", "UPDATE (enrollment_id, note)"],
+    "payments_personcode": ["SELECT", "INSERT", "UPDATE (attempts, used_at, enrollment_id)"],
     "payments_quote": ["SELECT", "INSERT"],
     # A bank file's bytes follow from its lines; of these only what the bank says is added, once.
     "payments_bankfile": ["SELECT", "INSERT", f"UPDATE ({OF_A_BANK_FILE})"],

@@ -299,8 +299,10 @@ class TestReceipt:
         text = receipts.make(payment.pk).decode()
         # The tx is public; all else must not know the others.
         private = text.replace(bytes(payment.payout.current.unsigned_tx).hex(), "")
+        assert f'"{payment.pk}\\"]' in private
         for other in Payment.objects.filter(disbursement=story).exclude(pk=payment.pk):
-            assert f'"{other.pk}\\"' not in private
+            # A line ends with the payment that it is of; an entry may have the same number.
+            assert f'"{other.pk}\\"]' not in private
             assert f'"{other.amount_sat}' not in private
             assert bytes(other.script_pubkey or b"").hex() not in private
         salts = {bytes(salt).hex() for salt in LeafSalt.objects.values_list("salt", flat=True)}
