@@ -4,16 +4,13 @@ It is a draft like any other: its officer submits it, and two others approve and
 withdrawn by then, which is proof that nothing of it is paid.
 """
 
-import hashlib
-
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from govpay.errors import Conflict, NotFound
 from ledger import audit
-from payments.models import Cycle, Disbursement, Instead, Intake, Rail, Role
-from payments.models.intake import IntakeKind, IntakeStatus
-from payments.services import authority
+from payments.models import Cycle, Disbursement, Instead, Rail, Role
+from payments.services import authority, drafts
 
 # Whose bitcoin a trust is asked for again is paid to the trust's address, like everybody's who elected currency.
 CHOICES = {
@@ -61,25 +58,14 @@ def of_list(*, by: User, disbursement_id: int, rail: str) -> Disbursement:
         )
     # Made again after it was withdrawn, it is another list of the same lines.
     times = Disbursement.objects.filter(cycle=cycle).count()
-    intake = Intake.objects.create(
-        program_id=original.program_id,
-        kind=IntakeKind.LINES,
-        status=IntakeStatus.LOADED,
-        sha256=hashlib.sha256(f"govpay-choices-1\n{times}\n{ids}".encode()).digest(),
-        rows_total=count,
-        rows_loaded=count,
-        rows_refused=0,
-        created_by=by,
-    )
-    made = Disbursement.objects.create(
-        program_id=original.program_id,
+    made = drafts.make(
+        by=by,
+        original=original,
         cycle=cycle,
-        intake=intake,
+        count=count,
+        total=total,
+        lines=f"govpay-choices-1\n{times}\n{ids}",
         rail=rail,
-        payment_count=count,
-        **original.program.amounts("total", total),
-        is_urgent=original.is_urgent,
-        made_by=by,
     )
     with connection.cursor() as cursor:
         cursor.execute(

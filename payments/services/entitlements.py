@@ -5,7 +5,6 @@ of a later list, which three people make, approve and release like any other. Th
 second is approved, and goes back if nobody claims it in time (ADR 47).
 """
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -24,14 +23,12 @@ from payments.models import (
     Entitlement,
     Hold,
     HoldRule,
-    Intake,
     Payment,
     Role,
     Wallet,
 )
 from payments.models.history import move
-from payments.models.intake import IntakeKind, IntakeStatus
-from payments.services import authority, encumbrances
+from payments.services import authority, drafts, encumbrances
 from payments.states import ENTITLEMENT_OPEN, DisbursementStatus, EntitlementStatus, PaymentStatus
 
 # No kind of address takes less.
@@ -267,24 +264,13 @@ def _draft(by: User, original: Disbursement, cycle: Cycle, rows: Sequence[Entitl
     text = ",".join(str(row.payment_id) for row in rows)
     # Made again after it was withdrawn, it is another list of the same lines.
     times = Disbursement.objects.filter(cycle=cycle).count()
-    intake = Intake.objects.create(
-        program_id=original.program_id,
-        kind=IntakeKind.LINES,
-        status=IntakeStatus.LOADED,
-        sha256=hashlib.sha256(f"govpay-claims-1\n{times}\n{text}".encode()).digest(),
-        rows_total=len(rows),
-        rows_loaded=len(rows),
-        rows_refused=0,
-        created_by=by,
-    )
-    made = Disbursement.objects.create(
-        program_id=original.program_id,
+    made = drafts.make(
+        by=by,
+        original=original,
         cycle=cycle,
-        intake=intake,
-        payment_count=len(rows),
-        **original.program.amounts("total", sum(row.payment.amount for row in rows)),
-        is_urgent=original.is_urgent,
-        made_by=by,
+        count=len(rows),
+        total=sum(row.payment.amount for row in rows),
+        lines=f"govpay-claims-1\n{times}\n{text}",
     )
     lines = Payment.objects.bulk_create(
         Payment(

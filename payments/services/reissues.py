@@ -5,17 +5,14 @@ Of a program in a currency the same money is owed, and quoted anew when the new 
 It is a draft like any other: its officer submits it, with the addresses of that day, and two others approve and release.
 """
 
-import hashlib
-
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Q, QuerySet
 
 from govpay.errors import Conflict, NotFound
 from ledger import audit
-from payments.models import Cycle, Disbursement, Intake, Payment, Payout, Role
-from payments.models.intake import IntakeKind, IntakeStatus
-from payments.services import authority
+from payments.models import Cycle, Disbursement, Payment, Payout, Role
+from payments.services import authority, drafts
 from payments.states import PaymentStatus, PayoutStatus
 
 # What is void and nothing stands in for. A reissue that was void in its turn is reissued itself.
@@ -119,24 +116,13 @@ def _create(by: User, original: Disbursement, column: str, source_id: int) -> Di
         count, total, ids = cursor.fetchone()
         if not count:
             _refuse(sources)
-        intake = Intake.objects.create(
-            program_id=original.program_id,
-            kind=IntakeKind.LINES,
-            status=IntakeStatus.LOADED,
-            sha256=hashlib.sha256(f"govpay-reissue-1\n{ids}".encode()).digest(),
-            rows_total=count,
-            rows_loaded=count,
-            rows_refused=0,
-            created_by=by,
-        )
-        made = Disbursement.objects.create(
-            program_id=original.program_id,
+        made = drafts.make(
+            by=by,
+            original=original,
             cycle=cycle,
-            intake=intake,
-            payment_count=count,
-            **original.program.amounts("total", int(total)),
-            is_urgent=original.is_urgent,
-            made_by=by,
+            count=count,
+            total=int(total),
+            lines=f"govpay-reissue-1\n{ids}",
         )
         cursor.execute(
             INSERT.format(unit=original.program.unit) + candidates,
