@@ -37,7 +37,7 @@ ACTS = (
     Act("let a held payment go on", "payment-resume", "payments_payment_resume"),
     Act("confirm a proposal", "proposal-confirm", "payments_proposal_confirm"),
     Act("confirm rules of approval", "approval-policy-confirm", "payments_approvalpolicy_confirm"),
-    Act("confirm a bank account", "bank-account-confirm"),
+    Act("confirm a bank account", "bank-account-confirm", "payments_bankaccount_confirm"),
     Act("take a file to the bank", "bank-file-fetch", "payments_bankfile_download"),
     Act("take a trust's file to the bank", "trust-bank-file-fetch", "payments_trustdecision_take_file"),
     Act("read who pays whom", "travel-record-fetch", "payments_travelrecord_download"),
