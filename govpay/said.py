@@ -55,17 +55,36 @@ def without_numbers(text: str) -> str:
 
 def _said_by_sentence(text: str) -> str:
     """Return a sentence in the language of the page, with what it names in the places that the translation has for it."""
-    for sentence, pattern in _sentences():
-        if match := pattern.fullmatch(text):
-            return gettext(sentence).format(*map(said, match.groups()))
+    for sentence, parts in _sentences():
+        if (named := _named(text, parts)) is not None:
+            return gettext(sentence).format(*map(said, named))
     return text
 
 
+def _named(text: str, parts: list[str]) -> list[str] | None:
+    """Return what stands between the parts of a sentence, or None where the text is another.
+
+    Each part is taken where it comes first, so that the time is in step with the text, whatever somebody typed into it.
+    """
+    first, *middle, last = parts
+    end = len(text) - len(last)
+    if not text.startswith(first) or not text.endswith(last):
+        return None
+    found, at = [], len(first)
+    for part in middle:
+        begin = text.find(part, at + 1, end)
+        if begin < 0:
+            return None
+        found.append(text[at:begin])
+        at = begin + len(part)
+    return [*found, text[at:end]] if at < end else None
+
+
 @functools.cache
-def _sentences() -> list[tuple[str, re.Pattern[str]]]:
-    """Return the sentences with places, those that say most first."""
-    known = sorted(json.loads(SENTENCES.read_text()), key=lambda text: len(PLACE.sub("", text)), reverse=True)
-    return [(text, re.compile("(.+?)".join(map(re.escape, PLACE.split(text))))) for text in known]
+def _sentences() -> list[tuple[str, list[str]]]:
+    """Return the sentences with places, and their parts between these, those that say most first."""
+    known = [(text, PLACE.split(text)) for text in json.loads(SENTENCES.read_text())]
+    return sorted(known, key=lambda each: sum(map(len, each[1])), reverse=True)
 
 
 said_later = lazy(said, str)

@@ -13,6 +13,7 @@ from django.utils import timezone
 from govpay.errors import GovPayError
 from ledger.law import policy
 from payments.models import BankAccount, Election, ElectionChoice, Enrollment, Program, TrustPurse
+from payments.selectors import trusts
 from payments.services import elections, enrolled, person_codes
 
 
@@ -40,9 +41,7 @@ def begin(*, program: Program, reference: str, national_id: str, now: datetime |
     at = now or timezone.now()
     with transaction.atomic():
         person = _lock(program, reference, national_id)
-        elected = (
-            Election.objects.filter(enrollment=person).select_related("purse__trust").order_by("-pk").first()
-        )
+        elected = trusts.elections(person.pk).first()
         purses = offered(person.program, at)
         has_choice = bool(purses) or (elected is not None and elected.choice == ElectionChoice.CURRENCY)
         return Offer(person, has_choice and person_codes.send(person, at), elected, purses)
@@ -76,8 +75,8 @@ def choose(
 
 def offered(program: Program, at: datetime) -> list[TrustPurse]:
     """Return what trusts pay people of a program in: those that take legs now, under laws that let the state convert."""
-    rows = TrustPurse.objects.filter(trust__is_paused=False).select_related("trust")
-    return [row for row in rows.order_by("trust__name", "currency") if _is_lawful(row, program, at)]
+    rows = trusts.purses().filter(trust__is_paused=False)
+    return [row for row in rows if _is_lawful(row, program, at)]
 
 
 def has_account(person: Enrollment) -> bool:

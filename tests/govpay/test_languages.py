@@ -12,7 +12,7 @@ from django.utils import translation
 
 from deploy import messages, texts
 from govpay.languages import spoken
-from govpay.said import SENTENCES, said
+from govpay.said import SENTENCES, _named, said
 from payments.onchain import address
 from payments.person import words
 
@@ -80,6 +80,23 @@ class TestSentences:
         with translation.override("es"):
             assert said(text) == in_spanish
         assert said(text) == text
+
+    @pytest.mark.parametrize(
+        ("text", "sentence", "named"),
+        [
+            ("List 5 is held.", "List {0} is {1}.", ["5", "held"]),
+            ("a: b: c.", "{0}: {1}.", ["a", "b: c"]),
+            ("List  is held.", "List {0} is {1}.", None),
+            ("List 5 is .", "List {0} is {1}.", None),
+            ("List 5 is", "List {0} is {1}.", None),
+            ("xy.", "{0}{1}.", ["x", "y"]),
+            ("." * 100_000, "{0}: {1}: {2}: {3}.", None),
+        ],
+    )
+    def test_name_what_stands_between_their_parts(
+        self, text: str, sentence: str, named: list[str] | None
+    ) -> None:
+        assert _named(text, texts.PLACE.split(sentence)) == named
 
     def test_are_whole_sentences_that_say_more_than_they_name(self) -> None:
         module = """
